@@ -1,0 +1,1 @@
+"""The streams: the pipeline, and the Faust agents around it."""

@@ -1,0 +1,372 @@
+"""The pipeline: one partition's records in, its steps out. Read this file first.
+
+No Faust, no Kafka client, no clock: the worker, ``turnstile simulate`` and the tests all run this very
+code. A *step* is a batch of records, a stretch of time, or a part of a sweep after definitions changed:
+
+    records ──▶ decode ──▶ fire the user's earlier flips ──▶ apply ──▶ decide ──▶ Step
+                                                                         rows, outbox, due index,
+                                                                         transitions, dead letters
+
+A step changes the rows in memory at once and says what must be written, and in which order
+(``agents.commits``): changelog, then outputs, then the store, then the source offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agents.placement import Place
+from agents.records import InputRecord, RecordRefused, event_time_ms, read_record, to_event, to_update
+from rules.compile import EMPTY, RuleSet
+from rules.decide import apply_event, apply_profile, fire, new_row, redefine
+from rules.instants import MAX_MS
+from rules.row import Row, Transition
+from tables.codec import Marker, Outbox, encode_attributes, encode_marker, row_key, source_key, split_row_key
+from tables.profiles import Profiles, Staged
+
+
+class Record(Protocol):
+    """A Kafka record as the consumer gives it. ``timestamp`` in ms, negative when there is none."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+_Read = tuple[Record, InputRecord | None, bytes, int]
+"""A record, its decoded value (None: a dead letter), its row key and its time in ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one record may bring (settings ``records``)."""
+
+    max_bytes: int = 512 * 1024
+    max_attributes_bytes: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be used, with the reason; its bytes stay untouched."""
+
+    record: Record
+    code: str
+    message: str
+    stage: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a step did, for the metrics: every record ends in exactly one of the first five."""
+
+    applied: int = 0
+    repeated: int = 0
+    dead: int = 0
+    rekeyed: int = 0
+    enters: int = 0
+    exits: int = 0
+    flips: int = 0
+
+
+@dataclass(slots=True)
+class Step:
+    """What one step changed and sends. ``marker`` and ``rows`` make its changelog batch, in this order."""
+
+    number: int
+    marker: bytes
+    staged: Staged
+    outboxes: dict[bytes, Outbox]
+    transitions: list[Transition]
+    transition_keys: list[bytes]
+    dead: list[DeadLetter] = field(default_factory=list)
+    rekeyed: list[tuple[str, Record]] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to write anywhere."""
+        return not (self.staged.write.rows or self.transitions or self.dead or self.rekeyed)
+
+
+class Pipeline:
+    """One partition of the profile table: rules, rows and clock. Not thread-safe; steps are in order."""
+
+    def __init__(
+        self, place: Place, profiles: Profiles, limits: Limits, recovered: Marker | None = None
+    ) -> None:
+        self.place = place
+        self.profiles = profiles
+        self.limits = limits
+        self.rules: RuleSet = EMPTY
+        self.clock_ms = recovered.clock_ms if recovered else 0
+        self.swept = recovered.swept if recovered else EMPTY.fingerprint
+        self.step = recovered.step if recovered else 0
+        self.acked_step = recovered.acked_step if recovered else 0
+        self._unacked: dict[bytes, list[tuple[int, Transition]]] = {}
+        self._sweep_after = b""
+        self._sweep_first: list[bytes] = []
+
+    # -- steps ---------------------------------------------------------------------------------------
+
+    def apply(self, records: Sequence[Record]) -> Step:
+        """Take records of one source partition, in log order."""
+        work = _Work(self.clock_ms)
+        batch = self._read(records, work)
+        rows = self.profiles.load(key for _, _, key, _ in batch)
+        projects = self.rules.project
+        changed, local, out, keys = work.changed, work.local, work.transitions, work.keys
+        clock_ms = self.clock_ms
+        source, topic, partition = 0, "", -1
+        applied = repeated = 0
+        for record, decoded, key, time_ms in batch:
+            if decoded is None:
+                if clock_ms < record.timestamp <= MAX_MS:
+                    clock_ms = record.timestamp
+                continue
+            if record.timestamp > clock_ms:
+                clock_ms = record.timestamp
+            user_id = decoded.user_id
+            row = rows.get(key)
+            known = row is not None
+            if row is None:
+                if not self.place.owns(user_id):
+                    work.rekeyed.append((user_id, record))
+                    continue
+                row = new_row(clock_ms)
+            now_ms = clock_ms if clock_ms > row.now_ms else row.now_ms
+            if record.topic != topic or record.partition != partition or record.headers:
+                topic, partition, offset = self.place.origin(record)
+                source = source_key(topic, partition)
+            else:
+                offset = record.offset
+            if offset <= row.applied.get(source, -1):
+                repeated += 1
+                continue
+            rules = projects(decoded.project)
+            emitted = len(out)
+            due_before = row.due_ms
+            is_event = decoded.type == "track"
+            if not is_event and not self._fits(row, record, work):
+                continue
+            if due_before is not None and due_before < now_ms:
+                fire(rules, user_id, row, now_ms, out)
+            if is_event:
+                effect = apply_event(rules, user_id, row, to_event(decoded, time_ms), now_ms, known, out)
+            else:
+                effect = apply_profile(rules, user_id, row, to_update(decoded, time_ms), now_ms, known, out)
+            applied += 1
+            if not known:
+                self.profiles.add(key, row)
+            if decoded.identities and row.identities != (merged := row.identities | decoded.identities):
+                row.identities = merged
+                effect = True
+            if len(out) > emitted:
+                keys.extend([key] * (len(out) - emitted))
+                effect = True
+            if effect:
+                row.applied[source] = offset
+                if key not in changed:
+                    changed[key] = local.pop(key, due_before) if known else None
+            elif row.due_ms != due_before and key not in changed:
+                local.setdefault(key, due_before)
+        work.counts.applied = applied
+        work.counts.repeated = repeated
+        self.clock_ms = clock_ms
+        return self._finish(work)
+
+    def advance(self, to_ms: int, limit: int) -> Step:
+        """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
+        work = _Work(self.clock_ms)
+        self.clock_ms = clock_ms = max(self.clock_ms, to_ms)
+        due = self.profiles.due(clock_ms, limit)
+        if len(due) < limit:
+            self.profiles.due_done(clock_ms)
+        rows = self.profiles.load(key for _, key in due)
+        for due_ms, key in due:
+            row = rows.get(key)
+            if row is None or row.due_ms != due_ms:
+                continue
+            project, user_id = split_row_key(key)
+            emitted = len(work.transitions)
+            fire(self.rules.project(project), user_id, row, clock_ms, work.transitions)
+            if len(work.transitions) > emitted:
+                work.keys.extend([key] * (len(work.transitions) - emitted))
+                work.changed[key] = due_ms
+            else:
+                work.local[key] = due_ms
+        work.counts.flips = len(due)
+        return self._finish(work)
+
+    @property
+    def overdue(self) -> bool:
+        """Some flips that the clock passed are still to be fired by ``advance``."""
+        return bool(self.profiles.due(self.clock_ms, 1))
+
+    def define(self, rules: RuleSet) -> None:
+        """Use other definitions from now on; ``sweep`` then looks at every row again."""
+        self.rules = rules
+        self._sweep_after = b""
+        self._sweep_first = self.profiles.unstored_keys()
+
+    @property
+    def sweeping(self) -> bool:
+        return self.swept != self.rules.fingerprint
+
+    def sweep(self, limit: int) -> Step:
+        """Look at the next ``limit`` rows under changed definitions; the differences come out."""
+        work = _Work(self.clock_ms)
+        if self._sweep_first:
+            keys, self._sweep_first = self._sweep_first[:limit], self._sweep_first[limit:]
+        else:
+            keys = self.profiles.scan(self._sweep_after, limit)
+            if keys:
+                self._sweep_after = keys[-1]
+            else:
+                self.swept = self.rules.fingerprint
+        rows = self.profiles.load(keys)
+        for key in keys:
+            row = rows.get(key)
+            if row is None:
+                continue
+            project, user_id = split_row_key(key)
+            due_before, states = row.due_ms, len(row.conditions)
+            emitted = len(work.transitions)
+            now_ms = max(self.clock_ms, row.now_ms)
+            redefine(self.rules.project(project), user_id, row, now_ms, "definition", work.transitions)
+            if len(work.transitions) > emitted or len(row.conditions) != states:
+                work.keys.extend([key] * (len(work.transitions) - emitted))
+                work.changed[key] = due_before
+            elif row.due_ms != due_before:
+                work.local[key] = due_before
+        return self._finish(work)
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def look(self, project: str, user_id: str, at_ms: int) -> Row | None:
+        """The user's row as it is at ``at_ms`` (not before the clock): flips up to then are decided.
+
+        The row is a copy. None: nothing is known of the user.
+        """
+        row = self.profiles.read(row_key(project, user_id))
+        if row is None:
+            return None
+        rules = self.rules.project(project)
+        at_ms = max(at_ms, self.clock_ms, row.now_ms)
+        if self.sweeping:
+            redefine(rules, user_id, row, at_ms, "definition", [])
+        if row.due_ms is not None and row.due_ms <= at_ms:
+            fire(rules, user_id, row, at_ms + 1, [])
+        return row
+
+    # -- acknowledgements ----------------------------------------------------------------------------
+
+    def acked(self, step: Step) -> None:
+        """The step's outputs are in Kafka: its outboxes need not be kept."""
+        self.acked_step = step.number
+        for key in step.transition_keys:
+            waiting = [each for each in self._unacked.get(key, ()) if each[0] > step.number]
+            if waiting:
+                self._unacked[key] = waiting
+            else:
+                self._unacked.pop(key, None)
+
+    def resume(self, step: int) -> None:
+        """After recovery: outputs up to ``step`` are in Kafka, and the next step has a higher number."""
+        self.step = max(self.step, step)
+        self.acked_step = self.step
+
+    def marker(self) -> bytes:
+        """The marker as it stands, for a quiet moment such as the end of the worker."""
+        return self._marker(self.clock_ms)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _read(self, records: Sequence[Record], work: _Work) -> list[_Read]:
+        batch: list[_Read] = []
+        max_bytes = self.limits.max_bytes
+        for record in records:
+            try:
+                decoded = read_record(record.value, record.timestamp, max_bytes)
+                time_ms = event_time_ms(decoded, record.timestamp)
+            except RecordRefused as refusal:
+                work.dead.append(DeadLetter(record, refusal.code, str(refusal), refusal.stage))
+                batch.append((record, None, b"", 0))
+                continue
+            if decoded.project == "default":
+                key = decoded.user_id.encode()
+            else:
+                key = row_key(decoded.project, decoded.user_id)
+            batch.append((record, decoded, key, time_ms))
+        return batch
+
+    def _fits(self, row: Row, record: Record, work: _Work) -> bool:
+        """Refuse a profile update that would let the row grow without bound."""
+        limit = self.limits.max_attributes_bytes
+        size = len(record.value or b"") + len(encode_attributes(row.attributes))
+        if size <= limit:
+            return True
+        message = f"the user's attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
+        work.dead.append(DeadLetter(record, "attributes_too_large", message, "apply"))
+        return False
+
+    def _finish(self, work: _Work) -> Step:
+        self.step += 1
+        staged = self.profiles.stage(work.changed, work.local)
+        outboxes = self._outboxes(work)
+        counts = work.counts
+        counts.dead = len(work.dead)
+        counts.rekeyed = len(work.rekeyed)
+        counts.enters = sum(each.is_enter for each in work.transitions)
+        counts.exits = len(work.transitions) - counts.enters
+        marker = self._marker(work.clock_ms)
+        staged.write.meta = marker
+        return Step(
+            number=self.step,
+            marker=marker,
+            staged=staged,
+            outboxes=outboxes,
+            transitions=work.transitions,
+            transition_keys=work.keys,
+            dead=work.dead,
+            rekeyed=work.rekeyed,
+            counts=counts,
+        )
+
+    def _outboxes(self, work: _Work) -> dict[bytes, Outbox]:
+        """Per changed row, its transitions that are not known to be in Kafka, this step's included."""
+        unacked = self._unacked
+        for key, transition in zip(work.keys, work.transitions, strict=True):
+            unacked.setdefault(key, []).append((self.step, transition))
+        if not unacked:
+            return {}
+        return {
+            key: Outbox(self.step, [transition for _, transition in unacked[key]])
+            for key in work.changed
+            if key in unacked
+        }
+
+    def _marker(self, clock_ms: int) -> bytes:
+        return encode_marker(
+            Marker(self.step, self.acked_step, clock_ms, self.swept, self.place.partitions)
+        )
+
+
+@dataclass(slots=True)
+class _Work:
+    """A step in the making. ``clock_ms`` is the partition's clock before it."""
+
+    clock_ms: int
+    changed: dict[bytes, int | None] = field(default_factory=dict)
+    local: dict[bytes, int | None] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    rekeyed: list[tuple[str, Record]] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+

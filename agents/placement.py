@@ -1,0 +1,50 @@
+"""Where a user lives: the partition that Kafka's own partitioner gives the user id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiokafka.partitioner import murmur2
+
+ORIGIN_TOPIC = "source.topic"
+ORIGIN_PARTITION = "source.partition"
+ORIGIN_OFFSET = "source.offset"
+
+
+class Located(Protocol):
+    topic: str
+    partition: int
+    offset: int
+    headers: Sequence[tuple[str, bytes]]
+
+
+def partition_of(user_id: str, partitions: int) -> int:
+    """Kafka's default partitioner on the id's bytes: positive murmur2 modulo the partitions."""
+    if partitions == 1:
+        return 0
+    return int(murmur2(user_id.encode()) & 0x7FFFFFFF) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One partition of the table, the number of them, and the topic that brings re-keyed records."""
+
+    partition: int
+    partitions: int
+    rekey_topic: str = ""
+
+    def owns(self, user_id: str) -> bool:
+        return partition_of(user_id, self.partitions) == self.partition
+
+    def origin(self, record: Located) -> tuple[str, int, int]:
+        """(topic, partition, offset) that the producer wrote to; a re-keyed record carries them along."""
+        if record.topic != self.rekey_topic:
+            return record.topic, record.partition, record.offset
+        headers = dict(record.headers)
+        return (
+            headers[ORIGIN_TOPIC].decode(),
+            int(headers[ORIGIN_PARTITION]),
+            int(headers[ORIGIN_OFFSET]),
+        )

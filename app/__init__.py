@@ -1,0 +1,1 @@
+"""Settings, wiring, life cycle, HTTP, command line, metrics."""

@@ -1,0 +1,1 @@
+"""The audience language: model, parser, checker, compiler, and deciding. No I/O, no clock, no Faust."""

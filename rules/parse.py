@@ -1,0 +1,114 @@
+"""Definitions from text: every problem at once, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+
+from rules import model
+from rules.canonical import audience_key, canonical, condition_key
+from rules.document import Node
+from rules.parse_audience import ParsedAudience, parse_audience
+from rules.parse_reader import Reader, join
+from rules.parse_text import parse_text
+from rules.problems import DefinitionsInvalid, Problem, sort_problems
+
+MAX_SAMPLES = 1000
+"""The default of the setting ``state.max_samples``."""
+
+
+def parse_definitions(
+    text: str, file: str, max_samples: int = MAX_SAMPLES
+) -> tuple[list[ParsedAudience], list[Problem]]:
+    """The definitions without fault in a YAML or JSON text, and the problems of the others.
+
+    A document is one definition or a list of them under ``audiences``; YAML may hold several documents.
+    ``file`` is for the problems' positions.
+    """
+    documents, problems = parse_text(text, file)
+    reader = Reader(file, max_samples, problems)
+    parsed = [
+        parse_audience(reader, node, path)
+        for document in documents
+        for node, path in _definitions(reader, document)
+    ]
+    return [each for each in parsed if each is not None], list(sort_problems(reader.problems))
+
+
+def load_definitions(
+    files: Iterable[tuple[str, str]], max_samples: int = MAX_SAMPLES
+) -> list[model.Audience]:
+    """The audiences of all files, given as (name, text). Raises DefinitionsInvalid with every problem."""
+    audiences: list[ParsedAudience] = []
+    problems: list[Problem] = []
+    for file, text in files:
+        parsed, found = parse_definitions(text, file, max_samples)
+        audiences.extend(parsed)
+        problems.extend(found)
+    problems.extend(check_together(audiences))
+    if problems:
+        raise DefinitionsInvalid(problems)
+    return [each.audience for each in audiences]
+
+
+def check_together(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
+    """What is wrong with definitions only beside one another: shared ids, names and 32-bit keys."""
+    audiences = list(audiences)
+    yield from _clashes(audiences, "id", lambda audience: audience.id)
+    yield from _clashes(audiences, "name", lambda audience: audience.name)
+    taken: dict[tuple[str, int], tuple[bytes, str]] = {}
+    for each in audiences:
+        audience = each.audience
+        project = audience.project
+        own = audience_key(project, audience.id), audience.id.encode(), each.id_at
+        parts = (
+            (condition_key(project, part), canonical(part), each.id_at) for part in conditions(audience.rule)
+        )
+        for what, (key, content, at) in (("id", own), *(("condition", part) for part in parts)):
+            first, where = taken.setdefault((f"{what} {project}", key), (content, audience.id))
+            if first != content:
+                message = f"the 32-bit key of this {what} is taken by audience '{where}'"
+                hint = "a rare chance: rename it, or change the condition slightly"
+                yield Problem("key_taken", message, each.path, each.file, at.line, at.column, hint)
+
+
+def conditions(rule: model.Rule) -> Iterator[model.Condition]:
+    """The conditions in a rule, from left to right, repetitions included."""
+    match rule:
+        case model.All(parts=parts) | model.Any(parts=parts):
+            for part in parts:
+                yield from conditions(part)
+        case model.Not(part=part):
+            yield from conditions(part)
+        case model.EventCondition() | model.AttributeCondition():
+            yield rule
+
+
+def _definitions(reader: Reader, document: Node) -> Iterator[tuple[Node, str]]:
+    """The definitions of a document with the paths to them."""
+    entries = document.value
+    if isinstance(entries, tuple):
+        hint = "put it under the key audiences"
+        reader.problem("wrong_type", "a list can't stand on its own", "", document, hint)
+    elif isinstance(entries, str | int | float | bool) or entries is None or "audiences" not in entries:
+        yield document, ""
+    else:
+        reader.keys(entries, "", ("audiences",))
+        items = reader.items(entries["audiences"].node, "audiences", "audiences") or ()
+        for at, item in enumerate(items):
+            yield item, join("audiences", at)
+
+
+def _clashes(
+    audiences: Iterable[ParsedAudience], what: str, value_of: Callable[[model.Audience], str]
+) -> Iterator[Problem]:
+    first: dict[Hashable, ParsedAudience] = {}
+    for each in audiences:
+        audience = each.audience
+        value, at = value_of(audience), each.id_at if what == "id" else each.name_at
+        other = first.setdefault((audience.project, value), each)
+        if other is not each:
+            where = other.id_at if what == "id" else other.name_at
+            message = f"{what} '{value}' is taken in project '{audience.project}'"
+            hint = f"first used at {other.file}:{where.line}:{where.column}"
+            path = join(each.path, what)
+            yield Problem("duplicate", message, path, each.file, at.line, at.column, hint)

@@ -1,0 +1,163 @@
+"""``where`` and the operators of attribute conditions, parsed and checked (spec: rules.md, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import re2  # type: ignore[import-untyped]
+
+from rules import model
+from rules.document import Entry, Node
+from rules.instants import parse_instant
+from rules.operators import OPERATORS, Operator, compile_pattern
+from rules.parse_reader import MAX_RULE_DEPTH, Reader, is_number, is_scalar, join, literal
+
+DATE_OPERATORS: Final = ("older_than", "newer_than", "anniversary")
+"""Operators of the language that aren't here yet."""
+
+
+def parse_where(reader: Reader, node: Node, path: str, depth: int = 1) -> model.Predicate | None:
+    """``{price: {gte: 50}, category: shoes}``, with ``all``, ``any`` and ``not``: every one must hold."""
+    entries = reader.entries(node, path, "where")
+    if entries is None:
+        return None
+    if not entries:
+        reader.problem("empty", "where has no tests", path, node, "leave it out to match every event")
+        return None
+    if depth > MAX_RULE_DEPTH:
+        message = f"where is nested more than {MAX_RULE_DEPTH} deep"
+        reader.problem("too_deep", message, path, node)
+        return None
+    parts: list[model.Predicate] = []
+    faults = len(reader.problems)
+    for key, entry in entries.items():
+        inside = join(path, key)
+        if key in ("all", "any"):
+            parts.extend(_composed(reader, key, entry.node, inside, depth))
+        elif key == "not":
+            part = parse_where(reader, entry.node, inside, depth + 1)
+            parts.extend([] if part is None else [model.NotTest(part)])
+        else:
+            name = reader.dotted(key, inside, entry)
+            parts.extend(() if name is None else _property(reader, name, entry.node, inside))
+    if len(reader.problems) > faults:
+        return None
+    return parts[0] if len(parts) == 1 else model.AllTests(tuple(parts))
+
+
+def parse_tests(
+    reader: Reader, name: model.Path, entries: Mapping[str, Entry], path: str
+) -> list[model.Predicate]:
+    """A test for each operator in ``{gte: 50, lt: 100}``, less those that problems were noted for."""
+    tests: list[model.Predicate] = []
+    for key, entry in entries.items():
+        inside = join(path, key)
+        if key in DATE_OPERATORS:
+            reader.not_yet(key, inside, entry)
+        elif (operator := OPERATORS.get(key)) is None:
+            reader.unknown("unknown_operator", f"unknown operator '{key}'", key, inside, entry, OPERATORS)
+        elif _operand(reader, operator, entry.node, inside):
+            tests.append(model.Test(name, key, literal(entry.node)))
+    return tests
+
+
+def check_ordered(reader: Reader, operator: str, node: Node, path: str, instants: bool) -> bool:
+    """An operand of ``gt gte lt lte between``: numbers or, if ``instants``, instants given as text."""
+    if operator != "between":
+        return _bound(reader, operator, node, path, instants) is not None
+    ends = reader.items(node, path, "between")
+    if ends is None:
+        return False
+    if len(ends) != 2:
+        reader.problem("wrong_value", "between takes two values, [low, high]", path, node)
+        return False
+    bounds = [_bound(reader, operator, end, join(path, at), instants) for at, end in enumerate(ends)]
+    low, high = bounds
+    if low is None or high is None:
+        return False
+    if isinstance(ends[0].value, str) is not isinstance(ends[1].value, str):
+        reader.problem("wrong_value", "between takes two numbers or two instants", path, node)
+        return False
+    if low > high:
+        reader.problem("wrong_value", "between has its low end above its high end", path, node)
+        return False
+    return True
+
+
+def _composed(reader: Reader, key: str, node: Node, path: str, depth: int) -> Iterable[model.Predicate]:
+    items = reader.items(node, path, key)
+    parts = [parse_where(reader, item, join(path, at), depth + 1) for at, item in enumerate(items or ())]
+    made = tuple(part for part in parts if part is not None)
+    return [model.AllTests(made) if key == "all" else model.AnyTest(made)] if made else []
+
+
+def _property(reader: Reader, name: model.Path, node: Node, path: str) -> Iterable[model.Predicate]:
+    """What follows a property's name: a bare value is ``eq``, a bare list ``in``."""
+    if isinstance(node.value, Mapping):
+        if not node.value:
+            reader.problem("empty", "no operator is given", path, node, "to test for presence: exists: true")
+        return parse_tests(reader, name, node.value, path)
+    operator = OPERATORS["in" if isinstance(node.value, tuple) else "eq"]
+    if not _operand(reader, operator, node, path):
+        return ()
+    return [model.Test(name, operator.name, literal(node))]
+
+
+def _operand(reader: Reader, operator: Operator, node: Node, path: str) -> bool:
+    """Whether the operand suits the operator; a problem is noted if not."""
+    name = operator.name
+    if isinstance(node.value, Mapping) and "ref" in node.value:
+        reader.not_yet("ref", join(path, "ref"), node.value["ref"])
+        return False
+    match operator.operand:
+        case "scalar":
+            return _scalar(reader, name, node, path)
+        case "scalars":
+            items = reader.items(node, path, name) or ()
+            fit = [_scalar(reader, name, item, join(path, at)) for at, item in enumerate(items)]
+            return bool(fit) and all(fit)
+        case "orderable" | "range":
+            return check_ordered(reader, name, node, path, instants=True)
+        case "flag":
+            if not isinstance(node.value, bool):
+                reader.wrong_type(node, path, name, "true or false")
+            return isinstance(node.value, bool)
+        case "text" | "pattern":
+            if not isinstance(node.value, str):
+                reader.wrong_type(node, path, name, "text")
+                return False
+            return operator.operand == "text" or _pattern(reader, node.value, node, path)
+
+
+def _scalar(reader: Reader, name: str, node: Node, path: str) -> bool:
+    if not is_scalar(node):
+        reader.wrong_type(node, path, name, "text, a number, true, false or null")
+    return is_scalar(node)
+
+
+def _pattern(reader: Reader, pattern: str, node: Node, path: str) -> bool:
+    try:
+        compile_pattern(pattern)
+    except re2.error as error:
+        reason = error.args[0].decode(errors="replace") if error.args else "it doesn't compile"
+        hint = "RE2 syntax: no look-around and no back-references"
+        reader.problem("pattern", f"not a regular expression: {reason}", path, node, hint)
+        return False
+    return True
+
+
+def _bound(reader: Reader, operator: str, node: Node, path: str, instants: bool) -> float | int | None:
+    """The number, or the instant in UTC milliseconds."""
+    if is_number(node):
+        return node.value  # type: ignore[return-value]
+    if not (instants and isinstance(node.value, str)):
+        reader.wrong_type(node, path, operator, "a number or an instant" if instants else "a number")
+        return None
+    try:
+        return parse_instant(node.value)
+    except ValueError:
+        hint = "such as 2024-05-01 or 2024-05-01T09:30:00Z; numbers go without quotes"
+        message = f"{operator} needs a number or an instant, and '{node.value}' is neither"
+        reader.problem("wrong_value", message, path, node, hint)
+        return None

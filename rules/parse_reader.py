@@ -1,0 +1,122 @@
+"""Reading the values of a definition tree, with a problem noted for whatever isn't as expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rules import model
+from rules.document import Entry, Node
+from rules.problems import Problem, name_hint
+
+MAX_RULE_DEPTH = 32
+"""Conditions within conditions, and likewise tests within tests of one ``where``."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """The problems of one file so far. Its methods give None for a value that they found fault with."""
+
+    file: str
+    max_samples: int
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, code: str, message: str, path: str, at: Node | Entry, hint: str = "") -> None:
+        self.problems.append(Problem(code, message, path, self.file, at.line, at.column, hint))
+
+    def not_yet(self, what: str, path: str, at: Node | Entry) -> None:
+        message = f"'{what}' is part of the language, but this version doesn't have it yet"
+        self.problem("not_yet", message, path, at)
+
+    def keys(
+        self,
+        entries: Mapping[str, Entry],
+        path: str,
+        allowed: Iterable[str],
+        not_yet: Iterable[str] = (),
+    ) -> None:
+        """Notes keys that aren't allowed; those in ``not_yet`` are told apart."""
+        allowed, not_yet = frozenset(allowed), frozenset(not_yet)
+        for key, entry in entries.items():
+            if key in not_yet:
+                self.not_yet(key, join(path, key), entry)
+            elif key not in allowed:
+                self.unknown("unknown_key", f"unknown key '{key}'", key, join(path, key), entry, allowed)
+
+    def unknown(
+        self, code: str, message: str, name: str, path: str, at: Node | Entry, allowed: Iterable[str]
+    ) -> None:
+        self.problem(code, message, path, at, name_hint(name, allowed))
+
+    def entries(self, node: Node, path: str, what: str) -> Mapping[str, Entry] | None:
+        if isinstance(node.value, Mapping):
+            return node.value
+        self.wrong_type(node, path, what, "a map")
+        return None
+
+    def items(self, node: Node, path: str, what: str) -> tuple[Node, ...] | None:
+        """The items of a list that isn't empty."""
+        if not isinstance(node.value, tuple):
+            self.wrong_type(node, path, what, "a list")
+            return None
+        if not node.value:
+            self.problem("empty", f"{what} is an empty list", path, node)
+            return None
+        return node.value
+
+    def text(self, node: Node, path: str, what: str) -> str | None:
+        """Text that isn't blank."""
+        if not isinstance(node.value, str):
+            hint = "put it in quotes" if isinstance(node.value, bool | int | float) else ""
+            self.wrong_type(node, path, what, "text", hint)
+            return None
+        if not node.value.strip():
+            self.problem("empty", f"{what} is empty", path, node)
+            return None
+        return node.value
+
+    def dotted(self, name: str, path: str, at: Node | Entry) -> model.Path | None:
+        """A property's dotted name, split."""
+        parts = tuple(name.split("."))
+        if all(parts):
+            return parts
+        self.problem("property_name", f"'{name}' isn't a property name: a part of it is empty", path, at)
+        return None
+
+    def wrong_type(self, node: Node, path: str, what: str, expected: str, hint: str = "") -> None:
+        message = f"{what} must be {expected}, not {describe(node)}"
+        self.problem("wrong_type", message, path, node, hint)
+
+
+def join(path: str, key: str | int) -> str:
+    """``rule.all[0]`` and ``within``: ``rule.all[0].within``."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else key
+
+
+def is_number(node: Node) -> bool:
+    return isinstance(node.value, int | float) and not isinstance(node.value, bool)
+
+
+def is_scalar(node: Node) -> bool:
+    return node.value is None or isinstance(node.value, str | bool | int | float)
+
+
+def literal(node: Node) -> object:
+    """A scalar, or a list of them as a tuple."""
+    return tuple(item.value for item in node.value) if isinstance(node.value, tuple) else node.value
+
+
+def describe(node: Node) -> str:
+    """What a value is, for messages: ``a list``, ``the number 5``, ..."""
+    value = node.value
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text '{value}'" if len(value) <= 40 else "text"
+    return "a list" if isinstance(value, tuple) else "a map"

@@ -1,0 +1,49 @@
+"""What is wrong with definitions: where, why, and what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a definition file. ``line`` and ``column`` count from 1.
+
+    ``code`` is for programs (``unknown_key``, ``not_yet``, ...), ``path`` leads to the spot
+    (``rule.all[0].within``; empty: the whole document), ``hint`` says how to mend it, if known.
+    """
+
+    code: str
+    message: str
+    path: str
+    file: str
+    line: int
+    column: int
+    hint: str = ""
+
+    def __str__(self) -> str:
+        at = f" (at {self.path})" if self.path else ""
+        hint = f" - {self.hint}" if self.hint else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.message}{at}{hint}"
+
+
+class DefinitionsInvalid(Exception):
+    """Definitions that can't be used, with every problem, in the order of files and lines."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: Sequence[Problem] = sort_problems(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """By file, line and column; problems of one spot stay in the order they were found."""
+    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column)))
+
+
+def name_hint(name: str, allowed: Iterable[str]) -> str:
+    """``did you mean 'within'? allowed: count, distinct, ...``"""
+    names = sorted(allowed)
+    near = get_close_matches(name.lower(), names, n=1)
+    return (f"did you mean '{near[0]}'? " if near else "") + "allowed: " + ", ".join(names)

@@ -1,0 +1,70 @@
+"""What is known of one user: the row that the rules read and change, and the transitions they make.
+
+The structs are stored as msgpack arrays (``tables.codec``), so fields are only ever appended.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Cause = Literal["event", "profile", "time", "definition", "backfill", "merge", "delete", "manual"]
+
+
+class Membership(msgspec.Struct, array_like=True, gc=False):
+    """One user and one audience. An odd ``seq`` means that the user is in (transitions alternate)."""
+
+    seq: int
+    """Number of transitions so far; the last one's ``seq``."""
+    since_ms: int
+    """Instant of the last transition."""
+    version: int
+    """Version of the audience's definition that made it."""
+
+
+class Row(msgspec.Struct, array_like=True):
+    """One user. ``conditions`` holds, per condition key, the state that ``rules.conditions`` describes."""
+
+    now_ms: int
+    """Instant of the user's last step."""
+    due_ms: int | None = None
+    """No condition flips before this instant; where the due index has the user. None: nothing by time."""
+    applied: dict[int, int] = {}
+    """Last applied offset per source topic (``tables.codec.topic_key``)."""
+    conditions: dict[int, list] = {}  # type: ignore[type-arg]
+    audiences: dict[int, Membership] = {}
+    attributes: dict[str, object] = {}
+    changed_ms: dict[str, int] = {}
+    """Per attribute, the instant of its last change; an unset attribute keeps its entry."""
+    identities: dict[str, str] = {}
+
+
+class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The record that caused a transition."""
+
+    event: str | None
+    id: str | None
+    time_ms: int
+
+
+class Transition(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One user entering (odd ``seq``) or leaving (even) one audience, at an instant (section 9)."""
+
+    project: str
+    audience: str
+    audience_name: str
+    audience_version: int
+    user_id: str
+    seq: int
+    at_ms: int
+    cause: str
+    trigger: Trigger | None
+    entered_at_ms: int
+    """On an enter the same as ``at_ms``; on an exit the instant of the enter."""
+    exit_at_ms: int | None
+    """On an enter: when the user leaves if nothing more happens; None: never by time alone."""
+
+    @property
+    def is_enter(self) -> bool:
+        return self.seq % 2 == 1

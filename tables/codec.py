@@ -1,0 +1,122 @@
+"""How rows, outboxes and markers are written: one version byte, then a msgpack array.
+
+The same bytes go to the changelog topic and to RocksDB. Old versions stay readable (``decode_row``);
+golden files in ``tests/tables`` pin each.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+
+from rules.row import Row, Transition
+
+ROW_VERSION = b"\x01"
+MARKER_KEY = b"\x00\x00marker"
+"""Key of the changelog record that holds a partition's ``Marker``. No row key starts with two NULs."""
+OUTBOX_HEADER = "outbox"
+
+
+class RowUnreadable(Exception):
+    """A stored row has a version that this program does not know: it was written by a newer one."""
+
+
+class RowHead(msgspec.Struct, array_like=True):
+    """The first fields of a row: what the due index needs."""
+
+    now_ms: int
+    due_ms: int | None
+
+
+class Outbox(msgspec.Struct, array_like=True):
+    """The transitions of a row that were not known to be in Kafka when the row was written."""
+
+    step: int
+    transitions: list[Transition]
+
+
+class Marker(msgspec.Struct, array_like=True):
+    """What one partition of the table knows of itself; the first record of every changelog batch.
+
+    ``clock_ms`` and ``next_offsets`` are those *before* the step, so that replaying the records from
+    there gives every user the same instants, however much of the step was written.
+    """
+
+    step: int
+    """Number of the step that this batch begins."""
+    acked_step: int
+    """Every output of the steps up to this one is in Kafka."""
+    clock_ms: int
+    swept: str
+    """Fingerprint of the rules under which every row was last looked at."""
+    partitions: int
+    """Number of partitions of the table; a user's place depends on it."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_row = msgspec.msgpack.Decoder(Row).decode
+_decode_head = msgspec.msgpack.Decoder(RowHead).decode
+_decode_outbox = msgspec.msgpack.Decoder(Outbox).decode
+_decode_marker = msgspec.msgpack.Decoder(Marker).decode
+
+
+def encode_row(row: Row) -> bytes:
+    return ROW_VERSION + _encode(row)
+
+
+def decode_row(value: bytes) -> Row:
+    """Raises RowUnreadable."""
+    _check_version(value)
+    return _decode_row(memoryview(value)[1:])
+
+
+def decode_head(value: bytes) -> RowHead:
+    """Only what the due index needs; a third of the time of ``decode_row``. Raises RowUnreadable."""
+    _check_version(value)
+    return _decode_head(memoryview(value)[1:])
+
+
+def encode_outbox(outbox: Outbox) -> bytes:
+    return _encode(outbox)
+
+
+def decode_outbox(value: bytes) -> Outbox:
+    return _decode_outbox(value)
+
+
+def encode_marker(marker: Marker) -> bytes:
+    return _encode(marker)
+
+
+def decode_marker(value: bytes) -> Marker:
+    return _decode_marker(value)
+
+
+def encode_attributes(attributes: dict[str, object]) -> bytes:
+    return _encode(attributes)
+
+
+def row_key(project: str, user_id: str) -> bytes:
+    """The user's id; users of other projects than ``default`` have the project in front."""
+    if project == "default":
+        return user_id.encode()
+    return f"\0{project}\0{user_id}".encode()
+
+
+def split_row_key(key: bytes) -> tuple[str, str]:
+    """(project, user id) of a row key."""
+    if key.startswith(b"\0"):
+        project, user_id = key[1:].decode().split("\0", 1)
+        return project, user_id
+    return "default", key.decode()
+
+
+def source_key(topic: str, partition: int) -> int:
+    """32-bit name of a source partition in ``Row.applied``."""
+    return int.from_bytes(blake2b(f"{topic}/{partition}".encode(), digest_size=4).digest(), "big")
+
+
+def _check_version(value: bytes) -> None:
+    if value[:1] != ROW_VERSION:
+        raise RowUnreadable(f"row version {value[:1].hex()} is not known; this program reads 01")

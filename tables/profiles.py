@@ -1,0 +1,162 @@
+"""One partition's rows in memory: a bounded cache over the store, and what is staged but not yet stored.
+
+A step changes cached rows in place, then ``stage``s them: from that moment reads see the new rows while
+the changelog, the outputs and at last the store (``stored``) follow in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from rules.row import Row
+from tables.codec import decode_row, encode_row
+from tables.store import Due, RowStore, Write
+
+
+@dataclass(slots=True)
+class Staged:
+    """What one step changed: ``rows`` go to the changelog and the store, ``write`` to the store."""
+
+    rows: list[tuple[bytes, bytes]]
+    write: Write
+
+
+class Profiles:
+    """Rows of one partition. ``cache_rows`` bounds the decoded rows kept (two generations of half each)."""
+
+    def __init__(self, store: RowStore, cache_rows: int) -> None:
+        self.store = store
+        self._half = max(1, cache_rows // 2)
+        self._young: dict[bytes, Row] = {}
+        self._old: dict[bytes, Row] = {}
+        self._unstored: dict[bytes, bytes | None] = {}
+        self._unstored_due: dict[Due, int] = {}  # with the number of staged steps that add it
+        self._unstored_drops: set[Due] = set()
+        self._due_floor_ms = -(1 << 61)
+
+    def load(self, keys: Iterable[bytes]) -> Mapping[bytes, Row]:
+        """Bring rows into the cache with one multi-get; the mapping has every cached row of the young half.
+
+        Keys without a row are absent. The mapping stays valid until the next ``load``.
+        """
+        young, old = self._young, self._old
+        if len(young) >= self._half:
+            self._old = old = young
+            self._young = young = {}
+        missing: list[bytes] = []
+        for key in keys:
+            if key in young:
+                continue
+            row = old.get(key)
+            if row is not None:
+                young[key] = row
+            else:
+                missing.append(key)
+        if missing:
+            self._fetch(missing, young)
+        return young
+
+    def _fetch(self, missing: list[bytes], into: dict[bytes, Row]) -> None:
+        unstored = self._unstored
+        wanted: list[bytes] = []
+        for key in missing:
+            if key in unstored:
+                value = unstored[key]
+                if value is not None and key not in into:
+                    into[key] = decode_row(value)
+            else:
+                wanted.append(key)
+        if wanted:
+            for key, value in zip(wanted, self.store.get_many(wanted), strict=True):
+                if value is not None:
+                    into[key] = decode_row(value)
+
+    def add(self, key: bytes, row: Row) -> None:
+        """A new user's row."""
+        self._young[key] = row
+
+    def read(self, key: bytes) -> Row | None:
+        """A private copy of one row, for a lookup: changing it changes nothing."""
+        row = self._young.get(key) or self._old.get(key)
+        if row is not None:
+            return decode_row(encode_row(row))
+        found: dict[bytes, Row] = {}
+        self._fetch([key], found)
+        return found.get(key)
+
+    def stage(self, changed: Mapping[bytes, int | None], local: Mapping[bytes, int | None]) -> Staged:
+        """Encode what a step changed. Both map a row key to the ``due_ms`` that its row had before.
+
+        ``local`` rows changed in nothing but ``due_ms``, a lower bound that recovery may find older:
+        they go to the store without a changelog record.
+        """
+        young = self._young
+        unstored = self._unstored
+        rows: list[tuple[bytes, bytes]] = []
+        local_rows: list[tuple[bytes, bytes]] = []
+        added: list[Due] = []
+        dropped: list[Due] = []
+        for keys, into in ((changed, rows), (local, local_rows)):
+            for key, due_before in keys.items():
+                row = young[key]
+                value = encode_row(row)
+                into.append((key, value))
+                unstored[key] = value
+                if row.due_ms != due_before:
+                    if due_before is not None:
+                        dropped.append((due_before, key))
+                    if row.due_ms is not None:
+                        added.append((row.due_ms, key))
+        self._unstored_drops.update(dropped)
+        self._unstored_drops.difference_update(added)
+        for entry in added:
+            self._unstored_due[entry] = self._unstored_due.get(entry, 0) + 1
+        return Staged(
+            rows=rows, write=Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
+        )
+
+    def stored(self, staged: Staged) -> None:
+        """Write a staged step to the store and let go of what was kept for it."""
+        self.store.write(staged.write)
+        unstored = self._unstored
+        for key, value in staged.write.rows:
+            if unstored.get(key) is value:
+                del unstored[key]
+        for entry in staged.write.due_added:
+            left = self._unstored_due[entry] - 1
+            if left:
+                self._unstored_due[entry] = left
+            else:
+                del self._unstored_due[entry]
+        self._unstored_drops.difference_update(staged.write.due_dropped)
+
+    def due(self, before_ms: int, limit: int) -> list[Due]:
+        """Up to ``limit`` due entries before ``before_ms``, stored or staged, in order of time."""
+        drops = self._unstored_drops
+        found = self.store.due(self._due_floor_ms, before_ms, limit + len(drops))
+        staged = [entry for entry in self._unstored_due if entry[0] < before_ms]
+        if staged:
+            found = sorted({*found, *staged})
+        if drops:
+            found = [entry for entry in found if entry not in drops]
+        return found[:limit]
+
+    def due_done(self, before_ms: int) -> None:
+        """All entries before this instant are handled: start the next search there, past the deleted ones."""
+        self._due_floor_ms = max(self._due_floor_ms, before_ms)
+
+    def scan(self, after: bytes, limit: int) -> list[bytes]:
+        """Stored row keys above ``after``; staged new rows come with their own steps."""
+        return [key for key, _ in self.store.scan(after, limit)]
+
+    def unstored_keys(self) -> list[bytes]:
+        return list(self._unstored)
+
+    @property
+    def cached_rows(self) -> int:
+        return len(self._young) + len(self._old)
+
+    @property
+    def unstored_rows(self) -> int:
+        return len(self._unstored)

@@ -1,0 +1,117 @@
+"""Fixtures every test may ask for. Brokers start when first asked for and end with the session."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from tests.brokers.apache_kafka import ApacheKafka
+from tests.brokers.provision import Brokers, Unavailable
+
+# What a test asks for decides its marks, so none can forget them.
+MARK_OF_FIXTURE = {
+    "kafka": "kafka",
+    "kafka_cluster": "kafka",
+    "kafka_node": "kafka",
+    "broker": "broker",
+    "embedded": "broker",
+}
+
+BROKERS = pytest.StashKey[Brokers]()
+SKIPPED = pytest.StashKey[dict[str, int]]()
+
+Made = TypeVar("Made")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[BROKERS] = Brokers()
+    config.stash[SKIPPED] = {}
+
+
+# First, so that `-m` sees the marks.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in MARK_OF_FIXTURE:
+                item.add_marker(MARK_OF_FIXTURE[fixture])
+
+
+# Runs whatever ended the session: the last test, an error, Ctrl-C.
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[BROKERS].stop_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    skipped = item.config.stash[SKIPPED]
+    if report.skipped and isinstance(report.longrepr, tuple) and "no broker for" in report.longrepr[2]:
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        skipped[reason] = skipped.get(reason, 0) + 1
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    used, skipped = config.stash[BROKERS].used, config.stash[SKIPPED]
+    if not used and not skipped:
+        return
+    terminalreporter.section("brokers")
+    for broker in used:
+        terminalreporter.line(f"used: {broker}")
+    for reason, tests in skipped.items():
+        terminalreporter.line(f"skipped {tests} test{'s' if tests > 1 else ''}: {reason}")
+
+
+def _or_skip(what: str, make: Callable[[], Made]) -> Made:
+    try:
+        return make()
+    except Unavailable as error:
+        pytest.skip(f"no broker for `{what}`: {error}")
+
+
+@pytest.fixture(scope="session")
+def brokers(pytestconfig: pytest.Config) -> Brokers:
+    """All of them; most tests want one of the fixtures below."""
+    return pytestconfig.stash[BROKERS]
+
+
+@pytest.fixture(scope="session")
+def kafka(brokers: Brokers) -> str:
+    """Address of a real Apache Kafka, shared by the session."""
+    return _or_skip("kafka", brokers.kafka)
+
+
+@pytest.fixture(scope="session")
+def embedded(brokers: Brokers) -> str:
+    """Address of the embedded broker, shared by the session."""
+    return _or_skip("embedded", brokers.embedded)
+
+
+@pytest.fixture(scope="session")
+def broker(brokers: Brokers) -> str:
+    """Address of Apache Kafka where it can be had, else of the embedded broker."""
+    return _or_skip("broker", brokers.any)
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster(brokers: Brokers) -> ApacheKafka:
+    """Three nodes, replication 3, two in sync. A test that kills a node restarts it."""
+    return _or_skip("kafka_cluster", brokers.cluster)
+
+
+@pytest.fixture(scope="module")
+def kafka_node(brokers: Brokers) -> Iterator[ApacheKafka]:
+    """A node of the test module's own: to kill, to shut down, to restart."""
+    node = _or_skip("kafka_node", lambda: brokers.start_kafka(1))
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix no other test has, so tests share a broker without meeting."""
+    return f"test-{uuid.uuid4().hex[:8]}"
