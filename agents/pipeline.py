@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agents.placement import Place
+from agents.placement import Origin, Place
 from agents.records import InputRecord, RecordRefused, event_time_ms, read_record, to_event, to_update
 from rules.compile import EMPTY, RuleSet
 from rules.decide import apply_event, apply_profile, fire, new_row, redefine
@@ -25,6 +25,7 @@ from rules.instants import MAX_MS
 from rules.row import Row, Transition
 from tables.codec import Marker, Outbox, encode_attributes, encode_marker, row_key, source_key, split_row_key
 from tables.profiles import Profiles, Staged
+from tables.store import Due
 
 
 class Record(Protocol):
@@ -56,6 +57,7 @@ class DeadLetter:
     """A record that could not be used, with the reason; its bytes stay untouched."""
 
     record: Record
+    origin: Origin
     code: str
     message: str
     stage: str
@@ -85,7 +87,7 @@ class Step:
     transitions: list[Transition]
     transition_keys: list[bytes]
     dead: list[DeadLetter] = field(default_factory=list)
-    rekeyed: list[tuple[str, Record]] = field(default_factory=list)
+    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
 
     @property
@@ -108,6 +110,8 @@ class Pipeline:
         self.swept = recovered.swept if recovered else EMPTY.fingerprint
         self.step = recovered.step if recovered else 0
         self.acked_step = recovered.acked_step if recovered else 0
+        self.changelog_next = 0
+        """Offset of the first changelog record not in the store; kept by ``agents.commits``."""
         self._unacked: dict[bytes, list[tuple[int, Transition]]] = {}
         self._sweep_after = b""
         self._sweep_first: list[bytes] = []
@@ -136,7 +140,7 @@ class Pipeline:
             known = row is not None
             if row is None:
                 if not self.place.owns(user_id):
-                    work.rekeyed.append((user_id, record))
+                    work.rekeyed.append((user_id, record, self.place.origin(record)))
                     continue
                 row = new_row(clock_ms)
             now_ms = clock_ms if clock_ms > row.now_ms else row.now_ms
@@ -191,6 +195,7 @@ class Pipeline:
         for due_ms, key in due:
             row = rows.get(key)
             if row is None or row.due_ms != due_ms:
+                work.stale.append((due_ms, key))  # left by a recovery over older rows
                 continue
             project, user_id = split_row_key(key)
             emitted = len(work.transitions)
@@ -295,7 +300,7 @@ class Pipeline:
                 decoded = read_record(record.value, record.timestamp, max_bytes)
                 time_ms = event_time_ms(decoded, record.timestamp)
             except RecordRefused as refusal:
-                work.dead.append(DeadLetter(record, refusal.code, str(refusal), refusal.stage))
+                work.dead.append(self._letter(record, refusal))
                 batch.append((record, None, b"", 0))
                 continue
             if decoded.project == "default":
@@ -312,8 +317,11 @@ class Pipeline:
         if size <= limit:
             return True
         message = f"the user's attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
-        work.dead.append(DeadLetter(record, "attributes_too_large", message, "apply"))
+        work.dead.append(self._letter(record, RecordRefused("attributes_too_large", message, "apply")))
         return False
+
+    def _letter(self, record: Record, refusal: RecordRefused) -> DeadLetter:
+        return DeadLetter(record, self.place.origin(record), refusal.code, str(refusal), refusal.stage)
 
     def _finish(self, work: _Work) -> Step:
         self.step += 1
@@ -325,7 +333,7 @@ class Pipeline:
         counts.enters = sum(each.is_enter for each in work.transitions)
         counts.exits = len(work.transitions) - counts.enters
         marker = self._marker(work.clock_ms)
-        staged.write.meta = marker
+        staged.write.due_dropped += work.stale
         return Step(
             number=self.step,
             marker=marker,
@@ -367,6 +375,7 @@ class _Work:
     transitions: list[Transition] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    rekeyed: list[tuple[str, Record]] = field(default_factory=list)
+    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
+    stale: list[Due] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
 

@@ -13,6 +13,10 @@ ORIGIN_PARTITION = "source.partition"
 ORIGIN_OFFSET = "source.offset"
 
 
+Origin = tuple[str, int, int]
+"""(topic, partition, offset) that the producer wrote to."""
+
+
 class Located(Protocol):
     topic: str
     partition: int
@@ -38,8 +42,8 @@ class Place:
     def owns(self, user_id: str) -> bool:
         return partition_of(user_id, self.partitions) == self.partition
 
-    def origin(self, record: Located) -> tuple[str, int, int]:
-        """(topic, partition, offset) that the producer wrote to; a re-keyed record carries them along."""
+    def origin(self, record: Located) -> Origin:
+        """Where the producer wrote it; a re-keyed record carries that along in its headers."""
         if record.topic != self.rekey_topic:
             return record.topic, record.partition, record.offset
         headers = dict(record.headers)

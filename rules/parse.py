@@ -24,14 +24,16 @@ def parse_definitions(
     A document is one definition or a list of them under ``audiences``; YAML may hold several documents.
     ``file`` is for the problems' positions.
     """
-    documents, problems = parse_text(text, file)
-    reader = Reader(file, max_samples, problems)
+    documents, unreadable = parse_text(text, file)
+    reader = Reader(file, max_samples, list(unreadable))
     parsed = [
         parse_audience(reader, node, path)
         for document in documents
         for node, path in _definitions(reader, document)
     ]
-    return [each for each in parsed if each is not None], list(sort_problems(reader.problems))
+    # A tree with faults of its own holds stand-ins: good for finding more faults, not for use.
+    audiences = [] if unreadable else [each for each in parsed if each is not None]
+    return audiences, list(sort_problems(reader.problems))
 
 
 def load_definitions(

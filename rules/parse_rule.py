@@ -36,7 +36,8 @@ def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> model.R
         return None
     if len(kinds) > 1:
         message = f"a rule is one of {' and '.join(kinds)}, not {len(kinds)} at once"
-        reader.problem("conflict", message, path, entries[kinds[1]], "combine rules with all or any")
+        second = join(path, kinds[1])
+        reader.problem("conflict", message, second, entries[kinds[1]], "combine rules with all or any")
         return None
     kind, faults = kinds[0], len(reader.problems)
     if kind in _KINDS_NOT_YET:
@@ -76,8 +77,8 @@ def _event(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.Eve
     kinds = [kind for kind in entries if kind in parse_aggregate.AGGREGATES]
     if len(kinds) > 1:
         message = f"an event condition has one aggregate, not {' and '.join(kinds)}"
-        at = entries[kinds[1]]
-        reader.problem("conflict", message, path, at, "write one condition for each, in all or any")
+        second, at = join(path, kinds[1]), entries[kinds[1]]
+        reader.problem("conflict", message, second, at, "write one condition for each, in all or any")
     aggregate: model.Aggregate | None = parse_aggregate.AT_LEAST_ONE
     for kind in parse_aggregate.AGGREGATES:
         if kind in entries:

@@ -22,7 +22,8 @@ def parse_text(text: str, file: str) -> tuple[list[Node], list[Problem]]:
         try:
             return [parse_json(text, as_json)], as_json.problems
         except Stopped:
-            if file.endswith(".json"):
+            too_large = as_json.problems[-1].code != "syntax"
+            if too_large or file.endswith(".json"):
                 return [], as_json.problems
     as_yaml = Builder(file)
     documents: list[Node] = []

@@ -26,9 +26,13 @@ _BASES: Final = {"0o": 8, "0x": 16}
 
 def parse_yaml(text: str, builder: Builder) -> Iterator[Node]:
     """The documents of a YAML stream, as far as they can be read. May raise Stopped."""
+    return _Composer(_events(text, builder), builder).documents()
+
+
+def _events(text: str, builder: Builder) -> Iterator[Any]:
+    """The parser's events; nothing it raises gets out, but Stopped with the problem noted."""
     try:
-        stream = YAML(typ="safe", pure=True).parse(text)
-        yield from _Composer(stream, builder).documents()
+        yield from YAML(typ="safe", pure=True).parse(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -38,8 +42,8 @@ def parse_yaml(text: str, builder: Builder) -> Iterator[Node]:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise builder.stop("syntax", f"not YAML: {error.reason}", line, column) from None
-    except (YAMLError, ValueError, IndexError, AttributeError, AssertionError, TypeError) as error:
-        # ruamel.yaml lets its own slips out on some malformed input (a fuzzer finds them).
+    except (YAMLError, ArithmeticError, AssertionError, AttributeError, LookupError, ValueError) as error:
+        # ruamel.yaml lets slips of its own out on some input: "\UFFFFFFFF" is an OverflowError.
         raise builder.stop("syntax", f"not YAML: {error}".split("\n")[0], 1, 1) from None
 
 

@@ -131,6 +131,10 @@ class Profiles:
                 del self._unstored_due[entry]
         self._unstored_drops.difference_update(staged.write.due_dropped)
 
+    def store_meta(self, meta: bytes) -> None:
+        """Write the store's own note, with no row."""
+        self.store.write(Write(meta=meta))
+
     def due(self, before_ms: int, limit: int) -> list[Due]:
         """Up to ``limit`` due entries before ``before_ms``, stored or staged, in order of time."""
         drops = self._unstored_drops

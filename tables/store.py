@@ -28,8 +28,8 @@ class Write:
 
     rows: Sequence[tuple[bytes, bytes]] = ()
     deleted: Sequence[bytes] = ()
-    due_added: Sequence[Due] = ()
-    due_dropped: Sequence[Due] = ()
+    due_added: list[Due] = field(default_factory=list)
+    due_dropped: list[Due] = field(default_factory=list)
     meta: bytes | None = None
 
 

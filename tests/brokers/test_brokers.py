@@ -185,16 +185,16 @@ def test_a_taken_port_is_told(embedded: str) -> None:
 
 
 @pytest.fixture
-def parent() -> Iterator[subprocess.Popen[str]]:
+def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that started an embedded broker, wrote the broker's pid, and waits."""
     code = (
-        "import time\nfrom app.embedded_broker import EmbeddedBroker\n"
-        "with EmbeddedBroker() as broker:\n    print(broker.pid, flush=True)\n    time.sleep(60)"
+        "import pathlib, sys, time\nfrom app.embedded_broker import EmbeddedBroker\n"
+        "with EmbeddedBroker(pathlib.Path(sys.argv[1])) as broker:\n"
+        "    print(broker.pid, flush=True)\n    time.sleep(60)"
     )
+    command = [sys.executable, "-c", code, str(tmp_path / "broker.log")]
     root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         yield process
         process.kill()
 

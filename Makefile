@@ -1,0 +1,70 @@
+# On a fresh machine with Python 3.11 two commands do all set-up: `make demo` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.installed
+
+# The lock must not say where it was made: neither a package index nor a path of this machine.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --no-config --strip-extras \
+	--generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	--no-emit-options
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(READY) ## the virtual environment, from the lock; again only when the lock changed
+
+$(READY): requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "Turnstile needs Python 3.11 or newer; there is no python3 here." >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Turnstile needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V)." \
+			"Name another one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+		rm -rf .venv; \
+		echo "$(PYTHON) can't make virtual environments; on Debian and Ubuntu the package python3-venv is missing." >&2; \
+		exit 1; }
+	@echo "Installing the locked dependencies into .venv ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+.PHONY: demo
+demo: $(READY) ## broker, worker, real data and a live view in the terminal; Ctrl-C ends it
+	@$(BIN)/turnstile demo
+
+.PHONY: test
+test: lint ## everything: linters, types, layers and the whole test suite
+	$(BIN)/pytest
+
+.PHONY: test-quick
+test-quick: $(READY) ## the tests that need no broker and no minutes
+	$(BIN)/pytest -m "not slow and not broker and not kafka"
+
+.PHONY: lint
+lint: $(READY) ## style, format, types, and which layer may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(READY) ## the benchmarks; ARGS are passed on
+	$(BIN)/turnstile bench $(ARGS)
+
+.PHONY: lock
+lock: $(READY) ## the locks, newly resolved where pyproject.toml asks for it; UPGRADE=1 for the newest of all
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --extra broker -o requirements.lock pyproject.toml
+	cp requirements.lock requirements.runtime.lock
+	$(COMPILE) -o requirements.runtime.lock pyproject.toml
+
+.PHONY: clean
+clean: ## what was built here; the cache of test brokers in the home folder stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find app agents tables rules bench tests -name __pycache__ -type d -prune -exec rm -rf {} +

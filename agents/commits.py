@@ -1,0 +1,163 @@
+"""The order of one step's writes, in one place (docs/design: invariants 2 to 4).
+
+    1. changelog: the marker, then the rows with their outboxes        acknowledged by all in-sync replicas
+    2. outputs: re-keyed records, dead letters, transitions            likewise
+    3. the store: rows, due index, marker, changelog offset            one RocksDB write
+    4. the ack of the source batch; Faust commits its offset later
+
+A crash between two of them loses nothing: see ``agents.restore``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiokafka import AIOKafkaProducer
+
+from agents.dead_letters import dead_letter_headers, rekey_headers
+from agents.pipeline import Pipeline, Step
+from agents.placement import partition_of
+from agents.transitions import encode_transition
+from tables.codec import MARKER_KEY, OUTBOX_HEADER, encode_outbox
+from tables.meta import StoreMeta, encode_meta
+
+Headers = Sequence[tuple[str, bytes]]
+_NO_HEADERS: Headers = []
+
+
+class Observer(Protocol):
+    """Who counts. Called once a step, after it is durable."""
+
+    def step_done(self, partition: int, step: Step, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of the topics a worker writes, and how many partitions the outputs have."""
+
+    changelog: str
+    transitions: str
+    rekeyed: str
+    partitions: int
+    """Of the source topics, the changelog and the re-keyed records: they are co-partitioned."""
+    transitions_partitions: int
+    dead_letter_suffix: str = ".dlq"
+
+
+class Batches:
+    """Records on their way to one topic partition, in order, in as few produce batches as they fit."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._partition = partition
+        self._batch = producer.create_batch()
+        self._sent: list[asyncio.Future[object]] = []
+        self._count = 0
+
+    async def add(
+        self, key: bytes | None, value: bytes | None, timestamp_ms: int | None = None, headers: Headers = _NO_HEADERS
+    ) -> None:
+        metadata = self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+        if metadata is None:
+            await self._send()
+            self._batch = self._producer.create_batch()
+            self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+        self._count += 1
+
+    async def _send(self) -> None:
+        self._batch.close()
+        self._sent.append(
+            await self._producer.send_batch(self._batch, self._topic, partition=self._partition)
+        )
+
+    async def acknowledged(self) -> int:
+        """Wait for every record; the offset after the last one. Raises what the producer raises."""
+        await self._send()
+        next_offset = -1
+        for future in self._sent:
+            metadata = await future
+            next_offset = metadata.offset  # type: ignore[attr-defined]
+        return next_offset + self._batch.record_count()
+
+
+class Committer:
+    """Writes the steps of one partition of the table."""
+
+    def __init__(self, producer: AIOKafkaProducer, topics: Topics, observer: Observer) -> None:
+        self._producer = producer
+        self._topics = topics
+        self._observer = observer
+
+    async def commit(self, pipeline: Pipeline, step: Step, ack: Callable[[], object] | None) -> None:
+        """Make one step durable, in the order of this module's text; then ``ack``."""
+        started = asyncio.get_running_loop().time()
+        if not step.is_empty:
+            if step.staged.rows:
+                changelog_next = await self._changelog(pipeline.place.partition, step)
+            else:
+                changelog_next = None
+            await self._outputs(pipeline.place.partition, step)
+            pipeline.acked(step)
+            if changelog_next is not None:
+                pipeline.changelog_next = changelog_next
+            step.staged.write.meta = encode_meta(StoreMeta(pipeline.changelog_next, step.marker))
+            pipeline.profiles.stored(step.staged)
+        if ack is not None:
+            ack()
+        self._observer.step_done(
+            pipeline.place.partition, step, asyncio.get_running_loop().time() - started
+        )
+
+    async def marker(self, pipeline: Pipeline) -> None:
+        """Write the marker as it stands, so that the next owner need not send anything again."""
+        batches = Batches(self._producer, self._topics.changelog, pipeline.place.partition)
+        marker = pipeline.marker()
+        await batches.add(MARKER_KEY, marker)
+        pipeline.changelog_next = await batches.acknowledged()
+        pipeline.profiles.store_meta(encode_meta(StoreMeta(pipeline.changelog_next, marker)))
+
+    async def _changelog(self, partition: int, step: Step) -> int:
+        batches = Batches(self._producer, self._topics.changelog, partition)
+        await batches.add(MARKER_KEY, step.marker)
+        outboxes = step.outboxes
+        for key, value in step.staged.rows:
+            outbox = outboxes.get(key) if outboxes else None
+            if outbox is None:
+                await batches.add(key, value)
+            else:
+                await batches.add(key, value, headers=[(OUTBOX_HEADER, encode_outbox(outbox))])
+        return await batches.acknowledged()
+
+    async def _outputs(self, partition: int, step: Step) -> None:
+        lots: dict[tuple[str, int], Batches] = {}
+        topics = self._topics
+        for user_id, record, origin in step.rekeyed:
+            target = partition_of(user_id, topics.partitions)
+            await self._lot(lots, topics.rekeyed, target).add(
+                user_id.encode(), record.value, max(record.timestamp, 0), rekey_headers(record, origin)
+            )
+        for letter in step.dead:
+            topic, source_partition, _ = letter.origin
+            await self._lot(lots, topic + topics.dead_letter_suffix, source_partition).add(
+                letter.record.key, letter.record.value, None, dead_letter_headers(letter)
+            )
+        same = topics.transitions_partitions == topics.partitions
+        for transition in step.transitions:
+            value, headers = encode_transition(transition)
+            user_id = transition.user_id
+            target = partition if same else partition_of(user_id, topics.transitions_partitions)
+            await self._lot(lots, topics.transitions, target).add(
+                user_id.encode(), value, max(transition.at_ms, 0), headers
+            )
+        for lot in lots.values():
+            await lot.acknowledged()
+
+    def _lot(self, lots: dict[tuple[str, int], Batches], topic: str, partition: int) -> Batches:
+        lot = lots.get((topic, partition))
+        if lot is None:
+            lot = lots[topic, partition] = Batches(self._producer, topic, partition)
+        return lot

@@ -1,0 +1,210 @@
+"""The Faust app of a worker: one agent over the source topics, one table for its changelog.
+
+Faust brings the consumer group, the assignor that keeps a user's partitions of all topics on one worker,
+the agent and its back-pressure, and offsets. Replaced by subclass: moving records in batches
+(``agents.transport``), and recovery, which reads changelogs in batches (``agents.restore``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from faust.tables.manager import TableManager as StockTableManager
+from faust.tables.recovery import RebalanceAgain, ServiceStopped
+from faust.tables.recovery import Recovery as StockRecovery
+from faust.types import TP
+from mode import Service
+
+from agents.transport import Batch, Transport
+
+MAX_FETCH_BYTES = 4 * 1024 * 1024
+
+RestoreCallback = Callable[[set[int]], Awaitable[None]]
+TakeCallback = Callable[[Batch, Callable[[], object]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where Kafka is, and how to speak to it."""
+
+    bootstrap: str
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = None
+    ssl_cafile: str | None = None
+    session_timeout_ms: int = 45_000
+    rebalance_timeout_ms: int = 60_000
+    heartbeat_interval_ms: int = 3_000
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments of every aiokafka client."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap,
+            "security_protocol": self.security_protocol,
+        }
+        if self.security_protocol.endswith("SSL"):
+            options["ssl_context"] = self.ssl_context()
+        if self.security_protocol.startswith("SASL"):
+            options["sasl_mechanism"] = self.sasl_mechanism or "PLAIN"
+            options["sasl_plain_username"] = self.sasl_username
+            options["sasl_plain_password"] = self.sasl_password
+        return options
+
+    def ssl_context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ssl_cafile)
+
+    def credentials(self) -> faust.auth.Credentials | None:
+        """The same for Faust's own clients."""
+        context = self.ssl_context() if self.security_protocol.endswith("SSL") else None
+        if self.security_protocol.startswith("SASL"):
+            return faust.SASLCredentials(
+                username=self.sasl_username,
+                password=self.sasl_password,
+                mechanism=self.sasl_mechanism or "PLAIN",
+                ssl_context=context,
+            )
+        return faust.SSLCredentials(context) if context is not None else None
+
+
+class Recovery(StockRecovery):
+    """After each rebalance: have our partitions restored, then let the streams go on."""
+
+    @Service.task
+    async def _restart_recovery(self) -> None:
+        while not self.should_stop:
+            if await self.wait_for_stopped(self.signal_recovery_start):  # type: ignore[arg-type]
+                return
+            self.signal_recovery_start.clear()
+            generation = self._generation_id
+            try:
+                self._set_recovery_started()
+                partitions = {tp.partition for tp in self.active_tps}
+                restored = asyncio.ensure_future(self.app.restore(partitions))  # type: ignore[attr-defined]
+                try:
+                    await self._wait(asyncio.shield(restored))
+                finally:
+                    if not restored.done():
+                        restored.cancel()
+                    await asyncio.wait([restored])
+                restored.result()
+                await self._wait(self.on_recovery_completed(generation))
+            except (RebalanceAgain, asyncio.CancelledError):
+                if self.should_stop:
+                    return
+            except ServiceStopped:
+                return
+            except Exception as error:
+                await self.app.crash(error)  # type: ignore[attr-defined]
+                return
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Nothing: changelogs are read by ``agents.restore``, not through Faust's queues."""
+
+
+class TableManager(StockTableManager):
+    """Stock manager with our recovery."""
+
+    @property
+    def recovery(self) -> StockRecovery:
+        if self._recovery is None:
+            self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+
+class WorkerApp(faust.App):
+    """The Faust app, with our transport and our recovery."""
+
+    restore: RestoreCallback
+    settle: Callable[[], Awaitable[None]]
+    """Called when partitions are revoked, after the batches in hand are acknowledged."""
+    rebalancing_began: Callable[[], None]
+    """Called from the consumer's thread as soon as a rebalance begins."""
+
+    def on_rebalance_start(self) -> None:
+        self.rebalancing_began()
+        super().on_rebalance_start()
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+
+def worker_app(
+    *,
+    app_id: str,
+    broker: Broker,
+    instance_id: str | None,
+    data_dir: str,
+    advertised_url: str,
+    sources: Sequence[str],
+    table: str,
+    partitions: int,
+    poll_records: int,
+    take: TakeCallback,
+    restore: RestoreCallback,
+    settle: Callable[[], Awaitable[None]],
+    rebalancing_began: Callable[[], None],
+) -> WorkerApp:
+    """Build the app. ``take`` gets every batch; ``restore`` the partitions to bring up to date."""
+    app = WorkerApp(
+        app_id,
+        broker=[f"kafka://{each}" for each in broker.bootstrap.split(",")],
+        broker_credentials=broker.credentials(),
+        broker_session_timeout=broker.session_timeout_ms / 1000,
+        broker_rebalance_timeout=broker.rebalance_timeout_ms / 1000,
+        broker_heartbeat_interval=broker.heartbeat_interval_ms / 1000,
+        broker_request_timeout=max(90.0, broker.session_timeout_ms / 1000 + 30),
+        broker_max_poll_records=poll_records,
+        broker_commit_interval=1.0,
+        consumer_max_fetch_size=MAX_FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=instance_id,
+        canonical_url=advertised_url,
+        datadir=data_dir,
+        store="memory://",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+        stream_wait_empty=True,
+        stream_recovery_delay=0,
+        table_standby_replicas=0,
+        TableManager=TableManager,
+        autodiscover=False,
+    )
+    app.restore = restore
+    app.settle = settle
+    app.rebalancing_began = rebalancing_began
+    app.Table(table, partitions=partitions)
+    topic = app.topic(*sources, maxsize=8, value_serializer="raw", key_serializer="raw")
+
+    @app.agent(topic, name="evaluate", concurrency=1)
+    async def evaluate(stream: Any) -> None:
+        async for event in stream.noack().events():
+            batch = event.message
+            try:
+                await take(batch, lambda batch=batch: batch.ack(app.consumer))  # type: ignore[misc]
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                # Faust would acknowledge the batch and go on: a bug would skip data.
+                await app.crash(error)
+                raise
+
+    return app
+
+
+def table_partitions(app: WorkerApp) -> set[int]:
+    """Partitions of the profile table that this worker owns now."""
+    return {tp.partition for tp in app.assignor.assigned_actives() if tp.topic in app.tables.changelog_topics}
+
+
+def owner_url(app: WorkerApp, changelog: str, partition: int) -> str | None:
+    """The advertised URL of the worker that owns a partition, as the group's leader last said."""
+    url: str | None = app.assignor._tps_url.get(TP(changelog, partition))
+    return url

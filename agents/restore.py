@@ -1,0 +1,231 @@
+"""Recovery: a partition's rows, due index and outboxes from its changelog, in batches.
+
+The store remembers the changelog offset up to which it is complete; what comes after is read with a
+consumer of our own, many records at a time (Faust's recovery goes record by record). Rows of a step
+whose outputs are not known to be in Kafka carry those outputs as an outbox: they are sent again, with
+the same ids and bodies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.commits import Batches, Topics
+from agents.pipeline import Limits, Pipeline
+from agents.placement import Place, partition_of
+from agents.transitions import encode_transition
+from rules.row import Transition
+from tables.codec import (
+    MARKER_KEY,
+    OUTBOX_HEADER,
+    Marker,
+    Outbox,
+    decode_head,
+    decode_marker,
+    decode_outbox,
+)
+from tables.meta import StoreMeta, decode_meta, encode_meta
+from tables.profiles import Profiles
+from tables.store import RocksMemory, RocksStore, Write, wipe
+
+log = structlog.get_logger("turnstile.restore")
+
+
+class PartitionsChanged(Exception):
+    """The table was written with another number of partitions; users would be looked for elsewhere."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One partition while its changelog is read."""
+
+    store: RocksStore
+    position: int
+    end: int
+    marker: Marker | None
+    marker_bytes: bytes
+    outboxes: dict[bytes, Outbox] = field(default_factory=dict)
+    rows: int = 0
+
+
+class Restorer:
+    """Opens partitions: store first, then the rest of the changelog."""
+
+    def __init__(
+        self,
+        new_consumer: Callable[[], AIOKafkaConsumer],
+        directory: Path,
+        memory: RocksMemory,
+        topics: Topics,
+        limits: Limits,
+        cache_rows: int,
+    ) -> None:
+        self._new_consumer = new_consumer
+        self._directory = directory
+        self._memory = memory
+        self._topics = topics
+        self._limits = limits
+        self._cache_rows = cache_rows
+        self.rows_restored = 0
+
+    def path(self, partition: int) -> Path:
+        return self._directory / f"{self._topics.changelog}-{partition}"
+
+    async def ends(self, partitions: set[int]) -> dict[int, int]:
+        """The changelog's end offset per partition."""
+        async with self._new_consumer() as consumer:
+            ends = await consumer.end_offsets([self._tp(each) for each in partitions])
+        return {tp.partition: end for tp, end in ends.items()}
+
+    async def open(self, partitions: set[int]) -> tuple[dict[int, Pipeline], list[Transition]]:
+        """Pipelines that are up to date, and the transitions that must be sent before anything else.
+
+        Raises PartitionsChanged. If cancelled, the stores are closed and whole.
+        """
+        readings: dict[int, _Reading] = {}
+        try:
+            async with self._new_consumer() as consumer:
+                await self._open_stores(consumer, partitions, readings)
+                await self._read(consumer, readings)
+        except BaseException:
+            for reading in readings.values():
+                reading.store.close()
+            raise
+        pending: list[Transition] = []
+        pipelines: dict[int, Pipeline] = {}
+        for partition, reading in readings.items():
+            pipelines[partition] = self._pipeline(partition, reading, pending)
+        return pipelines, pending
+
+    async def _open_stores(
+        self, consumer: AIOKafkaConsumer, partitions: set[int], readings: dict[int, _Reading]
+    ) -> None:
+        tps = [self._tp(each) for each in sorted(partitions)]
+        consumer.assign(tps)
+        begins = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        for tp in tps:
+            path = self.path(tp.partition)
+            store = RocksStore(path, self._memory)
+            meta_bytes = store.meta()
+            meta = decode_meta(meta_bytes) if meta_bytes is not None else None
+            if meta is not None and meta.changelog_next > ends[tp]:
+                log.warning("changelog_is_shorter_than_store", partition=tp.partition, path=str(path))
+                store.close()
+                wipe(path)
+                store, meta = RocksStore(path, self._memory), None
+            marker = decode_marker(meta.marker) if meta is not None and meta.marker else None
+            position = max(meta.changelog_next if meta is not None else 0, begins[tp])
+            readings[tp.partition] = _Reading(
+                store, position, ends[tp], marker, meta.marker if meta is not None else b""
+            )
+            consumer.seek(tp, position)
+
+    async def _read(self, consumer: AIOKafkaConsumer, readings: dict[int, _Reading]) -> None:
+        behind = {partition for partition, each in readings.items() if each.position < each.end}
+        consumer.pause(*(self._tp(partition) for partition in readings if partition not in behind))
+        while behind:
+            polled = await consumer.getmany(timeout_ms=200, max_records=20_000)
+            for tp, records in polled.items():
+                self._apply(readings[tp.partition], records)
+                await asyncio.sleep(0)
+            for partition in list(behind):
+                reading = readings[partition]
+                # The position passes records that compaction or a transaction marker left out.
+                reading.position = await consumer.position(self._tp(partition))
+                if reading.position >= reading.end:
+                    behind.discard(partition)
+                    consumer.pause(self._tp(partition))
+                    self._note(reading)
+
+    def _apply(self, reading: _Reading, records: list) -> None:  # type: ignore[type-arg]
+        rows: dict[bytes, bytes] = {}
+        deleted: list[bytes] = []
+        outboxes = reading.outboxes
+        for record in records:
+            key, value = record.key, record.value
+            if key == MARKER_KEY:
+                reading.marker_bytes = value
+                reading.marker = decode_marker(value)
+                continue
+            if value is None:
+                rows.pop(key, None)
+                deleted.append(key)
+                continue
+            rows[key] = value
+            if record.headers:
+                outboxes[key] = decode_outbox(dict(record.headers)[OUTBOX_HEADER])
+            elif outboxes:
+                outboxes.pop(key, None)
+        due = [(due_ms, key) for key, value in rows.items() if (due_ms := decode_head(value).due_ms) is not None]
+        reading.position = records[-1].offset + 1
+        reading.rows += len(rows)
+        self.rows_restored += len(rows)
+        if reading.marker is not None and outboxes:
+            acked = reading.marker.acked_step
+            for key in [key for key, outbox in outboxes.items() if outbox.step <= acked]:
+                del outboxes[key]
+        reading.store.write(
+            Write(
+                rows=list(rows.items()),
+                deleted=deleted,
+                due_added=due,
+                # The marker of a step that is not read to its end must not be taken for the table's:
+                # it speaks of the time before the step, so it never claims too much.
+                meta=None if outboxes else self._meta(reading),
+            )
+        )
+
+    def _note(self, reading: _Reading) -> None:
+        """At the end of the changelog: from here on the store is complete, once the outboxes are sent."""
+        if not reading.outboxes:
+            reading.store.write(Write(meta=self._meta(reading)))
+
+    def _meta(self, reading: _Reading) -> bytes:
+        return encode_meta(StoreMeta(reading.position, reading.marker_bytes))
+
+    def _pipeline(self, partition: int, reading: _Reading, pending: list[Transition]) -> Pipeline:
+        marker = reading.marker
+        place = Place(partition, self._topics.partitions, self._topics.rekeyed)
+        if marker is not None and marker.partitions != place.partitions:
+            raise PartitionsChanged(
+                f"{self._topics.changelog} was written with {marker.partitions} partitions, "
+                f"the source topics now have {place.partitions}: a user's place depends on their number"
+            )
+        pipeline = Pipeline(place, Profiles(reading.store, self._cache_rows), self._limits, marker)
+        pipeline.changelog_next = reading.end
+        if marker is not None:
+            pipeline.resume(marker.step)
+        for key in sorted(reading.outboxes):
+            pending.extend(reading.outboxes[key].transitions)
+        log.info(
+            "partition_restored",
+            partition=partition,
+            rows=reading.rows,
+            changelog_next=reading.end,
+            resent=len(reading.outboxes),
+        )
+        return pipeline
+
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topics.changelog, partition)
+
+
+async def send_again(producer, topics: Topics, pending: list[Transition]) -> None:  # type: ignore[no-untyped-def]
+    """Send transitions from outboxes; they have the ids and bodies of the first time."""
+    lots: dict[int, Batches] = {}
+    for transition in pending:
+        partition = partition_of(transition.user_id, topics.transitions_partitions)
+        lot = lots.get(partition)
+        if lot is None:
+            lot = lots[partition] = Batches(producer, topics.transitions, partition)
+        value, headers = encode_transition(transition)
+        await lot.add(transition.user_id.encode(), value, max(transition.at_ms, 0), headers)
+    for lot in lots.values():
+        await lot.acknowledged()

@@ -1,0 +1,259 @@
+"""HTTP on the worker: membership, health and metrics (spec: contracts.md, section 4).
+
+A lookup is right at the instant of the request: flips that are due are decided on a copy of the row.
+What another worker owns is fetched from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from agents.evaluate import Answer
+from agents.faust_app import owner_url
+from agents.placement import partition_of
+from app.openapi import OPENAPI
+from rules.decide import predict_exit
+from rules.instants import format_instant
+from rules.row import Membership
+
+if TYPE_CHECKING:
+    from app.worker import Worker
+
+log = structlog.get_logger("turnstile.http")
+
+FORWARDED = "x-turnstile-forwarded"
+"""Marks a request from another worker, which is answered here or not at all."""
+RETRY_SECONDS = "1"
+_encode = msgspec.json.Encoder().encode
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Problem(Exception):
+    """An answer as RFC 9457 problem+json."""
+
+    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+
+
+class Server:
+    """The HTTP side of one worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._runner: web.AppRunner | None = None
+        self._session: ClientSession | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        http = self._worker.settings.http
+        app = web.Application(middlewares=[self._problems])
+        app.router.add_get("/v1/users/{user_id}/audiences", self._user_audiences)
+        app.router.add_get("/v1/audiences/{audience}/members/{user_id}", self._member)
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/openapi.json", self._openapi)
+        if not http.api_keys:
+            log.warning("no_api_keys", hint="set http.api_keys; until then anyone who can connect may look up")
+        self._session = ClientSession(timeout=ClientTimeout(total=5))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, http.host, http.port)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._session is not None:
+            await self._session.close()
+
+    # -- lookups -------------------------------------------------------------------------------------
+
+    async def _user_audiences(self, request: web.Request) -> web.StreamResponse:
+        self._allow(request, "lookup")
+        project = request.query.get("project", "default")
+        user_id = request.match_info["user_id"]
+        answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
+        if answer is None:
+            return await self._forward(request, user_id)
+        rules = answer.pipeline.rules.project(project)
+        row = answer.pipeline.look(project, user_id, answer.at_ms)
+        found: list[dict[str, object]] = []
+        if row is not None:
+            for audience in rules.audiences:
+                membership = row.audiences.get(audience.key)
+                if membership is not None and membership.seq % 2 == 1:
+                    exit_ms = predict_exit(audience, row, max(answer.at_ms, row.now_ms))
+                    found.append({"id": audience.id, "name": audience.name, **_stay(membership, exit_ms)})
+        return _json(
+            {
+                "user_id": user_id,
+                "project": project,
+                "at": format_instant(answer.at_ms),
+                "audiences": found,
+            }
+        )
+
+    async def _member(self, request: web.Request) -> web.StreamResponse:
+        self._allow(request, "lookup")
+        project = request.query.get("project", "default")
+        user_id, audience_id = request.match_info["user_id"], request.match_info["audience"]
+        rules = self._worker.evaluator.rules.project(project)
+        audience = rules.by_id(audience_id)
+        if audience is None:
+            near = get_close_matches(audience_id, [each.id for each in rules.audiences], n=1)
+            raise Problem(
+                404,
+                "No such audience",
+                f"project {project!r} has no audience {audience_id!r}",
+                **({"hint": f"did you mean {near[0]!r}?"} if near else {}),
+            )
+        answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
+        if answer is None:
+            return await self._forward(request, user_id)
+        if answer.pipeline.sweeping:
+            raise Problem(
+                409, "Audience is not ready", f"the rows are still being looked at for {audience_id!r}"
+            )
+        row = answer.pipeline.look(project, user_id, answer.at_ms)
+        membership = row.audiences.get(audience.key) if row is not None else None
+        body: dict[str, object] = {"member": False, "since": None, "exit_at": None}
+        if row is not None and membership is not None and membership.seq % 2 == 1:
+            exit_ms = predict_exit(audience, row, max(answer.at_ms, row.now_ms))
+            body = {"member": True, **_stay(membership, exit_ms)}
+        return _json({**body, "at": _at(answer)})
+
+    async def _forward(self, request: web.Request, user_id: str) -> web.StreamResponse:
+        """Fetch the answer from the worker that owns the user."""
+        worker = self._worker
+        partition = partition_of(user_id, worker.partitions) if worker.partitions else 0
+        url = owner_url(worker.app, worker.plan.changelog, partition) if hasattr(worker, "app") else None
+        if url is None or FORWARDED in request.headers or url.rstrip("/") == worker.advertised_url.rstrip("/"):
+            raise Problem(503, "Not available now", f"partition {partition} is being moved or restored")
+        headers = {FORWARDED: "1"}
+        if "api-key" in request.headers:
+            headers["api-key"] = request.headers["api-key"]
+        assert self._session is not None
+        try:
+            async with self._session.get(
+                url.rstrip("/") + request.path_qs, headers=headers, allow_redirects=False
+            ) as answer:
+                body = await answer.read()
+                forwarded = web.Response(
+                    body=body, status=answer.status, content_type=answer.content_type, charset="utf-8"
+                )
+                if "Retry-After" in answer.headers:
+                    forwarded.headers["Retry-After"] = answer.headers["Retry-After"]
+                return forwarded
+        except (ClientError, TimeoutError) as error:
+            raise Problem(503, "Not available now", f"the owner at {url} does not answer: {error!r}") from None
+
+    # -- health --------------------------------------------------------------------------------------
+
+    async def _livez(self, request: web.Request) -> web.StreamResponse:
+        alive = self._worker.crashed is None
+        return web.Response(text="ok\n" if alive else "crashed\n", status=200 if alive else 500)
+
+    async def _readyz(self, request: web.Request) -> web.StreamResponse:
+        reasons = self._worker.not_ready()
+        status = 503 if reasons else 200
+        if "verbose" not in request.query:
+            return web.Response(text="not ready\n" if reasons else "ok\n", status=status)
+        evaluator = self._worker.evaluator
+        return _json(
+            {
+                "ready": not reasons,
+                "reasons": reasons,
+                "partitions": sorted(evaluator.lanes),
+                "of_partitions": self._worker.partitions,
+                "sweeping": sorted(
+                    partition for partition, lane in evaluator.lanes.items() if lane.pipeline.sweeping
+                ),
+                "audiences": sum(len(each.audiences) for each in evaluator.rules.projects.values()),
+                "unreadable_definitions": {
+                    key.decode("utf-8", "replace"): text
+                    for key, text in self._worker.feed.unreadable.items()
+                },
+            },
+            status=status,
+        )
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        body = generate_latest(self._worker.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _openapi(self, request: web.Request) -> web.StreamResponse:
+        return _json(OPENAPI)
+
+    # -- around every request ------------------------------------------------------------------------
+
+    def _allow(self, request: web.Request, scope: str) -> None:
+        keys = self._worker.settings.http.api_keys
+        if not keys:
+            return
+        given = hashlib.sha256(request.headers.get("api-key", "").encode()).hexdigest()
+        allowed = False
+        for key in keys:  # every key is compared, so that time tells nothing
+            same = hmac.compare_digest(given, key.sha256)
+            allowed = allowed or (same and (scope in key.scopes or "admin" in key.scopes))
+        if not allowed:
+            raise Problem(401, "Not allowed", f"the header api-key must hold a key with the scope {scope!r}")
+
+    @web.middleware
+    async def _problems(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        try:
+            response = await handler(request)
+        except Problem as problem:
+            response = _json(
+                {**problem.body, "instance": request.path}, problem.status, "application/problem+json"
+            )
+            if problem.status == 503:
+                response.headers["Retry-After"] = RETRY_SECONDS
+        except web.HTTPException as error:
+            body = {
+                "type": "about:blank",
+                "title": error.reason,
+                "status": error.status,
+                "detail": f"{request.method} {request.path} is not served; see /openapi.json",
+                "instance": request.path,
+            }
+            response = _json(body, error.status, "application/problem+json")
+            if "Allow" in error.headers:
+                response.headers["Allow"] = error.headers["Allow"]
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "unknown"
+        if route.startswith("/v1/"):
+            self._worker.metrics.lookups.labels(route, str(response.status)).inc()
+            self._worker.metrics.lookup_seconds.observe(time.perf_counter() - started)
+        return response
+
+
+def _stay(membership: Membership, exit_ms: int | None) -> dict[str, object]:
+    return {
+        "since": format_instant(membership.since_ms),
+        "exit_at": None if exit_ms is None else format_instant(exit_ms),
+        "version": membership.version,
+    }
+
+
+def _at(answer: Answer) -> str:
+    return format_instant(answer.at_ms)
+
+
+def _json(body: object, status: int = 200, content_type: str = "application/json") -> web.Response:
+    return web.Response(body=_encode(body), status=status, content_type=content_type, charset="utf-8")

@@ -1,0 +1,72 @@
+"""What a worker counts, for Prometheus: ``turnstile_<what>_<unit>_total``, moved once per step."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from agents.pipeline import Step
+
+
+class WorkerMetrics:
+    """The worker's metrics in a registry of their own. An ``agents.commits.Observer``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        made = {"registry": self.registry}
+        self.records = Counter(
+            "turnstile_records", "Input records by how they ended.", ["outcome"], **made
+        )
+        self.transitions = Counter(
+            "turnstile_transitions", "Transitions in Kafka.", ["event", "project", "audience"], **made
+        )
+        self.dead_letters = Counter("turnstile_dead_letters", "Dead letters by reason.", ["code"], **made)
+        self.rows = Counter("turnstile_rows_written", "Rows written to changelog and store.", **made)
+        self.flips = Counter("turnstile_due_users", "Users looked at because time passed.", **made)
+        self.commit_seconds = Histogram(
+            "turnstile_step_commit_seconds",
+            "Time from a computed step to its ack.",
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            **made,
+        )
+        self.samples_dropped = Gauge(
+            "turnstile_samples_dropped",
+            "Samples of sums that went because of state.max_samples, since the definitions changed.",
+            **made,
+        )
+        self.clock = Gauge("turnstile_clock_seconds", "The partition's clock, epoch.", ["partition"], **made)
+        self.lag = Gauge(
+            "turnstile_lag_records", "End of the log less committed offset.", ["topic", "partition"], **made
+        )
+        self.partitions = Gauge("turnstile_partitions", "Partitions that this worker owns.", **made)
+        self.cached_rows = Gauge("turnstile_cached_rows", "Decoded rows in memory.", **made)
+        self.restored_rows = Gauge("turnstile_restored_rows", "Rows read from changelogs so far.", **made)
+        self.ready = Gauge("turnstile_ready", "1 when lookups are answered and streams run.", **made)
+        self.lookup_seconds = Histogram(
+            "turnstile_lookup_seconds",
+            "Time to answer a lookup.",
+            buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
+            **made,
+        )
+        self.lookups = Counter("turnstile_lookups", "HTTP lookups.", ["route", "status"], **made)
+
+    def step_done(self, partition: int, step: Step, seconds: float) -> None:
+        counts = step.counts
+        for outcome, count in (
+            ("applied", counts.applied),
+            ("repeated", counts.repeated),
+            ("dead_letter", counts.dead),
+            ("rekeyed", counts.rekeyed),
+        ):
+            if count:
+                self.records.labels(outcome).inc(count)
+        for letter in step.dead:
+            self.dead_letters.labels(letter.code).inc()
+        by_audience: dict[tuple[str, str, str], int] = {}
+        for transition in step.transitions:
+            name = ("enter" if transition.is_enter else "exit", transition.project, transition.audience)
+            by_audience[name] = by_audience.get(name, 0) + 1
+        for labels, count in by_audience.items():
+            self.transitions.labels(*labels).inc(count)
+        self.rows.inc(len(step.staged.rows))
+        self.flips.inc(counts.flips)
+        self.commit_seconds.observe(seconds)

@@ -1,0 +1,290 @@
+"""The settings: one typed tree, from the environment and a YAML file (``turnstile settings`` prints it).
+
+``TURNSTILE_KAFKA__BOOTSTRAP`` is ``kafka.bootstrap``; the environment wins over the file. An empty variable
+counts as not given. Whatever is wrong is told at once, in SettingsInvalid.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from app.setting_sources import (
+    FILE_VARIABLE,
+    Given,
+    SettingsInvalid,
+    WrongSetting,
+    leaves,
+    read_sources,
+    show,
+    validate,
+)
+from app.setting_values import (
+    KAFKA_NAME,
+    TOPIC_NAMES,
+    BaseUrl,
+    Bootstrap,
+    JsonList,
+    KafkaName,
+    Sha256,
+    Size,
+    Text,
+    Topics,
+    Whole,
+    setting,
+    size,
+    whole,
+)
+
+MIB = 1024**2
+_HOUR_MS = 3_600_000
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class KafkaSettings(_Section):
+    """How to reach Kafka."""
+
+    bootstrap: Bootstrap = setting(
+        "localhost:9092", "host:port, or several separated by commas", "Addresses of some brokers."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
+        "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", "How connections are secured."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = setting(
+        None, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "How the brokers check who we are."
+    )
+    sasl_username: Text | None = setting(None, "text", "Name of the SASL account.")
+    sasl_password: SecretStr | None = setting(None, "text", "Password of the SASL account.", secret=True)
+    ssl_cafile: Path | None = setting(
+        None, "the path of a file in PEM form", "Certificates that vouch for the brokers; else the system's."
+    )
+    session_timeout_ms: Whole = whole(
+        45_000, 1_000, _HOUR_MS, "After so long without a heartbeat (ms) a worker's partitions go to others."
+    )
+    rebalance_timeout_ms: Whole = whole(
+        60_000, 1_000, _HOUR_MS, "How long workers have (ms) to finish what is in hand in a rebalance."
+    )
+    heartbeat_interval_ms: Whole = whole(
+        3_000, 100, _HOUR_MS, "Time between heartbeats (ms); less than half of kafka.session_timeout_ms."
+    )
+
+    @property
+    def servers(self) -> list[str]:
+        """``bootstrap`` as a list."""
+        return self.bootstrap.split(",")
+
+
+class TopicsSettings(_Section):
+    """The topics, and how those that are missing are made."""
+
+    prefix: KafkaName = setting("turnstile", KAFKA_NAME, "What the service's own topics start with.")
+    events: Topics = setting(
+        lambda data: (f"{data.get('prefix', 'turnstile')}.events",),
+        TOPIC_NAMES,
+        "Topics of the input records; by default <topics.prefix>.events.",
+    )
+    partitions: Whole = whole(
+        8, 1, 10_000, "Partitions of topics that are made: the most workers that can share the work."
+    )
+    replication: Whole = whole(1, 1, 100, "Copies of topics that are made.")
+
+
+class WorkerSettings(_Section):
+    """One worker process."""
+
+    app_id: KafkaName = setting(
+        "turnstile", KAFKA_NAME, "Name of the consumer group, and what the changelog topic starts with."
+    )
+    id: KafkaName | None = setting(
+        None, KAFKA_NAME, "Static member id, such as the pod's name; none: a member with every start anew."
+    )
+    data_dir: Path = setting(Path(".turnstile"), "the path of a directory", "Where RocksDB keeps the rows.")
+    poll_records: Whole = whole(4_000, 1, 50_000, "The most records that one poll brings.")
+    stall_seconds: Whole = whole(
+        120, 1, 86_400, "After so long without progress on records in hand (seconds) the worker isn't alive."
+    )
+
+
+class ClockSettings(_Section):
+    """Time while no records come (rules.md, section 2)."""
+
+    grace_ms: Whole = whole(
+        500, 0, _HOUR_MS, "How far the clock of an idle partition stays behind the wall clock (ms)."
+    )
+
+
+class CacheSettings(_Section):
+    """Memory for rows."""
+
+    rows: Whole = whole(200_000, 1, 1_000_000_000, "Decoded rows kept, over all partitions.")
+    block_bytes: Size = size(256 * MIB, MIB, 1024**4, "RocksDB's cache of blocks, over all partitions.")
+    write_buffer_bytes: Size = size(256 * MIB, MIB, 1024**4, "RocksDB's write buffers, over all partitions.")
+
+
+class RecordsSettings(_Section):
+    """What one input record may bring; one that brings more is a dead letter."""
+
+    max_bytes: Size = size(512 * 1024, 1, 4 * MIB, "Size of a record's value.")
+    max_attributes_bytes: Size = size(256 * 1024, 1, 4 * MIB, "Size of all attributes of a user.")
+
+
+class StateSettings(_Section):
+    """What a condition may keep."""
+
+    max_samples: Whole = whole(
+        1_000, 1, 100_000, "Events kept per user and condition (rules.md, section 10)."
+    )
+
+
+class ApiKey(_Section):
+    """Who may use the HTTP interface."""
+
+    name: Text = setting(..., "text", "Whose key it is.")
+    sha256: Sha256 = setting(
+        ..., "64 hexadecimal digits (SHA-256 of the key)", "The key's hash.", secret=True, repr=False
+    )
+    scopes: tuple[Literal["lookup", "admin"], ...] = setting(
+        ..., "a list of lookup, admin or both", "What the key is good for.", min_length=1
+    )
+
+
+class HttpSettings(_Section):
+    """The HTTP interface: lookups, definitions, probes, metrics."""
+
+    host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
+    port: Whole = whole(6066, 0, 65_535, "Port to listen on; 0: any free one.")
+    advertised_url: BaseUrl | None = setting(
+        None, "http://host:port", "Where other workers reach this one; by default http://<host>:<port>."
+    )
+    api_keys: Annotated[tuple[ApiKey, ...], JsonList] = setting(
+        (), "a list of {name, sha256, scopes} (JSON in a variable)", "The keys that are good.", secret=True
+    )
+    allow_open: bool = setting(
+        False, "true or false", "Without api_keys, listen on other addresses than loopback all the same."
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Nobody outside this machine gets through."""
+        try:
+            return ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class LogsSettings(_Section):
+    """What is written on standard error."""
+
+    format: Literal["console", "json"] = setting(
+        lambda: "console" if sys.stderr.isatty() else "json",
+        "console or json",
+        "For people or for programs; by default console on a terminal, else json.",
+    )
+    level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "debug, info, warning or error", "The least important that is written."
+    )
+
+
+class Settings(_Section):
+    """The whole tree."""
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    topics: TopicsSettings = Field(default_factory=TopicsSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    clock: ClockSettings = Field(default_factory=ClockSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    records: RecordsSettings = Field(default_factory=RecordsSettings)
+    state: StateSettings = Field(default_factory=StateSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    logs: LogsSettings = Field(default_factory=LogsSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings, and where those that aren't defaults come from (by full name)."""
+
+    settings: Settings
+    given: Mapping[str, Given]
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """From ``environ`` (default: the process's) and a YAML file (default: the one it names).
+
+    Raises SettingsInvalid with everything that is wrong.
+    """
+    return load_with_sources(file, environ).settings
+
+
+def load_with_sources(file: Path | None = None, environ: Mapping[str, str] | None = None) -> LoadedSettings:
+    """``load_settings`` that tells the sources, too. Raises SettingsInvalid."""
+    environ = os.environ if environ is None else environ
+    if file is None and environ.get(FILE_VARIABLE):
+        file = Path(environ[FILE_VARIABLE])
+    given, wrong = read_sources(Settings, file, environ)
+    settings, invalid = validate(Settings, given)
+    wrong += invalid
+    # Settings with a fault of their own stand at their defaults here: don't fault those, too.
+    fields = dict(leaves(Settings))
+    faulty = {each.name.partition("[")[0] for each in wrong}
+    for names, message in _disagreements(settings):
+        if faulty.isdisjoint(names):
+            blamed = given.get(names[0])
+            shown = show(fields[names[0]], blamed.value) if blamed else None
+            wrong.append(WrongSetting(names[0], blamed, message, shown))
+    if wrong:
+        raise SettingsInvalid(wrong)
+    return LoadedSettings(settings, given)
+
+
+def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with settings only beside one another: the names (the one to blame first), the text."""
+    yield from _kafka_disagreements(settings.kafka)
+    topics, app_id = settings.topics, settings.worker.app_id
+    own = {f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "rekeyed")}
+    own |= {f"{app_id}-profiles-changelog", *(f"{name}.dlq" for name in topics.events)}
+    taken = sorted(own.intersection(topics.events))
+    if taken:
+        message = f"the service itself writes {', '.join(taken)}: it can't be an input"
+        yield ("topics.events", "topics.prefix", "worker.app_id"), message
+    http = settings.http
+    if not http.is_loopback and not http.api_keys and not http.allow_open:
+        message = (
+            "without http.api_keys anyone who gets there may read and change everything: "
+            "give keys, listen on 127.0.0.1, or set http.allow_open to true"
+        )
+        yield ("http.host", "http.api_keys", "http.allow_open"), message
+    names = [key.name for key in http.api_keys]
+    if len(set(names)) < len(names):
+        yield ("http.api_keys",), "two keys have one name"
+
+
+def _kafka_disagreements(kafka: KafkaSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    protocol = "kafka.security_protocol"
+    for key in ("sasl_mechanism", "sasl_username", "sasl_password"):
+        is_given = getattr(kafka, key) is not None
+        if kafka.security_protocol.startswith("SASL_") and not is_given:
+            yield (f"kafka.{key}", protocol), f"must be given, for {protocol} is {kafka.security_protocol}"
+        elif is_given and not kafka.security_protocol.startswith("SASL_"):
+            message = (
+                f"has no effect, for {protocol} is {kafka.security_protocol}: SASL_SSL or SASL_PLAINTEXT?"
+            )
+            yield (f"kafka.{key}", protocol), message
+    if kafka.ssl_cafile is not None:
+        if not kafka.security_protocol.endswith("SSL"):
+            message = f"has no effect, for {protocol} is {kafka.security_protocol}: SSL or SASL_SSL?"
+            yield ("kafka.ssl_cafile", protocol), message
+        elif not kafka.ssl_cafile.is_file():
+            yield ("kafka.ssl_cafile",), "there is no such file"
+    if kafka.heartbeat_interval_ms * 2 >= kafka.session_timeout_ms:
+        message = f"must be less than half of kafka.session_timeout_ms, which is {kafka.session_timeout_ms}"
+        yield ("kafka.heartbeat_interval_ms", "kafka.session_timeout_ms"), message

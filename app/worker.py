@@ -1,0 +1,376 @@
+"""The worker: everything wired together, started, watched and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from faust.types import TP
+
+from agents.commits import Committer, Topics
+from agents.definitions import DefinitionsFeed
+from agents.evaluate import Evaluator
+from agents.faust_app import Broker, WorkerApp, worker_app
+from agents.pipeline import Limits
+from agents.restore import Restorer, send_again
+from agents.topics import LARGE_MESSAGE_BYTES, TopicPlan, ensure_topics
+from agents.transport import Batch, Consumer
+from app.http import Server
+from app.metrics import WorkerMetrics
+from app.settings import Settings
+from rules.compile import RuleSet
+from rules.model import Audience
+from rules.parse import load_definitions
+from tables.store import RocksMemory
+
+log = structlog.get_logger("turnstile.worker")
+
+PRODUCE_BATCH_BYTES = 900_000
+"""Just under the broker's default of 1 MiB for one batch."""
+MEASURE_SECONDS = 1.0
+
+
+class WorkerStalled(Exception):
+    """There is lag and the committed offset stands still: the process ends, so that it is started anew."""
+
+
+def broker_of(settings: Settings) -> Broker:
+    kafka = settings.kafka
+    return Broker(
+        bootstrap=kafka.bootstrap,
+        security_protocol=kafka.security_protocol,
+        sasl_mechanism=kafka.sasl_mechanism,
+        sasl_username=kafka.sasl_username,
+        sasl_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+        ssl_cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None,
+        session_timeout_ms=kafka.session_timeout_ms,
+        rebalance_timeout_ms=kafka.rebalance_timeout_ms,
+        heartbeat_interval_ms=kafka.heartbeat_interval_ms,
+    )
+
+
+def plan_of(settings: Settings) -> TopicPlan:
+    return TopicPlan(settings.topics.prefix, settings.worker.app_id, settings.topics.events)
+
+
+def parse_published(text: str, source: str) -> Audience:
+    """One definition from the topic. Raises DefinitionsInvalid."""
+    (audience,) = load_definitions([(f"{source}.json", text)])
+    return audience
+
+
+class Worker:
+    """One segmentation worker. ``run`` returns after an orderly stop, or raises what made it crash."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.broker = broker_of(settings)
+        self.plan = plan_of(settings)
+        self.metrics = WorkerMetrics()
+        self.stopping = asyncio.Event()
+        self.crashed: BaseException | None = None
+        self.partitions = 0
+        self.evaluator: Evaluator
+        self.app: WorkerApp
+        self.feed: DefinitionsFeed
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start, work until ``stop`` or a crash, stop."""
+        settings = self.settings
+        admin = AIOKafkaAdminClient(**self.broker.client_options())
+        await admin.start()
+        try:
+            counts = await ensure_topics(
+                admin, self.plan, settings.topics.partitions, settings.topics.replication
+            )
+        finally:
+            await admin.close()
+        self.partitions = counts[self.plan.rekeyed]
+        topics = Topics(
+            changelog=self.plan.changelog,
+            transitions=self.plan.transitions,
+            rekeyed=self.plan.rekeyed,
+            partitions=self.partitions,
+            transitions_partitions=counts[self.plan.transitions],
+        )
+        producer = AIOKafkaProducer(
+            **self.broker.client_options(),
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=PRODUCE_BATCH_BYTES,
+            max_request_size=2 * LARGE_MESSAGE_BYTES,
+            request_timeout_ms=60_000,
+        )
+        await producer.start()
+        server = Server(self)
+        try:
+            self._wire(producer, topics)
+            await server.start()
+            self._spawn(self.feed.run(), "definitions")
+            await self._until(self.feed.loaded.wait())
+            await self._start_app()
+            self._spawn(self.evaluator.run_ticks(), "ticks")
+            self._spawn(self._measure(), "measure")
+            self._spawn(self._watch(), "watchdog")
+            log.info("worker_started", http=server.url, topics=self.plan.sources, partitions=self.partitions)
+            await self.stopping.wait()
+            log.info("worker_stopping", crashed=repr(self.crashed) if self.crashed else None)
+        finally:
+            await self._stop(producer, server)
+        if self.crashed is not None:
+            raise self.crashed
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self.stopping.set()
+
+    def crash(self, error: BaseException) -> None:
+        """End without committing anything more."""
+        if self.crashed is None:
+            self.crashed = error
+            self.evaluator.paused = True
+            log.error("worker_crashed", error=repr(error), exc_info=error)
+        self.stopping.set()
+
+    def _wire(self, producer: AIOKafkaProducer, topics: Topics) -> None:
+        settings = self.settings
+        Path(settings.worker.data_dir).mkdir(parents=True, exist_ok=True)
+        memory = RocksMemory.of(settings.cache.block_bytes, settings.cache.write_buffer_bytes)
+        committer = Committer(producer, topics, self.metrics)
+        self.evaluator = Evaluator(committer, _SourceClock(self), settings.clock.grace_ms, self.crash)
+        self.restorer = Restorer(
+            self.new_consumer,
+            Path(settings.worker.data_dir),
+            memory,
+            topics,
+            Limits(settings.records.max_bytes, settings.records.max_attributes_bytes),
+            max(1000, settings.cache.rows // max(1, self.partitions)),
+        )
+        self.feed = DefinitionsFeed(
+            self.new_consumer,
+            self.plan.audiences,
+            parse_published,
+            self._defined,
+            settings.state.max_samples,
+        )
+        self._producer, self._topics = producer, topics
+        self.app = worker_app(
+            app_id=settings.worker.app_id,
+            broker=self.broker,
+            instance_id=settings.worker.id,
+            data_dir=str(settings.worker.data_dir),
+            advertised_url=self.advertised_url,
+            sources=self.plan.sources,
+            table="profiles",
+            partitions=self.partitions,
+            poll_records=settings.worker.poll_records,
+            take=self._take,
+            restore=self._restore,
+            settle=self._settle,
+            rebalancing_began=self._pause,
+        )
+
+    async def _start_app(self) -> None:
+        self.app.finalize()
+        await self.app.start()
+        self._spawn(self._watch_app(), "faust")
+
+    async def _stop(self, producer: AIOKafkaProducer, server: Server) -> None:
+        started = hasattr(self, "app")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if started and self.crashed is None:
+            self.evaluator.paused = True
+            await self.app.stop()
+            await self.evaluator.close()
+        await server.stop()
+        if self.crashed is None:
+            await producer.stop()
+        log.info("worker_stopped")
+
+    # -- what Faust calls ----------------------------------------------------------------------------
+
+    async def _take(self, batch: Batch, ack: Callable[[], object]) -> None:
+        await self.evaluator.take(batch.partition, batch.records, ack)
+
+    def _pause(self) -> None:
+        self.evaluator.paused = True
+
+    async def _settle(self) -> None:
+        await self.evaluator.drain()
+
+    async def _restore(self, partitions: set[int]) -> None:
+        evaluator = self.evaluator
+        await evaluator.drain()
+        kept = partitions & evaluator.lanes.keys()
+        if kept:
+            ends = await self.restorer.ends(kept)
+            kept = {each for each in kept if ends[each] == evaluator.lanes[each].pipeline.changelog_next}
+        await evaluator.drop(set(evaluator.lanes) - kept)
+        pipelines, pending = await self.restorer.open(partitions - kept)
+        try:
+            await send_again(self._producer, self._topics, pending)
+        except BaseException:
+            for pipeline in pipelines.values():
+                pipeline.profiles.store.close()
+            raise
+        evaluator.adopt(pipelines)
+        evaluator.paused = False
+        self.metrics.partitions.set(len(evaluator.lanes))
+        self.metrics.restored_rows.set(self.restorer.rows_restored)
+
+    def _defined(self, rules: RuleSet) -> None:
+        self.evaluator.define(rules)
+
+    # -- watching ------------------------------------------------------------------------------------
+
+    @property
+    def consumer(self) -> Consumer:
+        consumer: Consumer = self.app.consumer
+        return consumer
+
+    def sources_of(self, partition: int) -> list[TP]:
+        return [TP(topic, partition) for topic in self.plan.sources]
+
+    async def _watch_app(self) -> None:
+        await self.app.wait_until_stopped()
+        reason = self.app.crash_reason
+        self.crash(reason if reason is not None else WorkerStalled("Faust stopped by itself"))
+
+    async def _measure(self) -> None:
+        while True:
+            dropped = 0
+            for partition, lane in self.evaluator.lanes.items():
+                self.metrics.clock.labels(str(partition)).set(lane.pipeline.clock_ms / 1000)
+                for source in self.sources_of(partition):
+                    lag = self.consumer.lag(source)
+                    if lag is not None:
+                        self.metrics.lag.labels(source.topic, str(partition)).set(lag)
+            for project in self.evaluator.rules.projects.values():
+                dropped += sum(each.dropped_samples for each in project.conditions.values())
+            self.metrics.samples_dropped.set(dropped)
+            self.metrics.cached_rows.set(
+                sum(lane.pipeline.profiles.cached_rows for lane in self.evaluator.lanes.values())
+            )
+            self.metrics.ready.set(not self.not_ready())
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _watch(self) -> None:
+        """End the process when there is lag and nothing is committed for ``worker.stall_seconds``."""
+        limit = self.settings.worker.stall_seconds
+        moved: dict[TP, tuple[int | None, float]] = {}
+        while True:
+            await asyncio.sleep(min(5.0, limit / 4))
+            now = time.monotonic()
+            if self.evaluator.paused:
+                moved.clear()
+                continue
+            for partition in self.evaluator.lanes:
+                for source in self.sources_of(partition):
+                    committed = self.consumer._committed_offset.get(source)
+                    before = moved.get(source)
+                    if before is None or before[0] != committed or not self.consumer.lag(source):
+                        moved[source] = (committed, now)
+                    elif now - before[1] > limit:
+                        self.crash(
+                            WorkerStalled(
+                                f"{source.topic}/{source.partition} has lag and stood at offset "
+                                f"{committed} for {limit} s (worker.stall_seconds)"
+                            )
+                        )
+
+    def not_ready(self) -> list[str]:
+        """Why the worker is not ready; empty when it is."""
+        reasons = []
+        if not self.feed.loaded.is_set():
+            reasons.append("definitions are not loaded")
+        if self.crashed is not None:
+            reasons.append(f"crashed: {self.crashed!r}")
+        if self.evaluator.paused:
+            reasons.append("rebalancing or restoring rows")
+        elif not self.evaluator.lanes:
+            reasons.append("owns no partition")
+        return reasons
+
+    # -- small things --------------------------------------------------------------------------------
+
+    @property
+    def advertised_url(self) -> str:
+        http = self.settings.http
+        return http.advertised_url or f"http://{http.host}:{http.port}"
+
+    def new_consumer(self) -> AIOKafkaConsumer:
+        """A consumer outside the group, for changelogs and definitions."""
+        return AIOKafkaConsumer(
+            **self.broker.client_options(),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            fetch_max_wait_ms=100,
+        )
+
+    def _spawn(self, coroutine, name: str) -> None:  # type: ignore[no-untyped-def]
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._task_done)
+        self._tasks.append(task)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.crash(error)
+
+    async def _until(self, awaitable) -> None:  # type: ignore[no-untyped-def]
+        """Wait for something, or for the end of the worker, whichever comes first."""
+        waiting = asyncio.ensure_future(awaitable)
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for each in (waiting, stopping):
+            each.cancel()
+        if self.crashed is not None:
+            raise self.crashed
+
+
+class _SourceClock:
+    """The evaluator's view of the wall clock and of the ends of the source logs."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def caught_up_ms(self, partition: int) -> int | None:
+        earliest: int | None = None
+        consumer = self._worker.consumer
+        for source in self._worker.sources_of(partition):
+            seen_ms = consumer.seen_to_end_ms(source)
+            if seen_ms is None:
+                return None
+            earliest = seen_ms if earliest is None else min(earliest, seen_ms)
+        return earliest
+
+
+async def run(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT. Raises what made it crash."""
+    worker = Worker(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    try:
+        await worker.run()
+    except BaseException:
+        if worker.crashed is not None:
+            # Threads of a crashed Faust app would hold the process; nothing more may be committed.
+            log.error("exit_after_crash")
+            os._exit(1)
+        raise

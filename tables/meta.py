@@ -1,0 +1,26 @@
+"""What a store remembers of its changelog: from which offset recovery has to read."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class StoreMeta(msgspec.Struct, array_like=True):
+    """Written in the same write as the rows, so that the two can't disagree."""
+
+    changelog_next: int
+    """Offset of the first changelog record that is not in this store."""
+    marker: bytes
+    """The latest marker, as ``tables.codec.encode_marker`` gives it."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(StoreMeta).decode
+
+
+def encode_meta(meta: StoreMeta) -> bytes:
+    return _encode(meta)
+
+
+def decode_meta(value: bytes) -> StoreMeta:
+    return _decode(value)
