@@ -1,6 +1,6 @@
 """The order of one step's writes, in one place (docs/design: invariants 2 to 4).
 
-    1. changelog: the marker, then the rows with their outboxes        acknowledged by all in-sync replicas
+    1. changelog: marker, rows with their outboxes, end marker         acknowledged by all in-sync replicas
     2. outputs: re-keyed records, dead letters, transitions            likewise
     3. the store: rows, due index, marker, changelog offset            one RocksDB write
     4. the ack of the source batch; Faust commits its offset later
@@ -96,7 +96,7 @@ class Committer:
         """Make one step durable, in the order of this module's text; then ``ack``."""
         started = asyncio.get_running_loop().time()
         if not step.is_empty:
-            if step.staged.rows:
+            if step.staged.rows or step.clock_moved:
                 changelog_next = await self._changelog(pipeline.place.partition, step)
             else:
                 changelog_next = None
@@ -104,7 +104,7 @@ class Committer:
             pipeline.acked(step)
             if changelog_next is not None:
                 pipeline.changelog_next = changelog_next
-            step.staged.write.meta = encode_meta(StoreMeta(pipeline.changelog_next, step.marker))
+            step.staged.write.meta = encode_meta(StoreMeta(pipeline.changelog_next, step.end_marker))
             pipeline.profiles.stored(step.staged)
         if ack is not None:
             ack()
@@ -130,6 +130,7 @@ class Committer:
                 await batches.add(key, value)
             else:
                 await batches.add(key, value, headers=[(OUTBOX_HEADER, encode_outbox(outbox))])
+        await batches.add(MARKER_KEY, step.end_marker)
         return await batches.acknowledged()
 
     async def _outputs(self, partition: int, step: Step) -> None:

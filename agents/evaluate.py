@@ -92,13 +92,15 @@ class Evaluator:
         lane = self.lanes.get(partition)
         if lane is None:
             return  # revoked meanwhile: the records are the next owner's, and stay unacknowledged
-        last = len(records)
-        for start in range(0, last, SLICE):
+        async with lane.computing:
             await lane.slot()
             if not lane.open:
                 return
-            step = lane.pipeline.apply(records[start : start + SLICE])
-            lane.submit(step, ack if start + SLICE >= last else None)
+            work = lane.pipeline.begin()
+            for start in range(0, len(records), SLICE):
+                lane.pipeline.feed(work, records[start : start + SLICE])
+                await asyncio.sleep(0)
+            lane.submit(lane.pipeline.finish(work), ack)
             await self._pass(lane)
 
     async def _pass(self, lane: Lane) -> None:
@@ -116,7 +118,7 @@ class Evaluator:
         """Let the clocks of idle partitions follow the wall, and go on with sweeps."""
         for partition, lane in list(self.lanes.items()):
             pipeline = lane.pipeline
-            if not lane.open or not lane.has_slot or self.paused:
+            if not lane.open or not lane.has_slot or lane.computing.locked() or self.paused:
                 continue
             if pipeline.sweeping:
                 await self._slice(lane, lambda: pipeline.sweep(SLICE))
@@ -130,12 +132,13 @@ class Evaluator:
                         await self._slice(lane, lambda: pipeline.advance(to_ms, SLICE))
 
     async def _slice(self, lane: Lane, compute: Callable[[], Step]) -> None:
-        await lane.slot()
-        step = compute()
-        if step.is_empty:
-            lane.release()
-        else:
-            lane.submit(step)
+        async with lane.computing:
+            await lane.slot()
+            step = compute()
+            if step.is_empty:
+                lane.release()
+            else:
+                lane.submit(step)
         await asyncio.sleep(0)
 
     async def run_ticks(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:

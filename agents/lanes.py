@@ -26,6 +26,8 @@ class Lane:
         self, pipeline: Pipeline, committer: Committer, failed: Callable[[BaseException], None]
     ) -> None:
         self.pipeline = pipeline
+        self.computing = asyncio.Lock()
+        """Held while a step is computed in slices."""
         self.open = True
         self._committer = committer
         self._failed = failed

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from agents.placement import Origin, Place
 from agents.records import InputRecord, RecordRefused, event_time_ms, read_record, to_event, to_update
-from rules.compile import EMPTY, RuleSet
+from rules.compile import EMPTY, NO_RULES, RuleSet
 from rules.decide import apply_event, apply_profile, fire, new_row, redefine
 from rules.instants import MAX_MS
 from rules.row import Row, Transition
@@ -39,6 +39,8 @@ class Record(Protocol):
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
 
+
+_NO_IDENTITIES: dict[str, str] = {}
 
 _Read = tuple[Record, InputRecord | None, bytes, int]
 """A record, its decoded value (None: a dead letter), its row key and its time in ms."""
@@ -78,10 +80,17 @@ class Counts:
 
 @dataclass(slots=True)
 class Step:
-    """What one step changed and sends. ``marker`` and ``rows`` make its changelog batch, in this order."""
+    """What one step changed and sends. Its changelog batch is ``marker``, ``rows``, ``end_marker``.
+
+    ``marker`` has the clock before the step: what recovery needs while some of the step's rows may be
+    missing. ``end_marker`` has the clock after it: what the records after the step are applied at.
+    """
 
     number: int
     marker: bytes
+    end_marker: bytes
+    clock_moved: bool
+    """By a record: the end marker must be written even if no row changed."""
     staged: Staged
     outboxes: dict[bytes, Outbox]
     transitions: list[Transition]
@@ -93,7 +102,9 @@ class Step:
     @property
     def is_empty(self) -> bool:
         """Nothing to write anywhere."""
-        return not (self.staged.write.rows or self.transitions or self.dead or self.rekeyed)
+        write = self.staged.write
+        written = write.rows or write.due_dropped or self.clock_moved
+        return not (written or self.transitions or self.dead or self.rekeyed)
 
 
 class Pipeline:
@@ -112,21 +123,37 @@ class Pipeline:
         self.acked_step = recovered.acked_step if recovered else 0
         self.changelog_next = 0
         """Offset of the first changelog record not in the store; kept by ``agents.commits``."""
+        self._positions: dict[int, int] = {}
+        """Per source partition, re-keyed records aside, the last offset taken since the start."""
         self._unacked: dict[bytes, list[tuple[int, Transition]]] = {}
         self._sweep_after = b""
         self._sweep_first: list[bytes] = []
+        self._in_step = False
+        self._next_rules: RuleSet | None = None
 
     # -- steps ---------------------------------------------------------------------------------------
 
     def apply(self, records: Sequence[Record]) -> Step:
-        """Take records of one source partition, in log order."""
-        work = _Work(self.clock_ms)
+        """Take records of one source partition, in log order, as one step."""
+        work = self.begin()
+        self.feed(work, records)
+        return self.finish(work)
+
+    def begin(self) -> Work:
+        """A step of several slices: ``begin``, ``feed`` each, ``finish``; no other step meanwhile."""
+        self._in_step = True
+        self.profiles.age()
+        return Work(self.clock_ms)
+
+    def feed(self, work: Work, records: Sequence[Record]) -> None:
+        """Take a slice of the records of one source partition, in log order."""
         batch = self._read(records, work)
-        rows = self.profiles.load(key for _, _, key, _ in batch)
-        projects = self.rules.project
+        rows = self.profiles.load([key for _, _, key, _ in batch])
+        project, rules = "", NO_RULES
         changed, local, out, keys = work.changed, work.local, work.transitions, work.keys
         clock_ms = self.clock_ms
         source, topic, partition = 0, "", -1
+        others, rekeyed = self._other_positions(records)
         applied = repeated = 0
         for record, decoded, key, time_ms in batch:
             if decoded is None:
@@ -152,12 +179,18 @@ class Pipeline:
             if offset <= row.applied.get(source, -1):
                 repeated += 1
                 continue
-            rules = projects(decoded.project)
+            if decoded.project != project:
+                project, rules = decoded.project, self.rules.project(decoded.project)
             emitted = len(out)
             due_before = row.due_ms
             is_event = decoded.type == "track"
-            if not is_event and not self._fits(row, record, work):
+            identities = decoded.identities or _NO_IDENTITIES
+            news = not identities.items() <= row.identities.items()
+            grows = news if is_event else news or decoded.set or decoded.set_once or decoded.add
+            if grows and not self._fits(row, record, work):
                 continue
+            if record.timestamp < 0 and decoded.time is None:
+                time_ms = now_ms
             if due_before is not None and due_before < now_ms:
                 fire(rules, user_id, row, now_ms, out)
             if is_event:
@@ -167,31 +200,36 @@ class Pipeline:
             applied += 1
             if not known:
                 self.profiles.add(key, row)
-            if decoded.identities and row.identities != (merged := row.identities | decoded.identities):
-                row.identities = merged
-                effect = True
+            if news:
+                row.identities |= identities
+            effect = effect or news or (rekeyed and bool(identities or not is_event))
             if len(out) > emitted:
                 keys.extend([key] * (len(out) - emitted))
                 effect = True
             if effect:
                 row.applied[source] = offset
+                for other, position in others:
+                    row.applied[other] = max(position, row.applied.get(other, -1))
                 if key not in changed:
                     changed[key] = local.pop(key, due_before) if known else None
             elif row.due_ms != due_before and key not in changed:
                 local.setdefault(key, due_before)
-        work.counts.applied = applied
-        work.counts.repeated = repeated
+        work.counts.applied += applied
+        work.counts.repeated += repeated
+        if batch and not rekeyed:
+            last = records[-1]
+            self._positions[source_key(last.topic, last.partition)] = last.offset
+        work.clock_moved = work.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
-        return self._finish(work)
 
     def advance(self, to_ms: int, limit: int) -> Step:
         """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
-        work = _Work(self.clock_ms)
+        work = self.begin()
         self.clock_ms = clock_ms = max(self.clock_ms, to_ms)
         due = self.profiles.due(clock_ms, limit)
         if len(due) < limit:
             self.profiles.due_done(clock_ms)
-        rows = self.profiles.load(key for _, key in due)
+        rows = self.profiles.load([key for _, key in due])
         for due_ms, key in due:
             row = rows.get(key)
             if row is None or row.due_ms != due_ms:
@@ -206,7 +244,7 @@ class Pipeline:
             else:
                 work.local[key] = due_ms
         work.counts.flips = len(due)
-        return self._finish(work)
+        return self.finish(work)
 
     @property
     def overdue(self) -> bool:
@@ -214,7 +252,10 @@ class Pipeline:
         return bool(self.profiles.due(self.clock_ms, 1))
 
     def define(self, rules: RuleSet) -> None:
-        """Use other definitions from now on; ``sweep`` then looks at every row again."""
+        """Use other definitions from the next step on; ``sweep`` then looks at every row again."""
+        if self._in_step:
+            self._next_rules = rules
+            return
         self.rules = rules
         self._sweep_after = b""
         self._sweep_first = self.profiles.unstored_keys()
@@ -225,7 +266,7 @@ class Pipeline:
 
     def sweep(self, limit: int) -> Step:
         """Look at the next ``limit`` rows under changed definitions; the differences come out."""
-        work = _Work(self.clock_ms)
+        work = self.begin()
         if self._sweep_first:
             keys, self._sweep_first = self._sweep_first[:limit], self._sweep_first[limit:]
         else:
@@ -249,7 +290,7 @@ class Pipeline:
                 work.changed[key] = due_before
             elif row.due_ms != due_before:
                 work.local[key] = due_before
-        return self._finish(work)
+        return self.finish(work)
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -292,7 +333,7 @@ class Pipeline:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _read(self, records: Sequence[Record], work: _Work) -> list[_Read]:
+    def _read(self, records: Sequence[Record], work: Work) -> list[_Read]:
         batch: list[_Read] = []
         max_bytes = self.limits.max_bytes
         for record in records:
@@ -310,20 +351,36 @@ class Pipeline:
             batch.append((record, decoded, key, time_ms))
         return batch
 
-    def _fits(self, row: Row, record: Record, work: _Work) -> bool:
+    def _other_positions(self, records: Sequence[Record]) -> tuple[list[tuple[int, int]], bool]:
+        """How far the other sources have been taken, and whether these records are re-keyed ones.
+
+        A record that changes nothing leaves no trace in the row. Should it come again after one from
+        another source changed the row, it might do something then: a row that changes notes how far every
+        source has been taken. (Re-keyed records have too many sources for that; theirs leave a trace.)
+        """
+        if not records:
+            return [], False
+        topic, partition = records[0].topic, records[0].partition
+        own = source_key(topic, partition)
+        others = [(source, offset) for source, offset in self._positions.items() if source != own]
+        return others, topic == self.place.rekey_topic
+
+    def _fits(self, row: Row, record: Record, work: Work) -> bool:
         """Refuse a profile update that would let the row grow without bound."""
         limit = self.limits.max_attributes_bytes
-        size = len(record.value or b"") + len(encode_attributes(row.attributes))
+        kept = {"attributes": row.attributes, "changed": row.changed_ms, "identities": row.identities}
+        size = len(record.value or b"") + len(encode_attributes(kept))
         if size <= limit:
             return True
-        message = f"the user's attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
+        message = f"the attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
         work.dead.append(self._letter(record, RecordRefused("attributes_too_large", message, "apply")))
         return False
 
     def _letter(self, record: Record, refusal: RecordRefused) -> DeadLetter:
         return DeadLetter(record, self.place.origin(record), refusal.code, str(refusal), refusal.stage)
 
-    def _finish(self, work: _Work) -> Step:
+    def finish(self, work: Work) -> Step:
+        """The step that the work makes. From here on other steps may begin."""
         self.step += 1
         staged = self.profiles.stage(work.changed, work.local)
         outboxes = self._outboxes(work)
@@ -334,9 +391,15 @@ class Pipeline:
         counts.exits = len(work.transitions) - counts.enters
         marker = self._marker(work.clock_ms)
         staged.write.due_dropped += work.stale
+        self._in_step = False
+        if self._next_rules is not None:
+            rules, self._next_rules = self._next_rules, None
+            self.define(rules)
         return Step(
             number=self.step,
             marker=marker,
+            end_marker=self.marker(),
+            clock_moved=work.clock_moved,
             staged=staged,
             outboxes=outboxes,
             transitions=work.transitions,
@@ -346,7 +409,7 @@ class Pipeline:
             counts=counts,
         )
 
-    def _outboxes(self, work: _Work) -> dict[bytes, Outbox]:
+    def _outboxes(self, work: Work) -> dict[bytes, Outbox]:
         """Per changed row, its transitions that are not known to be in Kafka, this step's included."""
         unacked = self._unacked
         for key, transition in zip(work.keys, work.transitions, strict=True):
@@ -360,13 +423,11 @@ class Pipeline:
         }
 
     def _marker(self, clock_ms: int) -> bytes:
-        return encode_marker(
-            Marker(self.step, self.acked_step, clock_ms, self.swept, self.place.partitions)
-        )
+        return encode_marker(Marker(self.step, self.acked_step, clock_ms, self.swept, self.place.partitions))
 
 
 @dataclass(slots=True)
-class _Work:
+class Work:
     """A step in the making. ``clock_ms`` is the partition's clock before it."""
 
     clock_ms: int
@@ -377,5 +438,5 @@ class _Work:
     dead: list[DeadLetter] = field(default_factory=list)
     rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
     stale: list[Due] = field(default_factory=list)
+    clock_moved: bool = False
     counts: Counts = field(default_factory=Counts)
-

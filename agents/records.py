@@ -103,9 +103,10 @@ def _check_update(record: InputRecord) -> None:
     for values in (record.set, record.set_once, record.add):
         if values:
             _check(values, 1)
-            for name in values:
-                if not 0 < len(name) <= MAX_NAME_CHARS:
-                    raise RecordRefused("attribute", f"attribute {name[:64]!r} is not 1 to 512 characters")
+    for names in (record.set, record.set_once, record.add, record.unset):
+        for name in names or ():
+            if not 0 < len(name) <= MAX_NAME_CHARS:
+                raise RecordRefused("attribute", f"attribute {name[:64]!r} is not 1 to 512 characters")
 
 
 def _check(value: dict[str, object] | dict[str, int | float] | list[object], depth: int) -> None:

@@ -32,7 +32,7 @@ from tables.codec import (
 )
 from tables.meta import StoreMeta, decode_meta, encode_meta
 from tables.profiles import Profiles
-from tables.store import RocksMemory, RocksStore, Write, wipe
+from tables.store import RocksMemory, RocksStore, StoreBroken, Write, wipe
 
 log = structlog.get_logger("turnstile.restore")
 
@@ -112,8 +112,7 @@ class Restorer:
         ends = await consumer.end_offsets(tps)
         for tp in tps:
             path = self.path(tp.partition)
-            store = RocksStore(path, self._memory)
-            meta_bytes = store.meta()
+            store, meta_bytes = self._open_store(path)
             meta = decode_meta(meta_bytes) if meta_bytes is not None else None
             if meta is not None and meta.changelog_next > ends[tp]:
                 log.warning("changelog_is_shorter_than_store", partition=tp.partition, path=str(path))
@@ -126,6 +125,16 @@ class Restorer:
                 store, position, ends[tp], marker, meta.marker if meta is not None else b""
             )
             consumer.seek(tp, position)
+
+    def _open_store(self, path: Path) -> tuple[RocksStore, bytes | None]:
+        """The store and its meta value; a damaged one starts anew, and the changelog brings its rows."""
+        try:
+            store = RocksStore(path, self._memory)
+            return store, store.meta()
+        except StoreBroken as error:
+            log.error("store_broken", path=str(path), error=str(error))
+            wipe(path)
+            return RocksStore(path, self._memory), None
 
     async def _read(self, consumer: AIOKafkaConsumer, readings: dict[int, _Reading]) -> None:
         behind = {partition for partition, each in readings.items() if each.position < each.end}

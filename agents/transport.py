@@ -156,6 +156,10 @@ class Consumer(stock.Consumer):
                 return None
         return seen_ms
 
+    def next_offset(self, tp: TP) -> int | None:
+        """Offset after the last record handed to the agent; None: nothing read or committed yet."""
+        return self._next.get(tp)
+
     def lag(self, tp: TP) -> int | None:
         """Records between the committed offset and the end of the log; None: not known yet."""
         committed = self._committed_offset.get(tp)

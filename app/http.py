@@ -183,6 +183,9 @@ class Server:
                 "sweeping": sorted(
                     partition for partition, lane in evaluator.lanes.items() if lane.pipeline.sweeping
                 ),
+                "overdue": sorted(
+                    partition for partition, lane in evaluator.lanes.items() if lane.pipeline.overdue
+                ),
                 "audiences": sum(len(each.audiences) for each in evaluator.rules.projects.values()),
                 "unreadable_definitions": {
                     key.decode("utf-8", "replace"): text

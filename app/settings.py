@@ -77,6 +77,9 @@ class KafkaSettings(_Section):
     heartbeat_interval_ms: Whole = whole(
         3_000, 100, _HOUR_MS, "Time between heartbeats (ms); less than half of kafka.session_timeout_ms."
     )
+    idempotence: bool = setting(
+        True, "true or false", "Whether producers are idempotent; false for brokers that refuse it."
+    )
 
     @property
     def servers(self) -> list[str]:

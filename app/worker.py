@@ -16,7 +16,7 @@ from faust.types import TP
 
 from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
-from agents.evaluate import Evaluator
+from agents.evaluate import Clock, Evaluator
 from agents.faust_app import Broker, WorkerApp, worker_app
 from agents.pipeline import Limits
 from agents.restore import Restorer, send_again
@@ -77,6 +77,8 @@ class Worker:
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.partitions = 0
+        self.clock: Clock = _SourceClock(self)
+        """Set it before ``run`` for another time than today's."""
         self.evaluator: Evaluator
         self.app: WorkerApp
         self.feed: DefinitionsFeed
@@ -106,7 +108,7 @@ class Worker:
         producer = AIOKafkaProducer(
             **self.broker.client_options(),
             acks="all",
-            enable_idempotence=True,
+            enable_idempotence=settings.kafka.idempotence,
             max_batch_size=PRODUCE_BATCH_BYTES,
             max_request_size=2 * LARGE_MESSAGE_BYTES,
             request_timeout_ms=60_000,
@@ -147,7 +149,7 @@ class Worker:
         Path(settings.worker.data_dir).mkdir(parents=True, exist_ok=True)
         memory = RocksMemory.of(settings.cache.block_bytes, settings.cache.write_buffer_bytes)
         committer = Committer(producer, topics, self.metrics)
-        self.evaluator = Evaluator(committer, _SourceClock(self), settings.clock.grace_ms, self.crash)
+        self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash)
         self.restorer = Restorer(
             self.new_consumer,
             Path(settings.worker.data_dir),

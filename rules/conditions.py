@@ -11,13 +11,13 @@ from bisect import bisect_right, insort
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from math import fsum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rules import model
 from rules.canonical import condition_key
 from rules.operators import compile_predicate, lookup
 
-State: TypeAlias = list  # type: ignore[type-arg]
+State: TypeAlias = list[Any]
 Properties: TypeAlias = Mapping[str, object]
 
 IGNORED, KEPT, SOONER, CHANGED = 0, 1, 2, 3
@@ -40,7 +40,10 @@ class Condition:
         self.where = compile_predicate(source.where) if source.where is not None else None
         self.audiences: tuple[int, ...] = ()
         """Indexes of the audiences that this condition is part of; set by ``rules.compile``."""
-        self.compare = _comparison(source.aggregate.comparisons)
+        comparisons = source.aggregate.comparisons
+        self.compare = _comparison(comparisons)
+        self.at_least = is_at_least(comparisons)
+        """More can only make it true, or keep it so for longer."""
         self.max_samples = max_samples
         self.dropped_samples = 0
         """Samples that had to go because a user had more than ``max_samples`` of them."""
@@ -193,8 +196,6 @@ class SumWithin(Condition):
         super().__init__(key, source, max_samples)
         self.path = _path(source)
         self.length_ms = _length_ms(source)
-        comparisons = source.aggregate.comparisons
-        self.at_least = len(comparisons) == 1 and comparisons[0].operator in ("gte", "gt")
 
     def value(self, state: State | None, at_ms: int) -> bool:
         if not state:
@@ -296,6 +297,12 @@ class DistinctWithin(Condition):
     def next_flip(self, state: State, after_ms: int) -> int | None:
         return _next_expiry_flip(state[0], self.length_ms, after_ms, self.compare)
 
+    def observe(
+        self, states: dict[int, State], event_ms: int, properties: Properties, decided_ms: int, now_ms: int
+    ) -> int:
+        said = super().observe(states, event_ms, properties, decided_ms, now_ms)
+        return KEPT if said == SOONER and self.at_least else said
+
     def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
         value = distinct_value(lookup(properties, self.path))
         horizon = now_ms - self.length_ms
@@ -329,13 +336,16 @@ def build_condition(project: str, source: model.EventCondition, max_samples: int
         if ever:
             return CountEver(key, source, max_samples)
         comparisons = source.aggregate.comparisons
-        at_least = len(comparisons) == 1 and comparisons[0].operator in ("gte", "gt")
-        if at_least and count_bound(comparisons) == at_least_needed(comparisons[0]):
+        if is_at_least(comparisons) and count_bound(comparisons) == at_least_needed(comparisons[0]):
             return CountAtLeastWithin(key, source, max_samples)
         return CountWithin(key, source, max_samples)
     if kind == "sum":
         return SumEver(key, source, max_samples) if ever else SumWithin(key, source, max_samples)
     return DistinctEver(key, source, max_samples) if ever else DistinctWithin(key, source, max_samples)
+
+
+def is_at_least(comparisons: tuple[model.Comparison, ...]) -> bool:
+    return len(comparisons) == 1 and comparisons[0].operator in ("gte", "gt")
 
 
 def at_least_needed(comparison: model.Comparison) -> int:

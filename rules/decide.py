@@ -10,7 +10,8 @@ before ``row.due_ms``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from rules.compile import CompiledAudience, ProjectRules
 from rules.conditions import CHANGED, IGNORED, KEPT
@@ -20,8 +21,7 @@ PREDICTION_STEPS = 1000
 """How many flips ``predict_exit`` looks ahead before it gives up and says null."""
 
 
-@dataclass(slots=True)
-class Event:
+class Event(msgspec.Struct, gc=False):
     """A behavioural event, checked and decoded. ``time_ms`` is the producer's; it is clamped to now."""
 
     name: str
@@ -30,8 +30,7 @@ class Event:
     properties: Mapping[str, object]
 
 
-@dataclass(slots=True)
-class ProfileUpdate:
+class ProfileUpdate(msgspec.Struct, gc=False):
     """A change of attributes (spec: contracts.md, section 1), applied in this order."""
 
     id: str | None
@@ -93,7 +92,7 @@ def apply_event(
     decided_ms = row.now_ms if row.now_ms == now_ms else now_ms - 1
     due_ms = row.due_ms
     if due_ms is not None and due_ms <= now_ms:
-        touched = _due_now(rules, row, decided_ms, touched)
+        touched = _due_now(rules, row, now_ms, touched)
         due_ms = None
         reindex = True
     else:
@@ -144,10 +143,9 @@ def apply_profile(
 ) -> bool:
     """One profile update at ``now_ms``; as ``apply_event`` for the rest."""
     touched: set[int] | None = None if known else set(rules.initial)
-    decided_ms = row.now_ms if row.now_ms == now_ms else now_ms - 1
     reindex = row.due_ms is not None and row.due_ms <= now_ms
     if reindex:
-        touched = _due_now(rules, row, decided_ms, touched)
+        touched = _due_now(rules, row, now_ms, touched)
     names = change_attributes(row, update, now_ms)
     for name in names:
         readers = rules.by_attribute.get(name)
@@ -285,7 +283,7 @@ def decide(
 
 
 def predict_exit(audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
-    """When the rule turns false if nothing more happens; None: never, or not within PREDICTION_STEPS flips."""
+    """When the rule turns false if nothing more happens; None: never, or not in PREDICTION_STEPS flips."""
     states = [(each, row.conditions[each.key]) for each in audience.conditions if each.key in row.conditions]
     for _ in range(PREDICTION_STEPS):
         flips = [flip for each, state in states if (flip := each.next_flip(state, at_ms)) is not None]
@@ -297,14 +295,14 @@ def predict_exit(audience: CompiledAudience, row: Row, at_ms: int) -> int | None
     return None
 
 
-def _due_now(rules: ProjectRules, row: Row, decided_ms: int, touched: set[int] | None) -> set[int]:
-    """Audiences whose conditions flip right after ``decided_ms``: decided in one step with the record."""
+def _due_now(rules: ProjectRules, row: Row, now_ms: int, touched: set[int] | None) -> set[int]:
+    """Audiences whose conditions flip at ``now_ms``: decided in one step with the record."""
     found = set() if touched is None else touched
-    if decided_ms == row.now_ms:
-        return found
+    if row.now_ms == now_ms:
+        return found  # an earlier record of this instant decided them
     for key, state in row.conditions.items():
         condition = rules.conditions.get(key)
-        if condition is not None and condition.next_flip(state, decided_ms) == decided_ms + 1:
+        if condition is not None and condition.next_flip(state, now_ms - 1) == now_ms:
             found.update(condition.audiences)
     return found
 

@@ -44,10 +44,10 @@ def parse_instant(value: object) -> int:
             raise InstantInvalid(f"{value!r} is outside the years 1 to 9999")
         return ms
     if type(value) is int or type(value) is float:
-        ms = int(value if abs(value) >= SECONDS_BELOW else value * 1000)
-        if not MIN_MS <= ms <= MAX_MS:
-            raise InstantInvalid(f"{value} is outside the years 1 to 9999")
-        return ms
+        number = value if abs(value) >= SECONDS_BELOW else value * 1000
+        if not MIN_MS <= number <= MAX_MS:  # nor when it is not a number
+            raise InstantInvalid(f"{str(value)[:40]} is outside the years 1 to 9999")
+        return int(number)
     raise InstantInvalid(f"an instant is an RFC 3339 string or a number, not {type(value).__name__}")
 
 

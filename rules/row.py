@@ -5,7 +5,7 @@ The structs are stored as msgpack arrays (``tables.codec``), so fields are only 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,7 +32,7 @@ class Row(msgspec.Struct, array_like=True):
     """No condition flips before this instant; where the due index has the user. None: nothing by time."""
     applied: dict[int, int] = {}
     """Last applied offset per source topic (``tables.codec.topic_key``)."""
-    conditions: dict[int, list] = {}  # type: ignore[type-arg]
+    conditions: dict[int, list[Any]] = {}
     audiences: dict[int, Membership] = {}
     attributes: dict[str, object] = {}
     changed_ms: dict[str, int] = {}

@@ -18,6 +18,7 @@ from tables.store import Due, RowStore, Write
 class Staged:
     """What one step changed: ``rows`` go to the changelog and the store, ``write`` to the store."""
 
+    number: int
     rows: list[tuple[bytes, bytes]]
     write: Write
 
@@ -31,19 +32,23 @@ class Profiles:
         self._young: dict[bytes, Row] = {}
         self._old: dict[bytes, Row] = {}
         self._unstored: dict[bytes, bytes | None] = {}
-        self._unstored_due: dict[Due, int] = {}  # with the number of staged steps that add it
-        self._unstored_drops: set[Due] = set()
+        self._stages = 0
+        self._unstored_due: dict[Due, tuple[int, bool]] = {}
+        """Per due entry, the last unstored stage that changed it, and whether the entry is there then."""
         self._due_floor_ms = -(1 << 61)
+
+    def age(self) -> None:
+        """Between steps: when the young half is full it becomes the old one, and the old one goes."""
+        if len(self._young) >= self._half:
+            self._old = self._young
+            self._young = {}
 
     def load(self, keys: Iterable[bytes]) -> Mapping[bytes, Row]:
         """Bring rows into the cache with one multi-get; the mapping has every cached row of the young half.
 
-        Keys without a row are absent. The mapping stays valid until the next ``load``.
+        Keys without a row are absent. The mapping stays valid until ``age``.
         """
         young, old = self._young, self._old
-        if len(young) >= self._half:
-            self._old = old = young
-            self._young = young = {}
         missing: list[bytes] = []
         for key in keys:
             if key in young:
@@ -108,13 +113,13 @@ class Profiles:
                         dropped.append((due_before, key))
                     if row.due_ms is not None:
                         added.append((row.due_ms, key))
-        self._unstored_drops.update(dropped)
-        self._unstored_drops.difference_update(added)
+        self._stages = number = self._stages + 1
+        for entry in dropped:
+            self._unstored_due[entry] = number, False
         for entry in added:
-            self._unstored_due[entry] = self._unstored_due.get(entry, 0) + 1
-        return Staged(
-            rows=rows, write=Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
-        )
+            self._unstored_due[entry] = number, True
+        write = Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
+        return Staged(number=number, rows=rows, write=write)
 
     def stored(self, staged: Staged) -> None:
         """Write a staged step to the store and let go of what was kept for it."""
@@ -123,13 +128,9 @@ class Profiles:
         for key, value in staged.write.rows:
             if unstored.get(key) is value:
                 del unstored[key]
-        for entry in staged.write.due_added:
-            left = self._unstored_due[entry] - 1
-            if left:
-                self._unstored_due[entry] = left
-            else:
+        for entry in (*staged.write.due_dropped, *staged.write.due_added):
+            if self._unstored_due.get(entry, (0, False))[0] == staged.number:
                 del self._unstored_due[entry]
-        self._unstored_drops.difference_update(staged.write.due_dropped)
 
     def store_meta(self, meta: bytes) -> None:
         """Write the store's own note, with no row."""
@@ -137,14 +138,13 @@ class Profiles:
 
     def due(self, before_ms: int, limit: int) -> list[Due]:
         """Up to ``limit`` due entries before ``before_ms``, stored or staged, in order of time."""
-        drops = self._unstored_drops
-        found = self.store.due(self._due_floor_ms, before_ms, limit + len(drops))
-        staged = [entry for entry in self._unstored_due if entry[0] < before_ms]
-        if staged:
-            found = sorted({*found, *staged})
-        if drops:
-            found = [entry for entry in found if entry not in drops]
-        return found[:limit]
+        unstored = self._unstored_due
+        if not unstored:
+            return self.store.due(self._due_floor_ms, before_ms, limit)
+        near = [(entry, there) for entry, (_, there) in unstored.items() if entry[0] < before_ms]
+        added = [entry for entry, there in near if there]
+        found = self.store.due(self._due_floor_ms, before_ms, limit + len(near) - len(added))
+        return sorted({*added, *(entry for entry in found if entry not in unstored)})[:limit]
 
     def due_done(self, before_ms: int) -> None:
         """All entries before this instant are handled: start the next search there, past the deleted ones."""

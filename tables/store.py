@@ -7,13 +7,14 @@ Both keep three things in step: rows by key, the due index (instant, row key) an
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteBufferManager
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, RdictIter, WriteBatch, WriteBufferManager
 
 Due = tuple[int, bytes]
 """(instant in ms, row key)."""
@@ -59,8 +60,7 @@ class MemoryStore:
 
     _rows: dict[bytes, bytes] = field(default_factory=dict)
     _due: list[Due] = field(default_factory=list)
-    _dropped: set[Due] = field(default_factory=set)
-    _live: set[Due] = field(default_factory=set)
+    """Ascending, each once."""
     _meta: bytes | None = None
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
@@ -70,14 +70,8 @@ class MemoryStore:
         return [(key, self._rows[key]) for key in sorted(key for key in self._rows if key > after)[:limit]]
 
     def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
-        found: list[Due] = []
-        while self._due and self._due[0][0] < before_ms and len(found) < limit:
-            entry = heappop(self._due)
-            if entry in self._live:
-                found.append(entry)
-        for entry in found:  # they stay until they are dropped
-            heappush(self._due, entry)
-        return found
+        start, end = (bisect_left(self._due, (at_ms, b"")) for at_ms in (from_ms, before_ms))
+        return self._due[start : min(end, start + limit)]
 
     def meta(self) -> bytes | None:
         return self._meta
@@ -86,11 +80,15 @@ class MemoryStore:
         self._rows.update(change.rows)
         for key in change.deleted:
             self._rows.pop(key, None)
-        self._live.difference_update(change.due_dropped)
+        due = self._due
+        for entry in change.due_dropped:
+            at = bisect_left(due, entry)
+            if at < len(due) and due[at] == entry:
+                del due[at]
         for entry in change.due_added:
-            if entry not in self._live:
-                self._live.add(entry)
-                heappush(self._due, entry)
+            at = bisect_left(due, entry)
+            if at == len(due) or due[at] != entry:
+                due.insert(at, entry)
         if change.meta is not None:
             self._meta = change.meta
 
@@ -113,39 +111,73 @@ class RocksMemory:
         )
 
 
+class StoreBroken(Exception):
+    """RocksDB found its files damaged. A note beside them keeps the store from being used again."""
+
+
 class RocksStore:
-    """One RocksDB per partition: rows under ``r``, the due index under ``d``, meta under ``m``."""
+    """One RocksDB per partition: rows under ``r``, the due index under ``d``, meta under ``m``.
+
+    Everything may raise StoreBroken, and does so again for every new one, until ``wipe``.
+    """
 
     def __init__(self, path: Path, memory: RocksMemory) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._db = Rdict(str(path), options=_options(memory))
+        if _note(path).exists():
+            raise StoreBroken(_note(path).read_text())
+        with self._watched():
+            self._db = Rdict(str(path), options=_options(memory))
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # rocksdict raises nothing more precise
+            if not str(error).startswith("Corruption"):
+                raise
+            _note(self._path).write_text(str(error))
+            raise StoreBroken(str(error)) from error
+
+    def _from(self, start: bytes) -> Iterator[RdictIter]:
+        """An iterator on each key from ``start``. rocksdict's own ones end silently at a damaged block."""
+        with self._watched():
+            at = self._db.iter()
+            at.seek(start)
+            while at.valid():
+                yield at
+                at.next()
+            at.status()
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        found: list[bytes | None] = self._db.get([_ROW + key for key in keys])
-        return found
+        with self._watched():
+            found: Any = self._db.get([_ROW + key for key in keys])  # a list for a list
+        return cast(list[bytes | None], found)
 
     def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         start = _ROW + after
         rows: list[tuple[bytes, bytes]] = []
-        for key, value in self._db.items(from_key=start):
+        for at in self._from(start):
+            key = cast(bytes, at.key())  # raw mode: bytes
             if not key.startswith(_ROW) or len(rows) == limit:
                 break
             if key != start or not after:
-                rows.append((key[1:], value))
+                rows.append((key[1:], cast(bytes, at.value())))
         return rows
 
     def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
         end = _due_key(before_ms, b"")
         found: list[Due] = []
-        for key in self._db.keys(from_key=_due_key(from_ms, b"")):
+        for at in self._from(_due_key(from_ms, b"")):
+            key = cast(bytes, at.key())
             if key >= end or len(found) == limit:
                 break
             found.append((int.from_bytes(key[1:9], "big") - _OFFSET, key[9:]))
         return found
 
     def meta(self) -> bytes | None:
-        value: bytes | None = self._db.get(_META)
+        with self._watched():
+            value: bytes | None = self._db.get(_META)
         return value
 
     def write(self, change: Write) -> None:
@@ -161,7 +193,8 @@ class RocksStore:
             put(_due_key(at_ms, key), b"")
         if change.meta is not None:
             put(_META, change.meta)
-        self._db.write(batch)
+        with self._watched():
+            self._db.write(batch)
 
     def close(self) -> None:
         self._db.close()
@@ -194,6 +227,11 @@ def _options(memory: RocksMemory) -> Options:
 def wipe(path: Path) -> None:
     """Remove a partition's directory; its rows come back from the changelog."""
     shutil.rmtree(path, ignore_errors=True)
+    _note(path).unlink(missing_ok=True)
 
 
-__all__: Iterable[str] = ["Due", "MemoryStore", "RocksMemory", "RocksStore", "RowStore", "Write", "wipe"]
+def _note(path: Path) -> Path:
+    return path.parent / f"{path.name}.broken"
+
+
+__all__ = ["Due", "MemoryStore", "RocksMemory", "RocksStore", "RowStore", "StoreBroken", "Write", "wipe"]

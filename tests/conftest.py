@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.brokers.apache_kafka import ApacheKafka
+from bench.apache_kafka import ApacheKafka
 from tests.brokers.provision import Brokers, Unavailable
 
 # What a test asks for decides its marks, so none can forget them.

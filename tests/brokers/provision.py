@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from app.embedded_broker import BrokerNotInstalled, BrokerNotReady, EmbeddedBroker, count_brokers
-from tests.brokers.apache_kafka import ApacheKafka
-from tests.brokers.kafka_jars import KafkaUnavailable, kafka_version
+from bench.apache_kafka import ApacheKafka
+from bench.kafka_jars import KafkaUnavailable, kafka_version
 
 GIVEN = "TURNSTILE_TEST_KAFKA"
 

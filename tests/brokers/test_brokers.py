@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.embedded_broker import BrokerNotReady, EmbeddedBroker, count_brokers, free_ports
-from tests.brokers.apache_kafka import ApacheKafka
+from bench.apache_kafka import ApacheKafka
 
 JANUARY_1997 = 852076800000
 

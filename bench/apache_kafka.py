@@ -1,4 +1,4 @@
-"""Real Apache Kafka for tests: one node or three on loopback, without Docker.
+"""Real Apache Kafka for tests and benchmarks: one node or three on loopback, without Docker.
 
 Each node is broker and KRaft controller in one. Ports and data stay the same over kill and restart.
 """
@@ -12,18 +12,31 @@ import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from app.embedded_broker import count_brokers, end_process, free_ports, log_end, start_tied
-from tests.brokers.kafka_jars import KafkaUnavailable, java_program, kafka_jars
+from bench.kafka_jars import KafkaUnavailable, java_program, kafka_jars
 
 READY_SECONDS = 90.0
-HEAP_MB = {1: 400, 3: 300}
+TOOL_HEAP_MB = 128
 
-# C1 only: these JVMs live for seconds, and start in half the time without the optimizing compiler.
-JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+
+@dataclass(frozen=True, slots=True)
+class Jvm:
+    """How the nodes' JVMs run."""
+
+    heap_mb: int
+    flags: tuple[str, ...]
+
+
+# C1 only: JVMs of tests live for seconds, and start in half the time without the optimizing compiler.
+_SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+TEST_JVM = {1: Jvm(400, _SHORT_LIVED), 3: Jvm(300, _SHORT_LIVED)}
+BENCH_JVM = Jvm(1024, ("-XX:+UseParallelGC",))
+"""The optimizing compiler is on, and the page cache, not the heap, holds the logs."""
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -67,9 +80,10 @@ num.recovery.threads.per.data.dir=1
 class ApacheKafka:
     """A cluster of `nodes` (1 or 3). Nodes are numbered from 1."""
 
-    def __init__(self, nodes: int = 1) -> None:
-        if nodes not in HEAP_MB:
+    def __init__(self, nodes: int = 1, jvm: Jvm | None = None) -> None:
+        if nodes not in TEST_JVM:
             raise ValueError(f"1 node or 3, not {nodes}")
+        self._jvm = jvm or TEST_JVM[nodes]
         self.nodes = range(1, nodes + 1)
         self._java = java_program()
         self._class_path = f"{kafka_jars()}/*"
@@ -82,6 +96,9 @@ class ApacheKafka:
     @property
     def bootstrap(self) -> str:
         return ",".join(f"127.0.0.1:{self._ports[node]}" for node in self.nodes)
+
+    def pid(self, node: int = 1) -> int:
+        return self._processes[node].pid
 
     def start(self) -> Self:
         try:
@@ -169,7 +186,7 @@ class ApacheKafka:
         )
 
     def _format(self, node: int, cluster: str) -> None:
-        tool = [*self._command(128), "kafka.tools.StorageTool", "format", "-t", cluster]
+        tool = [*self._command(Jvm(TOOL_HEAP_MB, _SHORT_LIVED)), "kafka.tools.StorageTool", "format", "-t", cluster]
         formatted = subprocess.run(
             [*tool, "-c", str(self._properties(node))],
             stdin=subprocess.DEVNULL,
@@ -182,14 +199,14 @@ class ApacheKafka:
             raise KafkaUnavailable(f"formatting failed: {formatted.stdout}{formatted.stderr}"[:800])
 
     def _launch(self, node: int) -> None:
-        heap = HEAP_MB[len(self.nodes)]
         # A developer's KAFKA_OPTS or JAVA_TOOL_OPTIONS must not change what is tested.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
         self._processes[node] = start_tied(
-            [*self._command(heap), "kafka.Kafka", str(self._properties(node))],
+            [*self._command(self._jvm), "kafka.Kafka", str(self._properties(node))],
             self._log_file(node),
             environment,
         )
 
-    def _command(self, heap_mb: int) -> list[str]:
-        return [self._java, f"-Xmx{heap_mb}m", *JVM, "-cp", self._class_path]
+    def _command(self, jvm: Jvm) -> list[str]:
+        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+        return [self._java, f"-Xmx{jvm.heap_mb}m", *jvm.flags, quiet, "-cp", self._class_path]

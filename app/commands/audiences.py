@@ -1,0 +1,159 @@
+"""``turnstile audiences``: publish, list and delete definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.options import Definitions, SettingsFile
+
+if TYPE_CHECKING:
+    from agents.definitions import Change
+    from app.publishing import Published
+    from app.settings import Settings
+    from rules.parse_audience import ParsedAudience
+
+cli = typer.Typer(help="Publish, list and delete definitions.", no_args_is_help=True)
+
+Project = Annotated[str, typer.Option(help="The project of the audiences.")]
+
+
+@cli.command()
+def apply(
+    files: Definitions,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and stop.")] = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Publish definitions, all or none; audiences that aren't in the files stay as they are."""
+    import asyncio
+
+    from app.definition_files import parse_definition_files
+    from rules.parse import check_together
+    from rules.problems import DefinitionsInvalid
+
+    loaded = _load(settings)
+    wanted, problems = parse_definition_files(files, loaded.state.max_samples)
+    problems += check_together(wanted)
+    if problems:
+        raise DefinitionsInvalid(problems)
+    asyncio.run(_apply(loaded, wanted, dry_run))
+
+
+async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: bool) -> None:
+    from agents.definitions import plan_changes
+    from app.publishing import check_beside_published, connected
+    from rules.compile import PublishedAudience
+    from rules.problems import DefinitionsInvalid
+
+    async with connected(settings) as topic:
+        published = await topic.read()
+        problems = check_beside_published(wanted, published)
+        if problems:
+            raise DefinitionsInvalid(problems)
+        changes = plan_changes(published, [each.audience for each in wanted])
+        changed = [each for each in changes if each.action != "unchanged"]
+        if not dry_run:
+            await topic.write([PublishedAudience(each.audience, each.version) for each in changed])
+    typer.echo(_report(changes, published, dry_run))
+
+
+def _report(changes: Sequence[Change], published: Published, dry_run: bool) -> str:
+    import json
+
+    from app.publishing import new_event_conditions
+    from rules.write import rule_document
+
+    rows = [
+        (each.action, each.audience.project, each.audience.id, f"version {each.version}") for each in changes
+    ]
+    lines = list(columns(rows))
+    for (project, audience), fresh in new_event_conditions(changes, published).items():
+        for condition in fresh:
+            text = json.dumps(rule_document(condition), ensure_ascii=False)
+            lines.append(f"{project}/{audience}: new, counts from now on, without earlier events: {text}")
+    if dry_run:
+        lines.append("dry run: nothing was published")
+    return "\n".join(lines)
+
+
+@cli.command("list")
+def list_audiences(settings: SettingsFile = None) -> None:
+    """List the published definitions."""
+    import asyncio
+
+    loaded = _load(settings)
+    published = asyncio.run(_read(loaded))
+    rows = [
+        (each.audience.project, each.audience.id, f"version {each.version}", each.audience.name)
+        for _, each in sorted(published.items())
+        if not each.deleted
+    ]
+    typer.echo("\n".join(columns(rows)) if rows else "no audience is published")
+
+
+@cli.command()
+def delete(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of audiences.", show_default=False)],
+    project: Project = "default",
+    settings: SettingsFile = None,
+) -> None:
+    """Delete audiences, all or none; their members leave them with the cause `definition`."""
+    import asyncio
+
+    loaded = _load(settings)
+    asyncio.run(_delete(loaded, ids, project))
+
+
+async def _delete(settings: Settings, ids: Sequence[str], project: str) -> None:
+    from app.failures import CommandFailed
+    from app.publishing import connected
+    from rules.compile import PublishedAudience
+    from rules.problems import name_hint
+
+    async with connected(settings) as topic:
+        published = await topic.read()
+        known = {
+            each.audience.id: each
+            for each in published.values()
+            if each.audience.project == project and not each.deleted
+        }
+        unknown = [each for each in ids if each not in known]
+        if unknown:
+            where = f"in project '{project}'"
+            faults = [f"there is no audience '{each}' {where}; {name_hint(each, known)}" for each in unknown]
+            raise CommandFailed("\n".join(faults) if known else f"there is no audience {where}")
+        deleted = [
+            PublishedAudience(known[each].audience, known[each].version + 1, deleted=True)
+            for each in dict.fromkeys(ids)
+        ]
+        await topic.write(deleted)
+    rows = [("deleted", project, each.audience.id, f"version {each.version}") for each in deleted]
+    typer.echo("\n".join(columns(rows)))
+
+
+async def _read(settings: Settings) -> Published:
+    from app.publishing import connected
+
+    async with connected(settings) as topic:
+        return await topic.read()
+
+
+def _load(file: SettingsFile) -> Settings:
+    """The settings, with logs for a command: errors only, unless the level is debug."""
+    from app.logs import configure_logs
+    from app.settings import load_settings
+
+    settings = load_settings(file)
+    level = "debug" if settings.logs.level == "debug" else "error"
+    configure_logs(settings.logs.model_copy(update={"level": level}))
+    return settings
+
+
+def columns(rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    """Rows of text with their columns aligned."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,15 @@
+"""``turnstile bench``: the benchmarks."""
+
+from __future__ import annotations
+
+import typer
+
+TAKES_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""For typer: whatever follows belongs to the benchmarks, ``--help`` too."""
+
+
+def bench(context: typer.Context) -> None:
+    """Run the benchmarks; their own --help tells more."""
+    from importlib import import_module
+
+    import_module("bench.main").main(context.args)

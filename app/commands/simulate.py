@@ -1,0 +1,91 @@
+"""``turnstile simulate``: the pipeline without Kafka."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from app.commands.options import SettingsFile
+from app.failures import CommandFailed
+
+BAD_LINES = 3
+
+
+def simulate(
+    audiences: Annotated[list[Path], typer.Option(metavar="FILE|DIR", help="Definitions; may be repeated.")],
+    events: Annotated[str, typer.Option(metavar="FILE|-", help="Input records as JSON lines, in log order.")],
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Where the clock goes after the last record (RFC 3339, or a number)."
+        ),
+    ] = None,
+    out: Annotated[
+        str, typer.Option(metavar="FILE|-", help="Where the transitions go, as JSON lines.")
+    ] = "-",
+    settings: SettingsFile = None,
+) -> None:
+    """Run records from a file through the pipeline, without Kafka; exit code 3 when lines were bad."""
+    from agents.pipeline import Limits
+    from app.definition_files import load_audiences
+    from app.settings import load_settings
+    from app.simulate import Simulation
+
+    loaded = load_settings(settings)
+    until_ms = None if until is None else parse_time(until)
+    records, max_samples = loaded.records, loaded.state.max_samples
+    definitions = load_audiences(audiences, max_samples)
+    shown = "stdin" if events == "-" else events
+
+    def bad_line(number: int, code: str, message: str) -> None:
+        typer.echo(f"{shown}:{number}: {code}: {message}", err=True)
+
+    with contextlib.ExitStack() as files:
+        lines = files.enter_context(_open_events(events))
+        sink = files.enter_context(_open_out(out, lines))
+        limits = Limits(records.max_bytes, records.max_attributes_bytes)
+        summary = Simulation(definitions, sink, bad_line, limits, max_samples).run(lines, until_ms)
+        sink.flush()
+    text = f"{summary.records} records, {summary.transitions} transitions, {summary.bad} bad lines"
+    typer.echo(f"{text}, {summary.seconds:.2f} s", err=True)
+    if summary.bad:
+        raise typer.Exit(BAD_LINES)
+
+
+def parse_time(text: str) -> int:
+    """An instant on the command line (ms). Raises CommandFailed."""
+    from rules.instants import InstantInvalid, parse_instant
+
+    try:
+        number = float(text) if "." in text else int(text)
+    except ValueError:
+        number = None
+    try:
+        return parse_instant(text if number is None else number)
+    except InstantInvalid as error:
+        raise CommandFailed(f"--until: {error}") from None
+
+
+def _open_events(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    if name == "-":
+        return contextlib.nullcontext(sys.stdin.buffer)
+    try:
+        return open(name, "rb")
+    except OSError as error:
+        raise CommandFailed(f"--events: {name} can't be read: {error.strerror}") from None
+
+
+def _open_out(name: str, events: IO[bytes]) -> contextlib.AbstractContextManager[IO[bytes]]:
+    if name == "-":
+        return contextlib.nullcontext(sys.stdout.buffer)
+    if os.path.exists(name) and os.path.samestat(os.stat(name), os.fstat(events.fileno())):
+        raise CommandFailed(f"--out: {name} is the file that --events reads")
+    try:
+        return open(name, "wb")
+    except OSError as error:
+        raise CommandFailed(f"--out: {name} can't be written: {error.strerror}") from None

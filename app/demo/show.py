@@ -1,0 +1,124 @@
+"""The course of the demo: start, watch the log go by, sum up, serve on, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+
+from rich.console import Console
+
+from app.demo import Options
+from app.demo.frame import Observer
+from app.demo.purchases import load_purchases
+from app.demo.report import Outcome, print_serving, print_summary
+from app.demo.screens import LineScreen, LiveScreen, Screen
+from app.demo.stage import Stage, WorkerFailed, exit_at_once
+from app.failures import CommandFailed
+
+FRAME_SECONDS = 0.25
+
+
+class Show:
+    """One run of the demo."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._console = Console(highlight=False)
+        is_watched = self._console.is_terminal
+        self._is_plain = not is_watched if options.plain is None else options.plain
+        self._keep = is_watched if options.keep is None else options.keep
+        self._stopping = asyncio.Event()
+        self._stage: Stage | None = None
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._interrupt)
+        self._stage = stage = self._load()
+        try:
+            await self._play(stage)
+        except WorkerFailed as error:
+            stage.clear()
+            print(error, file=sys.stderr, flush=True)
+            os._exit(1)  # a crashed Faust app has threads that would hold the process
+        finally:
+            await stage.stop()
+
+    async def _play(self, stage: Stage) -> None:
+        started = time.monotonic()
+        if not await self._unless_stopped(stage.start(self._say)):
+            return self._say("stopped")
+        self._say(f"ready after {time.monotonic() - started:.1f} s: {stage.worker.advertised_url}")
+        observer = Observer(stage)
+        began = time.monotonic()
+        stage.play()
+        is_complete = await self._watch(stage, observer)
+        frame = observer.frame()
+        outcome = Outcome.of(stage, is_complete, time.monotonic() - began)
+        self._console.print()
+        print_summary(self._console, frame, outcome)
+        if is_complete and self._keep:
+            print_serving(self._console, frame)
+            while not self._stopping.is_set():
+                stage.check()
+                await self._pause()
+        self._say("stopping")
+
+    async def _watch(self, stage: Stage, observer: Observer) -> bool:
+        """Show frames until all of the log is evaluated and counted; False: stopped before."""
+        screen: Screen = LineScreen(self._console) if self._is_plain else LiveScreen(self._console)
+        with screen:
+            while not self._stopping.is_set():
+                stage.check()
+                frame = observer.frame()
+                screen.show(frame)
+                if frame.lag == 0 and await stage.settled():
+                    return True
+                await self._pause()
+        return False
+
+    # -- small things --------------------------------------------------------------------------------
+
+    def _load(self) -> Stage:
+        options = self._options
+        purchases = load_purchases(options.customers, options.until)
+        if not purchases:
+            raise CommandFailed(f"--until: there is no purchase before {options.until}")
+        return Stage(options, purchases)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    async def _pause(self) -> None:
+        """Until the next frame, or until it is time to stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), FRAME_SECONDS)
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> bool:
+        """Whether it came to its end; raises what it raises."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+            return False
+        working.result()
+        return True
+
+    def _interrupt(self) -> None:
+        """The first time in order, the second time at once."""
+        if self._stopping.is_set():
+            exit_at_once(self._stage)
+        self._stopping.set()
+
+
+async def show(options: Options) -> None:
+    """Run the demo; returns when it is over."""
+    await Show(options).run()

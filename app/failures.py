@@ -1,0 +1,32 @@
+"""What ends a command with a message instead of a traceback."""
+
+from __future__ import annotations
+
+USERS_TURN = frozenset(
+    {
+        "agents.topics.TopicsUnusable",
+        "app.embedded_broker.BrokerNotInstalled",
+        "app.embedded_broker.BrokerNotReady",
+        "app.failures.CommandFailed",
+        "app.setting_sources.SettingsInvalid",
+        "rules.problems.DefinitionsInvalid",
+    }
+)
+"""Exceptions by name, so that naming them imports nothing. Their texts are written for users."""
+
+
+class CommandFailed(Exception):
+    """A command can't do what it was asked to; the text says why, and what to do."""
+
+
+def unreachable(bootstrap: str) -> CommandFailed:
+    """No broker answers."""
+    return CommandFailed(f"Kafka can't be reached at {bootstrap} (kafka.bootstrap): no broker answers there")
+
+
+def message_for_users(error: BaseException) -> str | None:
+    """The text to end with; None: the error is a bug of ours, and its traceback is wanted."""
+    for kind in type(error).__mro__:
+        if f"{kind.__module__}.{kind.__qualname__}" in USERS_TURN:
+            return str(error)
+    return None

@@ -1,0 +1,149 @@
+"""Publishing definitions: what is on the topic, what would change, and the change in one go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from agents.definitions import Change, publish, read_published
+from agents.topics import TopicPlan, create_topics, existing
+from app.failures import CommandFailed, unreachable
+from app.settings import Settings
+from app.worker import broker_of
+from rules.canonical import condition_key
+from rules.compile import PublishedAudience
+from rules.document import Node
+from rules.model import Audience, Condition, EventCondition
+from rules.parse import check_together, conditions, load_definitions
+from rules.parse_audience import ParsedAudience
+from rules.problems import Problem
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+
+Published = Mapping[bytes, PublishedAudience]
+"""By the key on the topic, ``project/id``; deleted ones are there, too."""
+
+
+class DefinitionsTopic:
+    """The definitions topic, for one command. Made by ``connected``."""
+
+    def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
+        self._settings = settings
+        self._admin = admin
+        self._options = broker_of(settings).client_options()
+        self.name = TopicPlan(
+            settings.topics.prefix, settings.worker.app_id, settings.topics.events
+        ).audiences
+        self._exists = False
+
+    async def read(self) -> Published:
+        """Everything that is published now; nothing when there is no such topic yet."""
+        self._exists = self.name in await existing(self._admin)
+        if not self._exists:
+            return {}
+        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await consumer.start()
+                return await read_published(consumer, self.name, self._parse)
+        except msgspec.DecodeError as error:
+            raise CommandFailed(f"a record on {self.name} can't be read: {error}") from None
+        finally:
+            await consumer.stop()
+
+    async def write(self, published: Sequence[PublishedAudience]) -> None:
+        """Publish after a ``read``; the topic is made when it was missing. Returns when replicas have it."""
+        if not published:
+            return
+        if not self._exists:
+            compacted = {self.name: (1, {"cleanup.policy": "compact"})}
+            await create_topics(self._admin, compacted, self._settings.topics.replication)
+        # Not idempotent, which takes a right that clients may lack: a definition written twice does no harm.
+        producer = AIOKafkaProducer(**self._options, acks="all")
+        try:
+            await producer.start()
+            await publish(producer, self.name, published)
+        finally:
+            await producer.stop()
+
+    def _parse(self, text: str, source: str) -> Audience:
+        (audience,) = load_definitions([(f"{source}.json", text)], self._settings.state.max_samples)
+        return audience
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[DefinitionsTopic]:
+    """The definitions topic, on a broker that answers. Raises CommandFailed when none does."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the messages below say it once
+    bootstrap = settings.kafka.bootstrap
+    options = broker_of(settings).client_options()
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(CONNECT_SECONDS * 1000))
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await admin.start()
+        yield DefinitionsTopic(settings, admin)
+    except (KafkaConnectionError, TimeoutError):
+        raise unreachable(bootstrap) from None
+    except KafkaError as error:
+        raise CommandFailed(f"Kafka at {bootstrap} (kafka.bootstrap) said no: {error!r}") from None
+    finally:
+        await admin.close()
+
+
+def check_beside_published(wanted: Sequence[ParsedAudience], published: Published) -> list[Problem]:
+    """What is wrong with definitions beside those already published that they don't replace."""
+    replaced = {(each.audience.project, each.audience.id) for each in wanted}
+    others: list[ParsedAudience] = []
+    for each in published.values():
+        audience = each.audience
+        if (audience.project, audience.id) in replaced:
+            continue
+        if each.deleted:  # its name is free again, its key isn't: rows may still have members of it
+            audience = replace(audience, name=f"\0deleted {audience.id}")
+        at = Node(audience.id, 1, 1)
+        others.append(ParsedAudience(audience, f"published audience '{audience.id}'", "", at, at))
+    problems = check_together([*others, *wanted])
+    # A published audience has no line and column.
+    return [
+        replace(each, hint=re.sub(r"(published audience '\w+'):1:1$", r"\1", each.hint)) for each in problems
+    ]
+
+
+def new_event_conditions(
+    changes: Sequence[Change], published: Published
+) -> dict[tuple[str, str], list[EventCondition]]:
+    """Per changed audience (project, id), its event conditions that no published audience has.
+
+    They have seen nothing yet: they count from the moment they are published.
+    """
+    known = {
+        _key(each.audience, condition)
+        for each in published.values()
+        if not each.deleted
+        for condition in conditions(each.audience.rule)
+    }
+    found: dict[tuple[str, str], list[EventCondition]] = {}
+    for change in changes:
+        audience = change.audience
+        fresh = {
+            _key(audience, condition): condition
+            for condition in conditions(audience.rule)
+            if isinstance(condition, EventCondition) and _key(audience, condition) not in known
+        }
+        if fresh and change.action in ("created", "changed"):
+            found[audience.project, audience.id] = list(fresh.values())
+    return found
+
+
+def _key(audience: Audience, condition: Condition) -> tuple[str, int]:
+    return audience.project, condition_key(audience.project, condition)

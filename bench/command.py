@@ -1,0 +1,153 @@
+"""``turnstile bench``: the commands. What each measures is in docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, TypeAlias
+
+import typer
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmarks: each starts what it needs, checks what came out, and leaves nothing behind.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+FAILED = 1
+INTERRUPTED = 130
+
+Broker: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="A running Kafka; else Apache Kafka is started (Java, Maven), or the embedded broker."
+    ),
+]
+Json: TypeAlias = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results there, too.")]
+Folder: TypeAlias = Annotated[
+    Path | None, typer.Option("--folder", metavar="DIR", help="Where data goes while it runs [default: the system's]")
+]
+Users: TypeAlias = Annotated[int, typer.Option(min=1, help="Different users, zipf-like.")]
+Partitions: TypeAlias = Annotated[int, typer.Option(min=1, help="Partitions of the topics.")]
+
+
+@app.command()
+def throughput(
+    events: Annotated[int, typer.Option(min=1, help="Events in the log.")] = 1_000_000,
+    stock_events: Annotated[int, typer.Option(min=1, help="How many of them stock Faust gets; it is slow.")] = 100_000,
+    users: Users = 200_000,
+    partitions: Partitions = 8,
+    repeat: Annotated[int, typer.Option(min=1, help="Runs of each kind, taking turns; medians are shown.")] = 1,
+    only: Annotated[str, typer.Option(help="Which kinds: ceiling, stock, ours.")] = "ceiling,stock,ours",
+    broker: Broker = None,
+    json: Json = None,
+    folder: Folder = None,
+) -> None:
+    """Events per second of a worker with all guarantees, beside stock Faust and plain consuming.
+
+    One log on one broker for all: (a) ceiling: aiokafka and msgspec consume and decode; (b) stock: a plain
+    Faust agent with a RocksDB table and the same rules; (c) ours: `turnstile worker` with changelog,
+    transitions and commits. From the first applied record to the last committed offset. The transitions
+    must be exactly those of the pure pipeline, else the run fails.
+    """
+    from bench.events import LogSpec
+    from bench.show import show_throughput
+    from bench.throughput import KINDS, Throughput
+
+    kinds = [kind for kind in KINDS if kind in only.split(",")]
+    with _running(broker, json, folder) as (report, started, scratch_folder):
+        spec = LogSpec.ending_at(time.time_ns() // 1_000_000, events, users, partitions)
+        bench = Throughput(started, spec, stock_events, scratch_folder, report.say)
+
+        async def run() -> None:
+            await bench.prepare(kinds)
+            runs = []
+            for turn in range(repeat):
+                for kind in kinds:
+                    report.say(f"run {turn + 1} of {repeat}: {kind}")
+                    runs.append(await bench.run(kind))
+            show_throughput(report, bench, runs)
+
+        asyncio.run(run())
+
+
+@app.command()
+def profile(
+    events: Annotated[int, typer.Option(min=1, help="Events in the log.")] = 200_000,
+    users: Users = 200_000,
+    partitions: Partitions = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Records a step (the worker: 500).")] = 500,
+    functions: Annotated[bool, typer.Option("--functions", help="Also cProfile's list; slows all by half.")] = False,
+    json: Json = None,
+) -> None:
+    """Where the time of an event goes: the pipeline over RocksDB, without Kafka, in µs an event.
+
+    Decode, load rows, apply and decide, encode rows, write the store, and building what would be sent.
+    """
+    from bench.events import LogSpec
+    from bench.profile import profile as run_profile
+    from bench.show import show_profile
+
+    with _reporting(json) as report:
+        spec = LogSpec(1_790_000_000_000, events, users, partitions)
+        show_profile(report, run_profile(spec, batch, functions))
+
+
+@contextlib.contextmanager
+def _reporting(json_file: Path | None) -> Iterator["Report"]:  # noqa: F821, UP037
+    """A report that is saved at the end; a failure is a message, Ctrl-C and SIGTERM are an orderly end."""
+    from rich.console import Console
+
+    from app.logs import configure_logs
+    from app.settings import LogsSettings
+    from bench.machine import describe_machine
+    from bench.processes import BenchFailed
+    from bench.report import Report
+
+    configure_logs(LogsSettings(level="error"))
+    signal.signal(signal.SIGTERM, _interrupt)
+    report = Report(Console(), json_file)
+    report.facts("machine", describe_machine())
+    try:
+        yield report
+    except BenchFailed as failed:
+        typer.echo(f"bench failed: {failed}", err=True)
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    report.save()
+
+
+@contextlib.contextmanager
+def _running(
+    given: str | None, json_file: Path | None, root: Path | None
+) -> Iterator[tuple["Report", "BenchBroker", Path]]:  # noqa: F821, UP037
+    """A report, a broker and a folder, for a benchmark with Kafka."""
+    from bench.brokers import bench_broker
+    from bench.processes import scratch
+
+    with _reporting(json_file) as report, scratch(root) as folder, bench_broker(given) as broker:
+        report.facts("broker", {"name": broker.name, "bootstrap": broker.bootstrap})
+        yield report, broker, folder
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str]) -> None:
+    """For ``turnstile bench``."""
+    app(arguments, prog_name="turnstile bench")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.main import cli, main
+
+RUN = CliRunner()
+GOOD = "id: one\nname: One\nrule: {event: a}\n"
+ALL = ("demo", "worker", "check", "simulate", "audiences", "topology", "settings", "bench")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ended(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
+    """(exit code, standard error) of a command."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    return caught.value.code, capsys.readouterr().err
+
+
+def test_help_lists_every_command() -> None:
+    out = RUN.invoke(cli, ["--help"]).stdout
+    assert all(f" {name} " in out for name in ALL)
+
+
+def test_the_command_line_starts_without_faust_kafka_and_settings() -> None:
+    heavy = ("faust", "aiokafka", "aiohttp", "rocksdict", "structlog", "pydantic", "app.settings")
+    code = f"import sys, app.main; print([name for name in {heavy!r} if name in sys.modules])"
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SOURCES
+    )
+    assert out.stdout == "[]\n"
+
+
+SOURCES = Path(__file__).parents[2]
+
+
+def test_check_tells_every_error_with_its_place(folder: Path) -> None:
+    (folder / "good.yaml").write_text(GOOD)
+    (folder / "bad.yaml").write_text("id: two\nname: One\nrule: {event: a, wthin: 1h}\n")
+    (folder / "worse.json").write_text('{"id": "one", "name": "One", "rule": {"event": "b"}}')
+    result = RUN.invoke(cli, ["check", ".", "gone.yaml"])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "bad.yaml:3:18: unknown key 'wthin' (at rule.wthin) - did you mean 'within'? "
+        "allowed: count, distinct, event, sum, where, within",
+        "gone.yaml:1:1: can't be read: No such file or directory",
+        "worse.json:1:8: id 'one' is taken in project 'default' (at id) - first used at good.yaml:1:5",
+        "worse.json:1:23: name 'One' is taken in project 'default' (at name) - first used at good.yaml:2:7",
+        "4 problems",
+    ]
+
+
+def test_check_is_content_with_good_definitions(folder: Path) -> None:
+    (folder / "good.yaml").write_text(GOOD)
+    result = RUN.invoke(cli, ["check", "good.yaml"])
+    assert (result.exit_code, result.stdout) == (0, "1 audience, no problem\n")
+
+
+def test_check_obeys_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "big.yaml").write_text("id: one\nname: One\nrule: {event: a, count: {gte: 30}, within: 1h}\n")
+    monkeypatch.setenv("TURNSTILE_STATE__MAX_SAMPLES", "20")
+    assert RUN.invoke(cli, ["check", "big.yaml"]).exit_code == 1
+
+
+def test_wrong_settings_end_a_command_with_code_2_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TURNSTILE_HTTP__PORT", "x")
+    head = "1 setting can't be used:\n"
+    told = f"{head}  http.port = 'x' (TURNSTILE_HTTP__PORT): must be a whole number from 0 to 65535\n"
+    for command in (["settings"], ["worker"], ["topology"], ["audiences", "list"]):
+        assert ended(command, capsys) == (2, told)
+
+
+def test_wrong_definitions_end_simulate_with_code_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "bad.yaml").write_text("id: one\n")
+    (folder / "events").write_text("")
+    code, told = ended(["simulate", "--audiences", "bad.yaml", "--events", "events"], capsys)
+    assert (code, told.splitlines()) == (
+        2,
+        ["bad.yaml:1:1: a definition needs 'name'", "bad.yaml:1:1: a definition needs 'rule'"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--events", "none"], "--events: none can't be read: No such file or directory"),
+        (["--events", "events", "--out", "events"], "--out: events is the file that --events reads"),
+        (["--events", "events", "--out", "."], "--out: . can't be written: Is a directory"),
+        (["--events", "events", "--until", "noon"], "--until: 'noon' is not an RFC 3339 instant"),
+    ],
+)
+def test_simulate_says_which_option_it_cannot_use(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    (folder / "good.yaml").write_text(GOOD)
+    (folder / "events").write_text("{}")
+    assert ended(["simulate", "--audiences", "good.yaml", *arguments], capsys) == (2, f"{told}\n")
+    assert (folder / "events").read_text() == "{}"
+
+
+@pytest.mark.parametrize("command", [["audiences", "list"], ["worker"]])
+def test_a_broker_that_does_not_answer_is_named(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNSTILE_KAFKA__BOOTSTRAP", "127.0.0.1:1")
+    program = [sys.executable, "-c", "from app.main import main; main()", *command]
+    monkeypatch.setenv("PYTHONPATH", str(SOURCES))
+    result = subprocess.run(program, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == (
+        "Kafka can't be reached at 127.0.0.1:1 (kafka.bootstrap): no broker answers there"
+    )
+    assert "Traceback" not in result.stderr
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setattr("app.definition_files.load_audiences", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["check", "x.yaml"])
+
+
+def test_settings_prints_the_tree() -> None:
+    out = RUN.invoke(cli, ["settings"]).stdout
+    assert out.startswith("kafka:\n  bootstrap: localhost:9092  # default\n")
+
+
+def test_topology_names_every_topic_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNSTILE_TOPICS__PREFIX", "shop")
+    monkeypatch.setenv("TURNSTILE_TOPICS__EVENTS", "web,app")
+    monkeypatch.setenv("TURNSTILE_WORKER__APP_ID", "seg")
+    topics = ["web", "app", "shop.rekeyed", "shop.audiences", "shop.transitions", "web.dlq", "app.dlq"]
+    text = RUN.invoke(cli, ["topology"]).stdout
+    assert text.splitlines()[2:5] == [
+        "agent definitions: holds all definitions, in every worker",
+        "├─ <- topic shop.audiences  definitions     (compacted, key project/audience: definitions)",
+        "└─ -> agent evaluate        compiled rules  (decides who enters and leaves; consumer group seg)",
+    ]
+    mermaid = RUN.invoke(cli, ["topology", "--mermaid"]).stdout
+    assert mermaid.startswith("flowchart LR\n")
+    for topic in [*topics, "seg-profiles-changelog"]:
+        assert f"topic {topic} " in text
+        assert f'[/"{topic}"/]' in mermaid

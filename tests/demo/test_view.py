@@ -1,0 +1,95 @@
+"""What is drawn fits the terminal, whatever its size."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from app.demo.frame import AudienceLine, Frame, lookup
+from app.demo.report import Outcome, print_serving, print_summary, progress_line
+from app.demo.tally import Tally, Transition
+from app.demo.view import draw
+
+
+def transition(seq: int, event: str = "enter", user_id: str = "00499") -> Transition:
+    return Transition(event, "loyal", user_id, seq, "1997-03-01T10:00:00.000Z", "event", None)
+
+
+def frame() -> Frame:
+    lines = [
+        AudienceLine(f"a_{number}", f"Audience {number}", 1000 + number, 2000, 999, [0, 5, 9])
+        for number in range(11)
+    ]
+    latest = [transition(number + 1) for number in range(50)]
+    names = {"loyal": "Loyal"}
+    url, state = "http://127.0.0.1:6066", "ready"
+    return Frame(
+        870_000_000_000,
+        0.4,
+        12_345,
+        20_000,
+        1_234.5,
+        54_321,
+        999.4,
+        7,
+        0,
+        state,
+        lines,
+        latest,
+        names,
+        url,
+        "00499",
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 50), (200, 60), (60, 30), (40, 24), (30, 10)])
+def test_the_view_fits(width: int, height: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=height, force_terminal=False)
+    console.print(draw(frame(), width, height))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    if height >= 24:
+        assert len(lines) == height or width < 60
+    text = out.getvalue()
+    assert "1997-07-27" in text
+    assert "1,000" in text
+    assert "Ctrl-C" in text
+    if width >= 80:
+        assert "12,345 purchases" in text
+        assert "Audience 10" in text
+        assert "2,000" in text
+        assert lookup(frame()) in text
+        assert "1997-03-01 10:00" in text
+
+
+def test_plain_text() -> None:
+    assert progress_line(frame()) == (
+        "1997-07-27   40%  12,345 purchases  1,234 records/s  54,321 transitions  999/s  lag 7  worker ready"
+    )
+    out = io.StringIO()
+    console = Console(file=out)
+    print_summary(console, frame(), Outcome(True, 10.0, 12_345, 678, 852_076_800_000, 0, 0))
+    print_serving(console, frame())
+    text = out.getvalue()
+    assert "12,345 purchases of 678 customers, 1997-01-01 to 1997-07-27; 20,000 records evaluated" in text
+    assert "54,321 transitions, numbered without a gap; 0 dead letters" in text
+    assert "10.0 seconds: 2,000 records/s, 5,432 transitions/s" in text
+    assert f"  {lookup(frame())}\n" in text
+
+
+def test_a_transition_that_comes_again_counts_once() -> None:
+    tally = Tally(["loyal"])
+    for each in (transition(1), transition(1), transition(2, "exit"), transition(1, user_id="00001")):
+        tally.take(each)
+    assert (tally.members["loyal"], tally.enters["loyal"], tally.exits["loyal"]) == (1, 2, 1)
+    assert (tally.repeated, tally.missing, tally.transitions) == (1, 0, 3)
+
+
+def test_a_skipped_number_is_noticed() -> None:
+    tally = Tally(["loyal"])
+    tally.take(transition(1))
+    tally.take(transition(3))
+    assert tally.missing == 1

@@ -1,0 +1,164 @@
+"""A test driver in the manner of Kafka Streams' TopologyTestDriver: the real pipeline, time by hand.
+
+Topics are lists; everything else is what the worker runs: ``Pipeline``, ``Profiles``, the codec and a
+store (in memory, or RocksDB in a directory). Steps are made durable in the order of ``agents.commits``,
+one write at a time; ``crash_after`` ends the process between two of them, and ``restart`` recovers by
+the rules of ``agents.restore``: store, changelog, outboxes, then the records after the committed offsets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.pipeline import DeadLetter, Limits, Pipeline
+from agents.placement import partition_of
+from rules.compile import PublishedAudience, RuleSet, compile_rules
+from rules.parse import load_definitions
+from tests.driver_partition import EVENTS, REKEYED, Crash, Headers, Part, Rec, Until
+
+__all__ = ["EVENTS", "REKEYED", "Crash", "Driver", "Rec", "Until", "ruleset"]
+
+
+def ruleset(definitions: str, max_samples: int = 1000, version: int = 1) -> RuleSet:
+    audiences = load_definitions([("test.yaml", definitions)], max_samples)
+    return compile_rules([PublishedAudience(each, version) for each in audiences], max_samples)
+
+
+class Driver:
+    """``partitions`` of one table. Look at ``transitions``, ``dead``, ``members``."""
+
+    def __init__(
+        self,
+        definitions: str,
+        *,
+        partitions: int = 1,
+        directory: Path | None = None,
+        limits: Limits | None = None,
+        cache_rows: int = 1000,
+        in_flight: int = 0,
+        max_samples: int = 1000,
+    ) -> None:
+        self.rules = ruleset(definitions, max_samples)
+        self.limits = limits or Limits()
+        self.cache_rows = cache_rows
+        self.in_flight = in_flight
+        self.transitions: list[dict[str, Any]] = []
+        """Bodies in the order they came out first; a copy sent again must be equal to the first."""
+        self.sent: dict[str, bytes] = {}
+        self.dead: list[DeadLetter] = []
+        self.rekeyed = 0
+        self.repeated = 0
+        self.next_offsets: dict[tuple[str, int], int] = {}
+        self.writes_left: int | None = None
+        self.parts = [Part(self, number, partitions, directory) for number in range(partitions)]
+
+    # -- in ----------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        value: bytes | Mapping[str, Any] | None,
+        at_ms: int,
+        *,
+        key: bytes | None = None,
+        partition: int = 0,
+        topic: str = EVENTS,
+        headers: Headers = (),
+    ) -> Rec:
+        """A record at the end of a log; ``run`` takes it."""
+        if isinstance(value, Mapping):
+            value = json.dumps(value).encode()
+        offset = self.next_offsets.get((topic, partition), 0)
+        self.next_offsets[topic, partition] = offset + 1
+        record = Rec(topic, partition, offset, at_ms, key, value, headers)
+        self.parts[partition].inbox.append(record)
+        return record
+
+    def track(
+        self, user_id: str, event: str, at_ms: int, *, partition: int | None = None, **rest: Any
+    ) -> Rec:
+        body = {"user_id": user_id, "event": event, **rest}
+        return self.pipe(body, at_ms, key=user_id.encode(), partition=self._place(user_id, partition))
+
+    def profile(self, user_id: str, at_ms: int, *, partition: int | None = None, **rest: Any) -> Rec:
+        body = {"type": "profile", "user_id": user_id, **rest}
+        return self.pipe(body, at_ms, key=user_id.encode(), partition=self._place(user_id, partition))
+
+    def pipe(self, value: bytes | Mapping[str, Any] | None, at_ms: int, **where: Any) -> Rec:
+        """A record at the end of a log, evaluated and made durable."""
+        record = self.send(value, at_ms, **where)
+        self.run()
+        return record
+
+    def run(self, batch: Callable[[], int] = lambda: 500) -> None:
+        """Take everything that waits, in batches of this size."""
+        taken = [True]
+        while any(taken):
+            taken = [part.take(batch()) for part in self.parts]
+        self.flush()
+
+    def advance(self, to_ms: int, limit: int = 500) -> None:
+        for part in self.parts:
+            part.inbox.append(Until(to_ms, limit))
+        self.run()
+
+    def flush(self) -> None:
+        for part in self.parts:
+            part.commit_all()
+
+    def commit_offsets(self) -> None:
+        for part in self.parts:
+            part.commit_offsets()
+
+    # -- crashes -----------------------------------------------------------------------------------------
+
+    def crash_after(self, writes: int) -> None:
+        self.writes_left = writes
+
+    def write(self) -> None:
+        """Called before each write; the crash comes instead of it."""
+        if self.writes_left is not None:
+            if self.writes_left == 0:
+                self.writes_left = None
+                raise Crash
+            self.writes_left -= 1
+
+    def restart(self, *, lose_store: bool = False, compact: bool = False, chunk: int = 1000) -> None:
+        """The process begins again; ``run`` then takes the records whose offsets were not committed."""
+        for part in self.parts:
+            part.restart(lose_store, compact, chunk)
+
+    def emit(self, value: bytes) -> None:
+        body = json.loads(value)
+        if body["id"] in self.sent:
+            assert self.sent[body["id"]] == value, "a transition was sent again with another body"
+        else:
+            self.sent[body["id"]] = value
+            self.transitions.append(body)
+
+    # -- out ---------------------------------------------------------------------------------------------
+
+    def story(self, user_id: str) -> list[tuple[str, str, str, str]]:
+        """(enter or exit, audience, at, cause) of a user's transitions."""
+        mine = [each for each in self.transitions if each["user_id"] == user_id]
+        return [(each["event"], each["audience"], each["at"], each["cause"]) for each in mine]
+
+    def members(self, user_id: str, at_ms: int, project: str = "default") -> dict[str, int]:
+        """The audiences that the user is in at an instant, with the instant of entry."""
+        pipeline = self.parts[self._place(user_id, None)].pipeline
+        row = pipeline.look(project, user_id, at_ms)
+        by_key = self.rules.project(project).by_key
+        audiences = row.audiences.items() if row is not None else ()
+        return {by_key[key].id: each.since_ms for key, each in audiences if each.seq % 2 == 1}
+
+    def codes(self) -> list[str]:
+        return [each.code for each in self.dead]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.parts[0].pipeline
+
+    def _place(self, user_id: str, partition: int | None) -> int:
+        return partition_of(user_id, len(self.parts)) if partition is None else partition

@@ -1,0 +1,113 @@
+"""Workers that stop and start again: in order, without their disk, with a broken one, after an outage."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from random import Random
+
+from tests.faults.log import Line, make_log
+from tests.faults.scene import progress, scene
+from tests.faults.workers import spoil
+
+SEED = 11
+MIB = 1024 * 1024
+
+
+async def test_orderly_restarts_repeat_nothing(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    log = make_log(SEED, records=12_000, users=1_500)
+    random = Random(SEED)
+    async with scene(kafka, topic_prefix, tmp_path) as stage:
+        await stage.define()
+        await stage.load(log)
+        worker = stage.worker(worker__poll_records=100)
+        for _ in range(5):
+            worker.start()
+            await progress(stage, random.uniform(300, 1500))
+            worker.stop()
+        worker.start()
+        await stage.finished()
+        outcome = await stage.assert_right(log)
+        assert outcome.repeats == 0, "an orderly stop leaves nothing open"
+
+
+async def test_a_lost_disk_comes_back_from_the_changelog(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    log = make_log(SEED + 1, records=12_000, users=1_500)
+    async with scene(kafka, topic_prefix, tmp_path) as stage:
+        await stage.define()
+        await stage.load(log)
+        worker = stage.worker(worker__id="w1", worker__poll_records=100)
+        worker.start()
+        await progress(stage, 1500)
+        worker.kill()
+        worker.wipe()
+        worker.start()
+        await progress(stage, 1500)
+        worker.kill()
+        worker.wipe(partition=2)
+        worker.start()
+        await progress(stage, 1500)
+        worker.stop()
+        worker.wipe()
+        worker.start()
+        await stage.finished()
+        await stage.assert_right(log)
+        assert worker.logged("partition_restored")
+
+
+async def test_a_broken_disk_is_replaced_from_the_changelog(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    log = make_log(SEED + 2, records=8_000, users=1_000)
+    async with scene(kafka, topic_prefix, tmp_path) as stage:
+        await stage.define()
+        await stage.load(log)
+        worker = stage.worker(worker__id="w1", worker__poll_records=100, cache__write_buffer_bytes=MIB)
+        worker.start()
+        await progress(stage, 3000)
+        worker.stop()
+        for path in worker.partition_folder(0).glob("MANIFEST-*"):
+            path.write_bytes(b"garbage")
+        tables = list(worker.partition_folder(1).glob("*.sst"))
+        assert tables, "everything is still in the write-ahead log: nothing to spoil"
+        for path in tables:
+            spoil(path)
+        worker.start()
+        await stage.finished()
+        await stage.assert_right(log)
+        assert worker.log_file.read_text().count("store_broken") == 2
+
+
+async def test_exits_that_fell_due_in_an_outage_keep_their_own_instants(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    short = "audiences: [{id: brief, name: Brief, rule: {event: view, within: 6s}}]"
+    async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage:
+        await stage.define(short)
+        worker = stage.worker()
+        worker.start()
+        await worker.wait_ready()
+        sent_ms = {f"u{number}": int(time.time() * 1000) - number for number in range(20)}
+        lines = [
+            Line(at, name.encode(), json.dumps({"user_id": name, "event": "view"}).encode())
+            for name, at in sent_ms.items()
+        ]
+        await stage.send(0, lines)
+        await stage.reach(len(lines))
+        worker.kill()
+        assert await stage.total(stage.transitions) == len(lines), "an exit came too soon"
+        last_due = max(sent_ms.values()) / 1000 + 6
+        await stage.until(lambda: time.time() > last_due + 1.5, "the exits fell due")
+        worker.start()
+        await stage.reach(2 * len(lines))
+        bodies = [json.loads(each) for each in (await stage.outcome()).bodies.values()]
+        exits = {each["user_id"]: each for each in bodies if each["event"] == "exit"}
+        enters = {each["user_id"]: each for each in bodies if each["event"] == "enter"}
+        assert exits.keys() == sent_ms.keys()
+        for name, exit_ in exits.items():
+            assert exit_["cause"] == "time"
+            assert exit_["at"] == enters[name]["exit_at"]
+            assert exit_["entered_at"] == enters[name]["at"]

@@ -1,0 +1,142 @@
+"""Rows in memory over a store: what is staged is seen before it is stored, and the cache stays bounded."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rules.decide import new_row
+from tables.codec import decode_row
+from tables.profiles import Profiles, Staged
+from tables.store import MemoryStore
+
+
+def put(profiles: Profiles, key: bytes, due_ms: int | None, local: bool = False) -> Staged:
+    """One step that sets the due instant of one row."""
+    profiles.age()
+    row = profiles.load([key]).get(key)
+    due_before = row.due_ms if row is not None else None
+    if row is None:
+        row = new_row(0)
+        profiles.add(key, row)
+    row.due_ms = due_ms
+    changed = {key: due_before}
+    return profiles.stage({}, changed) if local else profiles.stage(changed, {})
+
+
+def test_a_row_that_is_staged_but_not_stored_is_seen_even_when_the_cache_let_it_go() -> None:
+    profiles = Profiles(MemoryStore(), 2)
+    staged = put(profiles, b"a", 5)
+    for number in range(10):
+        profiles.age()
+        profiles.load([b"%d" % number])
+        profiles.add(b"%d" % number, new_row(0))
+    assert profiles.store.get_many([b"a"]) == [None]
+    assert profiles.load([b"a"])[b"a"].due_ms == 5
+    profiles.stored(staged)
+    assert profiles.unstored_rows == 0
+    (value,) = profiles.store.get_many([b"a"])
+    assert value is not None
+    assert decode_row(value).due_ms == 5
+
+
+def test_a_later_stage_survives_the_storing_of_an_earlier_one() -> None:
+    profiles = Profiles(MemoryStore(), 2)
+    first, second = put(profiles, b"a", 5), put(profiles, b"a", 7)
+    profiles.stored(first)
+    assert profiles.unstored_keys() == [b"a"]
+    for number in range(4):
+        profiles.age()
+        profiles.load([b"%d" % number])
+        profiles.add(b"%d" % number, new_row(0))
+    assert profiles.load([b"a"])[b"a"].due_ms == 7
+    profiles.stored(second)
+    assert profiles.unstored_keys() == []
+
+
+def test_the_cache_is_bounded() -> None:
+    profiles = Profiles(MemoryStore(), 10)
+    for number in range(100):
+        profiles.stored(put(profiles, b"%d" % number, number))
+        assert profiles.cached_rows <= 10
+    assert profiles.load([b"0"])[b"0"].due_ms == 0
+
+
+def test_local_rows_go_to_the_store_but_not_to_the_changelog() -> None:
+    profiles = Profiles(MemoryStore(), 10)
+    staged = put(profiles, b"a", 5, local=True)
+    assert staged.rows == []
+    profiles.stored(staged)
+    assert profiles.due(9, 9) == [(5, b"a")]
+
+
+@pytest.mark.parametrize("where", ["cached", "unstored", "stored"])
+def test_reading_gives_a_copy_of_ones_own(where: str) -> None:
+    profiles = Profiles(MemoryStore(), 2)
+    staged = put(profiles, b"a", 5)
+    if where == "stored":
+        profiles.stored(staged)
+    if where != "cached":
+        for number in range(4):
+            profiles.load([b"%d" % number])
+            profiles.add(b"%d" % number, new_row(0))
+    copy = profiles.read(b"a")
+    assert copy is not None
+    copy.due_ms, copy.attributes["x"] = 99, 1
+    again = profiles.read(b"a")
+    assert again is not None
+    assert (again.due_ms, again.attributes) == (5, {})
+    assert profiles.load([b"a"])[b"a"].due_ms == 5
+    assert profiles.read(b"nobody") is None
+
+
+def test_an_entry_added_dropped_and_added_again_in_unstored_steps_is_as_the_last_step_left_it() -> None:
+    profiles = Profiles(MemoryStore(), 10)
+    steps = [put(profiles, b"a", due) for due in (5, 7, 5, None)]
+    for step in steps:
+        assert profiles.due(9, 9) == []
+        profiles.stored(step)
+    assert profiles.due(9, 9) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"a", b"b", b"c"]), st.none() | st.integers(-3, 6), st.booleans(), st.booleans()
+        ),
+        max_size=25,
+    ),
+    st.integers(-3, 8),
+    st.integers(1, 4),
+)
+def test_due_is_what_the_rows_say_however_much_is_stored(
+    changes: list[tuple[bytes, int | None, bool, bool]], before_ms: int, limit: int
+) -> None:
+    profiles = Profiles(MemoryStore(), 2)
+    waiting: list[Staged] = []
+    rows: dict[bytes, int] = {}
+    for key, due_ms, local, store in changes:
+        waiting.append(put(profiles, key, due_ms, local))
+        rows.pop(key, None)
+        if due_ms is not None:
+            rows[key] = due_ms
+        if store:
+            profiles.stored(waiting.pop(0))
+        expected = sorted((due, each) for each, due in rows.items() if due < before_ms)
+        assert profiles.due(before_ms, limit) == expected[:limit]
+    for staged in waiting:
+        profiles.stored(staged)
+    assert profiles.store.due(-9, 99, 99) == sorted((due, each) for each, due in rows.items())
+    assert profiles.unstored_rows == 0
+
+
+def test_a_search_for_due_entries_begins_where_the_last_one_was_done() -> None:
+    profiles = Profiles(MemoryStore(), 10)
+    for key, due in ((b"a", -5), (b"b", 5)):
+        profiles.stored(put(profiles, key, due))
+    assert profiles.due(0, 9) == [(-5, b"a")]
+    profiles.due_done(0)
+    profiles.due_done(-9)
+    assert profiles.due(9, 9) == [(5, b"b")]
