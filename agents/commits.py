@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 
@@ -55,11 +55,15 @@ class Batches:
         self._topic = topic
         self._partition = partition
         self._batch = producer.create_batch()
-        self._sent: list[asyncio.Future[object]] = []
+        self._sent: list[asyncio.Future[Any]] = []
         self._count = 0
 
     async def add(
-        self, key: bytes | None, value: bytes | None, timestamp_ms: int | None = None, headers: Headers = _NO_HEADERS
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp_ms: int | None = None,
+        headers: Headers = _NO_HEADERS,
     ) -> None:
         metadata = self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
         if metadata is None:
@@ -77,11 +81,10 @@ class Batches:
     async def acknowledged(self) -> int:
         """Wait for every record; the offset after the last one. Raises what the producer raises."""
         await self._send()
-        next_offset = -1
+        first_of_last = 0
         for future in self._sent:
-            metadata = await future
-            next_offset = metadata.offset  # type: ignore[attr-defined]
-        return next_offset + self._batch.record_count()
+            first_of_last = (await future).offset
+        return first_of_last + int(self._batch.record_count())
 
 
 class Committer:
@@ -108,9 +111,7 @@ class Committer:
             pipeline.profiles.stored(step.staged)
         if ack is not None:
             ack()
-        self._observer.step_done(
-            pipeline.place.partition, step, asyncio.get_running_loop().time() - started
-        )
+        self._observer.step_done(pipeline.place.partition, step, asyncio.get_running_loop().time() - started)
 
     async def marker(self, pipeline: Pipeline) -> None:
         """Write the marker as it stands, so that the next owner need not send anything again."""

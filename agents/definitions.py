@@ -60,9 +60,7 @@ def decode_definition(value: bytes, parse: Callable[[str, str], Audience]) -> Pu
     return PublishedAudience(audience, record.version, record.deleted)
 
 
-def plan_changes(
-    current: Mapping[bytes, PublishedAudience], wanted: Sequence[Audience]
-) -> list[Change]:
+def plan_changes(current: Mapping[bytes, PublishedAudience], wanted: Sequence[Audience]) -> list[Change]:
     """What publishing ``wanted`` would do; audiences that are not named stay as they are."""
     changes: list[Change] = []
     for audience in wanted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -85,9 +86,7 @@ class Evaluator:
 
     # -- records -------------------------------------------------------------------------------------
 
-    async def take(
-        self, partition: int, records: Sequence[Record], ack: Callable[[], object]
-    ) -> None:
+    async def take(self, partition: int, records: Sequence[Record], ack: Callable[[], object]) -> None:
         """Evaluate one batch of one source partition. ``ack`` is called when all of it is durable."""
         lane = self.lanes.get(partition)
         if lane is None:
@@ -121,15 +120,15 @@ class Evaluator:
             if not lane.open or not lane.has_slot or lane.computing.locked() or self.paused:
                 continue
             if pipeline.sweeping:
-                await self._slice(lane, lambda: pipeline.sweep(SLICE))
+                await self._slice(lane, partial(pipeline.sweep, SLICE))
             elif pipeline.overdue:
-                await self._slice(lane, lambda: pipeline.advance(pipeline.clock_ms, SLICE))
+                await self._slice(lane, partial(pipeline.advance, pipeline.clock_ms, SLICE))
             else:
                 seen_ms = self._clock.caught_up_ms(partition)
                 if seen_ms is not None:
                     to_ms = min(seen_ms, self._clock.wall_ms()) - self._grace_ms
                     if to_ms > pipeline.clock_ms:
-                        await self._slice(lane, lambda: pipeline.advance(to_ms, SLICE))
+                        await self._slice(lane, partial(pipeline.advance, to_ms, SLICE))
 
     async def _slice(self, lane: Lane, compute: Callable[[], Step]) -> None:
         async with lane.computing:

@@ -8,9 +8,7 @@ the agent and its back-pressure, and offsets. Replaced by subclass: moving recor
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import faust
@@ -20,6 +18,7 @@ from faust.tables.recovery import Recovery as StockRecovery
 from faust.types import TP
 from mode import Service
 
+from agents.broker import Broker
 from agents.transport import Batch, Transport
 
 MAX_FETCH_BYTES = 4 * 1024 * 1024
@@ -28,48 +27,17 @@ RestoreCallback = Callable[[set[int]], Awaitable[None]]
 TakeCallback = Callable[[Batch, Callable[[], object]], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where Kafka is, and how to speak to it."""
-
-    bootstrap: str
-    security_protocol: str = "PLAINTEXT"
-    sasl_mechanism: str | None = None
-    sasl_username: str | None = None
-    sasl_password: str | None = None
-    ssl_cafile: str | None = None
-    session_timeout_ms: int = 45_000
-    rebalance_timeout_ms: int = 60_000
-    heartbeat_interval_ms: int = 3_000
-
-    def client_options(self) -> dict[str, Any]:
-        """Keyword arguments of every aiokafka client."""
-        options: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap,
-            "security_protocol": self.security_protocol,
-        }
-        if self.security_protocol.endswith("SSL"):
-            options["ssl_context"] = self.ssl_context()
-        if self.security_protocol.startswith("SASL"):
-            options["sasl_mechanism"] = self.sasl_mechanism or "PLAIN"
-            options["sasl_plain_username"] = self.sasl_username
-            options["sasl_plain_password"] = self.sasl_password
-        return options
-
-    def ssl_context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ssl_cafile)
-
-    def credentials(self) -> faust.auth.Credentials | None:
-        """The same for Faust's own clients."""
-        context = self.ssl_context() if self.security_protocol.endswith("SSL") else None
-        if self.security_protocol.startswith("SASL"):
-            return faust.SASLCredentials(
-                username=self.sasl_username,
-                password=self.sasl_password,
-                mechanism=self.sasl_mechanism or "PLAIN",
-                ssl_context=context,
-            )
-        return faust.SSLCredentials(context) if context is not None else None
+def credentials(broker: Broker) -> faust.auth.Credentials | None:
+    """What Faust's own clients take for the broker's security."""
+    context = broker.ssl_context() if broker.security_protocol.endswith("SSL") else None
+    if broker.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=broker.sasl_username,
+            password=broker.sasl_password,
+            mechanism=broker.sasl_mechanism or "PLAIN",
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None
 
 
 class Recovery(StockRecovery):
@@ -155,7 +123,7 @@ def worker_app(
     app = WorkerApp(
         app_id,
         broker=[f"kafka://{each}" for each in broker.bootstrap.split(",")],
-        broker_credentials=broker.credentials(),
+        broker_credentials=credentials(broker),
         broker_session_timeout=broker.session_timeout_ms / 1000,
         broker_rebalance_timeout=broker.rebalance_timeout_ms / 1000,
         broker_heartbeat_interval=broker.heartbeat_interval_ms / 1000,
@@ -206,5 +174,6 @@ def table_partitions(app: WorkerApp) -> set[int]:
 
 def owner_url(app: WorkerApp, changelog: str, partition: int) -> str | None:
     """The advertised URL of the worker that owns a partition, as the group's leader last said."""
-    url: str | None = app.assignor._tps_url.get(TP(changelog, partition))
+    assignor: Any = app.assignor
+    url: str | None = assignor._tps_url.get(TP(changelog, partition))
     return url

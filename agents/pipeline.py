@@ -31,16 +31,21 @@ from tables.store import Due
 class Record(Protocol):
     """A Kafka record as the consumer gives it. ``timestamp`` in ms, negative when there is none."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
-
-_NO_IDENTITIES: dict[str, str] = {}
 
 _Read = tuple[Record, InputRecord | None, bytes, int]
 """A record, its decoded value (None: a dead letter), its row key and its time in ms."""

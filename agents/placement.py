@@ -18,10 +18,14 @@ Origin = tuple[str, int, int]
 
 
 class Located(Protocol):
-    topic: str
-    partition: int
-    offset: int
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 def partition_of(user_id: str, partitions: int) -> int:

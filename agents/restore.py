@@ -172,7 +172,9 @@ class Restorer:
                 outboxes[key] = decode_outbox(dict(record.headers)[OUTBOX_HEADER])
             elif outboxes:
                 outboxes.pop(key, None)
-        due = [(due_ms, key) for key, value in rows.items() if (due_ms := decode_head(value).due_ms) is not None]
+        due = [
+            (due_ms, key) for key, value in rows.items() if (due_ms := decode_head(value).due_ms) is not None
+        ]
         reading.position = records[-1].offset + 1
         reading.rows += len(rows)
         self.rows_restored += len(rows)

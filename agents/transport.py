@@ -13,7 +13,7 @@ acks counts single offsets and their gaps, so what touches it is replaced:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
 import aiokafka
@@ -56,7 +56,7 @@ class Consumer(stock.Consumer):
         if not polled or self.should_stop or not self.flow_active:
             return
         generation = self.app.consumer_generation_id
-        for tp, records in cast(Mapping[TP, list[Any]], polled).items():
+        for tp, records in polled.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
             if active is not None and tp not in active and tp not in self._buffered_partitions:
@@ -74,7 +74,7 @@ class Consumer(stock.Consumer):
             last.offset,
             last.timestamp / 1000.0,
             last.timestamp_type,
-            (),
+            None,
             None,
             None,
             None,
@@ -200,4 +200,3 @@ class Transport(stock.Transport):
     """What ``App._new_transport`` gives."""
 
     Consumer = Consumer
-

@@ -66,7 +66,7 @@ class Server:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/openapi.json", self._openapi)
         if not http.api_keys:
-            log.warning("no_api_keys", hint="set http.api_keys; until then anyone who can connect may look up")
+            log.warning("no_api_keys", hint="set http.api_keys: now anyone who can connect may look up")
         self._session = ClientSession(timeout=ClientTimeout(total=5))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await self._runner.setup()
@@ -142,7 +142,8 @@ class Server:
         worker = self._worker
         partition = partition_of(user_id, worker.partitions) if worker.partitions else 0
         url = owner_url(worker.app, worker.plan.changelog, partition) if hasattr(worker, "app") else None
-        if url is None or FORWARDED in request.headers or url.rstrip("/") == worker.advertised_url.rstrip("/"):
+        own = worker.advertised_url.rstrip("/")
+        if url is None or url.rstrip("/") == own or FORWARDED in request.headers:
             raise Problem(503, "Not available now", f"partition {partition} is being moved or restored")
         headers = {FORWARDED: "1"}
         if "api-key" in request.headers:
@@ -160,7 +161,8 @@ class Server:
                     forwarded.headers["Retry-After"] = answer.headers["Retry-After"]
                 return forwarded
         except (ClientError, TimeoutError) as error:
-            raise Problem(503, "Not available now", f"the owner at {url} does not answer: {error!r}") from None
+            detail = f"the owner at {url} does not answer: {error!r}"
+            raise Problem(503, "Not available now", detail) from None
 
     # -- health --------------------------------------------------------------------------------------
 
@@ -188,8 +190,7 @@ class Server:
                 ),
                 "audiences": sum(len(each.audiences) for each in evaluator.rules.projects.values()),
                 "unreadable_definitions": {
-                    key.decode("utf-8", "replace"): text
-                    for key, text in self._worker.feed.unreadable.items()
+                    key.decode("utf-8", "replace"): text for key, text in self._worker.feed.unreadable.items()
                 },
             },
             status=status,

@@ -12,42 +12,63 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        made = {"registry": self.registry}
         self.records = Counter(
-            "turnstile_records", "Input records by how they ended.", ["outcome"], **made
+            "turnstile_records", "Input records by how they ended.", ["outcome"], registry=self.registry
         )
         self.transitions = Counter(
-            "turnstile_transitions", "Transitions in Kafka.", ["event", "project", "audience"], **made
+            "turnstile_transitions",
+            "Transitions in Kafka.",
+            ["event", "project", "audience"],
+            registry=self.registry,
         )
-        self.dead_letters = Counter("turnstile_dead_letters", "Dead letters by reason.", ["code"], **made)
-        self.rows = Counter("turnstile_rows_written", "Rows written to changelog and store.", **made)
-        self.flips = Counter("turnstile_due_users", "Users looked at because time passed.", **made)
+        self.dead_letters = Counter(
+            "turnstile_dead_letters", "Dead letters by reason.", ["code"], registry=self.registry
+        )
+        self.rows = Counter(
+            "turnstile_rows_written", "Rows written to changelog and store.", registry=self.registry
+        )
+        self.flips = Counter(
+            "turnstile_due_users", "Users looked at because time passed.", registry=self.registry
+        )
         self.commit_seconds = Histogram(
             "turnstile_step_commit_seconds",
             "Time from a computed step to its ack.",
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-            **made,
+            registry=self.registry,
         )
         self.samples_dropped = Gauge(
             "turnstile_samples_dropped",
             "Samples of sums that went because of state.max_samples, since the definitions changed.",
-            **made,
+            registry=self.registry,
         )
-        self.clock = Gauge("turnstile_clock_seconds", "The partition's clock, epoch.", ["partition"], **made)
+        self.clock = Gauge(
+            "turnstile_clock_seconds", "The partition's clock, epoch.", ["partition"], registry=self.registry
+        )
         self.lag = Gauge(
-            "turnstile_lag_records", "End of the log less committed offset.", ["topic", "partition"], **made
+            "turnstile_lag_records",
+            "End of the log less committed offset.",
+            ["topic", "partition"],
+            registry=self.registry,
         )
-        self.partitions = Gauge("turnstile_partitions", "Partitions that this worker owns.", **made)
-        self.cached_rows = Gauge("turnstile_cached_rows", "Decoded rows in memory.", **made)
-        self.restored_rows = Gauge("turnstile_restored_rows", "Rows read from changelogs so far.", **made)
-        self.ready = Gauge("turnstile_ready", "1 when lookups are answered and streams run.", **made)
+        self.partitions = Gauge(
+            "turnstile_partitions", "Partitions that this worker owns.", registry=self.registry
+        )
+        self.cached_rows = Gauge("turnstile_cached_rows", "Decoded rows in memory.", registry=self.registry)
+        self.restored_rows = Gauge(
+            "turnstile_restored_rows", "Rows read from changelogs so far.", registry=self.registry
+        )
+        self.ready = Gauge(
+            "turnstile_ready", "1 when lookups are answered and streams run.", registry=self.registry
+        )
         self.lookup_seconds = Histogram(
             "turnstile_lookup_seconds",
             "Time to answer a lookup.",
             buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
-            **made,
+            registry=self.registry,
         )
-        self.lookups = Counter("turnstile_lookups", "HTTP lookups.", ["route", "status"], **made)
+        self.lookups = Counter(
+            "turnstile_lookups", "HTTP lookups.", ["route", "status"], registry=self.registry
+        )
 
     def step_done(self, partition: int, step: Step, seconds: float) -> None:
         counts = step.counts

@@ -17,8 +17,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from agents.definitions import Change, publish, read_published
 from agents.topics import TopicPlan, create_topics, existing
 from app.failures import CommandFailed, unreachable
+from app.kafka import broker_of
 from app.settings import Settings
-from app.worker import broker_of
 from rules.canonical import condition_key
 from rules.compile import PublishedAudience
 from rules.document import Node

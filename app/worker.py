@@ -7,7 +7,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -17,17 +19,16 @@ from faust.types import TP
 from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
-from agents.faust_app import Broker, WorkerApp, worker_app
+from agents.faust_app import WorkerApp, worker_app
 from agents.pipeline import Limits
 from agents.restore import Restorer, send_again
-from agents.topics import LARGE_MESSAGE_BYTES, TopicPlan, ensure_topics
+from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
 from agents.transport import Batch, Consumer
 from app.http import Server
+from app.kafka import broker_of, parse_published, plan_of
 from app.metrics import WorkerMetrics
 from app.settings import Settings
 from rules.compile import RuleSet
-from rules.model import Audience
-from rules.parse import load_definitions
 from tables.store import RocksMemory
 
 log = structlog.get_logger("turnstile.worker")
@@ -39,31 +40,6 @@ MEASURE_SECONDS = 1.0
 
 class WorkerStalled(Exception):
     """There is lag and the committed offset stands still: the process ends, so that it is started anew."""
-
-
-def broker_of(settings: Settings) -> Broker:
-    kafka = settings.kafka
-    return Broker(
-        bootstrap=kafka.bootstrap,
-        security_protocol=kafka.security_protocol,
-        sasl_mechanism=kafka.sasl_mechanism,
-        sasl_username=kafka.sasl_username,
-        sasl_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
-        ssl_cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None,
-        session_timeout_ms=kafka.session_timeout_ms,
-        rebalance_timeout_ms=kafka.rebalance_timeout_ms,
-        heartbeat_interval_ms=kafka.heartbeat_interval_ms,
-    )
-
-
-def plan_of(settings: Settings) -> TopicPlan:
-    return TopicPlan(settings.topics.prefix, settings.worker.app_id, settings.topics.events)
-
-
-def parse_published(text: str, source: str) -> Audience:
-    """One definition from the topic. Raises DefinitionsInvalid."""
-    (audience,) = load_definitions([(f"{source}.json", text)])
-    return audience
 
 
 class Worker:
@@ -161,7 +137,7 @@ class Worker:
         self.feed = DefinitionsFeed(
             self.new_consumer,
             self.plan.audiences,
-            parse_published,
+            partial(parse_published, max_samples=settings.state.max_samples),
             self._defined,
             settings.state.max_samples,
         )
@@ -239,8 +215,7 @@ class Worker:
 
     @property
     def consumer(self) -> Consumer:
-        consumer: Consumer = self.app.consumer
-        return consumer
+        return cast(Consumer, self.app.consumer)
 
     def sources_of(self, partition: int) -> list[TP]:
         return [TP(topic, partition) for topic in self.plan.sources]

@@ -186,7 +186,13 @@ class ApacheKafka:
         )
 
     def _format(self, node: int, cluster: str) -> None:
-        tool = [*self._command(Jvm(TOOL_HEAP_MB, _SHORT_LIVED)), "kafka.tools.StorageTool", "format", "-t", cluster]
+        tool = [
+            *self._command(Jvm(TOOL_HEAP_MB, _SHORT_LIVED)),
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            cluster,
+        ]
         formatted = subprocess.run(
             [*tool, "-c", str(self._properties(node))],
             stdin=subprocess.DEVNULL,

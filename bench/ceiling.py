@@ -14,7 +14,6 @@ from agents.records import InputRecord
 from bench.kafka import new_consumer
 from bench.processes import write_result
 
-
 MAX_RECORDS = 10_000
 """As a worker would: small enough that heartbeats get their turn."""
 

@@ -28,12 +28,16 @@ INTERRUPTED = 130
 Broker: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="HOST:PORT", help="A running Kafka; else Apache Kafka is started (Java, Maven), or the embedded broker."
+        metavar="HOST:PORT",
+        help="A running Kafka; else Apache Kafka is started (Java, Maven), or the embedded broker.",
     ),
 ]
-Json: TypeAlias = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results there, too.")]
+Json: TypeAlias = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the results there, too.")
+]
 Folder: TypeAlias = Annotated[
-    Path | None, typer.Option("--folder", metavar="DIR", help="Where data goes while it runs [default: the system's]")
+    Path | None,
+    typer.Option("--folder", metavar="DIR", help="Where data goes while it runs [default: the system's]"),
 ]
 Users: TypeAlias = Annotated[int, typer.Option(min=1, help="Different users, zipf-like.")]
 Partitions: TypeAlias = Annotated[int, typer.Option(min=1, help="Partitions of the topics.")]
@@ -42,10 +46,14 @@ Partitions: TypeAlias = Annotated[int, typer.Option(min=1, help="Partitions of t
 @app.command()
 def throughput(
     events: Annotated[int, typer.Option(min=1, help="Events in the log.")] = 1_000_000,
-    stock_events: Annotated[int, typer.Option(min=1, help="How many of them stock Faust gets; it is slow.")] = 100_000,
+    stock_events: Annotated[
+        int, typer.Option(min=1, help="How many of them stock Faust gets; it is slow.")
+    ] = 100_000,
     users: Users = 200_000,
     partitions: Partitions = 8,
-    repeat: Annotated[int, typer.Option(min=1, help="Runs of each kind, taking turns; medians are shown.")] = 1,
+    repeat: Annotated[
+        int, typer.Option(min=1, help="Runs of each kind, taking turns; medians are shown.")
+    ] = 1,
     only: Annotated[str, typer.Option(help="Which kinds: ceiling, stock, ours.")] = "ceiling,stock,ours",
     broker: Broker = None,
     json: Json = None,
@@ -85,7 +93,9 @@ def profile(
     users: Users = 200_000,
     partitions: Partitions = 8,
     batch: Annotated[int, typer.Option(min=1, help="Records a step (the worker: 500).")] = 500,
-    functions: Annotated[bool, typer.Option("--functions", help="Also cProfile's list; slows all by half.")] = False,
+    functions: Annotated[
+        bool, typer.Option("--functions", help="Also cProfile's list; slows all by half.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Where the time of an event goes: the pipeline over RocksDB, without Kafka, in µs an event.
@@ -99,6 +109,81 @@ def profile(
     with _reporting(json) as report:
         spec = LogSpec(1_790_000_000_000, events, users, partitions)
         show_profile(report, run_profile(spec, batch, functions))
+
+
+@app.command()
+def latency(
+    rate: Annotated[int, typer.Option(min=1, help="Events per second.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long, after the warm-up.")] = 30.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds at the start that don't count.")] = 5.0,
+    partitions: Partitions = 8,
+    repeat: Annotated[int, typer.Option(min=1, help="Runs; each is shown.")] = 1,
+    broker: Broker = None,
+    json: Json = None,
+    folder: Folder = None,
+) -> None:
+    """Time from an event's being due at the producer to its transition's being readable.
+
+    A steady rate into a running worker. 5 % of the events cause a transition at once, each exactly one, or
+    the run fails. Beside it, of the same events in the same run: produced to consumed with plain aiokafka.
+    """
+    from bench.latency import measure
+    from bench.show import show_latency
+
+    with _running(broker, json, folder) as (report, started, scratch_folder):
+        runs = []
+        for turn in range(repeat):
+            run_folder = scratch_folder / f"run-{turn + 1}"
+            run_folder.mkdir()
+            runs.append(
+                asyncio.run(measure(started, run_folder, rate, seconds, warm_up, partitions, report.say))
+            )
+        show_latency(report, runs)
+
+
+@app.command()
+def recovery(
+    rows: Annotated[int, typer.Option(min=1, help="Rows in the changelog.")] = 1_000_000,
+    stock_rows: Annotated[
+        int, typer.Option(min=0, help="How many stock Faust gets; 0: leave it out.")
+    ] = 100_000,
+    partitions: Partitions = 8,
+    broker: Broker = None,
+    json: Json = None,
+    folder: Folder = None,
+) -> None:
+    """Rows per second from the changelog into an empty disk, and the time until a worker is ready.
+
+    The changelog is written by the worker's own pipeline and committer. Measured: agents.restore alone in a
+    process; a whole worker from its start to /readyz, with an empty disk and again with the disk kept; and
+    stock Faust over the same row bytes.
+    """
+    from bench.recovery import measure
+    from bench.show import show_recovery
+
+    with _running(broker, json, folder) as (report, started, scratch_folder):
+        found = asyncio.run(measure(started, scratch_folder, rows, stock_rows, partitions, report.say))
+        show_recovery(report, found)
+
+
+@app.command()
+def memory(
+    users: Annotated[int, typer.Option(min=1, help="Users that pass, one event each.")] = 5_000_000,
+    partitions: Partitions = 8,
+    broker: Broker = None,
+    json: Json = None,
+    folder: Folder = None,
+) -> None:
+    """Resident memory of a worker with default caches while millions of users pass through it.
+
+    Sampled every second. It must level off: over the last third of the users it may grow by 5 % of the peak
+    (exit code 1 otherwise).
+    """
+    from bench.memory import measure
+    from bench.show import show_memory
+
+    with _running(broker, json, folder) as (report, started, scratch_folder):
+        show_memory(report, asyncio.run(measure(started, scratch_folder, users, partitions, report.say)))
 
 
 @contextlib.contextmanager

@@ -61,8 +61,6 @@ def settle(pipeline: Pipeline, step: Step) -> None:
     pipeline.profiles.stored(step.staged)
 
 
-
-
 def expect(spec: LogSpec, audiences: Sequence[Audience], topic: str = "bench") -> Expected:
     """Run the log through pipelines in memory; takes about 20 µs an event."""
     evaluations = Evaluations()

@@ -64,9 +64,7 @@ async def measure(
     plan = TopicPlan(name, name, [f"{name}.events"])
     definition = folder / "switched.json"
     definition.write_text(SWITCH)
-    await prepare(
-        broker.bootstrap, plan, partitions, [*bench_audiences(), *load_audiences([definition])]
-    )
+    await prepare(broker.bootstrap, plan, partitions, [*bench_audiences(), *load_audiences([definition])])
     with BenchWorker(broker, plan, partitions, folder / "worker", settings) as worker:
         async with aiohttp.ClientSession() as session:
             await worker.ready(session)
@@ -84,7 +82,10 @@ async def measure(
         raise BenchFailed(f"the worker is gone: {worker.tail()}")
     latencies = tuple(
         Latency(path, each["measured"], each["milliseconds"])
-        for path, each in (("event produced to transition readable", read[0]), ("event produced to event readable", read[1]))
+        for path, each in (
+            ("event produced to transition readable", read[0]),
+            ("event produced to event readable", read[1]),
+        )
     )
     return LatencyRun(
         rate=paced["events"] / paced["seconds"],

@@ -26,7 +26,11 @@ class Child:
     """A Python module in a process of its own; its standard output and error go to a log file."""
 
     def __init__(
-        self, module: str, arguments: Sequence[str], log_file: Path, environment: Mapping[str, str] | None = None
+        self,
+        module: str,
+        arguments: Sequence[str],
+        log_file: Path,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TURNSTILE_")}
         path = os.pathsep.join(part for part in (str(ROOT), inherited.get("PYTHONPATH")) if part)

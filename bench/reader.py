@@ -54,7 +54,9 @@ class Ages:
 
     def summary(self) -> dict[str, object]:
         ages = sorted(self.ages_ms)
-        found = {name: ages[int(share * (len(ages) - 1))] for name, share in PERCENTILES.items()} if ages else {}
+        found = (
+            {name: ages[int(share * (len(ages) - 1))] for name, share in PERCENTILES.items()} if ages else {}
+        )
         if ages:
             found["max"] = ages[-1]
         return {"read": self.read, "switches": self.switches, "measured": len(ages), "milliseconds": found}

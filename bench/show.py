@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import median
 
+from bench.latency import LatencyRun
+from bench.memory import MemoryRun
+from bench.processes import BenchFailed
 from bench.profile import Profile
-from bench.report import Report, mebibytes, middle
+from bench.recovery import Restored
+from bench.report import Report, mebibytes, middle, sparkline
 from bench.throughput import KINDS, Measured, Throughput
 
-TITLES = {
-    "ceiling": "ceiling: aiokafka + msgspec",
-    "stock": "stock Faust + RocksDB table",
-    "ours": "turnstile worker",
-}
+TITLES = {"ceiling": "aiokafka + msgspec", "stock": "stock Faust", "ours": "turnstile worker"}
 
 
 def show_throughput(report: Report, bench: Throughput, runs: Sequence[Measured]) -> None:
@@ -32,20 +32,20 @@ def show_throughput(report: Report, bench: Throughput, runs: Sequence[Measured])
                 middle([run.rate for run in found]),
                 middle([run.cpu_us for run in found], "{:.1f}"),
                 middle(broker_us, "{:.1f}") if broker_us else "-",
-                _share(rates, kind, "stock", "{:.1f} x"),
+                _share(rates, kind, "stock", "{:.1f}x"),
                 _share(rates, kind, "ceiling", "{:.1%}"),
                 mebibytes(max(run.peak_rss_bytes for run in found)),
                 "-" if found[0].transitions is None else f"{found[0].transitions:,}",
             )
         )
-    columns = ("", "events", "events/s", "CPU µs/event", "broker µs/event", "to stock", "of ceiling", "peak RSS")
-    report.table(f"throughput, {len(runs)} runs", (*columns, "transitions"), rows)
+    columns = ("", "events", "events/s", "CPU µs", "broker µs", "stock", "ceiling", "peak RSS", "transitions")
+    report.table(f"throughput: {len(runs)} runs; µs an event; rate beside stock and ceiling", columns, rows)
     report.say(
-        "transitions are checked against the pure pipeline; stock Faust has no exits by time for users "
-        "without a further event"
+        "The transitions are those of the pure pipeline. Stock Faust has no exits by time for users without "
+        "a further event, and none of the guarantees."
     )
     report.keep("log", asdict(bench.spec))
-    report.keep("expected", {count: asdict(each) for count, each in bench.expected.items()})
+    report.keep("expected", {str(count): asdict(each) for count, each in bench.expected.items()})
     report.keep("runs", [asdict(run) for run in runs])
 
 
@@ -59,7 +59,8 @@ def show_profile(report: Report, found: Profile) -> None:
     rows.append(("all of it", f"{found.us_per_event:.2f}", ""))
     share = found.gc_us_per_event / found.us_per_event
     rows.append(("of that, Python's garbage collector", f"{found.gc_us_per_event:.2f}", f"{share:.0%}"))
-    report.table(f"{found.events:,} events through the pipeline", ("section", "µs/event", "share"), rows)
+    title = f"{found.events:,} events through the pipeline, CPU time"
+    report.table(title, ("section", "µs/event", "share"), rows)
     report.facts(
         "log",
         {
@@ -74,3 +75,65 @@ def show_profile(report: Report, found: Profile) -> None:
     report.keep("sections_us", found.sections)
     report.keep("us_per_event", found.us_per_event)
     report.keep("gc_us_per_event", found.gc_us_per_event)
+
+
+def show_latency(report: Report, runs: Sequence[LatencyRun]) -> None:
+    names = list(runs[0].latencies[0].milliseconds)
+    rows = [
+        (each.path, f"{each.measured:,}", *(f"{each.milliseconds[name]:.1f}" for name in names))
+        for run in runs
+        for each in run.latencies
+    ]
+    report.table("latency in ms", ("", "measured", *names), rows)
+    for run in runs:
+        report.facts(
+            "run",
+            {
+                "events/s": f"{run.rate:,.0f}",
+                "events": f"{run.events:,}",
+                "switch events, each with its one transition": f"{run.switches:,}",
+                "late ticks of the producer": run.late_ticks,
+                "worker's CPU": f"{run.worker_cpu:.0%} of a core",
+            },
+        )
+    report.keep("runs", [asdict(run) for run in runs])
+
+
+def show_recovery(report: Report, found: Sequence[Restored]) -> None:
+    rows = [
+        (
+            each.what,
+            f"{each.rows:,}",
+            f"{each.seconds:.2f}",
+            f"{each.rate:,.0f}" if each.rows else "-",
+            "-" if each.peak_rss_bytes is None else mebibytes(each.peak_rss_bytes),
+        )
+        for each in found
+    ]
+    report.table("recovery", ("", "rows", "seconds", "rows/s", "peak RSS"), rows)
+    report.say("A worker's seconds run from the start of its process until /readyz says yes.")
+    report.keep("runs", [asdict(each) for each in found])
+
+
+def show_memory(report: Report, run: MemoryRun) -> None:
+    """Raises BenchFailed when the memory goes on growing."""
+    report.say("resident memory over time, from 0:")
+    report.say(f"  {sparkline([each.rss_bytes for each in run.samples])}")
+    last = run.samples[-1]
+    report.facts(
+        "memory",
+        {
+            "users": f"{run.users:,}",
+            "peak": mebibytes(run.peak_bytes),
+            "at the end": mebibytes(last.rss_bytes),
+            "rows cached at the end": f"{last.cached_rows:,}",
+            "RocksDB says": "-" if last.rocksdb_bytes is None else mebibytes(last.rocksdb_bytes),
+            "slope of the last third": f"{run.bytes_per_user * 1e6 / 2**20:,.1f} MiB per million users",
+            "levels off": "yes" if run.plateaus else "no",
+            "users/s": f"{run.users / last.seconds:,.0f}",
+        },
+    )
+    report.keep("samples", [asdict(each) for each in run.samples])
+    if not run.plateaus:
+        report.save()
+        raise BenchFailed("resident memory goes on growing")

@@ -28,7 +28,7 @@ from tables.codec import decode_row, encode_row
 
 COMMIT_SECONDS = 1.0
 """As the worker's; stock Faust has 2.8."""
-LINGER_SECONDS = 0.02
+LINGER_SECONDS = 0.1
 MAX_BATCH_BYTES = 900_000
 """Together they make fewer and larger produce requests: without them it runs at half the rate."""
 TABLE = "profiles"
@@ -75,7 +75,13 @@ def changelog_of(name: str) -> str:
 
 
 def evaluate_app(
-    bootstrap: str, name: str, source: str, target: str, partitions: int, folder: Path, started: Callable[[], None]
+    bootstrap: str,
+    name: str,
+    source: str,
+    target: str,
+    partitions: int,
+    folder: Path,
+    started: Callable[[], None],
 ) -> faust.App:
     app, table = stock_app(bootstrap, name, partitions, folder)
     events = app.topic(source, key_type=bytes, value_serializer="json")

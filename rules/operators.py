@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from rules import model
 from rules.instants import parse_instant

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from rules import model
 from rules.document import Entry, Node

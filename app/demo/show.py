@@ -17,7 +17,7 @@ from app.demo.frame import Observer
 from app.demo.purchases import load_purchases
 from app.demo.report import Outcome, print_serving, print_summary
 from app.demo.screens import LineScreen, LiveScreen, Screen
-from app.demo.stage import Stage, WorkerFailed, exit_at_once
+from app.demo.stage import Stage, WorkerFailed
 from app.failures import CommandFailed
 
 FRAME_SECONDS = 0.25
@@ -115,7 +115,9 @@ class Show:
     def _interrupt(self) -> None:
         """The first time in order, the second time at once."""
         if self._stopping.is_set():
-            exit_at_once(self._stage)
+            if self._stage is not None:
+                self._stage.kill()
+            os._exit(130)
         self._stopping.set()
 
 

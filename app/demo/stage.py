@@ -6,48 +6,31 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
-import sys
+import signal
 import tempfile
-import uuid
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from pydantic import ValidationError
 
 from agents.definitions import publish
 from agents.topics import create_topics
 from app.demo import Options
+from app.demo.needs import PARTITIONS, demo_settings, embedded_kafka, free_port, load_audiences, own_kafka
 from app.demo.purchases import Purchase, end_of_log
 from app.demo.replay import Replay, ReplayClock
 from app.demo.tally import Follower, Tally
 from app.embedded_broker import EmbeddedBroker
 from app.failures import CommandFailed
+from app.kafka import broker_of
 from app.logs import configure_logs
-from app.settings import (
-    MIB,
-    CacheSettings,
-    ClockSettings,
-    HttpSettings,
-    KafkaSettings,
-    LogsSettings,
-    Settings,
-    TopicsSettings,
-    WorkerSettings,
-    load_settings,
-)
-from app.worker import PRODUCE_BATCH_BYTES, Worker, broker_of
+from app.settings import KafkaSettings, LogsSettings, Settings
+from app.worker import PRODUCE_BATCH_BYTES, Worker
 from rules.compile import PublishedAudience
 from rules.model import Audience
-from rules.parse import load_definitions
 
-PARTITIONS = 4
-HTTP_PORT = 6066
-PORTS_TRIED = 20
 KEPT = {"retention.ms": "-1"}
 """Else a broker removes records by their own dates, which are in the nineties."""
 CONNECT_SECONDS = 10.0
@@ -88,7 +71,7 @@ class Stage:
         port = free_port(self.options.port)
         self._make_folder()
         tell("starting a broker" if self.options.broker is None else f"connecting to {self.options.broker}")
-        self.settings = self._settings(await self._broker(), port)
+        self.settings = demo_settings(await self._broker(), port, self.folder, is_own=self.broker is None)
         tell("making topics and publishing audiences")
         await self._prepare()
         tell("starting the worker; it joins its consumer group")
@@ -109,25 +92,7 @@ class Stage:
             return own_kafka(self.options.broker)
         self.broker = EmbeddedBroker(self.folder / "broker.log")
         bootstrap = await self.broker.start_async()
-        # This broker lets a join take half of the rebalance timeout, and refuses idempotent producers.
-        return KafkaSettings(
-            bootstrap=bootstrap,
-            session_timeout_ms=6_000,
-            rebalance_timeout_ms=4_000,
-            heartbeat_interval_ms=1_000,
-            idempotence=False,
-        )
-
-    def _settings(self, kafka: KafkaSettings, port: int) -> Settings:
-        name = "turnstile-demo" if self.broker else f"turnstile-demo-{uuid.uuid4().hex[:6]}"
-        return Settings(
-            kafka=kafka,
-            topics=TopicsSettings(prefix=name, partitions=PARTITIONS),
-            worker=WorkerSettings(app_id=name, data_dir=self.folder / "rows"),
-            clock=ClockSettings(grace_ms=0),
-            cache=CacheSettings(block_bytes=64 * MIB, write_buffer_bytes=64 * MIB),
-            http=HttpSettings(port=port),
-        )
+        return embedded_kafka(bootstrap)
 
     async def _prepare(self) -> None:
         worker = Worker(self.settings)
@@ -263,53 +228,17 @@ class Stage:
         finally:
             await admin.close()
 
+    def kill(self) -> None:
+        """Leave nothing, wait for nothing."""
+        if self.broker is not None and self.broker.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.broker.pid, signal.SIGKILL)
+        if hasattr(self, "folder"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def clear(self) -> None:
         """The broker's process and the folder; all that could outlive us."""
         if self.broker is not None:
             self.broker.stop()
         if hasattr(self, "folder"):
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def load_audiences() -> list[Audience]:
-    """The demo's definitions, in the order of their files' names."""
-    folder = files("app.demo").joinpath("audiences")
-    found = sorted((each for each in folder.iterdir() if each.name.endswith(".yaml")), key=lambda e: e.name)
-    return load_definitions((each.name, each.read_text("utf-8")) for each in found)
-
-
-def own_kafka(bootstrap: str) -> KafkaSettings:
-    """The user's Kafka: as the settings say, at another address."""
-    kafka = load_settings().kafka
-    try:
-        return KafkaSettings.model_validate({**dict(kafka), "bootstrap": bootstrap})
-    except ValidationError:
-        raise CommandFailed(f"--broker: must be host:port, got {bootstrap!r}") from None
-
-
-def free_port(wanted: int | None) -> int:
-    """The port for HTTP. Raises CommandFailed when the one that was asked for is taken."""
-    candidates = range(HTTP_PORT, HTTP_PORT + PORTS_TRIED) if wanted is None else [wanted]
-    for port in candidates:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
-    if wanted is not None:
-        raise CommandFailed(f"--port: {wanted} on 127.0.0.1 can't be used; another program may have it")
-    raise CommandFailed(
-        f"no free port from {HTTP_PORT} to {HTTP_PORT + PORTS_TRIED - 1}; give one with --port"
-    )
-
-
-def exit_at_once(stage: Stage | None) -> None:
-    """What a second Ctrl-C does: nothing is left, nothing is waited for."""
-    if stage is not None:
-        if stage.broker is not None and stage.broker.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(stage.broker.pid, 9)
-        if hasattr(stage, "folder"):
-            shutil.rmtree(stage.folder, ignore_errors=True)
-    sys.stdout.flush()
-    os._exit(130)

@@ -11,8 +11,8 @@ import pytest
 
 from agents.pipeline import Limits, Pipeline, Step
 from agents.placement import Place
+from app.demo.needs import load_audiences
 from app.demo.purchases import Purchase, end_of_log, load_purchases, records_of, start_of
-from app.demo.stage import load_audiences
 from app.simulate import LineRecord
 from rules.compile import PublishedAudience, compile_rules
 from tables.profiles import Profiles
