@@ -119,6 +119,7 @@ class Committer:
         marker = pipeline.marker()
         await batches.add(MARKER_KEY, marker)
         pipeline.changelog_next = await batches.acknowledged()
+        pipeline.noted_step = pipeline.acked_step
         pipeline.profiles.store_meta(encode_meta(StoreMeta(pipeline.changelog_next, marker)))
 
     async def _changelog(self, partition: int, step: Step) -> int:

@@ -69,7 +69,16 @@ class Evaluator:
 
     async def drain(self) -> None:
         """Wait until everything computed is durable."""
-        await asyncio.gather(*(lane.drained() for lane in self.lanes.values()))
+        for lane in self.lanes.values():
+            async with lane.computing:
+                await lane.drained()
+
+    async def settle(self) -> None:
+        """Before partitions may move: drain, and note that no output is open, so that none is sent again."""
+        await self.drain()
+        for lane in self.lanes.values():
+            if lane.open and lane.pipeline.noted_step < lane.pipeline.acked_step:
+                await self._committer.marker(lane.pipeline)
 
     async def drop(self, partitions: set[int]) -> None:
         """Close partitions that are no longer ours."""
@@ -77,11 +86,8 @@ class Evaluator:
             await self.lanes.pop(partition).close()
 
     async def close(self) -> None:
-        """The orderly end: drain, note in each changelog that nothing is open, close the stores."""
-        await self.drain()
-        for lane in self.lanes.values():
-            if lane.open and lane.pipeline.step:
-                await self._committer.marker(lane.pipeline)
+        """The orderly end: settle, close the stores."""
+        await self.settle()
         await self.drop(set(self.lanes))
 
     # -- records -------------------------------------------------------------------------------------
@@ -104,7 +110,7 @@ class Evaluator:
 
     async def _pass(self, lane: Lane) -> None:
         """Fire what the clock has passed, in slices, before more records are taken."""
-        while lane.open and lane.pipeline.overdue:
+        while lane.open and not self.paused and lane.pipeline.overdue:
             await lane.slot()
             if not lane.open:
                 return

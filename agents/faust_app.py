@@ -62,12 +62,14 @@ class Recovery(StockRecovery):
                     await asyncio.wait([restored])
                 restored.result()
                 await self._wait(self.on_recovery_completed(generation))
-            except (RebalanceAgain, asyncio.CancelledError):
-                if self.should_stop:
-                    return
+            except RebalanceAgain:
+                continue
             except ServiceStopped:
                 return
-            except Exception as error:
+            except BaseException as error:
+                # One that was cancelled by nobody's wish would else leave the worker waiting for ever.
+                if self.should_stop:
+                    return
                 await self.app.crash(error)  # type: ignore[attr-defined]
                 return
 

@@ -51,6 +51,9 @@ _Read = tuple[Record, InputRecord | None, bytes, int]
 """A record, its decoded value (None: a dead letter), its row key and its time in ms."""
 
 
+_NO_IDENTITIES: dict[str, str] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one record may bring (settings ``records``)."""
@@ -126,6 +129,8 @@ class Pipeline:
         self.swept = recovered.swept if recovered else EMPTY.fingerprint
         self.step = recovered.step if recovered else 0
         self.acked_step = recovered.acked_step if recovered else 0
+        self.noted_step = self.acked_step
+        """What the changelog's last marker says of ``acked_step``; kept by ``agents.commits``, too."""
         self.changelog_next = 0
         """Offset of the first changelog record not in the store; kept by ``agents.commits``."""
         self._positions: dict[int, int] = {}
@@ -330,7 +335,7 @@ class Pipeline:
     def resume(self, step: int) -> None:
         """After recovery: outputs up to ``step`` are in Kafka, and the next step has a higher number."""
         self.step = max(self.step, step)
-        self.acked_step = self.step
+        self.acked_step = self.noted_step = self.step
 
     def marker(self) -> bytes:
         """The marker as it stands, for a quiet moment such as the end of the worker."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from struct import unpack
 from typing import Protocol
-
-from aiokafka.partitioner import murmur2
 
 ORIGIN_TOPIC = "source.topic"
 ORIGIN_PARTITION = "source.partition"
@@ -28,11 +27,31 @@ class Located(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
+def murmur2(key: bytes) -> int:
+    """32-bit MurmurHash2 with the seed that Kafka's Java client uses, as an unsigned number.
+
+    Austin Appleby's algorithm, in the public domain. Several times faster than aiokafka's own, which
+    goes byte by byte; every new user is placed with it.
+    """
+    size = len(key)
+    whole = size & ~3
+    value = 0x9747B28C ^ size
+    for word in unpack(f"<{whole >> 2}I", key[:whole]):
+        word = word * 0x5BD1E995 & 0xFFFFFFFF
+        word = (word ^ word >> 24) * 0x5BD1E995 & 0xFFFFFFFF
+        value = (value * 0x5BD1E995 & 0xFFFFFFFF) ^ word
+    if size > whole:
+        value ^= int.from_bytes(key[whole:], "little")
+        value = value * 0x5BD1E995 & 0xFFFFFFFF
+    value = (value ^ value >> 13) * 0x5BD1E995 & 0xFFFFFFFF
+    return value ^ value >> 15
+
+
 def partition_of(user_id: str, partitions: int) -> int:
     """Kafka's default partitioner on the id's bytes: positive murmur2 modulo the partitions."""
     if partitions == 1:
         return 0
-    return int(murmur2(user_id.encode()) & 0x7FFFFFFF) % partitions
+    return (murmur2(user_id.encode()) & 0x7FFFFFFF) % partitions
 
 
 @dataclass(frozen=True, slots=True)

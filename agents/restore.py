@@ -88,6 +88,8 @@ class Restorer:
 
         Raises PartitionsChanged. If cancelled, the stores are closed and whole.
         """
+        if not partitions:
+            return {}, []  # and no consumer: aiokafka's stop raises CancelledError when it comes at once
         readings: dict[int, _Reading] = {}
         try:
             async with self._new_consumer() as consumer:

@@ -120,13 +120,17 @@ class Consumer(stock.Consumer):
         await super().perform_seek()
         self._next.update(self._read_offset)
 
+    async def wait_empty(self) -> None:
+        """Before a rebalance and at the end: finish what is in hand, with the flips on their way, commit."""
+        await super().wait_empty()
+        await cast(Any, self.app).settle()
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what is in hand, then let the stock code forget the partitions."""
         self.stop_flow()
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
         await self.wait_empty()
-        await cast(Any, self.app).settle()
         for tp in revoked:
             self._batches.pop(tp, None)
         await super().on_partitions_revoked(revoked)

@@ -59,6 +59,11 @@ class EmbeddedBroker:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
+    @property
+    def has_died(self) -> bool:
+        """It was started, and ended without being asked to."""
+        return self._process is not None and self._process.poll() is not None
+
     def start(self, port: int | None = None) -> str:
         """Start it, wait until it answers, and return its address. Port 0 means any free port."""
         for _ in self._starting(port):

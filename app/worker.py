@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -186,7 +187,7 @@ class Worker:
         self.evaluator.paused = True
 
     async def _settle(self) -> None:
-        await self.evaluator.drain()
+        await self.evaluator.settle()
 
     async def _restore(self, partitions: set[int]) -> None:
         evaluator = self.evaluator
@@ -337,8 +338,19 @@ class _SourceClock:
         return earliest
 
 
+def calm_garbage_collector() -> None:
+    """Let Python look for cycles less often: the cache holds millions of objects and no cycles.
+
+    With the defaults a sixth of the worker's time went into walking over them.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
 async def run(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT. Raises what made it crash."""
+    calm_garbage_collector()
     worker = Worker(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""A process that only consumes and decodes: the rate that aiokafka and msgspec allow (``bench throughput``)."""
+"""A process that only consumes and decodes: what aiokafka and msgspec allow (``bench throughput``)."""
 
 from __future__ import annotations
 

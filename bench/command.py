@@ -10,9 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.brokers import BenchBroker
+    from bench.report import Report
 
 app = typer.Typer(
     name="bench",
@@ -187,7 +191,7 @@ def memory(
 
 
 @contextlib.contextmanager
-def _reporting(json_file: Path | None) -> Iterator["Report"]:  # noqa: F821, UP037
+def _reporting(json_file: Path | None) -> Iterator[Report]:
     """A report that is saved at the end; a failure is a message, Ctrl-C and SIGTERM are an orderly end."""
     from rich.console import Console
 
@@ -215,7 +219,7 @@ def _reporting(json_file: Path | None) -> Iterator["Report"]:  # noqa: F821, UP0
 @contextlib.contextmanager
 def _running(
     given: str | None, json_file: Path | None, root: Path | None
-) -> Iterator[tuple["Report", "BenchBroker", Path]]:  # noqa: F821, UP037
+) -> Iterator[tuple[Report, BenchBroker, Path]]:
     """A report, a broker and a folder, for a benchmark with Kafka."""
     from bench.brokers import bench_broker
     from bench.processes import scratch

@@ -46,6 +46,9 @@ class LatencyRun:
     """Ticks at which the producer was more than a tick behind its plan."""
     worker_cpu: float
     """Of one core."""
+    records_per_step: float
+    commit_ms: float
+    """Mean time from a computed step to its ack."""
     latencies: tuple[Latency, ...]
 
 
@@ -77,6 +80,9 @@ async def measure(
             before = usage(worker.pid)
             paced = await _produce(broker, plan.events[0], partitions, rate, warm_up + seconds, folder)
             after = usage(worker.pid)
+            worker.check()
+            async with aiohttp.ClientSession() as session:
+                metrics = await worker.metrics(session) or {}
             read = await _until_read(transitions, events, paced["switches"], paced["events"])
     if before is None or after is None:
         raise BenchFailed(f"the worker is gone: {worker.tail()}")
@@ -87,12 +93,15 @@ async def measure(
             ("event produced to event readable", read[1]),
         )
     )
+    steps = max(1.0, metrics.get("turnstile_step_commit_seconds_count", 0.0))
     return LatencyRun(
         rate=paced["events"] / paced["seconds"],
         events=paced["events"],
         switches=paced["switches"],
         late_ticks=paced["late_ticks"],
         worker_cpu=(after.cpu_seconds - before.cpu_seconds) / paced["seconds"],
+        records_per_step=metrics.get("turnstile_records_total", 0.0) / steps,
+        commit_ms=metrics.get("turnstile_step_commit_seconds_sum", 0.0) / steps * 1000,
         latencies=latencies,
     )
 

@@ -12,7 +12,9 @@ from random import Random
 
 from aiokafka import AIOKafkaProducer
 
+from agents.commits import Batches
 from bench.events import NAMES, ZIPF, Places
+from bench.kafka import producer_client
 from bench.processes import write_result
 from rules.instants import format_instant
 
@@ -53,32 +55,62 @@ class Source:
         return key, value.encode(), partition
 
 
+class Outlet:
+    """One partition: what waits goes out as one batch as soon as the one before is acknowledged.
+
+    (aiokafka sends one batch per partition in a request, and one request at a time: many small batches would
+    queue up behind each other.)
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+        self._producer, self._topic, self._partition = producer, topic, partition
+        self._waiting: list[tuple[bytes, bytes]] = []
+        self._wanted = asyncio.Event()
+        self._closing = False
+        self._task = asyncio.create_task(self._run())
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._waiting.append((key, value))
+        self._wanted.set()
+
+    async def _run(self) -> None:
+        while self._waiting or not self._closing:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if not self._waiting:
+                continue
+            waiting, self._waiting = self._waiting, []
+            lot = Batches(self._producer, self._topic, self._partition)
+            for key, value in waiting:
+                await lot.add(key, value)
+            await lot.acknowledged()
+
+    async def close(self) -> None:
+        """Wait until everything is acknowledged."""
+        self._closing = True
+        self._wanted.set()
+        await self._task
+
+
 async def run(bootstrap: str, topic: str, partitions: int, rate: int, seconds: float, result: str) -> None:
     source = Source(partitions)
     late_ticks = 0
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, max_batch_size=900_000
-    )
-    async with producer:
+    async with producer_client(bootstrap) as producer:
         await producer.partitions_for(topic)
+        outlets = [Outlet(producer, topic, partition) for partition in range(partitions)]
         began = time.monotonic()
         for tick in range(1, round(seconds / TICK_SECONDS) + 1):
             due = began + tick * TICK_SECONDS
             wait = due - time.monotonic()
             late_ticks += wait < -TICK_SECONDS
             await asyncio.sleep(max(0.0, wait))
-            batches = {}
             wall = format_instant(time.time_ns() // 1_000_000)
             for _ in range(source.events, round(rate * tick * TICK_SECONDS)):
                 key, value, partition = source.next(int(due * 1e9), wall)
-                batch = batches.get(partition)
-                if batch is None:
-                    batch = batches[partition] = producer.create_batch()
-                batch.append(timestamp=None, key=key, value=value)
-            for partition, batch in batches.items():
-                batch.close()
-                await producer.send_batch(batch, topic, partition=partition)
+                outlets[partition].put(key, value)
         took = time.monotonic() - began
+        for outlet in outlets:
+            await outlet.close()
         await producer.flush()
     write_result(
         result,

@@ -93,6 +93,8 @@ def show_latency(report: Report, runs: Sequence[LatencyRun]) -> None:
                 "events": f"{run.events:,}",
                 "switch events, each with its one transition": f"{run.switches:,}",
                 "late ticks of the producer": run.late_ticks,
+                "records a step": f"{run.records_per_step:.1f}",
+                "mean time to commit a step": f"{run.commit_ms:.1f} ms",
                 "worker's CPU": f"{run.worker_cpu:.0%} of a core",
             },
         )

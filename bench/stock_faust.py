@@ -34,7 +34,7 @@ MAX_BATCH_BYTES = 900_000
 TABLE = "profiles"
 
 
-class RowCodec(codecs.Codec):  # type: ignore[misc]
+class RowCodec(codecs.Codec):
     """Rows as the worker stores them: faster than Faust's JSON."""
 
     def _dumps(self, row: Any) -> bytes:
@@ -65,7 +65,7 @@ def stock_app(bootstrap: str, name: str, partitions: int, folder: Path) -> tuple
         web_enabled=False,
         autodiscover=False,
     )
-    table = app.Table(TABLE, partitions=partitions, key_type=bytes)
+    table: Any = app.Table(TABLE, partitions=partitions, key_type=bytes)
     table.value_serializer = "turnstile-row"
     return app, table
 
@@ -130,7 +130,8 @@ def recovery_app(bootstrap: str, name: str, partitions: int, folder: Path, resul
 
     @app.task  # type: ignore[untyped-decorator]
     async def watch() -> None:
-        recovery = app.tables.recovery
+        tables: Any = app.tables
+        recovery = tables.recovery
         while not recovery.in_recovery:
             await asyncio.sleep(0.005)
         began = time.monotonic()

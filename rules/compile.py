@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TypeAlias
 
 from rules import model
@@ -88,13 +89,13 @@ def compile_rules(published: Iterable[PublishedAudience], max_samples: int = 100
     everything = sorted(published, key=lambda each: (each.audience.project, each.audience.id))
     for each in everything:
         by_project.setdefault(each.audience.project, []).append(each)
-    fingerprint = ";".join(
+    names = [
         f"{each.audience.project}/{each.audience.id}@{each.version}{'-' if each.deleted else ''}"
         for each in everything
-    )
+    ]
     return RuleSet(
         projects={name: _compile_project(name, each, max_samples) for name, each in by_project.items()},
-        fingerprint=fingerprint,
+        fingerprint=blake2b(";".join(names).encode(), digest_size=8).hexdigest() if names else "",
     )
 
 

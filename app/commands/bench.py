@@ -12,4 +12,4 @@ def bench(context: typer.Context) -> None:
     """Run the benchmarks; their own --help tells more."""
     from importlib import import_module
 
-    import_module("bench.main").main(context.args)
+    import_module("bench.command").app(context.args, prog_name="turnstile bench")

@@ -12,13 +12,13 @@ def demo(
     speed: Annotated[
         float | None,
         typer.Option(
-            metavar="DAYS", min=0.001, help="Days of the log per second [default: 18 months a minute]"
+            metavar="DAYS", min=0.001, help="Days of the log per second; by default 18 months take a minute."
         ),
     ] = None,
     full_speed: Annotated[bool, typer.Option("--max", help="As fast as it goes.")] = False,
     customers: Annotated[
         int | None,
-        typer.Option(min=1, help="Only so many customers [default: all 23,570]", show_default=False),
+        typer.Option(min=1, help="Only so many of the 23,570 customers.", show_default=False),
     ] = None,
     until: Annotated[
         datetime | None,
@@ -33,16 +33,15 @@ def demo(
         ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Port for HTTP [default: 6066 or the next free one]")
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port for HTTP; by default 6066 or the next free one."),
     ] = None,
-    plain: Annotated[
-        bool | None, typer.Option("--plain", help="Lines instead of the live view.", show_default=False)
-    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live view.")] = False,
     keep: Annotated[
         bool | None,
         typer.Option(
             "--keep/--no-keep",
-            help="Go on serving after the end of the log [default: when in a terminal]",
+            help="Go on serving after the end of the log; by default on a terminal.",
             show_default=False,
         ),
     ] = None,
@@ -58,7 +57,7 @@ def demo(
             broker=broker,
             customers=customers,
             until=until.date() if until else None,
-            plain=plain,
+            plain=plain or None,
             keep=keep,
             port=port,
         )

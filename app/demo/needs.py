@@ -44,10 +44,10 @@ def demo_settings(kafka: KafkaSettings, port: int, folder: Path, *, is_own: bool
 
 
 def embedded_kafka(bootstrap: str) -> KafkaSettings:
-    """For the embedded broker, where joining a group takes half of the rebalance timeout."""
+    """For the embedded broker, where joining a group takes half of the session timeout."""
     return KafkaSettings(
         bootstrap=bootstrap,
-        session_timeout_ms=6_000,
+        session_timeout_ms=4_000,
         rebalance_timeout_ms=4_000,
         heartbeat_interval_ms=1_000,
         idempotence=False,  # it refuses idempotent producers

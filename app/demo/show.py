@@ -17,10 +17,10 @@ from app.demo.frame import Observer
 from app.demo.purchases import load_purchases
 from app.demo.report import Outcome, print_serving, print_summary
 from app.demo.screens import LineScreen, LiveScreen, Screen
-from app.demo.stage import Stage, WorkerFailed
+from app.demo.stage import PartFailed, Stage
 from app.failures import CommandFailed
 
-FRAME_SECONDS = 0.25
+FRAME_SECONDS = 0.3
 
 
 class Show:
@@ -28,7 +28,7 @@ class Show:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, emoji=False)
         is_watched = self._console.is_terminal
         self._is_plain = not is_watched if options.plain is None else options.plain
         self._keep = is_watched if options.keep is None else options.keep
@@ -42,12 +42,14 @@ class Show:
         self._stage = stage = self._load()
         try:
             await self._play(stage)
-        except WorkerFailed as error:
-            stage.clear()
+        except PartFailed as error:
+            stage.kill()
             print(error, file=sys.stderr, flush=True)
-            os._exit(1)  # a crashed Faust app has threads that would hold the process
+            os._exit(1)  # Faust has threads and tasks that would hold the process
         finally:
-            await stage.stop()
+            if not await stage.stop():
+                print("the worker did not stop in time", file=sys.stderr, flush=True)
+                os._exit(1)
 
     async def _play(self, stage: Stage) -> None:
         started = time.monotonic()
@@ -86,6 +88,7 @@ class Show:
 
     def _load(self) -> Stage:
         options = self._options
+        self._say("reading 18 months of purchases")
         purchases = load_purchases(options.customers, options.until)
         if not purchases:
             raise CommandFailed(f"--until: there is no purchase before {options.until}")

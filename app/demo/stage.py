@@ -22,7 +22,7 @@ from app.demo.needs import PARTITIONS, demo_settings, embedded_kafka, free_port,
 from app.demo.purchases import Purchase, end_of_log
 from app.demo.replay import Replay, ReplayClock
 from app.demo.tally import Follower, Tally
-from app.embedded_broker import EmbeddedBroker
+from app.embedded_broker import EmbeddedBroker, log_end
 from app.failures import CommandFailed
 from app.kafka import broker_of
 from app.logs import configure_logs
@@ -35,13 +35,14 @@ KEPT = {"retention.ms": "-1"}
 """Else a broker removes records by their own dates, which are in the nineties."""
 CONNECT_SECONDS = 10.0
 WORKER_STOP_SECONDS = 8.0
+"""It takes two."""
 
 Tell = Callable[[str], None]
 """Gets what is going on now, for the screen."""
 
 
-class WorkerFailed(Exception):
-    """The worker crashed; the text has the reason and the end of its log."""
+class PartFailed(Exception):
+    """The broker or the worker ended by itself; the text has the reason and the end of the log."""
 
 
 class Stage:
@@ -157,7 +158,9 @@ class Stage:
         """Raises what ended one of the parts."""
         if self._working is not None and self._working.done():
             error = self._working.exception()
-            raise WorkerFailed(f"the worker ended: {error!r}\n{self.log_end()}")
+            raise PartFailed(f"the worker ended: {error!r}\n{self.log_end()}")
+        if self.broker is not None and self.broker.has_died:
+            raise PartFailed(f"the broker ended: {log_end(self.broker.log_file)}")
         for task in self._tasks:
             if task.done() and (error := task.exception()) is not None:
                 raise error
@@ -203,21 +206,27 @@ class Stage:
 
     # -- stop ----------------------------------------------------------------------------------------
 
-    async def stop(self) -> None:
-        """Stop what was started, whatever it was. The broker goes last but for the folder."""
+    async def stop(self) -> bool:
+        """Stop what was started, whatever it was; the broker and the folder go last.
+
+        False: the worker didn't stop in time, for Kafka is gone or doesn't answer, and still runs.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._working is not None:
             self.worker.stop()
-            with contextlib.suppress(Exception):  # what made it crash was told by ``check``
-                await asyncio.wait_for(self._working, WORKER_STOP_SECONDS)
+            done, _ = await asyncio.wait({self._working}, timeout=WORKER_STOP_SECONDS)
+            if not done:
+                self.kill()
+                return False
         with contextlib.suppress(KafkaError, OSError):
             if self._producer is not None:
                 await self._producer.stop()
             if self.broker is None and self._topics_made:
                 await self._delete_topics()
         self.clear()
+        return True
 
     async def _delete_topics(self) -> None:
         admin = AIOKafkaAdminClient(**broker_of(self.settings).client_options())

@@ -14,6 +14,8 @@ from app.demo.tally import Transition
 WIDE = 116
 """Columns from which the latest transitions stand beside the audiences."""
 NARROW = 60
+MOST_LATEST = 18
+"""Latest transitions shown; more would only take time to draw."""
 BARS = "▁▂▃▄▅▆▇█"
 BESIDE = 66
 """Width of the audiences' part in a wide terminal."""
@@ -28,12 +30,12 @@ def draw(frame: Frame, width: int, height: int) -> RenderableType:
         body = Table.grid(padding=(0, 3, 0, 0))
         body.add_column(width=BESIDE)
         body.add_column(ratio=1)
-        latest = frame.latest[: max(0, left - 1)]
+        latest = frame.latest[: max(0, min(MOST_LATEST, left - 1))]
         body.add_row(_audiences(frame.lines, BESIDE), _latest(latest, frame.names, width - BESIDE - 3))
         used = 1 + max(len(frame.lines), len(latest))
         parts: list[RenderableType] = [body]
     else:
-        latest = frame.latest[: max(0, left - len(frame.lines) - 3)]
+        latest = frame.latest[: max(0, min(MOST_LATEST, left - len(frame.lines) - 3))]
         parts, used = [_audiences(frame.lines, width)], 1 + len(frame.lines)
         if latest:
             parts += [Text(), _latest(latest, frame.names, width)]

@@ -175,6 +175,28 @@ def test_a_second_ctrl_c_ends_it_at_once(embedded: str, start: Callable[..., Dem
     assert list(demo.folder.iterdir()) == []
 
 
+def test_ctrl_c_while_it_starts(embedded: str, start: Callable[..., Demo]) -> None:
+    demo = start("--plain", "--customers", "50", "--port", "0")
+    demo.read_until("starting the worker")
+    children = demo.children()
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 0
+    assert demo.lines[-1] == "stopped"
+    assert all(gone(pid) for pid in children)
+    assert list(demo.folder.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the broker in /proc")
+def test_a_broker_that_dies_ends_it(embedded: str, start: Callable[..., Demo]) -> None:
+    demo = start("--plain", "--customers", "50", "--port", "0")
+    demo.read_until("ready after")
+    for pid in demo.children():
+        os.kill(pid, signal.SIGKILL)
+    assert demo.end() == 1
+    assert any(line.startswith("the broker ended: ") for line in demo.lines)
+    assert list(demo.folder.iterdir()) == []
+
+
 def test_what_is_wrong_is_told_in_a_line(start: Callable[..., Demo]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
