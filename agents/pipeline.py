@@ -51,9 +51,6 @@ _Read = tuple[Record, InputRecord | None, bytes, int]
 """A record, its decoded value (None: a dead letter), its row key and its time in ms."""
 
 
-_NO_IDENTITIES: dict[str, str] = {}
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one record may bring (settings ``records``)."""
@@ -133,7 +130,8 @@ class Pipeline:
         """What the changelog's last marker says of ``acked_step``; kept by ``agents.commits``, too."""
         self.changelog_next = 0
         """Offset of the first changelog record not in the store; kept by ``agents.commits``."""
-        self._positions: dict[int, int] = {}
+        self._positions: dict[int, int] = dict(recovered.positions) if recovered else {}
+        self._done = dict(self._positions)
         """Per source partition, re-keyed records aside, the last offset taken since the start."""
         self._unacked: dict[bytes, list[tuple[int, Transition]]] = {}
         self._sweep_after = b""
@@ -153,7 +151,7 @@ class Pipeline:
         """A step of several slices: ``begin``, ``feed`` each, ``finish``; no other step meanwhile."""
         self._in_step = True
         self.profiles.age()
-        return Work(self.clock_ms)
+        return Work(self.clock_ms, dict(self._positions))
 
     def feed(self, work: Work, records: Sequence[Record]) -> None:
         """Take a slice of the records of one source partition, in log order."""
@@ -163,7 +161,8 @@ class Pipeline:
         changed, local, out, keys = work.changed, work.local, work.transitions, work.keys
         clock_ms = self.clock_ms
         source, topic, partition = 0, "", -1
-        others, rekeyed = self._other_positions(records)
+        physical, floor = self._position(records)
+        rekeyed = bool(records) and records[0].topic == self.place.rekey_topic
         applied = repeated = 0
         for record, decoded, key, time_ms in batch:
             if decoded is None:
@@ -186,7 +185,7 @@ class Pipeline:
                 source = source_key(topic, partition)
             else:
                 offset = record.offset
-            if offset <= row.applied.get(source, -1):
+            if record.offset <= floor or offset <= row.applied.get(source, -1):
                 repeated += 1
                 continue
             if decoded.project != project:
@@ -194,8 +193,8 @@ class Pipeline:
             emitted = len(out)
             due_before = row.due_ms
             is_event = decoded.type == "track"
-            identities = decoded.identities or _NO_IDENTITIES
-            news = not identities.items() <= row.identities.items()
+            identities = decoded.identities
+            news = identities is not None and not identities.items() <= row.identities.items()
             grows = news if is_event else news or decoded.set or decoded.set_once or decoded.add
             if grows and not self._fits(row, record, work):
                 continue
@@ -210,25 +209,24 @@ class Pipeline:
             applied += 1
             if not known:
                 self.profiles.add(key, row)
-            if news:
+            if news and identities is not None:
                 row.identities |= identities
-            effect = effect or news or (rekeyed and bool(identities or not is_event))
+                effect = True
             if len(out) > emitted:
                 keys.extend([key] * (len(out) - emitted))
                 effect = True
+            if rekeyed:
+                effect = True  # it may be copied once more, so that even one without effect leaves a trace
             if effect:
                 row.applied[source] = offset
-                for other, position in others:
-                    row.applied[other] = max(position, row.applied.get(other, -1))
                 if key not in changed:
                     changed[key] = local.pop(key, due_before) if known else None
             elif row.due_ms != due_before and key not in changed:
                 local.setdefault(key, due_before)
         work.counts.applied += applied
         work.counts.repeated += repeated
-        if batch and not rekeyed:
-            last = records[-1]
-            self._positions[source_key(last.topic, last.partition)] = last.offset
+        if records:
+            self._positions[physical] = records[-1].offset
         work.clock_moved = work.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
 
@@ -320,6 +318,10 @@ class Pipeline:
             fire(rules, user_id, row, at_ms + 1, [])
         return row
 
+    def position_of(self, topic: str) -> int:
+        """Last offset taken of this partition of a source topic; -1 when none was."""
+        return self._positions.get(source_key(topic, self.place.partition), -1)
+
     # -- acknowledgements ----------------------------------------------------------------------------
 
     def acked(self, step: Step) -> None:
@@ -339,7 +341,7 @@ class Pipeline:
 
     def marker(self) -> bytes:
         """The marker as it stands, for a quiet moment such as the end of the worker."""
-        return self._marker(self.clock_ms)
+        return self._marker(self.clock_ms, self._positions)
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -361,19 +363,16 @@ class Pipeline:
             batch.append((record, decoded, key, time_ms))
         return batch
 
-    def _other_positions(self, records: Sequence[Record]) -> tuple[list[tuple[int, int]], bool]:
-        """How far the other sources have been taken, and whether these records are re-keyed ones.
+    def _position(self, records: Sequence[Record]) -> tuple[int, int]:
+        """The source partition of the records, and the offset up to which recovery found it all done.
 
-        A record that changes nothing leaves no trace in the row. Should it come again after one from
-        another source changed the row, it might do something then: a row that changes notes how far every
-        source has been taken. (Re-keyed records have too many sources for that; theirs leave a trace.)
+        What a row notes of applied offsets is not enough: a record that changed nothing left no trace,
+        and if it comes again with a later clock it would share its step with a flip due just then.
         """
         if not records:
-            return [], False
-        topic, partition = records[0].topic, records[0].partition
-        own = source_key(topic, partition)
-        others = [(source, offset) for source, offset in self._positions.items() if source != own]
-        return others, topic == self.place.rekey_topic
+            return 0, -1
+        physical = source_key(records[0].topic, records[0].partition)
+        return physical, self._done.get(physical, -1)
 
     def _fits(self, row: Row, record: Record, work: Work) -> bool:
         """Refuse a profile update that would let the row grow without bound."""
@@ -399,7 +398,7 @@ class Pipeline:
         counts.rekeyed = len(work.rekeyed)
         counts.enters = sum(each.is_enter for each in work.transitions)
         counts.exits = len(work.transitions) - counts.enters
-        marker = self._marker(work.clock_ms)
+        marker = self._marker(work.clock_ms, work.positions)
         staged.write.due_dropped += work.stale
         self._in_step = False
         if self._next_rules is not None:
@@ -432,15 +431,18 @@ class Pipeline:
             if key in unacked
         }
 
-    def _marker(self, clock_ms: int) -> bytes:
-        return encode_marker(Marker(self.step, self.acked_step, clock_ms, self.swept, self.place.partitions))
+    def _marker(self, clock_ms: int, positions: dict[int, int]) -> bytes:
+        return encode_marker(
+            Marker(self.step, self.acked_step, clock_ms, self.swept, self.place.partitions, positions)
+        )
 
 
 @dataclass(slots=True)
 class Work:
-    """A step in the making. ``clock_ms`` is the partition's clock before it."""
+    """A step in the making. ``clock_ms`` and ``positions`` are the partition's before it."""
 
     clock_ms: int
+    positions: dict[int, int]
     changed: dict[bytes, int | None] = field(default_factory=dict)
     local: dict[bytes, int | None] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)

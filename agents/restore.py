@@ -9,7 +9,7 @@ the same ids and bodies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +52,10 @@ class _Reading:
     marker_bytes: bytes
     outboxes: dict[bytes, Outbox] = field(default_factory=dict)
     rows: int = 0
+
+
+class SourceCutShort(Exception):
+    """A source topic ends before what was already taken from it: it was made anew under the old name."""
 
 
 class Restorer:
@@ -104,6 +108,22 @@ class Restorer:
         for partition, reading in readings.items():
             pipelines[partition] = self._pipeline(partition, reading, pending)
         return pipelines, pending
+
+    async def check_sources(self, pipelines: dict[int, Pipeline], sources: Sequence[str]) -> None:
+        """Raises SourceCutShort; else the records of a topic made anew would be taken for repetitions."""
+        tps = [TopicPartition(topic, partition) for partition in pipelines for topic in sources]
+        if not tps:
+            return
+        async with self._new_consumer() as consumer:
+            ends = await consumer.end_offsets(tps)
+        for tp in tps:
+            taken = pipelines[tp.partition].position_of(tp.topic)
+            if taken >= ends[tp]:
+                raise SourceCutShort(
+                    f"{tp.topic}/{tp.partition} ends at offset {ends[tp]}, but offset {taken} was taken "
+                    "from it before: the topic was made anew. Start with another worker.app_id, or give "
+                    "the new topic another name"
+                )
 
     async def _open_stores(
         self, consumer: AIOKafkaConsumer, partitions: set[int], readings: dict[int, _Reading]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 USERS_TURN = frozenset(
     {
+        "agents.restore.PartitionsChanged",
+        "agents.restore.SourceCutShort",
         "agents.topics.TopicsUnusable",
         "app.embedded_broker.BrokerNotInstalled",
         "app.embedded_broker.BrokerNotReady",

@@ -199,6 +199,7 @@ class Worker:
         await evaluator.drop(set(evaluator.lanes) - kept)
         pipelines, pending = await self.restorer.open(partitions - kept)
         try:
+            await self.restorer.check_sources(pipelines, self.plan.sources)
             await send_again(self._producer, self._topics, pending)
         except BaseException:
             for pipeline in pipelines.values():

@@ -37,14 +37,14 @@ class Outbox(msgspec.Struct, array_like=True):
 
 
 class Marker(msgspec.Struct, array_like=True):
-    """What one partition of the table knows of itself; the first record of every changelog batch.
+    """What one partition of the table knows of itself: first and last record of every changelog batch.
 
-    ``clock_ms`` and ``next_offsets`` are those *before* the step, so that replaying the records from
-    there gives every user the same instants, however much of the step was written.
+    The first speaks of the time before the step, the last of the time after it. So records that come
+    again are taken as they were the first time, however much of the step was written.
     """
 
     step: int
-    """Number of the step that this batch begins."""
+    """Number of the step that this batch holds."""
     acked_step: int
     """Every output of the steps up to this one is in Kafka."""
     clock_ms: int
@@ -52,6 +52,8 @@ class Marker(msgspec.Struct, array_like=True):
     """Fingerprint of the rules under which every row was last looked at."""
     partitions: int
     """Number of partitions of the table; a user's place depends on it."""
+    positions: dict[int, int] = {}
+    """Last offset taken of each source partition (``source_key``)."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

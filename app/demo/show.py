@@ -30,7 +30,8 @@ class Show:
         self._options = options
         self._console = Console(highlight=False, emoji=False)
         is_watched = self._console.is_terminal
-        self._is_plain = not is_watched if options.plain is None else options.plain
+        can_draw = is_watched and not self._console.is_dumb_terminal
+        self._is_plain = not can_draw if options.plain is None else options.plain
         self._keep = is_watched if options.keep is None else options.keep
         self._stopping = asyncio.Event()
         self._stage: Stage | None = None

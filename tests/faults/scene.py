@@ -42,6 +42,7 @@ class Scene:
         self.transitions = f"{prefix}.transitions"
         self.changelog = f"{prefix}-profiles-changelog"
         self.dead_letters = f"{self.events}.dlq"
+        self.rekeyed = f"{prefix}.rekeyed"
         self.workers: list[Worker] = []
         self.admin: AIOKafkaAdminClient
         self.producer: AIOKafkaProducer
@@ -51,10 +52,12 @@ class Scene:
 
     async def make_topics(self) -> None:
         many = (self.partitions, KEPT)
-        wanted = {self.events: many, self.transitions: many, self.dead_letters: many}
-        wanted[f"{self.prefix}.rekeyed"] = many
+        wanted = {self.events: many, self.transitions: many, self.rekeyed: many}
         wanted[f"{self.prefix}.audiences"] = (1, {"cleanup.policy": "compact"})
         await create_topics(self.admin, wanted, self.replication)
+
+    async def make(self, topic: str, partitions: int) -> None:
+        await create_topics(self.admin, {topic: (partitions, KEPT)}, self.replication)
 
     async def define(self, definitions: str = DEFINITIONS, version: int = 1, deleted: Iterable[str] = ()) -> None:
         audiences = load_definitions([("test.yaml", definitions)])
@@ -104,6 +107,11 @@ class Scene:
     async def until(self, condition: Callable[[], Any], what: str, seconds: float = 90) -> None:
         await until(condition, what, seconds, self.running())
 
+    async def until_ended(self, worker: Worker, seconds: float = 60) -> None:
+        """Wait until a worker ends by itself, as it must."""
+        await until(worker.ended, f"{worker.name} ended", seconds)
+        worker.process = None
+
     async def finished(self, seconds: float = 120) -> None:
         """Wait until all records are committed and all flips that lie in the past have fired."""
         await self.until(self._is_committed, "every source offset is committed", seconds)
@@ -112,7 +120,7 @@ class Scene:
     async def _is_committed(self) -> bool:
         try:
             committed = await self.admin.list_consumer_group_offsets(self.prefix)
-            ends = await self.ends(self.events) | await self.ends(f"{self.prefix}.rekeyed")
+            ends = await self.ends(self.events) | await self.ends(self.rekeyed)
         except KafkaError:
             return False
         return all(not end or (tp in committed and committed[tp].offset >= end) for tp, end in ends.items())
@@ -143,10 +151,15 @@ class Scene:
     async def reach(self, transitions: float, seconds: float = 90) -> None:
         """Wait until so many records, repeats included, are on the transitions topic."""
 
-        async def is_there() -> bool:
-            return await self.total(self.transitions) >= transitions
+        await self.until(
+            lambda: self.is_past(self.transitions, transitions), f"{transitions:.0f} transitions", seconds
+        )
 
-        await self.until(is_there, f"{transitions:.0f} transitions", seconds)
+    async def is_past(self, topic: str, records: float) -> bool:
+        try:
+            return await self.total(topic) >= records
+        except KafkaError:
+            return False
 
     async def read(self, topic: str) -> list[ConsumerRecord]:
         """All that is in a topic now, each partition in order."""

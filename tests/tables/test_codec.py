@@ -43,7 +43,7 @@ ENTER = Transition(
 )
 EXIT = Transition("shop", "buyers", "Buyers", 2, "ann", 4, T + 9, "time", None, T, None)
 OUTBOX = Outbox(41, [ENTER, EXIT])
-MARKER = Marker(41, 40, T, "default/buyers@2", 16)
+MARKER = Marker(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
 META = StoreMeta(123_456, encode_marker(MARKER))
 
 FILES = {
