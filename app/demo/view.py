@@ -11,7 +11,7 @@ from rich.text import Text
 from app.demo.frame import AudienceLine, Frame, lookup
 from app.demo.tally import Transition
 
-WIDE = 116
+WIDE = 127
 """Columns from which the latest transitions stand beside the audiences."""
 NARROW = 60
 MOST_LATEST = 18
@@ -19,6 +19,8 @@ MOST_LATEST = 18
 BARS = "▁▂▃▄▅▆▇█"
 BESIDE = 66
 """Width of the audiences' part in a wide terminal."""
+FULL_LATEST = 58
+"""Columns that the latest transitions need for their instants to show."""
 
 
 def draw(frame: Frame, width: int, height: int) -> RenderableType:
@@ -98,7 +100,7 @@ def _latest(latest: Sequence[Transition], names: Mapping[str, str], width: int) 
     table.add_column("User", min_width=5, no_wrap=True)
     table.add_column("", min_width=5, no_wrap=True)
     table.add_column("Audience", ratio=1, no_wrap=True, overflow="ellipsis")
-    if width >= NARROW:
+    if width >= FULL_LATEST:
         table.add_column("At", min_width=16, no_wrap=True)
     table.add_column("Leaves by", min_width=10, no_wrap=True)
     for transition in latest:
@@ -114,7 +116,7 @@ def _cells(transition: Transition, names: Mapping[str, str], width: int) -> list
         Text(transition.event, style=style),
         names.get(transition.audience, transition.audience),
     ]
-    if width >= NARROW:
+    if width >= FULL_LATEST:
         cells.append(transition.at[:16].replace("T", " "))
     cells.append(transition.exit_at[:10] if transition.exit_at else ("-" if entered else ""))
     return cells

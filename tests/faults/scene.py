@@ -47,6 +47,7 @@ class Scene:
         self.admin: AIOKafkaAdminClient
         self.producer: AIOKafkaProducer
         self.consumer: AIOKafkaConsumer
+        self.group: AIOKafkaConsumer
 
     # -- before ----------------------------------------------------------------------------------------
 
@@ -119,11 +120,12 @@ class Scene:
 
     async def _is_committed(self) -> bool:
         try:
-            committed = await self.admin.list_consumer_group_offsets(self.prefix)
-            ends = await self.ends(self.events) | await self.ends(self.rekeyed)
+            for tp, end in (await self.ends(self.events) | await self.ends(self.rekeyed)).items():
+                if end and (await self.group.committed(tp) or 0) < end:
+                    return False
         except KafkaError:
             return False
-        return all(not end or (tp in committed and committed[tp].offset >= end) for tp, end in ends.items())
+        return True
 
     async def _is_settled(self) -> bool:
         """Two looks: the clocks follow the wall only after the end of the log was seen."""
@@ -220,9 +222,10 @@ async def scene(
         made.producer = await stack.enter_async_context(
             AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=idempotence)
         )
-        made.consumer = await stack.enter_async_context(
-            AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
-        )
+        reader = {"bootstrap_servers": bootstrap, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
+        made.consumer = await stack.enter_async_context(AIOKafkaConsumer(**reader))
+        # Never a member: it only asks what the workers' group has committed.
+        made.group = await stack.enter_async_context(AIOKafkaConsumer(**reader, group_id=prefix))
         await made.make_topics()
         try:
             yield made

@@ -7,6 +7,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from agents.placement import partition_of
 from tests.faults.log import Line
 from tests.faults.scene import Scene, scene
 from tests.faults.workers import Worker
@@ -21,8 +22,6 @@ PROBLEM = {"type", "title", "status", "detail", "instance"}
 
 async def send_views(stage: Scene, users: list[str]) -> int:
     """A view of each user now, each in the user's partition; the record timestamp."""
-    from agents.placement import partition_of
-
     now_ms = int(time.time() * 1000)
     for name in users:
         line = Line(now_ms, name.encode(), json.dumps({"user_id": name, "event": "view"}).encode())
@@ -65,13 +64,13 @@ async def test_a_lookup_sees_an_exit_before_it_is_swept(
 async def test_any_worker_answers_for_any_user(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     users = [f"user-{number}" for number in range(40)]
     async with scene(kafka, topic_prefix, tmp_path, partitions=4) as stage:
-        await stage.define(BRIEF)
+        await stage.define("audiences: [{id: ever, name: Ever, rule: {event: view}}]")
         first, second = stage.worker("w1"), stage.worker("w2")
         for worker in (first, second):
             worker.start()
         await stage.until(lambda: _share(stage, first, second), "both own partitions")
         await send_views(stage, users)
-        await stage.reach(2 * len(users))
+        await stage.reach(len(users))
         for name in users:
             answers = [await each.get(f"/v1/audiences/ever/members/{name}") for each in (first, second)]
             for status, body in answers:
