@@ -257,7 +257,7 @@ class Pipeline:
     @property
     def overdue(self) -> bool:
         """Some flips that the clock passed are still to be fired by ``advance``."""
-        return bool(self.profiles.due(self.clock_ms, 1))
+        return self.profiles.is_due(self.clock_ms)
 
     def define(self, rules: RuleSet) -> None:
         """Use other definitions from the next step on; ``sweep`` then looks at every row again."""

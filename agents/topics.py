@@ -15,6 +15,10 @@ LARGE_MESSAGE_BYTES = 8 * 1024 * 1024
 """For topics that must take whatever the input brings, and more: dead letters, re-keyed records, rows."""
 
 
+REKEYED_BYTES = 1024 * 1024 * 1024
+"""Kept per partition of the topic of re-keyed records."""
+
+
 class TopicsUnusable(Exception):
     """The topics on the broker don't fit the settings; the text says which and why."""
 
@@ -79,7 +83,9 @@ async def ensure_topics(
             )
     large = {"max.message.bytes": str(LARGE_MESSAGE_BYTES)}
     wanted: dict[str, tuple[int, dict[str, str]]] = {name: (count, {}) for name in plan.events}
-    wanted[plan.rekeyed] = (count, large)
+    # Re-keyed records keep their timestamps, and a broker's retention by time looks at those.
+    by_size = {"retention.ms": "-1", "retention.bytes": str(REKEYED_BYTES)}
+    wanted[plan.rekeyed] = (count, {**large, **by_size})
     wanted[plan.changelog] = (count, {**large, "cleanup.policy": "compact"})
     wanted[plan.transitions] = (count, {})
     wanted[plan.audiences] = (1, {"cleanup.policy": "compact"})

@@ -9,10 +9,12 @@ from functools import lru_cache
 SECONDS_BELOW = 10**11
 """A number smaller than this is epoch seconds, otherwise milliseconds (spec: rules.md, section 1)."""
 
+SECONDS_A_DAY = 86_400
+
 MIN_MS = -62_135_596_800_000  # 0001-01-01T00:00:00Z
 MAX_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
-_SECOND = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}", re.ASCII)
+_TIME = re.compile(r"[Tt ](\d{2}):(\d{2}):(\d{2})", re.ASCII)
 _REST = re.compile(r"(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,14 +34,16 @@ def parse_instant(value: object) -> int:
         if len(value) == 24 and value[19] == "." and value[23] == "Z":
             fraction = value[20:23]  # what our own outputs and most producers write
             if fraction.isdigit() and fraction.isascii():
-                return _second_ms(value[:19], "Z") + int(fraction)
+                return _day_ms(value[:10]) + _time_ms(value[10:19]) + int(fraction)
         match = _REST.fullmatch(value, 19)
         if match is None:
-            if _DATE.fullmatch(value):
-                return _second_ms(value + "T00:00:00", "Z")
+            if len(value) == 10:
+                return _day_ms(value)
             raise InstantInvalid(f"{value[:64]!r} is not an RFC 3339 instant")
         digits, offset = match.groups()
-        ms = _second_ms(value[:19], offset) + (int(digits[:3].ljust(3, "0")) if digits else 0)
+        ms = _day_ms(value[:10]) + _time_ms(value[10:19]) - _offset_ms(offset)
+        if digits:
+            ms += int(digits[:3].ljust(3, "0"))
         if not MIN_MS <= ms <= MAX_MS:
             raise InstantInvalid(f"{value!r} is outside the years 1 to 9999")
         return ms
@@ -52,24 +56,54 @@ def parse_instant(value: object) -> int:
 
 
 @lru_cache(maxsize=8192)
-def _second_ms(second: str, offset: str) -> int:
-    """``YYYY-MM-DDTHH:MM:SS`` and an offset; cached, for the records of one second share it."""
-    if _SECOND.fullmatch(second) is None:
-        raise InstantInvalid(f"{second!r} is not an RFC 3339 instant")
+def _day_ms(date: str) -> int:
+    """UTC midnight of ``YYYY-MM-DD``; cached, for most records share theirs with others."""
+    if _DATE.fullmatch(date) is None:
+        raise InstantInvalid(f"{date[:64]!r} is not an RFC 3339 date")
     try:
-        moment = datetime.fromisoformat(second.upper() + ("+00:00" if offset in "Zz" else offset))
-        return (moment - _EPOCH) // _MILLISECOND
-    except (ValueError, OverflowError) as error:
-        raise InstantInvalid(f"{second}{offset} is not an instant: {error}") from None
+        return (datetime.fromisoformat(date).replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+    except ValueError as error:
+        raise InstantInvalid(f"{date} is not a date: {error}") from None
+
+
+@lru_cache(maxsize=SECONDS_A_DAY)
+def _time_ms(time: str) -> int:
+    """Milliseconds since midnight of ``THH:MM:SS``."""
+    match = _TIME.fullmatch(time)
+    if match is None:
+        raise InstantInvalid(f"{time!r} is not the time of an RFC 3339 instant")
+    hour, minute, second = map(int, match.groups())
+    if hour > 23 or minute > 59 or second > 59:
+        raise InstantInvalid(f"{time!r} is not a time of day")
+    return ((hour * 60 + minute) * 60 + second) * 1000
+
+
+@lru_cache(maxsize=8192)
+def _offset_ms(offset: str) -> int:
+    """What ``Z`` or ``+HH:MM`` adds to UTC."""
+    if offset in "Zz":
+        return 0
+    hour, minute = int(offset[1:3]), int(offset[4:6])
+    if hour > 23 or minute > 59:
+        raise InstantInvalid(f"{offset!r} is not an offset from UTC")
+    minutes = hour * 60 + minute
+    return (minutes if offset[0] == "+" else -minutes) * 60_000
 
 
 def format_instant(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds, as every output writes it; beyond the year 9999 its last one."""
-    second, rest = divmod(min(max(ms, MIN_MS), MAX_MS), 1000)
-    return f"{_second_text(second)}.{rest:03d}Z"
+    if not MIN_MS <= ms <= MAX_MS:
+        ms = min(max(ms, MIN_MS), MAX_MS)
+    second, rest = divmod(ms, 1000)
+    day, second = divmod(second, SECONDS_A_DAY)
+    return f"{_day_text(day)}T{_time_text(second)}.{rest:03d}Z"
 
 
 @lru_cache(maxsize=8192)
-def _second_text(second: int) -> str:
-    moment = _EPOCH + timedelta(seconds=second)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+def _day_text(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
+
+
+@lru_cache(maxsize=SECONDS_A_DAY)
+def _time_text(second: int) -> str:
+    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"

@@ -13,6 +13,9 @@ from rules.row import Row
 from tables.codec import decode_row, encode_row
 from tables.store import Due, RowStore, Write
 
+FAR_MS = 1 << 61
+"""Beyond every instant."""
+
 
 @dataclass(slots=True)
 class Staged:
@@ -35,7 +38,8 @@ class Profiles:
         self._stages = 0
         self._unstored_due: dict[Due, tuple[int, bool]] = {}
         """Per due entry, the last unstored stage that changed it, and whether the entry is there then."""
-        self._due_floor_ms = -(1 << 61)
+        self._due_floor_ms = -FAR_MS
+        self._quiet_until_ms = -FAR_MS
 
     def age(self) -> None:
         """Between steps: when the young half is full it becomes the old one, and the old one goes."""
@@ -118,6 +122,8 @@ class Profiles:
             self._unstored_due[entry] = number, False
         for entry in added:
             self._unstored_due[entry] = number, True
+        if added:
+            self._quiet_until_ms = min(self._quiet_until_ms, min(added)[0])
         write = Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
         return Staged(number=number, rows=rows, write=write)
 
@@ -145,6 +151,17 @@ class Profiles:
         added = [entry for entry, there in near if there]
         found = self.store.due(self._due_floor_ms, before_ms, limit + len(near) - len(added))
         return sorted({*added, *(entry for entry in found if entry not in unstored)})[:limit]
+
+    def is_due(self, before_ms: int) -> bool:
+        """Whether ``due`` would find something; as a rule told from what is known of the earliest entry."""
+        if before_ms <= self._quiet_until_ms:
+            return False
+        if self.due(before_ms, 1):
+            return True
+        stored = self.store.due(max(before_ms, self._due_floor_ms), FAR_MS, 1)
+        staged = [at_ms for (at_ms, _), (_, there) in self._unstored_due.items() if there]
+        self._quiet_until_ms = min([FAR_MS, *(at_ms for at_ms, _ in stored), *staged])
+        return False
 
     def due_done(self, before_ms: int) -> None:
         """All entries before this instant are handled: start the next search there, past the deleted ones."""

@@ -10,7 +10,9 @@ import typer
 SettingsFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--settings", metavar="FILE", help="YAML file of settings [default: TURNSTILE_SETTINGS_FILE]"
+        "--settings",
+        metavar="FILE",
+        help="YAML file of settings; else the one that TURNSTILE_SETTINGS_FILE names",
     ),
 ]
 

@@ -124,7 +124,7 @@ def test_every_wrong_setting_is_named_at_the_start(tmp_path: Path) -> None:
         [*COMMAND, "worker"], env=environment(settings), capture_output=True, text=True, timeout=60, check=False
     )
     assert refused.returncode == 2
-    for name in ("kafka.bootstrap", "topics.partitions", "worker.poll_records", "http.prot"):
+    for name in ("kafka.bootstrap", "topics.partitions", "worker.poll_records", "HTTP__PROT"):
         assert name in refused.stderr, refused.stderr
     assert "Traceback" not in refused.stderr
     assert not (tmp_path / "data").exists()
