@@ -70,7 +70,7 @@ class Recovery(StockRecovery):
                 # One that was cancelled by nobody's wish would else leave the worker waiting for ever.
                 if self.should_stop:
                     return
-                await self.app.crash(error)  # type: ignore[attr-defined]
+                await self.app.crash(error)
                 return
 
     @Service.task

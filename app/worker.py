@@ -37,6 +37,8 @@ log = structlog.get_logger("turnstile.worker")
 PRODUCE_BATCH_BYTES = 900_000
 """Just under the broker's default of 1 MiB for one batch."""
 MEASURE_SECONDS = 1.0
+STOP_SECONDS = 60
+"""For finishing what is in hand; a pod's grace period must be longer."""
 
 
 class WorkerStalled(Exception):
@@ -169,13 +171,19 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if started and self.crashed is None:
-            self.evaluator.paused = True
-            await self.app.stop()
-            await self.evaluator.close()
         await server.stop()
-        if self.crashed is None:
-            await producer.stop()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                if started and self.crashed is None:
+                    self.evaluator.paused = True
+                    await self.app.stop()
+                    await self.evaluator.close()
+                if self.crashed is None:
+                    await producer.stop()
+        except TimeoutError:
+            self.crashed = WorkerStalled(
+                f"did not end in order within {STOP_SECONDS} s; the next start takes again what was in hand"
+            )
         log.info("worker_stopped")
 
     # -- what Faust calls ----------------------------------------------------------------------------
@@ -339,6 +347,13 @@ class _SourceClock:
         return earliest
 
 
+def _stop_or_end(worker: Worker) -> None:
+    """The first signal asks for an orderly end, the second doesn't wait for it."""
+    if worker.stopping.is_set():
+        os._exit(130)
+    worker.stop()
+
+
 def calm_garbage_collector() -> None:
     """Let Python look for cycles less often: the cache holds millions of objects and no cycles.
 
@@ -355,7 +370,7 @@ async def run(settings: Settings) -> None:
     worker = Worker(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop)
+        loop.add_signal_handler(number, partial(_stop_or_end, worker))
     try:
         await worker.run()
     except BaseException:

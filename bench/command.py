@@ -28,6 +28,8 @@ app = typer.Typer(
 
 FAILED = 1
 INTERRUPTED = 130
+WIDTH = 140
+"""Of tables that go to a file or a pipe."""
 
 Broker: TypeAlias = Annotated[
     str | None,
@@ -203,7 +205,7 @@ def _reporting(json_file: Path | None) -> Iterator[Report]:
 
     configure_logs(LogsSettings(level="error"))
     signal.signal(signal.SIGTERM, _interrupt)
-    report = Report(Console(), json_file)
+    report = Report(Console(width=None if sys.stdout.isatty() else WIDTH), json_file)
     report.facts("machine", describe_machine())
     try:
         yield report

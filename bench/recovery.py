@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.commits import Committer, Topics
 from agents.pipeline import Limits, Pipeline, Step
@@ -19,6 +20,7 @@ from agents.topics import TopicPlan
 from bench.brokers import BenchBroker
 from bench.events import NAMES, LogRecord, Places
 from bench.kafka import make_topic, prepare, produce, producer_client, read_all
+from bench.machine import usage
 from bench.processes import BenchFailed, Child, read_result
 from bench.rules import bench_audiences, compiled
 from bench.stock_faust import changelog_of
@@ -81,11 +83,14 @@ def topics_of(plan: TopicPlan, partitions: int) -> Topics:
 
 
 async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> int:
-    """Write the changelog that a worker would have written: the pipeline and the committer are its own.
+    """Write what a worker leaves behind that took every user's events and ended in order.
 
-    Every user comes with some events in one step. Returns the bytes of the rows.
+    The events, the changelog (by the worker's own pipeline and committer) and the group's offsets.
+    Returns the bytes of the rows.
     """
     topic = plan.events[0]
+    at_ms = time.time_ns() // 1_000_000 - AGE_MS
+    await produce(bootstrap, topic, partitions, _events(rows, partitions, topic, at_ms))
     rules = compiled(bench_audiences())
     pipelines = [
         Pipeline(Place(each, partitions, plan.rekeyed), Profiles(NoStore(), 2 * USERS_PER_STEP), Limits())
@@ -106,20 +111,30 @@ async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> i
             await committer.commit(pipeline, step, None)
             return sum(len(value) for _, value in step.staged.rows)
 
-        for record in _events(rows, partitions, topic):
+        for record in _events(rows, partitions, topic, at_ms):
             waiting[record.partition].append(record)
             if len(waiting[record.partition]) == USERS_PER_STEP * EVENTS_PER_USER:
                 size += await take(record.partition)
         for partition in range(partitions):
             if waiting[partition]:
                 size += await take(partition)
+            await committer.marker(pipelines[partition])
+    await _commit_all(bootstrap, plan, partitions)
     return size
 
 
-def _events(users: int, partitions: int, topic: str) -> Iterator[LogRecord]:
+async def _commit_all(bootstrap: str, plan: TopicPlan, partitions: int) -> None:
+    tps = [TopicPartition(plan.events[0], each) for each in range(partitions)]
+    async with AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=plan.app_id, enable_auto_commit=False
+    ) as consumer:
+        consumer.assign(tps)
+        await consumer.commit(await consumer.end_offsets(tps))
+
+
+def _events(users: int, partitions: int, topic: str, at_ms: int) -> Iterator[LogRecord]:
     places = Places(partitions)
     offsets = [0] * partitions
-    at_ms = time.time_ns() // 1_000_000 - AGE_MS
     instant = format_instant(at_ms)
     for user in range(users):
         key, partition = places.of(user)
@@ -191,8 +206,6 @@ async def _worker(
     what: str,
     settings: Mapping[str, str] | None,
 ) -> Restored:
-    from bench.machine import usage
-
     async with aiohttp.ClientSession() as session:
         with BenchWorker(broker, plan, partitions, folder, settings) as worker:
             seconds = await worker.ready(session, 1800.0)
