@@ -26,6 +26,8 @@ from tables.meta import StoreMeta, encode_meta
 
 Headers = Sequence[tuple[str, bytes]]
 _NO_HEADERS: Headers = []
+MEMBERSHIP_SECONDS = 0.05
+"""Between two looks, while it isn't known whether the group still counts on this worker."""
 
 
 class Observer(Protocol):
@@ -94,11 +96,15 @@ class Committer:
         self._producer = producer
         self._topics = topics
         self._observer = observer
+        self.may_write: Callable[[], bool] = lambda: True
+        """Whether the partitions are surely still ours. May raise, to give up what is in hand."""
 
     async def commit(self, pipeline: Pipeline, step: Step, ack: Callable[[], object] | None) -> None:
         """Make one step durable, in the order of this module's text; then ``ack``."""
         started = asyncio.get_running_loop().time()
         if not step.is_empty:
+            while not self.may_write():
+                await asyncio.sleep(MEMBERSHIP_SECONDS)
             if step.staged.rows or step.clock_moved:
                 changelog_next = await self._changelog(pipeline.place.partition, step)
             else:

@@ -114,7 +114,11 @@ class Evaluator:
             await lane.slot()
             if not lane.open:
                 return
-            lane.submit(lane.pipeline.advance(lane.pipeline.clock_ms, SLICE))
+            step = lane.pipeline.advance(lane.pipeline.clock_ms, SLICE)
+            if step.is_empty:
+                lane.release()
+            else:
+                lane.submit(step)
             await asyncio.sleep(0)
 
     # -- time ----------------------------------------------------------------------------------------

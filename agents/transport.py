@@ -12,17 +12,23 @@ acks counts single offsets and their gaps, so what touches it is replaced:
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, cast
 
 import aiokafka
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
 
 FETCH_MAX_WAIT_MS = 200
 """How long a broker holds an empty fetch; also how stale ``Consumer.log_end`` can be on an idle log."""
+
+
+class MembershipLost(Exception):
+    """The group went on without this worker: its partitions may be another's, so it must write no more."""
 
 
 class Batch(ConsumerMessage):
@@ -125,8 +131,29 @@ class Consumer(stock.Consumer):
         await super().wait_empty()
         await cast(Any, self.app).settle()
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        cast(ConsumerThread, self._thread).membership_seen = time.monotonic()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def is_member(self) -> bool:
+        """Whether the group surely still counts on this worker. Raises MembershipLost.
+
+        False: unknown, for no heartbeat was answered for the length of a session; the broker is down, or
+        this process stood still.
+        """
+        seen = cast(ConsumerThread, self._thread).membership_seen
+        if seen is None:
+            raise MembershipLost("the group's coordinator does not know this worker any more")
+        return time.monotonic() - seen < self.app.conf.broker_session_timeout
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what is in hand, then let the stock code forget the partitions."""
+        if revoked:
+            try:
+                self.is_member()
+            except MembershipLost as error:
+                await self.app.crash(error)
+                return
         self.stop_flow()
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
@@ -167,6 +194,8 @@ class Consumer(stock.Consumer):
     def lag(self, tp: TP) -> int | None:
         """Records between the committed offset and the end of the log; None: not known yet."""
         committed = self._committed_offset.get(tp)
+        if committed is None and (batches := self._batches.get(tp)):
+            committed = batches[0].records[0].offset  # the first ever are in hand
         thread = cast(ConsumerThread, self._thread)
         if thread._consumer is None or tp not in thread.assignment():
             return None
@@ -179,10 +208,33 @@ class Consumer(stock.Consumer):
 class ConsumerThread(stock.AIOKafkaConsumerThread):
     """The stock thread, with a shorter wait for empty fetches (1.5 s is fixed in the stock driver)."""
 
+    membership_seen: float | None = 0.0
+    """When the latest answered heartbeat was sent (monotonic); None: told that we are no member."""
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        start = consumer.start
+
+        async def start_and_listen() -> None:
+            await start()
+            coordinator = cast(Any, consumer._coordinator)
+            coordinator._do_heartbeat = self._listened(coordinator, coordinator._do_heartbeat)
+
+        consumer.start = start_and_listen
         return consumer
+
+    def _listened(self, coordinator: Any, beat: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+        async def listened() -> bool:
+            sent = time.monotonic()
+            answered = await beat()
+            if answered:
+                self.membership_seen = sent
+            elif coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
+                self.membership_seen = None  # the coordinator said so
+            return answered
+
+        return listened
 
     def end_of_log(self, tp: TP) -> tuple[int, int] | None:
         """(position, when the last fetch said that it is the end, wall clock ms); None: it is not."""

@@ -128,6 +128,7 @@ class Worker:
         Path(settings.worker.data_dir).mkdir(parents=True, exist_ok=True)
         memory = RocksMemory.of(settings.cache.block_bytes, settings.cache.write_buffer_bytes)
         committer = Committer(producer, topics, self.metrics)
+        committer.may_write = lambda: self.consumer.is_member()
         self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash)
         self.restorer = Restorer(
             self.new_consumer,
@@ -254,15 +255,27 @@ class Worker:
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _watch(self) -> None:
-        """End the process when there is lag and nothing is committed for ``worker.stall_seconds``."""
+        """End the process when for ``worker.stall_seconds`` there is lag and nothing is committed, or when
+        for as long neither a rebalance ends nor its restoring goes on.
+        """
         limit = self.settings.worker.stall_seconds
         moved: dict[TP, tuple[int | None, float]] = {}
+        restored: tuple[int, float] | None = None
         while True:
             await asyncio.sleep(min(5.0, limit / 4))
             now = time.monotonic()
             if self.evaluator.paused:
                 moved.clear()
+                if restored is None or restored[0] != self.restorer.rows_restored:
+                    restored = (self.restorer.rows_restored, now)
+                elif now - restored[1] > limit:
+                    self.crash(
+                        WorkerStalled(
+                            f"no partition was given and no row restored for {limit} s (worker.stall_seconds)"
+                        )
+                    )
                 continue
+            restored = None
             for partition in self.evaluator.lanes:
                 for source in self.sources_of(partition):
                     committed = self.consumer._committed_offset.get(source)

@@ -2,7 +2,7 @@
 
 An agent takes event by event, reads the user's row from a RocksDB table, applies the rules, writes the
 row back and sends transitions to a topic. It is helped where that is fair: rules and row format are
-ours, so that only the moving of records differs. It lacks exits by time for users without a further event.
+ours (bytes, faster than Faust's JSON), so that only the moving of records differs. It lacks exits by time for users without a further event.
 """
 
 from __future__ import annotations
@@ -10,20 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import faust
-from faust.serializers import codecs
 
 from agents.transitions import transition_body
 from bench.processes import write_result
 from bench.rules import bench_audiences, compiled
 from rules.decide import Event, apply_event, fire, new_row
 from rules.instants import parse_instant
-from rules.row import Row, Transition
+from rules.row import Transition
 from tables.codec import decode_row, encode_row
 
 COMMIT_SECONDS = 1.0
@@ -32,19 +30,6 @@ LINGER_SECONDS = 0.1
 MAX_BATCH_BYTES = 900_000
 """Together they make fewer and larger produce requests: without them it runs at half the rate."""
 TABLE = "profiles"
-
-
-class RowCodec(codecs.Codec):
-    """Rows as the worker stores them: faster than Faust's JSON."""
-
-    def _dumps(self, row: Any) -> bytes:
-        return encode_row(row)
-
-    def _loads(self, value: bytes) -> Row:
-        return decode_row(value)
-
-
-codecs.register("turnstile-row", RowCodec())
 
 
 def stock_app(bootstrap: str, name: str, partitions: int, folder: Path) -> tuple[faust.App, Any]:
@@ -65,8 +50,7 @@ def stock_app(bootstrap: str, name: str, partitions: int, folder: Path) -> tuple
         web_enabled=False,
         autodiscover=False,
     )
-    table: Any = app.Table(TABLE, partitions=partitions, key_type=bytes)
-    table.value_serializer = "turnstile-row"
+    table: Any = app.Table(TABLE, partitions=partitions, key_type=bytes, value_type=bytes)
     return app, table
 
 
@@ -96,17 +80,16 @@ def evaluate_app(
             key, value, message = event.key, event.value, event.message
             partition = message.partition
             now_ms = clocks[partition] = max(clocks[partition], round(message.timestamp * 1000))
-            row = table.get(key)
-            known = row is not None
-            if row is None:
-                row = new_row(now_ms)
+            stored = table.get(key)
+            known = stored is not None
+            row = decode_row(stored) if known else new_row(now_ms)
             user_id, out = value["user_id"], list[Transition]()
             if row.due_ms is not None and row.due_ms < now_ms:
                 fire(rules, user_id, row, now_ms, out)
             happened = Event(value["event"], value["id"], parse_instant(value["time"]), value["properties"])
             changed = apply_event(rules, user_id, row, happened, now_ms, known, out)
             if changed or out:
-                table[key] = row
+                table[key] = encode_row(row)
             for transition in out:
                 body = transition_body(transition)
                 await transitions.send(
@@ -132,12 +115,10 @@ def recovery_app(bootstrap: str, name: str, partitions: int, folder: Path, resul
     async def watch() -> None:
         tables: Any = app.tables
         recovery = tables.recovery
-        while not recovery.in_recovery:
-            await asyncio.sleep(0.005)
-        began = time.monotonic()
-        while not recovery.completed.is_set():
-            await asyncio.sleep(0.005)
-        write_result(result, {"seconds": time.monotonic() - began})
+        # Tasks start with the recovery or after it, so its own notes tell the time.
+        while not recovery.completed.is_set() or recovery._recovery_ended_at is None:
+            await asyncio.sleep(0.02)
+        write_result(result, {"seconds": recovery._recovery_ended_at - recovery._recovery_started_at})
 
     return app
 

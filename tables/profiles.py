@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from rules.row import Row
 from tables.codec import decode_row, encode_row
@@ -15,6 +16,7 @@ from tables.store import Due, RowStore, Write
 
 FAR_MS = 1 << 61
 """Beyond every instant."""
+_ABSENT = (0, True)
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Profiles:
         self._stages = 0
         self._unstored_due: dict[Due, tuple[int, bool]] = {}
         """Per due entry, the last unstored stage that changed it, and whether the entry is there then."""
+        self._added_due: list[Due] = []  # a heap of the entries that unstored stages added, and older ones
+        self._hidden_due = 0  # how many entries of ``_unstored_due`` are not there
         self._due_floor_ms = -FAR_MS
         self._quiet_until_ms = -FAR_MS
 
@@ -118,10 +122,16 @@ class Profiles:
                     if row.due_ms is not None:
                         added.append((row.due_ms, key))
         self._stages = number = self._stages + 1
+        unstored_due = self._unstored_due
         for entry in dropped:
-            self._unstored_due[entry] = number, False
+            if unstored_due.get(entry, _ABSENT)[1]:
+                self._hidden_due += 1
+            unstored_due[entry] = number, False
         for entry in added:
-            self._unstored_due[entry] = number, True
+            if not unstored_due.get(entry, _ABSENT)[1]:
+                self._hidden_due -= 1
+            unstored_due[entry] = number, True
+            heappush(self._added_due, entry)
         if added:
             self._quiet_until_ms = min(self._quiet_until_ms, min(added)[0])
         write = Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
@@ -135,8 +145,10 @@ class Profiles:
             if unstored.get(key) is value:
                 del unstored[key]
         for entry in (*staged.write.due_dropped, *staged.write.due_added):
-            if self._unstored_due.get(entry, (0, False))[0] == staged.number:
+            number, there = self._unstored_due.get(entry, _ABSENT)
+            if number == staged.number:
                 del self._unstored_due[entry]
+                self._hidden_due -= not there
 
     def store_meta(self, meta: bytes) -> None:
         """Write the store's own note, with no row."""
@@ -144,24 +156,29 @@ class Profiles:
 
     def due(self, before_ms: int, limit: int) -> list[Due]:
         """Up to ``limit`` due entries before ``before_ms``, stored or staged, in order of time."""
-        unstored = self._unstored_due
-        if not unstored:
-            return self.store.due(self._due_floor_ms, before_ms, limit)
-        near = [(entry, there) for entry, (_, there) in unstored.items() if entry[0] < before_ms]
-        added = [entry for entry, there in near if there]
-        found = self.store.due(self._due_floor_ms, before_ms, limit + len(near) - len(added))
-        return sorted({*added, *(entry for entry in found if entry not in unstored)})[:limit]
+        unstored, heap = self._unstored_due, self._added_due
+        added: list[Due] = []
+        while heap and heap[0][0] < before_ms:
+            entry = heappop(heap)
+            number, there = unstored.get(entry, _ABSENT)
+            if number and there:
+                added.append(entry)
+        staged_ms = heap[0][0] if heap else FAR_MS
+        for entry in added:
+            heappush(heap, entry)  # until it is handled, that is dropped
+        found = self.store.due(self._due_floor_ms, before_ms, limit + self._hidden_due)
+        if unstored:
+            found = [entry for entry in found if entry not in unstored]
+        if added:
+            found = sorted({*added, *found})
+        if not found:
+            later = self.store.due(max(before_ms, self._due_floor_ms), FAR_MS, 1)
+            self._quiet_until_ms = min([staged_ms, *(at_ms for at_ms, _ in later)])
+        return found[:limit]
 
     def is_due(self, before_ms: int) -> bool:
-        """Whether ``due`` would find something; as a rule told from what is known of the earliest entry."""
-        if before_ms <= self._quiet_until_ms:
-            return False
-        if self.due(before_ms, 1):
-            return True
-        stored = self.store.due(max(before_ms, self._due_floor_ms), FAR_MS, 1)
-        staged = [at_ms for (at_ms, _), (_, there) in self._unstored_due.items() if there]
-        self._quiet_until_ms = min([FAR_MS, *(at_ms for at_ms, _ in stored), *staged])
-        return False
+        """Whether ``due`` may find something: False is certain."""
+        return before_ms > self._quiet_until_ms
 
     def due_done(self, before_ms: int) -> None:
         """All entries before this instant are handled: start the next search there, past the deleted ones."""

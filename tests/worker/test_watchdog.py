@@ -1,0 +1,100 @@
+"""The watchdog ends a worker that has lag and does not move, and leaves every other one alone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from faust.types import TP
+
+from app.settings import load_settings
+from app.worker import Worker, WorkerStalled
+
+LIMIT = 1
+EVENTS = TP("turnstile.events", 0)
+
+
+class Log:
+    """What the watchdog reads of a consumer."""
+
+    def __init__(self) -> None:
+        self.committed = 0
+        self.end = 0
+        self._committed_offset = self
+
+    def get(self, source: TP) -> int:
+        return self.committed if source == EVENTS else 0
+
+    def lag(self, source: TP) -> int:
+        return self.end - self.committed if source == EVENTS else 0
+
+
+class Watched(Worker):
+    """A worker without Kafka."""
+
+    log: Log
+
+    @property
+    def consumer(self) -> Log:  # type: ignore[override]
+        return self.log
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Watched:
+    environ = {"TURNSTILE_WORKER__STALL_SECONDS": str(LIMIT), "TURNSTILE_WORKER__DATA_DIR": str(tmp_path)}
+    worker = Watched(load_settings(environ=environ))
+    worker.log = Log()
+    worker.evaluator = SimpleNamespace(paused=False, lanes={0: None})  # type: ignore[assignment]
+    worker.restorer = SimpleNamespace(rows_restored=0)  # type: ignore[assignment]
+    return worker
+
+
+async def watched(worker: Watched, seconds: float) -> None:
+    watch = asyncio.create_task(worker._watch())
+    try:
+        async with asyncio.timeout(seconds):
+            await worker.stopping.wait()
+    except TimeoutError:
+        pass
+    finally:
+        watch.cancel()
+
+
+async def test_lag_without_progress_ends_the_worker(worker: Watched) -> None:
+    worker.log.end = 5
+    await watched(worker, 4 * LIMIT)
+    assert isinstance(worker.crashed, WorkerStalled)
+    assert "turnstile.events/0 has lag and stood at offset 0" in str(worker.crashed)
+
+
+async def test_progress_or_no_lag_keeps_it(worker: Watched) -> None:
+    async def work() -> None:
+        while True:
+            worker.log.committed += 1
+            await asyncio.sleep(LIMIT / 4)
+
+    worker.log.end = 1000
+    working = asyncio.create_task(work())
+    await watched(worker, 2 * LIMIT)
+    working.cancel()
+    worker.log.end = worker.log.committed
+    await watched(worker, 2 * LIMIT)
+    assert worker.crashed is None
+
+
+async def test_a_restore_that_stands_still_ends_the_worker(worker: Watched) -> None:
+    worker.evaluator.paused = True
+
+    async def restore() -> None:
+        while True:
+            worker.restorer.rows_restored += 1
+            await asyncio.sleep(LIMIT / 4)
+
+    restoring = asyncio.create_task(restore())
+    await watched(worker, 2 * LIMIT)
+    assert worker.crashed is None
+    restoring.cancel()
+    await watched(worker, 4 * LIMIT)
+    assert isinstance(worker.crashed, WorkerStalled)
