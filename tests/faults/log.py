@@ -54,6 +54,10 @@ class Line:
     value: bytes | None
 
 
+def view(user_id: str, timestamp_ms: int) -> Line:
+    return Line(timestamp_ms, user_id.encode(), json.dumps({"user_id": user_id, "event": "view"}).encode())
+
+
 @dataclass
 class Log:
     """Records per partition, in order."""
@@ -85,7 +89,7 @@ def make_log(
             line = Line(int(at), name.encode(), random.choice(BAD))
             log.bad += 1
         else:
-            stamp = int(at) - random.choice([0, 0, 0, 0, 5, 3_000])
+            stamp = int(at) - random.choice([0, 0, 0, 0, 5, 3_000, 200_000])
             line = Line(stamp, name.encode(), json.dumps(_body(random, name, number, stamp)).encode())
         log.parts[partition_of(name, partitions)].append(line)
     log.at_ms = int(at)

@@ -115,10 +115,10 @@ class Scene:
 
     async def finished(self, seconds: float = 120) -> None:
         """Wait until all records are committed and all flips that lie in the past have fired."""
-        await self.until(self._is_committed, "every source offset is committed", seconds)
+        await self.until(self.is_committed, "every source offset is committed", seconds)
         await self.until(self._is_settled, "every flip in the past has fired", seconds)
 
-    async def _is_committed(self) -> bool:
+    async def is_committed(self) -> bool:
         try:
             for tp, end in (await self.ends(self.events) | await self.ends(self.rekeyed)).items():
                 if end and (await self.group.committed(tp) or 0) < end:

@@ -36,7 +36,7 @@ async def test_workers_come_and_go(kafka: str, topic_prefix: str, tmp_path: Path
         first.kill()
         third.start()
         await third.wait_ready()
-        assert not await stage._is_committed(), "the log was too short for this test"
+        assert not await stage.is_committed(), "the log was too short for this test"
         await stage.finished()
         outcome = await stage.assert_right(log)
         print(len(outcome.bodies), outcome.repeats)

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.faults.log import Line, make_log
+import pytest
+
+from tests.faults.log import make_log, view
 from tests.faults.scene import progress, scene
 from tests.faults.workers import spoil
 
@@ -91,10 +93,7 @@ async def test_exits_that_fell_due_in_an_outage_keep_their_own_instants(
         worker.start()
         await worker.wait_ready()
         sent_ms = {f"u{number}": int(time.time() * 1000) - number for number in range(20)}
-        lines = [
-            Line(at, name.encode(), json.dumps({"user_id": name, "event": "view"}).encode())
-            for name, at in sent_ms.items()
-        ]
+        lines = [view(name, at_ms) for name, at_ms in sent_ms.items()]
         await stage.send(0, lines)
         await stage.reach(len(lines))
         worker.kill()
@@ -111,3 +110,30 @@ async def test_exits_that_fell_due_in_an_outage_keep_their_own_instants(
             assert exit_["cause"] == "time"
             assert exit_["at"] == enters[name]["exit_at"]
             assert exit_["entered_at"] == enters[name]["at"]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill", "lose the disk"])
+async def test_the_clock_of_a_partition_survives_a_restart(
+    kafka: str, topic_prefix: str, tmp_path: Path, end: str
+) -> None:
+    """Stamps that go back are applied at the clock, also when the record that moved it came before."""
+    # In the future, so that the wall never moves the clock.
+    ahead_ms = int(time.time() * 1000) + 3_600_000
+    async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage:
+        await stage.define("audiences: [{id: seen, name: Seen, rule: {event: view}}]")
+        worker = stage.worker(worker__id="w1")
+        worker.start()
+        await stage.send(0, [view("ann", ahead_ms)])
+        await stage.until(stage.is_committed, "the first record is committed")
+        if end == "stop":
+            worker.stop()
+        else:
+            worker.kill()
+        if end == "lose the disk":
+            worker.wipe()
+        await stage.send(0, [view("bob", ahead_ms - 60_000)])
+        worker.start()
+        await stage.reach(2)
+        ann, bob = (json.loads(each) for each in (await stage.outcome()).bodies.values())
+        assert (ann["user_id"], bob["user_id"]) == ("ann", "bob")
+        assert bob["at"] == ann["at"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime
 from pathlib import Path
 
 from agents.placement import partition_of
-from tests.faults.log import Line
+from tests.faults.log import view
 from tests.faults.scene import Scene, scene
 from tests.faults.workers import Worker
 
@@ -24,8 +23,7 @@ async def send_views(stage: Scene, users: list[str]) -> int:
     """A view of each user now, each in the user's partition; the record timestamp."""
     now_ms = int(time.time() * 1000)
     for name in users:
-        line = Line(now_ms, name.encode(), json.dumps({"user_id": name, "event": "view"}).encode())
-        await stage.send(partition_of(name, stage.partitions), [line])
+        await stage.send(partition_of(name, stage.partitions), [view(name, now_ms)])
     return now_ms
 
 

@@ -1,0 +1,140 @@
+"""The order of one step's writes: changelog, outputs, store, ack; each waits for the one before."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agents.commits import Committer, Topics
+from agents.pipeline import Limits, Pipeline
+from agents.placement import Place
+from agents.transport import MembershipLost
+from tables.profiles import Profiles
+from tables.store import MemoryStore, Write
+from tests.driver import Rec
+from tests.faults.compare import rules_of
+from tests.faults.log import START_MS, view
+
+RULES = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
+
+
+class Store(MemoryStore):
+    """Notes when it is written to."""
+
+    def __init__(self, done: list[str]) -> None:
+        super().__init__()
+        self.done = done
+
+    def write(self, change: Write) -> None:
+        self.done.append("store")
+        super().write(change)
+
+
+class Producer:
+    """Notes what is sent; acknowledges when told to."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.done = done
+        self.waiting: list[asyncio.Future[Any]] = []
+
+    def create_batch(self) -> Any:
+        records: list[Any] = []
+        return SimpleNamespace(
+            append=lambda **record: records.append(record) or object(),
+            close=lambda: None,
+            record_count=lambda: len(records),
+        )
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        self.done.append(topic)
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        return self.waiting[-1]
+
+    def acknowledge(self) -> None:
+        while self.waiting:
+            self.waiting.pop().set_result(SimpleNamespace(offset=0))
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def made() -> tuple[Pipeline, Committer, Producer, list[str]]:
+    done: list[str] = []
+    producer = Producer(done)
+    pipeline = Pipeline(Place(0, 1, "rekeyed"), Profiles(Store(done), 100), Limits())
+    pipeline.define(rules_of(RULES))
+    observer = SimpleNamespace(step_done=lambda *_: done.append("counted"))
+    topics = Topics("changelog", "transitions", "rekeyed", 1, 1)
+    return pipeline, Committer(producer, topics, observer), producer, done  # type: ignore[arg-type]
+
+
+def records() -> list[Rec]:
+    line = view("ann", START_MS)
+    return [
+        Rec("events", 0, 0, line.timestamp, line.key, line.value),
+        Rec("events", 0, 1, line.timestamp, line.key, b"not json"),
+    ]
+
+
+async def test_each_write_waits_for_the_one_before() -> None:
+    pipeline, committer, producer, done = made()
+    step = pipeline.apply(records())
+    commit = asyncio.create_task(committer.commit(pipeline, step, lambda: done.append("ack")))
+    await settle()
+    assert done == ["changelog"]
+    producer.acknowledge()
+    await settle()
+    # Both lots may be on their way at once; nothing follows before both are there.
+    assert done[0] == "changelog"
+    assert set(done[1:]) <= {"transitions", "events.dlq"}
+    while "transitions" not in done or "events.dlq" not in done:
+        producer.acknowledge()
+        await settle()
+    if producer.waiting:
+        assert "store" not in done
+        assert "ack" not in done
+    producer.acknowledge()
+    await commit
+    assert done[3:5] == ["store", "ack"]
+
+
+async def test_a_changelog_that_fails_lets_nothing_out() -> None:
+    pipeline, committer, producer, done = made()
+    step = pipeline.apply(records())
+    commit = asyncio.create_task(committer.commit(pipeline, step, lambda: done.append("ack")))
+    await settle()
+    producer.waiting.pop().set_exception(RuntimeError("no broker"))
+    with pytest.raises(RuntimeError, match="no broker"):
+        await commit
+    assert done == ["changelog"]
+
+
+async def test_a_worker_that_is_no_member_writes_nothing() -> None:
+    pipeline, committer, producer, done = made()
+    member: list[bool] = [False]
+
+    def may_write() -> bool:
+        if not member:
+            raise MembershipLost
+        return member[0]
+
+    committer.may_write = may_write
+    step = pipeline.apply(records())
+    commit = asyncio.create_task(committer.commit(pipeline, step, lambda: done.append("ack")))
+    await asyncio.sleep(0.15)
+    assert done == []
+    member[0] = True
+    await asyncio.sleep(0.1)
+    assert done == ["changelog"]
+    commit.cancel()
+    member.clear()
+    line = view("bob", START_MS)
+    step = pipeline.apply([Rec("events", 0, 2, line.timestamp, line.key, line.value)])
+    with pytest.raises(MembershipLost):
+        await committer.commit(pipeline, step, None)
+    assert done == ["changelog"]
