@@ -11,7 +11,7 @@ A crash between two of them loses nothing: see ``agents.restore``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -99,8 +99,8 @@ class Committer:
         self.may_write: Callable[[], bool] = lambda: True
         """Whether the partitions are surely still ours. May raise, to give up what is in hand."""
 
-    async def commit(self, pipeline: Pipeline, step: Step, ack: Callable[[], object] | None) -> None:
-        """Make one step durable, in the order of this module's text; then ``ack``."""
+    async def commit(self, pipeline: Pipeline, step: Step, acks: Iterable[Callable[[], object]]) -> None:
+        """Make one step durable, in the order of this module's text; then call ``acks``."""
         started = asyncio.get_running_loop().time()
         if not step.is_empty:
             while not self.may_write():
@@ -115,7 +115,7 @@ class Committer:
                 pipeline.changelog_next = changelog_next
             step.staged.write.meta = encode_meta(StoreMeta(pipeline.changelog_next, step.end_marker))
             pipeline.profiles.stored(step.staged)
-        if ack is not None:
+        for ack in acks:
             ack()
         self._observer.step_done(pipeline.place.partition, step, asyncio.get_running_loop().time() - started)
 

@@ -15,15 +15,13 @@ from typing import Protocol
 import structlog
 
 from agents.commits import Committer
-from agents.lanes import Lane
-from agents.pipeline import Pipeline, Record, Step
+from agents.lanes import SLICE, Lane
+from agents.pipeline import Pipeline, Record
 from agents.placement import partition_of
 from rules.compile import EMPTY, RuleSet
 
 log = structlog.get_logger("turnstile.evaluate")
 
-SLICE = 500
-"""Records or users per computation, some milliseconds: lookups and heartbeats get their turn between."""
 TICK_SECONDS = 0.05
 
 
@@ -65,13 +63,12 @@ class Evaluator:
         """Take over partitions that are up to date."""
         for partition, pipeline in pipelines.items():
             pipeline.define(self.rules)
-            self.lanes[partition] = Lane(pipeline, self._committer, self._crash)
+            self.lanes[partition] = Lane(pipeline, self._committer, lambda: self.paused, self._crash)
 
     async def drain(self) -> None:
-        """Wait until everything computed is durable."""
+        """Wait until everything taken is durable."""
         for lane in self.lanes.values():
-            async with lane.computing:
-                await lane.drained()
+            await lane.drained()
 
     async def settle(self) -> None:
         """Before partitions may move: drain, and note that no output is open, so that none is sent again."""
@@ -97,29 +94,7 @@ class Evaluator:
         lane = self.lanes.get(partition)
         if lane is None:
             return  # revoked meanwhile: the records are the next owner's, and stay unacknowledged
-        async with lane.computing:
-            await lane.slot()
-            if not lane.open:
-                return
-            work = lane.pipeline.begin()
-            for start in range(0, len(records), SLICE):
-                lane.pipeline.feed(work, records[start : start + SLICE])
-                await asyncio.sleep(0)
-            lane.submit(lane.pipeline.finish(work), ack)
-            await self._pass(lane)
-
-    async def _pass(self, lane: Lane) -> None:
-        """Fire what the clock has passed, in slices, before more records are taken."""
-        while lane.open and not self.paused and lane.pipeline.overdue:
-            await lane.slot()
-            if not lane.open:
-                return
-            step = lane.pipeline.advance(lane.pipeline.clock_ms, SLICE)
-            if step.is_empty:
-                lane.release()
-            else:
-                lane.submit(step)
-            await asyncio.sleep(0)
+        await lane.offer(records, ack)
 
     # -- time ----------------------------------------------------------------------------------------
 
@@ -127,28 +102,19 @@ class Evaluator:
         """Let the clocks of idle partitions follow the wall, and go on with sweeps."""
         for partition, lane in list(self.lanes.items()):
             pipeline = lane.pipeline
-            if not lane.open or not lane.has_slot or lane.computing.locked() or self.paused:
+            if not lane.has_slot or self.paused:
                 continue
             if pipeline.sweeping:
-                await self._slice(lane, partial(pipeline.sweep, SLICE))
+                await lane.step(partial(pipeline.sweep, SLICE))
             elif pipeline.overdue:
-                await self._slice(lane, partial(pipeline.advance, pipeline.clock_ms, SLICE))
+                await lane.step(partial(pipeline.advance, pipeline.clock_ms, SLICE))
             else:
                 seen_ms = self._clock.caught_up_ms(partition)
                 if seen_ms is not None:
                     to_ms = min(seen_ms, self._clock.wall_ms()) - self._grace_ms
                     if to_ms > pipeline.clock_ms:
-                        await self._slice(lane, partial(pipeline.advance, to_ms, SLICE))
-
-    async def _slice(self, lane: Lane, compute: Callable[[], Step]) -> None:
-        async with lane.computing:
-            await lane.slot()
-            step = compute()
-            if step.is_empty:
-                lane.release()
-            else:
-                lane.submit(step)
-        await asyncio.sleep(0)
+                        await lane.step(partial(pipeline.advance, to_ms, SLICE))
+            await asyncio.sleep(0)
 
     async def run_ticks(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Tick until cancelled; again at once while there is work left."""

@@ -224,7 +224,9 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         consumer.start = start_and_listen
         return consumer
 
-    def _listened(self, coordinator: Any, beat: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+    def _listened(
+        self, coordinator: Any, beat: Callable[[], Awaitable[bool]]
+    ) -> Callable[[], Awaitable[bool]]:
         async def listened() -> bool:
             sent = time.monotonic()
             answered = await beat()

@@ -108,7 +108,7 @@ async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> i
             pipeline = pipelines[partition]
             step = pipeline.apply(waiting[partition])
             waiting[partition] = []
-            await committer.commit(pipeline, step, None)
+            await committer.commit(pipeline, step, [])
             return sum(len(value) for _, value in step.staged.rows)
 
         for record in _events(rows, partitions, topic, at_ms):

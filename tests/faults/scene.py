@@ -60,7 +60,9 @@ class Scene:
     async def make(self, topic: str, partitions: int) -> None:
         await create_topics(self.admin, {topic: (partitions, KEPT)}, self.replication)
 
-    async def define(self, definitions: str = DEFINITIONS, version: int = 1, deleted: Iterable[str] = ()) -> None:
+    async def define(
+        self, definitions: str = DEFINITIONS, version: int = 1, deleted: Iterable[str] = ()
+    ) -> None:
         audiences = load_definitions([("test.yaml", definitions)])
         gone = set(deleted)
         published = [PublishedAudience(each, version, each.id in gone) for each in audiences]
@@ -75,7 +77,12 @@ class Scene:
         batch = self.producer.create_batch()
         sent = []
         for line in lines:
-            record = {"key": line.key, "value": line.value, "timestamp": line.timestamp, "headers": list(headers)}
+            record = {
+                "key": line.key,
+                "value": line.value,
+                "timestamp": line.timestamp,
+                "headers": list(headers),
+            }
             if batch.append(**record) is None:
                 sent.append(await self.producer.send_batch(batch, self.events, partition=partition))
                 batch = self.producer.create_batch()
@@ -211,7 +218,12 @@ def _origin(record: ConsumerRecord) -> tuple[bytes, ...]:
 
 @asynccontextmanager
 async def scene(
-    bootstrap: str, prefix: str, folder: Path, partitions: int = 4, replication: int = 1, idempotence: bool = True
+    bootstrap: str,
+    prefix: str,
+    folder: Path,
+    partitions: int = 4,
+    replication: int = 1,
+    idempotence: bool = True,
 ) -> AsyncIterator[Scene]:
     """A scene with its topics made; all its workers are gone afterwards."""
     made = Scene(bootstrap, prefix, folder, partitions, replication)
@@ -222,7 +234,11 @@ async def scene(
         made.producer = await stack.enter_async_context(
             AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=idempotence)
         )
-        reader = {"bootstrap_servers": bootstrap, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
+        reader = {
+            "bootstrap_servers": bootstrap,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+        }
         made.consumer = await stack.enter_async_context(AIOKafkaConsumer(**reader))
         # Never a member: it only asks what the workers' group has committed.
         made.group = await stack.enter_async_context(AIOKafkaConsumer(**reader, group_id=prefix))

@@ -37,7 +37,11 @@ async def test_poll_sizes_and_simulate_give_the_same_bytes(
     files = ["--audiences", str(tmp_path / "audiences.yaml"), "--events", str(tmp_path / "events.jsonl")]
     until = ["--until", format_instant(int(time.time() * 1000))]
     simulated = subprocess.run(
-        [*COMMAND, "simulate", *files, *until], env=environment({}), capture_output=True, check=True, timeout=60
+        [*COMMAND, "simulate", *files, *until],
+        env=environment({}),
+        capture_output=True,
+        check=True,
+        timeout=60,
     )
     found["simulate"] = sorted(simulated.stdout.splitlines())
     assert len(found["simulate"]) > 1000

@@ -24,7 +24,12 @@ def command(stage: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A ``turnstile`` command on the scene's broker."""
     settings = {"kafka.bootstrap": stage.bootstrap, "topics.prefix": stage.prefix}
     return subprocess.run(
-        [*COMMAND, *arguments], env=environment(settings), capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, *arguments],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -100,7 +105,9 @@ async def test_an_unreadable_definition_leaves_the_one_before_in_force(
         worker.start()
         await worker.wait_ready()
         topic = f"{stage.prefix}.audiences"
-        await stage.producer.send_and_wait(topic, b'{"version": 2, "definition": {"id": "fans"}}', b"default/fans")
+        await stage.producer.send_and_wait(
+            topic, b'{"version": 2, "definition": {"id": "fans"}}', b"default/fans"
+        )
         await stage.producer.send_and_wait(topic, b"not json", b"default/gold")
 
         async def is_told() -> bool:
@@ -121,7 +128,12 @@ def test_every_wrong_setting_is_named_at_the_start(tmp_path: Path) -> None:
         "worker.data_dir": str(tmp_path / "data"),
     }
     refused = subprocess.run(
-        [*COMMAND, "worker"], env=environment(settings), capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, "worker"],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert refused.returncode == 2
     for name in ("kafka.bootstrap", "topics.partitions", "worker.poll_records", "HTTP__PROT"):
