@@ -11,8 +11,8 @@ A crash between two of them loses nothing: see ``agents.restore``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -34,6 +34,18 @@ class Observer(Protocol):
     """Who counts. Called once a step, after it is durable."""
 
     def step_done(self, partition: int, step: Step, seconds: float) -> None: ...
+
+
+Ack = Callable[[], object]
+
+
+@dataclass(slots=True)
+class Work:
+    """Steps of one partition, in order, and whom to tell when they are durable."""
+
+    pipeline: Pipeline
+    steps: list[Step] = field(default_factory=list)
+    acks: list[Ack] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,7 @@ class Batches:
         self._partition = partition
         self._batch = producer.create_batch()
         self._sent: list[asyncio.Future[Any]] = []
+        self._is_sent = False
         self._count = 0
 
     async def add(
@@ -69,20 +82,23 @@ class Batches:
     ) -> None:
         metadata = self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
         if metadata is None:
-            await self._send()
-            self._batch = self._producer.create_batch()
+            await self.send()
+            self._batch, self._is_sent = self._producer.create_batch(), False
             self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
         self._count += 1
 
-    async def _send(self) -> None:
+    async def send(self) -> None:
+        """Put what was added on its way; nothing may be added before ``acknowledged``."""
         self._batch.close()
         self._sent.append(
             await self._producer.send_batch(self._batch, self._topic, partition=self._partition)
         )
+        self._is_sent = True
 
     async def acknowledged(self) -> int:
         """Wait for every record; the offset after the last one. Raises what the producer raises."""
-        await self._send()
+        if not self._is_sent:
+            await self.send()
         first_of_last = 0
         for future in self._sent:
             first_of_last = (await future).offset
@@ -99,50 +115,74 @@ class Committer:
         self.may_write: Callable[[], bool] = lambda: True
         """Whether the partitions are surely still ours. May raise, to give up what is in hand."""
 
-    async def commit(self, pipeline: Pipeline, step: Step, acks: Iterable[Callable[[], object]]) -> None:
-        """Make one step durable, in the order of this module's text; then call ``acks``."""
+    async def commit(self, works: Sequence[Work]) -> None:
+        """Make the steps of several partitions durable, in the order of this module's text; then ack.
+
+        All changelogs go out together and so do all outputs: aiokafka has one request at a time under
+        way for a broker, and it carries what is ready for any partition.
+        """
         started = asyncio.get_running_loop().time()
-        if not step.is_empty:
-            while not self.may_write():
-                await asyncio.sleep(MEMBERSHIP_SECONDS)
-            if step.staged.rows or step.clock_moved:
-                changelog_next = await self._changelog(pipeline.place.partition, step)
-            else:
-                changelog_next = None
-            await self._outputs(pipeline.place.partition, step)
-            pipeline.acked(step)
-            if changelog_next is not None:
-                pipeline.changelog_next = changelog_next
-            step.staged.write.meta = encode_meta(StoreMeta(pipeline.changelog_next, step.end_marker))
-            pipeline.profiles.stored(step.staged)
-        for ack in acks:
-            ack()
-        self._observer.step_done(pipeline.place.partition, step, asyncio.get_running_loop().time() - started)
+        while not self.may_write():
+            await asyncio.sleep(MEMBERSHIP_SECONDS)
+        changelogs = [(work, await self._changelog(work)) for work in works]
+        for work, batches in changelogs:
+            if batches is not None:
+                work.pipeline.changelog_next = await batches.acknowledged()
+        await self._outputs(works)
+        for work in works:
+            pipeline = work.pipeline
+            for step in work.steps:
+                pipeline.acked(step)
+                if not step.is_empty:
+                    step.staged.write.meta = encode_meta(StoreMeta(pipeline.changelog_next, step.end_marker))
+                    pipeline.profiles.stored(step.staged)
+            for ack in work.acks:
+                ack()
+        seconds = asyncio.get_running_loop().time() - started
+        for work in works:
+            for step in work.steps:
+                self._observer.step_done(work.pipeline.place.partition, step, seconds)
 
     async def marker(self, pipeline: Pipeline) -> None:
         """Write the marker as it stands, so that the next owner need not send anything again."""
         batches = Batches(self._producer, self._topics.changelog, pipeline.place.partition)
         marker = pipeline.marker()
         await batches.add(MARKER_KEY, marker)
+        await batches.send()
         pipeline.changelog_next = await batches.acknowledged()
         pipeline.noted_step = pipeline.acked_step
         pipeline.profiles.store_meta(encode_meta(StoreMeta(pipeline.changelog_next, marker)))
 
-    async def _changelog(self, partition: int, step: Step) -> int:
-        batches = Batches(self._producer, self._topics.changelog, partition)
-        await batches.add(MARKER_KEY, step.marker)
-        outboxes = step.outboxes
-        for key, value in step.staged.rows:
-            outbox = outboxes.get(key) if outboxes else None
-            if outbox is None:
-                await batches.add(key, value)
-            else:
-                await batches.add(key, value, headers=[(OUTBOX_HEADER, encode_outbox(outbox))])
-        await batches.add(MARKER_KEY, step.end_marker)
-        return await batches.acknowledged()
+    async def _changelog(self, work: Work) -> Batches | None:
+        """Send the changelog of a partition's steps; None when they changed nothing that must be kept."""
+        steps = [step for step in work.steps if step.staged.rows or step.clock_moved]
+        if not steps:
+            return None
+        batches = Batches(self._producer, self._topics.changelog, work.pipeline.place.partition)
+        for step in steps:
+            await batches.add(MARKER_KEY, step.marker)
+            outboxes = step.outboxes
+            for key, value in step.staged.rows:
+                outbox = outboxes.get(key) if outboxes else None
+                if outbox is None:
+                    await batches.add(key, value)
+                else:
+                    await batches.add(key, value, headers=[(OUTBOX_HEADER, encode_outbox(outbox))])
+            await batches.add(MARKER_KEY, step.end_marker)
+        await batches.send()
+        return batches
 
-    async def _outputs(self, partition: int, step: Step) -> None:
+    async def _outputs(self, works: Sequence[Work]) -> None:
         lots: dict[tuple[str, int], Batches] = {}
+        for work in works:
+            for step in work.steps:
+                await self._output(work.pipeline.place.partition, step, lots)
+        for lot in lots.values():
+            await lot.send()
+        for lot in lots.values():
+            await lot.acknowledged()
+
+    async def _output(self, partition: int, step: Step, lots: dict[tuple[str, int], Batches]) -> None:
         topics = self._topics
         for user_id, record, origin in step.rekeyed:
             target = partition_of(user_id, topics.partitions)
@@ -162,8 +202,6 @@ class Committer:
             await self._lot(lots, topics.transitions, target).add(
                 user_id.encode(), value, max(transition.at_ms, 0), headers
             )
-        for lot in lots.values():
-            await lot.acknowledged()
 
     def _lot(self, lots: dict[tuple[str, int], Batches], topic: str, partition: int) -> Batches:
         lot = lots.get((topic, partition))

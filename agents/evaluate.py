@@ -7,14 +7,14 @@ partition's rows are never seen half changed; long work is cut into slices.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import structlog
 
-from agents.commits import Committer
+from agents.commits import Committer, Work
 from agents.lanes import SLICE, Lane
 from agents.pipeline import Pipeline, Record
 from agents.placement import partition_of
@@ -23,6 +23,10 @@ from rules.compile import EMPTY, RuleSet
 log = structlog.get_logger("turnstile.evaluate")
 
 TICK_SECONDS = 0.05
+"""How often idle partitions' clocks follow the wall."""
+PLENTY_RECORDS = 4_000
+"""With so many records waiting the next round is computed while one is committed."""
+DRAIN_SECONDS = 0.002
 
 
 class Clock(Protocol):
@@ -44,7 +48,11 @@ class Answer:
 
 
 class Evaluator:
-    """All lanes of one worker. ``crash`` ends the worker without committing (a bug never skips data)."""
+    """All lanes of one worker. ``crash`` ends the worker without committing (a bug never skips data).
+
+    Work goes in rounds: what waits in any lane is computed, then committed together. The next round is
+    computed meanwhile only when much is waiting; else it would be a small one that has to wait.
+    """
 
     def __init__(
         self, committer: Committer, clock: Clock, grace_ms: int, crash: Callable[[BaseException], None]
@@ -56,6 +64,11 @@ class Evaluator:
         self.lanes: dict[int, Lane] = {}
         self.rules: RuleSet = EMPTY
         self.paused = True
+        """Partitions are being moved or restored: no time passes, nothing is looked up."""
+        self._work = asyncio.Event()
+        self._plenty = asyncio.Event()
+        self._rounds: asyncio.Task[None] | None = None
+        self._next_tick = 0.0
 
     # -- partitions ----------------------------------------------------------------------------------
 
@@ -63,31 +76,44 @@ class Evaluator:
         """Take over partitions that are up to date."""
         for partition, pipeline in pipelines.items():
             pipeline.define(self.rules)
-            self.lanes[partition] = Lane(pipeline, self._committer, lambda: self.paused, self._crash)
+            self.lanes[partition] = Lane(pipeline)
 
     async def drain(self) -> None:
-        """Wait until everything taken is durable."""
-        for lane in self.lanes.values():
-            await lane.drained()
+        """Wait until everything taken is durable. Returns at once when the rounds have ended."""
+        while any(lane.busy for lane in self.lanes.values()):
+            if self._rounds is None or self._rounds.done():
+                return
+            await asyncio.sleep(DRAIN_SECONDS)
 
     async def settle(self) -> None:
         """Before partitions may move: drain, and note that no output is open, so that none is sent again."""
         await self.drain()
         for lane in self.lanes.values():
-            if lane.open and lane.pipeline.noted_step < lane.pipeline.acked_step:
+            if not lane.busy and lane.pipeline.noted_step < lane.pipeline.acked_step:
                 await self._committer.marker(lane.pipeline)
 
-    async def drop(self, partitions: set[int]) -> None:
-        """Close partitions that are no longer ours."""
+    def drop(self, partitions: set[int]) -> None:
+        """Close partitions that are no longer ours; they must be drained."""
         for partition in partitions & self.lanes.keys():
-            await self.lanes.pop(partition).close()
+            self.lanes.pop(partition).pipeline.profiles.store.close()
+
+    # -- rounds --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._rounds = asyncio.create_task(self._run(), name="rounds")
+
+    async def abort(self) -> None:
+        """Stop at once, with whatever is in hand; for after a crash."""
+        if self._rounds is not None:
+            self._rounds.cancel()
+            await asyncio.gather(self._rounds, return_exceptions=True)
 
     async def close(self) -> None:
-        """The orderly end: settle, close the stores."""
+        """The orderly end: settle, stop, close the stores."""
         await self.settle()
-        await self.drop(set(self.lanes))
-
-    # -- records -------------------------------------------------------------------------------------
+        await self.abort()
+        self.drop(set(self.lanes))
 
     async def take(self, partition: int, records: Sequence[Record], ack: Callable[[], object]) -> None:
         """Evaluate one batch of one source partition. ``ack`` is called when all of it is durable."""
@@ -95,36 +121,85 @@ class Evaluator:
         if lane is None:
             return  # revoked meanwhile: the records are the next owner's, and stay unacknowledged
         await lane.offer(records, ack)
+        self._work.set()
+        if sum(each.records_waiting for each in self.lanes.values()) >= PLENTY_RECORDS:
+            self._plenty.set()
 
-    # -- time ----------------------------------------------------------------------------------------
+    async def _run(self) -> None:
+        committing: asyncio.Task[None] | None = None
+        try:
+            while True:
+                if committing is not None:
+                    await self._either(committing, self._plenty)
+                works = await self._compute()
+                if committing is not None:
+                    await committing
+                    committing = None
+                if works:
+                    committing = asyncio.create_task(self._commit(works), name="commit")
+                else:
+                    await self._wait_for_work()
+        except asyncio.CancelledError:
+            if committing is not None:
+                committing.cancel()
+                await asyncio.gather(committing, return_exceptions=True)
+            raise
+        except BaseException as error:
+            self._crash(error)
 
-    async def tick(self) -> None:
-        """Let the clocks of idle partitions follow the wall, and go on with sweeps."""
+    async def _compute(self) -> list[Work]:
+        """One turn for every lane."""
+        self._work.clear()
+        self._plenty.clear()
+        now = asyncio.get_running_loop().time()
+        tick = now >= self._next_tick
+        if tick:
+            self._next_tick = now + TICK_SECONDS
+        works: list[Work] = []
         for partition, lane in list(self.lanes.items()):
-            pipeline = lane.pipeline
-            if not lane.has_slot or self.paused:
-                continue
-            if pipeline.sweeping:
-                await lane.step(partial(pipeline.sweep, SLICE))
-            elif pipeline.overdue:
-                await lane.step(partial(pipeline.advance, pipeline.clock_ms, SLICE))
+            work = Work(lane.pipeline)
+            lane.rounds += 1
+            await lane.take_turn(work, lambda: self.paused)
+            if (tick or lane.pipeline.sweeping) and not self.paused:
+                self._pass_time(partition, work)
+            if lane.pipeline.overdue and not self.paused:
+                self._work.set()
+            if not work.acks:
+                work.steps = [step for step in work.steps if not step.is_empty]
+            if work.steps or work.acks:
+                works.append(work)
             else:
-                seen_ms = self._clock.caught_up_ms(partition)
-                if seen_ms is not None:
-                    to_ms = min(seen_ms, self._clock.wall_ms()) - self._grace_ms
-                    if to_ms > pipeline.clock_ms:
-                        await lane.step(partial(pipeline.advance, to_ms, SLICE))
-            await asyncio.sleep(0)
+                lane.rounds -= 1
+        return works
 
-    async def run_ticks(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
-        """Tick until cancelled; again at once while there is work left."""
-        while True:
-            await self.tick()
-            more = any(
-                lane.open and not self.paused and (lane.pipeline.sweeping or lane.pipeline.overdue)
-                for lane in self.lanes.values()
-            )
-            await sleep(0.001 if more else TICK_SECONDS)
+    def _pass_time(self, partition: int, work: Work) -> None:
+        """Go on with a sweep, or let the clock of an idle partition follow the wall."""
+        pipeline = work.pipeline
+        if pipeline.sweeping:
+            work.steps.append(pipeline.sweep(SLICE))
+            self._work.set()
+            return
+        seen_ms = self._clock.caught_up_ms(partition)
+        if seen_ms is not None:
+            to_ms = min(seen_ms, self._clock.wall_ms()) - self._grace_ms
+            if to_ms > pipeline.clock_ms:
+                work.steps.append(pipeline.advance(to_ms, SLICE))
+
+    async def _commit(self, works: list[Work]) -> None:
+        await self._committer.commit(works)
+        for work in works:
+            self.lanes[work.pipeline.place.partition].rounds -= 1
+
+    async def _wait_for_work(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TICK_SECONDS):
+                await self._work.wait()
+
+    @staticmethod
+    async def _either(task: asyncio.Task[None], event: asyncio.Event) -> None:
+        waiting = asyncio.ensure_future(event.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
 
     # -- definitions ---------------------------------------------------------------------------------
 
@@ -141,7 +216,7 @@ class Evaluator:
         """The pipeline that holds the user, and the instant of its answer; None: not on this worker."""
         partition = partition_of(user_id, partitions)
         lane = self.lanes.get(partition)
-        if lane is None or not lane.open or self.paused:
+        if lane is None or self.paused:
             return None
         caught_up = self._clock.caught_up_ms(partition) is not None
         at_ms = self._clock.wall_ms() if caught_up else lane.pipeline.clock_ms

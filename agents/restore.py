@@ -116,6 +116,9 @@ class Restorer:
             return
         async with self._new_consumer() as consumer:
             ends = await consumer.end_offsets(tps)
+            for tp in tps:
+                if pipelines[tp.partition].position_of(tp.topic) >= ends[tp]:
+                    ends[tp] = max(ends[tp], await self._fetched_end(consumer, tp))
         for tp in tps:
             taken = pipelines[tp.partition].position_of(tp.topic)
             if taken >= ends[tp]:
@@ -124,6 +127,13 @@ class Restorer:
                     "from it before: the topic was made anew. Start with another worker.app_id, or give "
                     "the new topic another name"
                 )
+
+    async def _fetched_end(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
+        """The end as a fetch tells it: the embedded broker forgets a batch when it is asked for the end."""
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        await consumer.getmany(timeout_ms=1000, max_records=1)
+        return consumer.highwater(tp) or 0
 
     async def _open_stores(
         self, consumer: AIOKafkaConsumer, partitions: set[int], readings: dict[int, _Reading]
@@ -260,5 +270,7 @@ async def send_again(producer, topics: Topics, pending: list[Transition]) -> Non
             lot = lots[partition] = Batches(producer, topics.transitions, partition)
         value, headers = encode_transition(transition)
         await lot.add(transition.user_id.encode(), value, max(transition.at_ms, 0), headers)
+    for lot in lots.values():
+        await lot.send()
     for lot in lots.values():
         await lot.acknowledged()

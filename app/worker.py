@@ -99,8 +99,8 @@ class Worker:
             await server.start()
             self._spawn(self.feed.run(), "definitions")
             await self._until(self.feed.loaded.wait())
+            self.evaluator.start()
             await self._start_app()
-            self._spawn(self.evaluator.run_ticks(), "ticks")
             self._spawn(self._measure(), "measure")
             self._spawn(self._watch(), "watchdog")
             log.info("worker_started", http=server.url, topics=self.plan.sources, partitions=self.partitions)
@@ -179,6 +179,8 @@ class Worker:
                     self.evaluator.paused = True
                     await self.app.stop()
                     await self.evaluator.close()
+                elif started:
+                    await self.evaluator.abort()
                 if self.crashed is None:
                     await producer.stop()
         except TimeoutError:
@@ -205,7 +207,7 @@ class Worker:
         if kept:
             ends = await self.restorer.ends(kept)
             kept = {each for each in kept if ends[each] == evaluator.lanes[each].pipeline.changelog_next}
-        await evaluator.drop(set(evaluator.lanes) - kept)
+        evaluator.drop(set(evaluator.lanes) - kept)
         pipelines, pending = await self.restorer.open(partitions - kept)
         try:
             await self.restorer.check_sources(pipelines, self.plan.sources)

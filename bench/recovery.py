@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.commits import Committer, Topics
+from agents.commits import Committer, Topics, Work
 from agents.pipeline import Limits, Pipeline, Step
 from agents.placement import Place
 from agents.topics import TopicPlan
@@ -108,7 +108,7 @@ async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> i
             pipeline = pipelines[partition]
             step = pipeline.apply(waiting[partition])
             waiting[partition] = []
-            await committer.commit(pipeline, step, [])
+            await committer.commit([Work(pipeline, [step])])
             return sum(len(value) for _, value in step.staged.rows)
 
         for record in _events(rows, partitions, topic, at_ms):

@@ -112,7 +112,8 @@ def assert_same(outcome: Outcome, expected: dict[str, bytes]) -> None:
         for each in expected.keys() & outcome.bodies.keys()
         if expected[each] != outcome.bodies[each]
     ]
-    assert not (missing or surplus or different), (
+    is_same = not missing and not surplus and not different
+    assert is_same, (
         f"{len(missing)} missing of {len(expected)}, {len(surplus)} too many, {len(different)} differ\n"
         f"missing: {_some(missing)}\ntoo many: {_some(surplus)}\ndifferent: {_some(different)}"
     )

@@ -15,7 +15,7 @@ USERS = 3000
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A store with damaged rows and due index; what is last in key order, among it the meta value, is whole."""
+    """A store with damaged rows and due index; what is last in key order stays whole."""
     path = tmp_path / "store"
     store = RocksStore(path, _memory())
     keys = [f"user-{number}".encode() for number in range(USERS)]
@@ -63,7 +63,7 @@ def test_another_process_with_the_store_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "store"
     store = RocksStore(path, _memory())
     store.write(Write(rows=[(b"ann", b"row")]))
-    with pytest.raises(Exception, match="(?i)lock") as raised:
+    with pytest.raises(Exception, match=r"(?i)lock") as raised:
         RocksStore(path, _memory())
     assert not isinstance(raised.value, StoreBroken)
     store.close()

@@ -60,4 +60,3 @@ async def test_twenty_kills_change_nothing(kafka: str, topic_prefix: str, tmp_pa
         await stage.finished()
         outcome = await stage.assert_right(log)
         assert outcome.repeats > 0, "no kill hit between an output and the next commit: try another seed"
-        print(len(outcome.bodies), outcome.repeats)

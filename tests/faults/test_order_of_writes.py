@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.commits import Committer, Topics
+from agents.commits import Committer, Topics, Work
 from agents.pipeline import Limits, Pipeline
 from agents.placement import Place
 from agents.transport import MembershipLost
@@ -84,7 +84,7 @@ def records() -> list[Rec]:
 async def test_each_write_waits_for_the_one_before() -> None:
     pipeline, committer, producer, done = made()
     step = pipeline.apply(records())
-    commit = asyncio.create_task(committer.commit(pipeline, step, [lambda: done.append("ack")]))
+    commit = asyncio.create_task(committer.commit([Work(pipeline, [step], [lambda: done.append("ack")])]))
     await settle()
     assert done == ["changelog"]
     producer.acknowledge()
@@ -106,7 +106,7 @@ async def test_each_write_waits_for_the_one_before() -> None:
 async def test_a_changelog_that_fails_lets_nothing_out() -> None:
     pipeline, committer, producer, done = made()
     step = pipeline.apply(records())
-    commit = asyncio.create_task(committer.commit(pipeline, step, [lambda: done.append("ack")]))
+    commit = asyncio.create_task(committer.commit([Work(pipeline, [step], [lambda: done.append("ack")])]))
     await settle()
     producer.waiting.pop().set_exception(RuntimeError("no broker"))
     with pytest.raises(RuntimeError, match="no broker"):
@@ -115,7 +115,7 @@ async def test_a_changelog_that_fails_lets_nothing_out() -> None:
 
 
 async def test_a_worker_that_is_no_member_writes_nothing() -> None:
-    pipeline, committer, producer, done = made()
+    pipeline, committer, _, done = made()
     member: list[bool] = [False]
 
     def may_write() -> bool:
@@ -125,7 +125,7 @@ async def test_a_worker_that_is_no_member_writes_nothing() -> None:
 
     committer.may_write = may_write
     step = pipeline.apply(records())
-    commit = asyncio.create_task(committer.commit(pipeline, step, [lambda: done.append("ack")]))
+    commit = asyncio.create_task(committer.commit([Work(pipeline, [step], [lambda: done.append("ack")])]))
     await asyncio.sleep(0.15)
     assert done == []
     member[0] = True
@@ -136,5 +136,5 @@ async def test_a_worker_that_is_no_member_writes_nothing() -> None:
     line = view("bob", START_MS)
     step = pipeline.apply([Rec("events", 0, 2, line.timestamp, line.key, line.value)])
     with pytest.raises(MembershipLost):
-        await committer.commit(pipeline, step, [])
+        await committer.commit([Work(pipeline, [step])])
     assert done == ["changelog"]

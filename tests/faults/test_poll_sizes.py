@@ -36,14 +36,12 @@ async def test_poll_sizes_and_simulate_give_the_same_bytes(
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     files = ["--audiences", str(tmp_path / "audiences.yaml"), "--events", str(tmp_path / "events.jsonl")]
     until = ["--until", format_instant(int(time.time() * 1000))]
-    simulated = subprocess.run(
-        [*COMMAND, "simulate", *files, *until],
-        env=environment({}),
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    found["simulate"] = sorted(simulated.stdout.splitlines())
+    found["simulate"] = sorted(_run("simulate", *files, *until).splitlines())
     assert len(found["simulate"]) > 1000
     for name, bodies in found.items():
         assert bodies == found["simulate"], name
+
+
+def _run(*arguments: str) -> bytes:
+    command = [*COMMAND, *arguments]
+    return subprocess.run(command, env=environment({}), capture_output=True, check=True, timeout=60).stdout

@@ -20,7 +20,7 @@ from typing import Any
 from app.embedded_broker import free_ports, log_end, start_tied
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "/tmp/dbg.py"] if os.environ.get("DBG") else [sys.executable, "-m", "app.main"]
+COMMAND = [sys.executable, "-m", "app.main"]
 STOP_SECONDS = 40.0
 LOG_CHARACTERS = 6000
 
@@ -153,7 +153,7 @@ class Worker:
 
     async def clocks(self) -> dict[int, float]:
         """Seconds since the epoch, per partition that it owns."""
-        status, text = await self.get("/metrics")
+        _, text = await self.get("/metrics")
         found = re.findall(r'^turnstile_clock_seconds\{partition="(\d+)"\} (\S+)', text or "", re.MULTILINE)
         return {int(partition): float(clock) for partition, clock in found}
 

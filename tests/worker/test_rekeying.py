@@ -1,4 +1,4 @@
-"""Whatever key and partition a producer gave: a user's state is in one place, and counts every record once."""
+"""Whatever key and partition a producer gave: a user's state is in one place and counts every record once."""
 
 from __future__ import annotations
 
