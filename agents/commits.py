@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaProducer
 
 from agents.dead_letters import dead_letter_headers, rekey_headers
-from agents.pipeline import Pipeline, Step
+from agents.pipeline import Pipeline
 from agents.placement import partition_of
+from agents.steps import Step
 from agents.transitions import encode_transition
 from tables.codec import MARKER_KEY, OUTBOX_HEADER, encode_outbox
 from tables.meta import StoreMeta, encode_meta

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.pipeline import DeadLetter, Record
 from agents.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin
+from agents.steps import DeadLetter, Record
 
 MESSAGE_CHARS = 1000
 

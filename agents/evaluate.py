@@ -16,8 +16,9 @@ import structlog
 
 from agents.commits import Committer, Work
 from agents.lanes import SLICE, Lane
-from agents.pipeline import Pipeline, Record
+from agents.pipeline import Pipeline
 from agents.placement import partition_of
+from agents.steps import Record
 from rules.compile import EMPTY, RuleSet
 
 log = structlog.get_logger("turnstile.evaluate")

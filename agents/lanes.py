@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from agents.commits import Ack, Work
-from agents.pipeline import Pipeline, Record
+from agents.pipeline import Pipeline
+from agents.steps import Record
 
 SLICE = 500
 """Records or users per computation, some milliseconds: lookups get their turn between."""

@@ -14,102 +14,16 @@ A step changes the rows in memory at once and says what must be written, and in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
-from agents.placement import Origin, Place
-from agents.records import InputRecord, RecordRefused, event_time_ms, read_record, to_event, to_update
+from agents.placement import Place
+from agents.records import RecordRefused, event_time_ms, read_record, to_event, to_update
+from agents.steps import DeadLetter, Draft, Limits, ReadRecord, Record, Step
 from rules.compile import EMPTY, NO_RULES, RuleSet
 from rules.decide import apply_event, apply_profile, fire, new_row, redefine
 from rules.instants import MAX_MS
 from rules.row import Row, Transition
 from tables.codec import Marker, Outbox, encode_attributes, encode_marker, row_key, source_key, split_row_key
-from tables.profiles import Profiles, Staged
-from tables.store import Due
-
-
-class Record(Protocol):
-    """A Kafka record as the consumer gives it. ``timestamp`` in ms, negative when there is none."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
-
-
-_Read = tuple[Record, InputRecord | None, bytes, int]
-"""A record, its decoded value (None: a dead letter), its row key and its time in ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one record may bring (settings ``records``)."""
-
-    max_bytes: int = 512 * 1024
-    max_attributes_bytes: int = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A record that could not be used, with the reason; its bytes stay untouched."""
-
-    record: Record
-    origin: Origin
-    code: str
-    message: str
-    stage: str
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a step did, for the metrics: every record ends in exactly one of the first five."""
-
-    applied: int = 0
-    repeated: int = 0
-    dead: int = 0
-    rekeyed: int = 0
-    enters: int = 0
-    exits: int = 0
-    flips: int = 0
-
-
-@dataclass(slots=True)
-class Step:
-    """What one step changed and sends. Its changelog batch is ``marker``, ``rows``, ``end_marker``.
-
-    ``marker`` has the clock before the step: what recovery needs while some of the step's rows may be
-    missing. ``end_marker`` has the clock after it: what the records after the step are applied at.
-    """
-
-    number: int
-    marker: bytes
-    end_marker: bytes
-    clock_moved: bool
-    """By a record: the end marker must be written even if no row changed."""
-    staged: Staged
-    outboxes: dict[bytes, Outbox]
-    transitions: list[Transition]
-    transition_keys: list[bytes]
-    dead: list[DeadLetter] = field(default_factory=list)
-    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
-
-    @property
-    def is_empty(self) -> bool:
-        """Nothing to write anywhere."""
-        write = self.staged.write
-        written = write.rows or write.due_dropped or self.clock_moved
-        return not (written or self.transitions or self.dead or self.rekeyed)
+from tables.profiles import Profiles
 
 
 class Pipeline:
@@ -143,22 +57,22 @@ class Pipeline:
 
     def apply(self, records: Sequence[Record]) -> Step:
         """Take records of one source partition, in log order, as one step."""
-        work = self.begin()
-        self.feed(work, records)
-        return self.finish(work)
+        draft = self.begin()
+        self.feed(draft, records)
+        return self.finish(draft)
 
-    def begin(self) -> Work:
+    def begin(self) -> Draft:
         """A step of several slices: ``begin``, ``feed`` each, ``finish``; no other step meanwhile."""
         self._in_step = True
         self.profiles.age()
-        return Work(self.clock_ms, dict(self._positions))
+        return Draft(self.clock_ms, dict(self._positions))
 
-    def feed(self, work: Work, records: Sequence[Record]) -> None:
+    def feed(self, draft: Draft, records: Sequence[Record]) -> None:
         """Take a slice of the records of one source partition, in log order."""
-        batch = self._read(records, work)
+        batch = self._read(records, draft)
         rows = self.profiles.load([key for _, _, key, _ in batch])
         project, rules = "", NO_RULES
-        changed, local, out, keys = work.changed, work.local, work.transitions, work.keys
+        changed, local, out, keys = draft.changed, draft.local, draft.transitions, draft.keys
         clock_ms = self.clock_ms
         source, topic, partition = 0, "", -1
         physical, floor = self._position(records)
@@ -176,7 +90,7 @@ class Pipeline:
             known = row is not None
             if row is None:
                 if not self.place.owns(user_id):
-                    work.rekeyed.append((user_id, record, self.place.origin(record)))
+                    draft.rekeyed.append((user_id, record, self.place.origin(record)))
                     continue
                 row = new_row(clock_ms)
             now_ms = clock_ms if clock_ms > row.now_ms else row.now_ms
@@ -196,7 +110,7 @@ class Pipeline:
             identities = decoded.identities
             news = identities is not None and not identities.items() <= row.identities.items()
             grows = news if is_event else news or decoded.set or decoded.set_once or decoded.add
-            if grows and not self._fits(row, record, work):
+            if grows and not self._fits(row, record, draft):
                 continue
             if record.timestamp < 0 and decoded.time is None:
                 time_ms = now_ms
@@ -223,16 +137,16 @@ class Pipeline:
                     changed[key] = local.pop(key, due_before) if known else None
             elif row.due_ms != due_before and key not in changed:
                 local.setdefault(key, due_before)
-        work.counts.applied += applied
-        work.counts.repeated += repeated
+        draft.counts.applied += applied
+        draft.counts.repeated += repeated
         if records:
             self._positions[physical] = records[-1].offset
-        work.clock_moved = work.clock_moved or clock_ms > self.clock_ms
+        draft.clock_moved = draft.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
 
     def advance(self, to_ms: int, limit: int) -> Step:
         """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
-        work = self.begin()
+        draft = self.begin()
         self.clock_ms = clock_ms = max(self.clock_ms, to_ms)
         due = self.profiles.due(clock_ms, limit)
         if len(due) < limit:
@@ -241,18 +155,18 @@ class Pipeline:
         for due_ms, key in due:
             row = rows.get(key)
             if row is None or row.due_ms != due_ms:
-                work.stale.append((due_ms, key))  # left by a recovery over older rows
+                draft.stale.append((due_ms, key))  # left by a recovery over older rows
                 continue
             project, user_id = split_row_key(key)
-            emitted = len(work.transitions)
-            fire(self.rules.project(project), user_id, row, clock_ms, work.transitions)
-            if len(work.transitions) > emitted:
-                work.keys.extend([key] * (len(work.transitions) - emitted))
-                work.changed[key] = due_ms
+            emitted = len(draft.transitions)
+            fire(self.rules.project(project), user_id, row, clock_ms, draft.transitions)
+            if len(draft.transitions) > emitted:
+                draft.keys.extend([key] * (len(draft.transitions) - emitted))
+                draft.changed[key] = due_ms
             else:
-                work.local[key] = due_ms
-        work.counts.flips = len(due)
-        return self.finish(work)
+                draft.local[key] = due_ms
+        draft.counts.flips = len(due)
+        return self.finish(draft)
 
     @property
     def overdue(self) -> bool:
@@ -274,7 +188,7 @@ class Pipeline:
 
     def sweep(self, limit: int) -> Step:
         """Look at the next ``limit`` rows under changed definitions; the differences come out."""
-        work = self.begin()
+        draft = self.begin()
         if self._sweep_first:
             keys, self._sweep_first = self._sweep_first[:limit], self._sweep_first[limit:]
         else:
@@ -290,15 +204,15 @@ class Pipeline:
                 continue
             project, user_id = split_row_key(key)
             due_before, states = row.due_ms, len(row.conditions)
-            emitted = len(work.transitions)
+            emitted = len(draft.transitions)
             now_ms = max(self.clock_ms, row.now_ms)
-            redefine(self.rules.project(project), user_id, row, now_ms, "definition", work.transitions)
-            if len(work.transitions) > emitted or len(row.conditions) != states:
-                work.keys.extend([key] * (len(work.transitions) - emitted))
-                work.changed[key] = due_before
+            redefine(self.rules.project(project), user_id, row, now_ms, "definition", draft.transitions)
+            if len(draft.transitions) > emitted or len(row.conditions) != states:
+                draft.keys.extend([key] * (len(draft.transitions) - emitted))
+                draft.changed[key] = due_before
             elif row.due_ms != due_before:
-                work.local[key] = due_before
-        return self.finish(work)
+                draft.local[key] = due_before
+        return self.finish(draft)
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -345,15 +259,15 @@ class Pipeline:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _read(self, records: Sequence[Record], work: Work) -> list[_Read]:
-        batch: list[_Read] = []
+    def _read(self, records: Sequence[Record], draft: Draft) -> list[ReadRecord]:
+        batch: list[ReadRecord] = []
         max_bytes = self.limits.max_bytes
         for record in records:
             try:
                 decoded = read_record(record.value, record.timestamp, max_bytes)
                 time_ms = event_time_ms(decoded, record.timestamp)
             except RecordRefused as refusal:
-                work.dead.append(self._letter(record, refusal))
+                draft.dead.append(self._letter(record, refusal))
                 batch.append((record, None, b"", 0))
                 continue
             if decoded.project == "default":
@@ -374,7 +288,7 @@ class Pipeline:
         physical = source_key(records[0].topic, records[0].partition)
         return physical, self._done.get(physical, -1)
 
-    def _fits(self, row: Row, record: Record, work: Work) -> bool:
+    def _fits(self, row: Row, record: Record, draft: Draft) -> bool:
         """Refuse a profile update that would let the row grow without bound."""
         limit = self.limits.max_attributes_bytes
         kept = {"attributes": row.attributes, "changed": row.changed_ms, "identities": row.identities}
@@ -382,24 +296,24 @@ class Pipeline:
         if size <= limit:
             return True
         message = f"the attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
-        work.dead.append(self._letter(record, RecordRefused("attributes_too_large", message, "apply")))
+        draft.dead.append(self._letter(record, RecordRefused("attributes_too_large", message, "apply")))
         return False
 
     def _letter(self, record: Record, refusal: RecordRefused) -> DeadLetter:
         return DeadLetter(record, self.place.origin(record), refusal.code, str(refusal), refusal.stage)
 
-    def finish(self, work: Work) -> Step:
-        """The step that the work makes. From here on other steps may begin."""
+    def finish(self, draft: Draft) -> Step:
+        """The step that the draft makes. From here on other steps may begin."""
         self.step += 1
-        staged = self.profiles.stage(work.changed, work.local)
-        outboxes = self._outboxes(work)
-        counts = work.counts
-        counts.dead = len(work.dead)
-        counts.rekeyed = len(work.rekeyed)
-        counts.enters = sum(each.is_enter for each in work.transitions)
-        counts.exits = len(work.transitions) - counts.enters
-        marker = self._marker(work.clock_ms, work.positions)
-        staged.write.due_dropped += work.stale
+        staged = self.profiles.stage(draft.changed, draft.local)
+        outboxes = self._outboxes(draft)
+        counts = draft.counts
+        counts.dead = len(draft.dead)
+        counts.rekeyed = len(draft.rekeyed)
+        counts.enters = sum(each.is_enter for each in draft.transitions)
+        counts.exits = len(draft.transitions) - counts.enters
+        marker = self._marker(draft.clock_ms, draft.positions)
+        staged.write.due_dropped += draft.stale
         self._in_step = False
         if self._next_rules is not None:
             rules, self._next_rules = self._next_rules, None
@@ -408,26 +322,26 @@ class Pipeline:
             number=self.step,
             marker=marker,
             end_marker=self.marker(),
-            clock_moved=work.clock_moved,
+            clock_moved=draft.clock_moved,
             staged=staged,
             outboxes=outboxes,
-            transitions=work.transitions,
-            transition_keys=work.keys,
-            dead=work.dead,
-            rekeyed=work.rekeyed,
+            transitions=draft.transitions,
+            transition_keys=draft.keys,
+            dead=draft.dead,
+            rekeyed=draft.rekeyed,
             counts=counts,
         )
 
-    def _outboxes(self, work: Work) -> dict[bytes, Outbox]:
+    def _outboxes(self, draft: Draft) -> dict[bytes, Outbox]:
         """Per changed row, its transitions that are not known to be in Kafka, this step's included."""
         unacked = self._unacked
-        for key, transition in zip(work.keys, work.transitions, strict=True):
+        for key, transition in zip(draft.keys, draft.transitions, strict=True):
             unacked.setdefault(key, []).append((self.step, transition))
         if not unacked:
             return {}
         return {
             key: Outbox(self.step, [transition for _, transition in unacked[key]])
-            for key in work.changed
+            for key in draft.changed
             if key in unacked
         }
 
@@ -435,20 +349,3 @@ class Pipeline:
         return encode_marker(
             Marker(self.step, self.acked_step, clock_ms, self.swept, self.place.partitions, positions)
         )
-
-
-@dataclass(slots=True)
-class Work:
-    """A step in the making. ``clock_ms`` and ``positions`` are the partition's before it."""
-
-    clock_ms: int
-    positions: dict[int, int]
-    changed: dict[bytes, int | None] = field(default_factory=dict)
-    local: dict[bytes, int | None] = field(default_factory=dict)
-    transitions: list[Transition] = field(default_factory=list)
-    keys: list[bytes] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
-    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
-    stale: list[Due] = field(default_factory=list)
-    clock_moved: bool = False
-    counts: Counts = field(default_factory=Counts)

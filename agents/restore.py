@@ -17,8 +17,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.commits import Batches, Topics
-from agents.pipeline import Limits, Pipeline
+from agents.pipeline import Pipeline
 from agents.placement import Place, partition_of
+from agents.steps import Limits
 from agents.transitions import encode_transition
 from rules.row import Transition
 from tables.codec import (

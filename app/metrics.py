@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from agents.pipeline import Step
+from agents.steps import Step
 
 
 class WorkerMetrics:

@@ -9,9 +9,10 @@ from typing import IO
 
 import msgspec
 
-from agents.pipeline import Limits, Pipeline, Step
+from agents.pipeline import Pipeline
 from agents.placement import Place
 from agents.records import RecordRefused, read_record
+from agents.steps import Limits, Step
 from agents.transitions import encode_transition
 from rules.compile import PublishedAudience, compile_rules
 from rules.instants import InstantInvalid, parse_instant

@@ -22,8 +22,8 @@ from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
-from agents.pipeline import Limits
 from agents.restore import Restorer, send_again
+from agents.steps import Limits
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
 from agents.transport import Batch, Consumer
 from app.http import Server

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from agents.pipeline import Limits, Pipeline, Step
+from agents.pipeline import Pipeline
 from agents.placement import Place
+from agents.steps import Limits, Step
 from agents.transitions import transition_id
 from bench.events import LogRecord, LogSpec, generate
 from bench.rules import Evaluations, compiled

@@ -13,9 +13,10 @@ from time import thread_time
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from agents.pipeline import Limits, Pipeline, Step
+from agents.pipeline import Pipeline
 from agents.placement import Place
 from agents.records import event_time_ms, read_record
+from agents.steps import Limits, Step
 from agents.transitions import encode_transition
 from app.settings import CacheSettings
 from bench.events import LogRecord, LogSpec, generate

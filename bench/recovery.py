@@ -14,8 +14,9 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.commits import Committer, Topics, Work
-from agents.pipeline import Limits, Pipeline, Step
+from agents.pipeline import Pipeline
 from agents.placement import Place
+from agents.steps import Limits, Step
 from agents.topics import TopicPlan
 from bench.brokers import BenchBroker
 from bench.events import NAMES, LogRecord, Places

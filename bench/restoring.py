@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from agents.pipeline import Limits
 from agents.restore import Restorer
+from agents.steps import Limits
 from app.settings import CacheSettings
 from bench.kafka import new_consumer
 from bench.processes import write_result

@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from rules import model
 from rules.canonical import audience_key
-from rules.conditions import Condition, build_condition
+from rules.condition import Condition
+from rules.conditions import build_condition
 from rules.operators import compile_predicate
 from rules.row import Row
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from rules.compile import CompiledAudience, ProjectRules
-from rules.conditions import CHANGED, IGNORED, KEPT
+from rules.condition import CHANGED, IGNORED, KEPT
 from rules.row import Membership, Row, Transition, Trigger
 
 PREDICTION_STEPS = 1000

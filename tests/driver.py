@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.pipeline import DeadLetter, Limits, Pipeline
+from agents.pipeline import Pipeline
 from agents.placement import partition_of
+from agents.steps import DeadLetter, Limits
 from rules.compile import PublishedAudience, RuleSet, compile_rules
 from rules.parse import load_definitions
 from tests.driver_partition import EVENTS, REKEYED, Crash, Headers, Part, Rec, Until

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.dead_letters import dead_letter_headers, rekey_headers
-from agents.pipeline import Pipeline, Step
+from agents.pipeline import Pipeline
 from agents.placement import Place, partition_of
+from agents.steps import Step
 from agents.transitions import encode_transition
 from tables.codec import (
     MARKER_KEY,

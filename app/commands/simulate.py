@@ -31,7 +31,7 @@ def simulate(
     settings: SettingsFile = None,
 ) -> None:
     """Run records from a file through the pipeline, without Kafka; exit code 3 when lines were bad."""
-    from agents.pipeline import Limits
+    from agents.steps import Limits
     from app.definition_files import load_audiences
     from app.settings import load_settings
     from app.simulate import Simulation

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents.dead_letters import dead_letter_headers
-from agents.pipeline import Limits
+from agents.steps import Limits
 from tests.driver import EVENTS, Driver
 
 BUYERS = """

@@ -9,8 +9,9 @@ from datetime import date
 
 import pytest
 
-from agents.pipeline import Limits, Pipeline, Step
+from agents.pipeline import Pipeline
 from agents.placement import Place
+from agents.steps import Limits, Step
 from app.demo.needs import load_audiences
 from app.demo.purchases import Purchase, end_of_log, load_purchases, records_of, start_of
 from app.simulate import LineRecord

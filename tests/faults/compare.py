@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.pipeline import Limits, Pipeline, Step
+from agents.pipeline import Pipeline
 from agents.placement import Place, partition_of
+from agents.steps import Limits, Step
 from agents.transitions import encode_transition
 from rules.compile import PublishedAudience, RuleSet, compile_rules
 from rules.instants import format_instant

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from agents.commits import Committer, Topics, Work
-from agents.pipeline import Limits, Pipeline
+from agents.pipeline import Pipeline
 from agents.placement import Place
+from agents.steps import Limits
 from agents.transport import MembershipLost
 from tables.profiles import Profiles
 from tables.store import MemoryStore, Write

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules import model
-from rules.conditions import Condition, build_condition, count_bound, distinct_value
+from rules.condition import Condition, count_bound
+from rules.conditions import build_condition
+from rules.distincts import distinct_value
 
 T = 1_700_000_000_000
 

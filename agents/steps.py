@@ -1,0 +1,115 @@
+"""What goes into a pipeline and what comes out: records, steps, dead letters, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agents.placement import Origin
+from agents.records import InputRecord
+from rules.row import Transition
+from tables.codec import Outbox
+from tables.profiles import Staged
+from tables.store import Due
+
+
+class Record(Protocol):
+    """A Kafka record as the consumer gives it. ``timestamp`` in ms, negative when there is none."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+ReadRecord = tuple[Record, InputRecord | None, bytes, int]
+"""A record, its decoded value (None: a dead letter), its row key and its time in ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one record may bring (settings ``records``)."""
+
+    max_bytes: int = 512 * 1024
+    max_attributes_bytes: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be used, with the reason; its bytes stay untouched."""
+
+    record: Record
+    origin: Origin
+    code: str
+    message: str
+    stage: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a step did, for the metrics: every record ends in exactly one of the first five."""
+
+    applied: int = 0
+    repeated: int = 0
+    dead: int = 0
+    rekeyed: int = 0
+    enters: int = 0
+    exits: int = 0
+    flips: int = 0
+
+
+@dataclass(slots=True)
+class Step:
+    """What one step changed and sends. Its changelog batch is ``marker``, ``rows``, ``end_marker``.
+
+    ``marker`` has the clock before the step: what recovery needs while some of the step's rows may be
+    missing. ``end_marker`` has the clock after it: what the records after the step are applied at.
+    """
+
+    number: int
+    marker: bytes
+    end_marker: bytes
+    clock_moved: bool
+    """By a record: the end marker must be written even if no row changed."""
+    staged: Staged
+    outboxes: dict[bytes, Outbox]
+    transitions: list[Transition]
+    transition_keys: list[bytes]
+    dead: list[DeadLetter] = field(default_factory=list)
+    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to write anywhere."""
+        write = self.staged.write
+        written = write.rows or write.due_dropped or self.clock_moved
+        return not (written or self.transitions or self.dead or self.rekeyed)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A step in the making. ``clock_ms`` and ``positions`` are the partition's before it."""
+
+    clock_ms: int
+    positions: dict[int, int]
+    changed: dict[bytes, int | None] = field(default_factory=dict)
+    local: dict[bytes, int | None] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
+    stale: list[Due] = field(default_factory=list)
+    clock_moved: bool = False
+    counts: Counts = field(default_factory=Counts)

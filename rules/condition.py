@@ -1,0 +1,135 @@
+"""Event conditions at run time: the least state that is exact, its value at an instant, its next flip.
+
+A state is a plain list that lives in ``Row.conditions`` under the condition's key (spec: rules.md,
+section 10). No state means that no event counted so far. A window counts an event at ``e`` while
+``t - length < e <= t``, so values change by time only at ``e + length``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from rules import model
+from rules.operators import compile_predicate
+
+State: TypeAlias = list[Any]
+Properties: TypeAlias = Mapping[str, object]
+
+IGNORED, KEPT, SOONER, CHANGED = 0, 1, 2, 3
+"""What ``observe`` says: the state is as before; it changed, but neither the truth nor the next flip came
+nearer; a flip may come sooner; the truth changed."""
+
+
+class Condition:
+    """One event condition, shared by every audience that has it. Its kinds differ in four methods."""
+
+    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+        self.key = key
+        self.source = source
+        self.names = source.names
+        self.where = compile_predicate(source.where) if source.where is not None else None
+        self.audiences: tuple[int, ...] = ()
+        """Indexes of the audiences that this condition is part of; set by ``rules.compile``."""
+        comparisons = source.aggregate.comparisons
+        self.compare = comparison_of(comparisons)
+        self.at_least = is_at_least(comparisons)
+        """More can only make it true, or keep it so for longer."""
+        self.max_samples = max_samples
+        self.dropped_samples = 0
+        """Samples that had to go because a user had more than ``max_samples`` of them."""
+
+    def value(self, state: State | None, at_ms: int) -> bool:
+        """The truth at an instant, for this state."""
+        raise NotImplementedError
+
+    def next_flip(self, state: State, after_ms: int) -> int | None:
+        """The first instant after ``after_ms`` at which the value changes by time alone."""
+        return None
+
+    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+        """Take one matching event into the state."""
+        raise NotImplementedError
+
+    def observe(
+        self, states: dict[int, State], event_ms: int, properties: Properties, decided_ms: int, now_ms: int
+    ) -> int:
+        """Apply one matching event. ``decided_ms`` is the instant up to which flips are decided."""
+        state = states.get(self.key)
+        before = self.value(state, decided_ms)
+        if state is None:
+            state = states[self.key] = []
+        self.apply(state, event_ms, properties, now_ms)
+        if not state:
+            del states[self.key]
+        return CHANGED if self.value(state, now_ms) != before else SOONER
+
+
+def is_at_least(comparisons: tuple[model.Comparison, ...]) -> bool:
+    return len(comparisons) == 1 and comparisons[0].operator in ("gte", "gt")
+
+
+def count_bound(comparisons: tuple[model.Comparison, ...]) -> int:
+    """The number from which on all counts compare alike: no state needs to count further. At least 1."""
+    bound = 1
+    for comparison in comparisons:
+        operand = comparison.operand
+        highest = operand[1] if isinstance(operand, tuple) else operand
+        needed = int(highest) + (0 if comparison.operator in ("gte", "lt") and highest == int(highest) else 1)
+        bound = max(bound, needed)
+    return bound
+
+
+def comparison_of(comparisons: tuple[model.Comparison, ...]) -> Callable[[float | int], bool]:
+    tests = [_one_comparison(comparison) for comparison in comparisons]
+    if len(tests) == 1:
+        return tests[0]
+    return lambda value: all(test(value) for test in tests)
+
+
+def _one_comparison(comparison: model.Comparison) -> Callable[[float | int], bool]:
+    operand = comparison.operand
+    if isinstance(operand, tuple):
+        low, high = operand
+        return lambda value: low <= value <= high
+    match comparison.operator:
+        case "gt":
+            return lambda value: value > operand
+        case "gte":
+            return lambda value: value >= operand
+        case "lt":
+            return lambda value: value < operand
+        case "lte":
+            return lambda value: value <= operand
+        case "eq":
+            return lambda value: value == operand
+        case "ne":
+            return lambda value: value != operand
+        case _:
+            raise ValueError(f"comparison {comparison.operator!r} needs a pair")
+
+
+def next_expiry_flip(
+    times: list[int], length_ms: int, after_ms: int, compare: Callable[[float | int], bool]
+) -> int | None:
+    """For a value that is the number of ``times`` in the window: when it next compares otherwise."""
+    gone = bisect_right(times, after_ms - length_ms)
+    size = len(times)
+    now = compare(size - gone)
+    while gone < size:
+        expiring = times[gone]
+        gone = bisect_right(times, expiring, gone)
+        if compare(size - gone) != now:
+            return expiring + length_ms
+    return None
+
+
+def length_ms_of(source: model.EventCondition) -> int:
+    assert source.window is not None
+    return source.window.length_ms
+
+
+def path_of(source: model.EventCondition) -> model.Path:
+    assert source.aggregate.property is not None
+    return source.aggregate.property
