@@ -32,7 +32,7 @@ $(READY): requirements.lock pyproject.toml
 		exit 1; }
 	@echo "Installing the locked dependencies into .venv ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
 .PHONY: demo

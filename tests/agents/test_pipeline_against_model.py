@@ -22,7 +22,7 @@ def test_the_pipeline_agrees_with_the_model(definitions: Any, history: Histories
 
 
 @pytest.mark.slow
-@settings(max_examples=4_000, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=2_000, deadline=None, suppress_health_check=NO_CHECKS)
 @given(audiences, histories, st.integers(0, 2**16))
 def test_the_pipeline_agrees_with_the_model_at_length(
     definitions: Any, history: Histories, seed: int

@@ -202,7 +202,7 @@ def test_settings_reach_the_program(render: Render) -> None:
     settings = YAML(typ="safe").load(of_kind(objects, "ConfigMap")["data"]["turnstile.yaml"])
     assert settings["kafka"] == {"bootstrap": "b:9092"}
     assert settings["cache"] == {"rows": 7}
-    assert settings["http"] == {"host": "0.0.0.0", "port": 9999}
+    assert settings["http"] == {"allow_open": True, "host": "0.0.0.0", "port": 9999}
     assert settings["topics"]["partitions"] == 12
     environment = {one["name"]: one for one in worker(objects)["env"]}
     assert environment["TURNSTILE_SETTINGS_FILE"]["value"] == "/etc/turnstile/turnstile.yaml"
