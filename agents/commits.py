@@ -22,6 +22,7 @@ from agents.pipeline import Pipeline
 from agents.placement import partition_of
 from agents.steps import Step
 from agents.transitions import encode_transition
+from rules.row import Transition
 from tables.codec import MARKER_KEY, OUTBOX_HEADER, encode_outbox
 from tables.meta import StoreMeta, encode_meta
 
@@ -72,7 +73,6 @@ class Batches:
         self._batch = producer.create_batch()
         self._sent: list[asyncio.Future[Any]] = []
         self._is_sent = False
-        self._count = 0
 
     async def add(
         self,
@@ -86,7 +86,11 @@ class Batches:
             await self.send()
             self._batch, self._is_sent = self._producer.create_batch(), False
             self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
-        self._count += 1
+
+    async def add_transition(self, transition: Transition) -> None:
+        """One place for the first time and for every repetition: they must be the same record."""
+        value, headers = encode_transition(transition)
+        await self.add(transition.user_id.encode(), value, max(transition.at_ms, 0), headers)
 
     async def send(self) -> None:
         """Put what was added on its way; nothing may be added before ``acknowledged``."""
@@ -197,12 +201,8 @@ class Committer:
             )
         same = topics.transitions_partitions == topics.partitions
         for transition in step.transitions:
-            value, headers = encode_transition(transition)
-            user_id = transition.user_id
-            target = partition if same else partition_of(user_id, topics.transitions_partitions)
-            await self._lot(lots, topics.transitions, target).add(
-                user_id.encode(), value, max(transition.at_ms, 0), headers
-            )
+            target = partition if same else partition_of(transition.user_id, topics.transitions_partitions)
+            await self._lot(lots, topics.transitions, target).add_transition(transition)
 
     def _lot(self, lots: dict[tuple[str, int], Batches], topic: str, partition: int) -> Batches:
         lot = lots.get((topic, partition))

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.commits import Batches, Topics
 from agents.pipeline import Pipeline
 from agents.placement import Place, partition_of
 from agents.steps import Limits
-from agents.transitions import encode_transition
 from rules.row import Transition
 from tables.codec import (
     MARKER_KEY,
@@ -261,7 +260,7 @@ class Restorer:
         return TopicPartition(self._topics.changelog, partition)
 
 
-async def send_again(producer, topics: Topics, pending: list[Transition]) -> None:  # type: ignore[no-untyped-def]
+async def send_again(producer: AIOKafkaProducer, topics: Topics, pending: list[Transition]) -> None:
     """Send transitions from outboxes; they have the ids and bodies of the first time."""
     lots: dict[int, Batches] = {}
     for transition in pending:
@@ -269,8 +268,7 @@ async def send_again(producer, topics: Topics, pending: list[Transition]) -> Non
         lot = lots.get(partition)
         if lot is None:
             lot = lots[partition] = Batches(producer, topics.transitions, partition)
-        value, headers = encode_transition(transition)
-        await lot.add(transition.user_id.encode(), value, max(transition.at_ms, 0), headers)
+        await lot.add_transition(transition)
     for lot in lots.values():
         await lot.send()
     for lot in lots.values():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agents.placement import Origin
+from agents.placement import Located, Origin
 from agents.records import InputRecord
 from rules.row import Transition
 from tables.codec import Outbox
@@ -14,23 +13,15 @@ from tables.profiles import Staged
 from tables.store import Due
 
 
-class Record(Protocol):
+class Record(Located, Protocol):
     """A Kafka record as the consumer gives it. ``timestamp`` in ms, negative when there is none."""
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
     @property
     def timestamp(self) -> int: ...
     @property
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 ReadRecord = tuple[Record, InputRecord | None, bytes, int]

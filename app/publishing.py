@@ -22,8 +22,8 @@ from app.settings import Settings
 from rules.canonical import condition_key
 from rules.compile import PublishedAudience
 from rules.document import Node
-from rules.model import Audience, Condition, EventCondition
-from rules.parse import check_together, conditions, load_definitions
+from rules.model import Audience, Condition, EventCondition, conditions
+from rules.parse import check_together, load_definitions
 from rules.parse_audience import ParsedAudience
 from rules.problems import Problem
 

@@ -113,7 +113,7 @@ def _compile_project(project: str, published: list[PublishedAudience], max_sampl
             continue
         index = len(audiences)
         mine: dict[int, Condition] = {}
-        for leaf in leaves(source.rule):
+        for leaf in model.conditions(source.rule):
             if isinstance(leaf, model.EventCondition):
                 condition = build_condition(project, leaf, max_samples)
                 condition = shared.setdefault(condition.key, condition)
@@ -153,17 +153,6 @@ def _compile_project(project: str, published: list[PublishedAudience], max_sampl
         by_key={each.key: each for each in audiences},
         gone=gone,
     )
-
-
-def leaves(rule: model.Rule) -> Iterable[model.Condition]:
-    """Every condition of a rule, in its order."""
-    if isinstance(rule, model.All | model.Any):
-        for part in rule.parts:
-            yield from leaves(part)
-    elif isinstance(rule, model.Not):
-        yield from leaves(rule.part)
-    else:
-        yield rule
 
 
 def attribute_roots(predicate: model.Predicate) -> set[str]:

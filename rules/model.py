@@ -6,6 +6,7 @@ them into closures. Durations are milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -126,3 +127,15 @@ class Audience:
     type: Literal["realtime", "instant"] = "realtime"
     timezone: str = "UTC"
     labels: tuple[str, ...] = ()
+
+
+def conditions(rule: Rule) -> Iterator[Condition]:
+    """The conditions in a rule, from left to right, repetitions included."""
+    match rule:
+        case All(parts=parts) | Any(parts=parts):
+            for part in parts:
+                yield from conditions(part)
+        case Not(part=part):
+            yield from conditions(part)
+        case EventCondition() | AttributeCondition():
+            yield rule

@@ -63,7 +63,8 @@ def check_together(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
         project = audience.project
         own = audience_key(project, audience.id), audience.id.encode(), each.id_at
         parts = (
-            (condition_key(project, part), canonical(part), each.id_at) for part in conditions(audience.rule)
+            (condition_key(project, part), canonical(part), each.id_at)
+            for part in model.conditions(audience.rule)
         )
         for what, (key, content, at) in (("id", own), *(("condition", part) for part in parts)):
             first, where = taken.setdefault((f"{what} {project}", key), (content, audience.id))
@@ -71,18 +72,6 @@ def check_together(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
                 message = f"the 32-bit key of this {what} is taken by audience '{where}'"
                 hint = "a rare chance: rename it, or change the condition slightly"
                 yield Problem("key_taken", message, each.path, each.file, at.line, at.column, hint)
-
-
-def conditions(rule: model.Rule) -> Iterator[model.Condition]:
-    """The conditions in a rule, from left to right, repetitions included."""
-    match rule:
-        case model.All(parts=parts) | model.Any(parts=parts):
-            for part in parts:
-                yield from conditions(part)
-        case model.Not(part=part):
-            yield from conditions(part)
-        case model.EventCondition() | model.AttributeCondition():
-            yield rule
 
 
 def _definitions(reader: Reader, document: Node) -> Iterator[tuple[Node, str]]:

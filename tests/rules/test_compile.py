@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from rules import model
-from rules.compile import NO_RULES, PublishedAudience, attribute_roots, compile_rules, leaves
+from rules.compile import NO_RULES, PublishedAudience, attribute_roots, compile_rules
 from rules.parse import load_definitions
 
 DEFINITIONS = """
@@ -65,6 +65,6 @@ def test_the_fingerprint_tells_versions_and_deletions_and_nothing_of_order() -> 
 
 def test_leaves_come_in_order_and_attributes_from_everywhere() -> None:
     a, b = (model.AttributeCondition(model.Test((name, "x"), "eq", 1)) for name in "ab")
-    assert list(leaves(model.Any((model.Not(b), model.All((a, b)))))) == [b, a, b]
+    assert list(model.conditions(model.Any((model.Not(b), model.All((a, b)))))) == [b, a, b]
     predicate = model.AnyTest((model.NotTest(a.test), model.AllTests((b.test,))))
     assert attribute_roots(predicate) == {"a", "b"}
