@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.tables.manager import TableManager as StockTableManager
@@ -19,7 +19,7 @@ from faust.types import TP
 from mode import Service
 
 from agents.broker import Broker
-from agents.transport import Batch, Transport
+from agents.transport import Batch, Consumer, Transport
 
 MAX_FETCH_BYTES = 4 * 1024 * 1024
 
@@ -157,6 +157,8 @@ def worker_app(
     async def evaluate(stream: Any) -> None:
         async for event in stream.noack().events():
             batch = event.message
+            if not cast(Consumer, app.consumer).holds(batch):
+                continue
             try:
                 await take(batch, lambda batch=batch: batch.ack(app.consumer))  # type: ignore[misc]
             except asyncio.CancelledError:

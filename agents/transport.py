@@ -7,14 +7,16 @@ acks counts single offsets and their gaps, so what touches it is replaced:
 - ``_new_offset`` commits the acked prefix of a queue of batches per partition;
 - a batch is not committable before those ahead of it (stock code can commit past an unacked one);
 - on a revoke, what is in hand is finished and committed before the queues go (stock code forgets acked
-  offsets first, so that every rebalance processes them again).
+  offsets first, so that every rebalance processes them again);
+- what a poll brings while the flow is stopped is not lost: the position goes back, also where nothing was
+  ever committed (stock code leaves such a partition where it is).
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, cast
 
 import aiokafka
@@ -42,6 +44,8 @@ class Consumer(stock.Consumer):
 
     _batches: dict[TP, deque[Batch]]
     _next: dict[TP, int | None]
+    _passed_over: bool
+    """A poll brought records that were not handed on: the positions must go back."""
     _polls: int
     _seen: dict[TP, tuple[int, int | None, int]]
 
@@ -49,6 +53,7 @@ class Consumer(stock.Consumer):
         super()._reset_state()
         self._batches = {}
         self._next = {}
+        self._passed_over = False
         self._polls = 0
         self._seen = {}
 
@@ -57,20 +62,36 @@ class Consumer(stock.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Batch]]:
         """Yield one batch per partition that has records."""
+        if self._passed_over:
+            await self._wait_for_flow()
+            if self.should_stop:
+                return
+            self._passed_over = False
+            await self.perform_seek()
         polled, active = await self._wait_next_records(timeout)
         self._polls += 1
-        if not polled or self.should_stop or not self.flow_active:
+        if not polled or self.should_stop:
             return
         generation = self.app.consumer_generation_id
         for tp, records in polled.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
+                self._passed_over = True
                 return
             if active is not None and tp not in active and tp not in self._buffered_partitions:
+                self._passed_over = True
                 continue
             batch = self._to_batch(tp, records)
             self._batches.setdefault(tp, deque()).append(batch)
             self._next[tp] = batch.offset + 1
             yield tp, batch
+
+    async def _wait_for_flow(self) -> None:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+
+    def holds(self, batch: Batch) -> bool:
+        """Whether a batch is still to be worked off: those from before a seek come again in others."""
+        return any(each is batch for each in self._batches.get(batch.tp, ()))
 
     def _to_batch(self, tp: TP, records: list[Any]) -> Batch:
         last = records[-1]
@@ -223,6 +244,18 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
 
         consumer.start = start_and_listen
         return consumer
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go back to the committed offsets, and to the beginning of the log where there is none."""
+        return cast(Mapping[TP, int], await self.call_thread(self._seek_to_committed))
+
+    async def _seek_to_committed(self) -> Mapping[Any, int]:
+        consumer = self._ensure_consumer()
+        committed: Mapping[Any, int] = await consumer.seek_to_committed()
+        fresh = [tp for tp, offset in committed.items() if not offset]
+        if fresh:
+            await consumer.seek_to_beginning(*fresh)
+        return committed
 
     def _listened(
         self, coordinator: Any, beat: Callable[[], Awaitable[bool]]

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.faults.log import make_log
+from agents.placement import partition_of
+from tests.faults.log import Line, make_log, view
 from tests.faults.scene import progress, scene
 
 SEED = 23
+SLICE = 30
+SEEN = "{id: seen, name: Seen, rule: {event: view}}"
 
 
 @pytest.mark.slow
 async def test_workers_come_and_go(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
-    log = make_log(SEED, records=30_000, users=2_000, partitions=6)
+    log = make_log(SEED, records=60_000, users=2_000, partitions=6)
     async with scene(kafka, topic_prefix, tmp_path, partitions=6) as stage:
         await stage.define()
         await stage.load(log)
-        first, second, third = (stage.worker(f"w{number}", worker__poll_records=10) for number in (1, 2, 3))
+        first, second, third = (stage.worker(f"w{number}", worker__poll_records=5) for number in (1, 2, 3))
         first.start()
         await progress(stage, 500)
         second.start()
@@ -39,6 +44,32 @@ async def test_workers_come_and_go(kafka: str, topic_prefix: str, tmp_path: Path
         assert not await stage.is_committed(), "the log was too short for this test"
         await stage.finished()
         await stage.assert_right(log)
+
+
+@pytest.mark.slow
+async def test_records_that_come_while_partitions_move_are_not_passed_over(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    users = [f"user-{number}" for number in range(3_000)]
+    async with scene(kafka, topic_prefix, tmp_path, partitions=6) as stage:
+        await stage.define(SEEN)
+        first, second = (stage.worker(f"w{number}") for number in (1, 2))
+        first.start()
+        await first.wait_ready()
+        second.start()
+        await stage.until(lambda: first.logged("rebalancing"), "the group begins to rebalance")
+        # A poll is under way on every partition, and none has a committed offset to go back to.
+        for start in range(0, len(users), SLICE):
+            lines: list[list[Line]] = [[] for _ in range(stage.partitions)]
+            for user_id in users[start : start + SLICE]:
+                lines[partition_of(user_id, stage.partitions)].append(view(user_id, int(time.time() * 1000)))
+            await asyncio.gather(*(stage.send(at, part) for at, part in enumerate(lines) if part))
+        await second.wait_ready()
+        await stage.until(stage.is_committed, "every source offset is committed")
+        outcome = await stage.outcome()
+        entered = {user_id for _, user_id, _ in outcome.last_seq}
+        missing = set(users) - entered
+        assert not missing, f"{len(missing)} users were passed over: {sorted(missing)[:5]}"
 
 
 @pytest.mark.slow
