@@ -1,0 +1,1 @@
+"""Delivery: transitions to webhooks, Azure Event Hub and further Kafka topics, one destination at a time."""
