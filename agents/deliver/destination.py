@@ -140,6 +140,8 @@ class Destination:
     rate: float | None = None
     """Transitions a second at most; None: as fast as it goes."""
     paused: bool = False
+    document: Mapping[str, Json] = field(default_factory=dict, compare=False, repr=False)
+    """The definition as it was written: what is published."""
 
     @property
     def kind(self) -> str:

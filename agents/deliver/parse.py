@@ -1,0 +1,201 @@
+"""Destination definitions from YAML or JSON: every problem at once, each with its place and a hint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agents.deliver.destination import Destination, Retry, Target, TransitionEvent
+from agents.deliver.parse_targets import PARSERS
+from agents.deliver.parse_values import Fields, plain
+from rules.document import Entry, Node
+from rules.parse_predicate import parse_where
+from rules.parse_reader import Reader, join
+from rules.parse_text import parse_text
+from rules.problems import DefinitionsInvalid, Problem, sort_problems
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+BODIES: Final = ("native", "lytics", "segment")
+TRANSITIONS: Final[Mapping[str, frozenset[TransitionEvent]]] = {
+    "enter": frozenset({"enter"}),
+    "exit": frozenset({"exit"}),
+    "both": frozenset({"enter", "exit"}),
+}
+KEYS: Final = (
+    *("name", "kind", "project", "description", "audiences", "transitions", "existing_members", "where"),
+    *("body", "id_type", "attributes", "retry", "rate", "paused", *PARSERS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDestination:
+    """A destination and where its name stands."""
+
+    destination: Destination
+    file: str
+    path: str
+    name_at: Node
+
+
+def parse_destinations(text: str, file: str) -> tuple[list[ParsedDestination], list[Problem]]:
+    """The destinations without fault in a text, and the problems of the others.
+
+    A document is one destination or a list of them under ``destinations``; YAML may hold several documents.
+    """
+    documents, unreadable = parse_text(text, file)
+    reader = Reader(file, 0, list(unreadable))
+    parsed = [
+        _parse_destination(reader, node, path)
+        for document in documents
+        for node, path in _definitions(reader, document)
+    ]
+    usable = [] if unreadable else [each for each in parsed if each is not None]
+    return usable, list(sort_problems(reader.problems))
+
+
+def load_destinations(files: Iterable[tuple[str, str]]) -> list[Destination]:
+    """The destinations of all files, given as (name, text). Raises DefinitionsInvalid with every problem."""
+    parsed: list[ParsedDestination] = []
+    problems: list[Problem] = []
+    for file, text in files:
+        found, wrong = parse_destinations(text, file)
+        parsed += found
+        problems += wrong
+    problems += check_destinations(parsed)
+    if problems:
+        raise DefinitionsInvalid(problems)
+    return [each.destination for each in parsed]
+
+
+def check_destinations(parsed: Sequence[ParsedDestination]) -> list[Problem]:
+    """Names that are given twice."""
+    first: dict[str, ParsedDestination] = {}
+    problems = []
+    for each in parsed:
+        name, at = each.destination.name, each.name_at
+        other = first.setdefault(name, each)
+        if other is not each:
+            hint = f"first used at {other.file}:{other.name_at.line}:{other.name_at.column}"
+            message = f"name '{name}' is taken"
+            path = join(each.path, "name")
+            problems.append(Problem("duplicate", message, path, each.file, at.line, at.column, hint))
+    return problems
+
+
+def _definitions(reader: Reader, document: Node) -> Iterable[tuple[Node, str]]:
+    if isinstance(document.value, Mapping) and "destinations" in document.value:
+        reader.keys(document.value, "", ("destinations",))
+        node = document.value["destinations"].node
+        for at, item in enumerate(reader.items(node, "destinations", "destinations") or ()):
+            yield item, join("destinations", at)
+    elif isinstance(document.value, tuple):
+        hint = "put it under the key destinations"
+        reader.problem("wrong_type", "a list can't stand on its own", "", document, hint)
+    else:
+        yield document, ""
+
+
+def _parse_destination(reader: Reader, node: Node, path: str) -> ParsedDestination | None:
+    entries = reader.entries(node, path, "a destination")
+    if entries is None:
+        return None
+    faults = len(reader.problems)
+    reader.keys(entries, path, KEYS)
+    fields = Fields(reader, entries, path, node)
+    name = fields.text("name", required="a destination needs 'name'") or ""
+    if name and NAME.fullmatch(name) is None:
+        fields.wrong("name", "name must be 1 to 64 letters, digits, underscores or hyphens")
+    project = fields.text("project") or "default"
+    if re.fullmatch(r"[A-Za-z0-9_]{1,64}", project) is None:
+        fields.wrong("project", "project must be 1 to 64 letters, digits or underscores")
+    target = _target(reader, fields, entries, node, path)
+    body: Any = fields.choice("body", BODIES, "native")
+    if body != "lytics" and body != "segment" and "attributes" in entries:
+        fields.wrong("attributes", "attributes go along in the bodies lytics and segment only")
+    destination = _made(fields, entries, node, name, project, target, body)
+    if len(reader.problems) > faults or destination is None:
+        return None
+    return ParsedDestination(destination, reader.file, path, entries["name"].node)
+
+
+def _target(
+    reader: Reader, fields: Fields, entries: Mapping[str, Entry], node: Node, path: str
+) -> Target | None:
+    kind = fields.choice("kind", tuple(PARSERS), None, required="a destination needs 'kind'")
+    for other in PARSERS:
+        if kind is not None and other != kind and other in entries:
+            fields.wrong(other, f"'{other}' has no effect, for kind is {kind}")
+    if kind is None:
+        return None
+    if kind not in entries:
+        reader.problem("missing_key", f"a destination of kind {kind} needs '{kind}'", path, node)
+        return None
+    inside = join(path, kind)
+    own = reader.entries(entries[kind].node, inside, kind)
+    if own is None:
+        return None
+    parser: Callable[[Fields], Target | None] = PARSERS[kind]
+    return parser(Fields(reader, own, inside, entries[kind].node))
+
+
+def _made(
+    fields: Fields,
+    entries: Mapping[str, Entry],
+    node: Node,
+    name: str,
+    project: str,
+    target: Target | None,
+    body: Any,
+) -> Destination | None:
+    events = fields.choice("transitions", tuple(TRANSITIONS), "both") or "both"
+    where = (
+        parse_where(fields.reader, entries["where"].node, join(fields.path, "where"))
+        if "where" in entries
+        else None
+    )
+    made = {
+        "description": fields.text("description") or "",
+        "audiences": _audiences(fields, entries),
+        "transitions": TRANSITIONS[events],
+        "existing_members": fields.flag("existing_members", False),
+        "id_type": fields.text("id_type") or "user_id",
+        "attributes": fields.texts("attributes"),
+        "retry": _retry(fields, entries),
+        "rate": fields.number("rate", None, 0.001, 1_000_000),
+        "paused": fields.flag("paused", False),
+        "document": plain(node),
+    }
+    if target is None:
+        return None
+    return Destination(name, target, project, where=where, body=body, **made)  # type: ignore[arg-type]
+
+
+def _audiences(fields: Fields, entries: Mapping[str, Entry]) -> frozenset[str] | None:
+    if "audiences" not in entries or entries["audiences"].node.value == "all":
+        return None
+    if isinstance(entries["audiences"].node.value, str):
+        fields.wrong("audiences", "audiences must be all, or a list of ids")
+        return None
+    return frozenset(fields.texts("audiences"))
+
+
+def _retry(fields: Fields, entries: Mapping[str, Entry]) -> Retry:
+    standard = Retry()
+    if "retry" not in entries:
+        return standard
+    inside = join(fields.path, "retry")
+    own = fields.reader.entries(entries["retry"].node, inside, "retry")
+    if own is None:
+        return standard
+    fields.reader.keys(own, inside, ("for", "first", "most"))
+    retry = Fields(fields.reader, own, inside, entries["retry"].node)
+    made = Retry(
+        retry.duration("for", standard.for_ms),
+        retry.duration("first", standard.first_ms),
+        retry.duration("most", standard.most_ms),
+    )
+    if made.first_ms > made.most_ms:
+        retry.wrong("first" if "first" in own else "most", "retry.first is longer than retry.most")
+    return made
