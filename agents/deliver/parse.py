@@ -10,7 +10,10 @@ from typing import Any, Final
 from agents.deliver.destination import Destination, Retry, Target, TransitionEvent
 from agents.deliver.parse_targets import PARSERS
 from agents.deliver.parse_values import Fields, plain
+from agents.transitions import TransitionBody
+from rules.compile import attribute_roots
 from rules.document import Entry, Node
+from rules.model import Predicate
 from rules.parse_predicate import parse_where
 from rules.parse_reader import Reader, join
 from rules.parse_text import parse_text
@@ -150,11 +153,7 @@ def _made(
     body: Any,
 ) -> Destination | None:
     events = fields.choice("transitions", tuple(TRANSITIONS), "both") or "both"
-    where = (
-        parse_where(fields.reader, entries["where"].node, join(fields.path, "where"))
-        if "where" in entries
-        else None
-    )
+    where = _where(fields, entries)
     made = {
         "description": fields.text("description") or "",
         "audiences": _audiences(fields, entries),
@@ -170,6 +169,19 @@ def _made(
     if target is None:
         return None
     return Destination(name, target, project, where=where, body=body, **made)  # type: ignore[arg-type]
+
+
+def _where(fields: Fields, entries: Mapping[str, Entry]) -> Predicate | None:
+    if "where" not in entries:
+        return None
+    inside, node = join(fields.path, "where"), entries["where"].node
+    predicate = parse_where(fields.reader, node, inside)
+    if predicate is not None:
+        known = TransitionBody.__struct_fields__
+        for root in sorted(attribute_roots(predicate).difference(known)):
+            message = f"a transition has no field '{root}'"
+            fields.reader.unknown("unknown_field", message, root, join(inside, root), node, known)
+    return predicate
 
 
 def _audiences(fields: Fields, entries: Mapping[str, Entry]) -> frozenset[str] | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agents.deliver.destination import Secret, Text
-from agents.deliver.sink import SinkMisconfigured
+from agents.deliver.errors import SinkMisconfigured
 
 MASK = "********"
 _SHORTEST = 4

@@ -34,13 +34,16 @@ them out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 from zlib import crc32
 
 import msgspec
 
+from agents.broker import Broker
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.secrets import Secrets
 from agents.transitions import TransitionBody
 
 
@@ -118,17 +121,22 @@ Outcome: TypeAlias = Delivered | Refused | Retry | Unknown
 
 DELIVERED = Delivered()
 
-
-class SinkUnavailable(Exception):
-    """The destination can't be reached now. The text is shown; ``retry_after_s`` is the least pause."""
-
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
-
-
-class SinkMisconfigured(Exception):
-    """It won't work without a change: a secret that isn't there, an account without rights, no such hub."""
+__all__ = [
+    "DELIVERED",
+    "Delivered",
+    "Delivery",
+    "Lanes",
+    "Outcome",
+    "Refused",
+    "Retry",
+    "Sink",
+    "SinkContext",
+    "SinkMisconfigured",
+    "SinkUnavailable",
+    "Unknown",
+    "UserFacts",
+    "lane_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +147,21 @@ class Lanes:
     batch: int
 
 
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """What every sink is made with, beside its destination."""
+
+    secrets: Secrets
+    broker: Broker
+    """The service's own cluster."""
+    allow_private: bool = False
+    """Whether webhooks may go to loopback, private and link-local addresses."""
+    trace: Callable[[Mapping[str, object]], None] | None = None
+    """Set by a test send: gets what was sent and what was answered (JSON-able; the caller masks secrets)."""
+
+
 class Sink(Protocol):
-    """One open destination. Made with (destination, secrets, ...); used on one event loop."""
+    """One open destination, on one event loop. Made as ``SomeSink(destination, context)``, which does no I/O."""
 
     async def open(self) -> Lanes:
         """Connect. Raises SinkUnavailable, SinkMisconfigured. May be called again after either."""

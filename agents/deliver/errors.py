@@ -1,0 +1,15 @@
+"""Why a destination can't be used now, or won't be without a change."""
+
+from __future__ import annotations
+
+
+class SinkUnavailable(Exception):
+    """The destination can't be reached now. The text is shown; ``retry_after_s`` is the least pause."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class SinkMisconfigured(Exception):
+    """It won't work without a change: a secret that isn't there, an account without rights, no such hub."""

@@ -1,0 +1,21 @@
+"""From a definition to its sink. A sink's libraries are loaded when there is a destination of its kind."""
+
+from __future__ import annotations
+
+from agents.deliver.destination import Destination, EventHub, KafkaTopic
+from agents.deliver.sink import Sink, SinkContext
+
+
+def make_sink(destination: Destination, context: SinkContext) -> Sink:
+    """The sink of a destination, not opened."""
+    if isinstance(destination.target, EventHub):
+        from agents.sinks.eventhub import EventHubSink
+
+        return EventHubSink(destination, context)
+    if isinstance(destination.target, KafkaTopic):
+        from agents.sinks.kafka import KafkaSink
+
+        return KafkaSink(destination, context)
+    from agents.sinks.webhook import WebhookSink
+
+    return WebhookSink(destination, context)
