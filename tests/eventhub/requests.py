@@ -1,0 +1,89 @@
+"""The two request/response nodes: `$cbs` (put-token) and `$management` (READ)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote_plus
+
+from proton import Message
+
+from tests.eventhub.store import Hub
+
+SAS = "servicebus.windows.net:sastoken"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who may send: a shared access key, and a bearer token where Azure identity is tried."""
+
+    key_name: str = "RootManageSharedAccessKey"
+    key: str = "c3RhbmQtaW4tZm9yLXRlc3RzLW9ubHk="
+    bearer: str = "stand-in-bearer-token"
+
+    def allow(self, token: str, kind: str) -> bool:
+        """Whether a put-token with this token is good: signature and expiry of a SAS, or the bearer itself."""
+        if kind != SAS:
+            return hmac.compare_digest(token.encode(), self.bearer.encode())
+        parts = {name: values[0] for name, values in parse_qs(token.partition(" ")[2]).items()}
+        if not {"sr", "sig", "se", "skn"} <= parts.keys():
+            return False
+        signed = f"{quote_plus(parts['sr'])}\n{parts['se']}".encode()
+        good = base64.b64encode(hmac.new(self.key.encode(), signed, hashlib.sha256).digest()).decode()
+        return (
+            parts["skn"] == self.key_name
+            and hmac.compare_digest(parts["sig"], good)
+            and int(parts["se"]) > time.time()
+        )
+
+
+def put_token(request: Message, credentials: Credentials, refused: bool) -> Message:
+    properties = request.properties or {}
+    token, kind = str(request.body), str(properties.get("type"))
+    if refused or not credentials.allow(token, kind):
+        return _answer(request, 401, "InvalidSignature: The token has an invalid signature.")
+    return _answer(request, 202, "Accepted")
+
+
+def management(request: Message, hub: Hub) -> Message:
+    """READ of the hub or of one partition of it."""
+    properties = request.properties or {}
+    name, kind = properties.get("name"), properties.get("type")
+    if properties.get("operation") != "READ":
+        return _answer(request, 400, f"operation {properties.get('operation')!r} is not READ")
+    if name != hub.name:
+        return _answer(request, 404, f"The messaging entity {name!r} could not be found.")
+    ids = [str(each) for each in range(hub.count)]
+    if kind == "com.microsoft:eventhub":
+        body: dict[str, object] = {
+            "name": hub.name,
+            "type": kind,
+            "created_at": hub.created_ms,
+            "partition_count": hub.count,
+            "partition_ids": ids,
+        }
+    elif kind == "com.microsoft:partition" and properties.get("partition") in ids:
+        stored = hub.partitions[int(properties["partition"])]
+        body = {
+            "name": hub.name,
+            "type": kind,
+            "partition": properties["partition"],
+            "begin_sequence_number": 0,
+            "last_enqueued_sequence_number": len(stored) - 1,
+            "last_enqueued_offset": str(len(stored) - 1),
+            "last_enqueued_time_utc": stored[-1].enqueued_ms if stored else 0,
+            "is_partition_empty": not stored,
+        }
+    else:
+        return _answer(request, 404, f"no {kind} {properties.get('partition')!r}")
+    return _answer(request, 200, "OK", body)
+
+
+def _answer(request: Message, code: int, description: str, body: object = None) -> Message:
+    answer = Message(body=body)
+    answer.correlation_id = request.id
+    answer.properties = {"status-code": code, "status-description": description}
+    return answer
