@@ -11,9 +11,8 @@ from agents.deliver.destination import Destination, Retry, Target, TransitionEve
 from agents.deliver.parse_targets import PARSERS
 from agents.deliver.parse_values import Fields, plain
 from agents.transitions import TransitionBody
-from rules.compile import attribute_roots
 from rules.document import Entry, Node
-from rules.model import Predicate
+from rules.model import NotTest, Predicate, Test
 from rules.parse_predicate import parse_where
 from rules.parse_reader import Reader, join
 from rules.parse_text import parse_text
@@ -178,10 +177,19 @@ def _where(fields: Fields, entries: Mapping[str, Entry]) -> Predicate | None:
     predicate = parse_where(fields.reader, node, inside)
     if predicate is not None:
         known = TransitionBody.__struct_fields__
-        for root in sorted(attribute_roots(predicate).difference(known)):
+        for root in sorted(_roots(predicate).difference(known)):
             message = f"a transition has no field '{root}'"
             fields.reader.unknown("unknown_field", message, root, join(inside, root), node, known)
     return predicate
+
+
+def _roots(predicate: Predicate) -> set[str]:
+    """The fields that a predicate reads."""
+    if isinstance(predicate, Test):
+        return {predicate.path[0]}
+    if isinstance(predicate, NotTest):
+        return _roots(predicate.part)
+    return set().union(*map(_roots, predicate.parts))
 
 
 def _audiences(fields: Fields, entries: Mapping[str, Entry]) -> frozenset[str] | None:

@@ -161,7 +161,7 @@ class SinkContext:
 
 
 class Sink(Protocol):
-    """One open destination, on one event loop. Made as ``SomeSink(destination, context)``, which does no I/O."""
+    """One destination, on one event loop. Made as ``SomeSink(destination, context)``, which does no I/O."""
 
     async def open(self) -> Lanes:
         """Connect. Raises SinkUnavailable, SinkMisconfigured. May be called again after either."""

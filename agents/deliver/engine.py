@@ -1,0 +1,394 @@
+"""Lanes at work: takes jobs, sends them through a sink, tries again, buries what is refused, keeps count.
+
+Knows nothing of Faust: the deliverer feeds it from the transitions topic, ``replay`` from dead letters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import Random
+
+import structlog
+
+from agents.deliver.bodies import body_maker, encode, message_id
+from agents.deliver.destination import Destination
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.jobs import Job, properties_of
+from agents.deliver.lanes import Lane
+from agents.deliver.report import Report
+from agents.deliver.retry import Pace, pause_s
+from agents.deliver.secrets import Secrets
+from agents.deliver.sink import (
+    Delivered,
+    Delivery,
+    Lanes,
+    Outcome,
+    Refused,
+    Retry,
+    Sink,
+    Unknown,
+    UserFacts,
+    lane_of,
+)
+from agents.deliver.users import LookupFailed, Users, needs_user
+
+log = structlog.get_logger("turnstile.deliver")
+
+SPAN_FACTOR = 10
+"""So many times ``in_flight`` jobs may be done behind one that isn't, before reading stops."""
+IN_THE_WAY_ATTEMPTS = 5
+SILENCE_SECONDS = 5.0
+"""A success after so long without one is news to all lanes."""
+MISCONFIGURED_PAUSE_SECONDS = 60.0
+GRACE_SECONDS = 5.0
+"""How long sends under way may take when partitions move or the process ends."""
+
+Bury = Callable[[Job, str, str], Awaitable[None]]
+"""Write a job to the dead letters with (code, reason); returns once that is certain."""
+
+
+class Engine:
+    """One destination's lanes. ``failed`` is called with the exception of a bug; then nothing more is sent."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        sink: Sink,
+        secrets: Secrets,
+        users: Users | None,
+        bury: Bury,
+        failed: Callable[[BaseException], None],
+        in_flight: int,
+        report: Report | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.report = report or Report()
+        self._destination = destination
+        self._sink = sink
+        self._secrets = secrets
+        self._users = users if users is not None and needs_user(destination) else None
+        self._bury = bury
+        self._failed = failed
+        self._in_flight = in_flight
+        self._random = random or Random()
+        self._body = body_maker(destination.body, destination.name, destination.attributes)
+        self._is_raw = destination.body == "native" and destination.id_type == "user_id"
+        self._pace = Pace(destination.rate, time.monotonic)
+        self._sizes = Lanes(0, 1)
+        self._lanes: list[Lane] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opened = asyncio.Event()
+        self._room = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._epoch = 0
+        self._in_hand = 0
+        self._last_success_s = time.monotonic()
+        self.span: Callable[[], int] = lambda: 0
+        """Jobs since the first that isn't done, over all partitions."""
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the sink, however often it takes, and start the lanes."""
+        failures = 0
+        while True:
+            self.report.state = "connecting"
+            try:
+                self._sizes = await self._sink.open()
+                break
+            except SinkMisconfigured as error:
+                self._note("misconfigured", error)
+                await asyncio.sleep(MISCONFIGURED_PAUSE_SECONDS)
+            except SinkUnavailable as error:
+                failures += 1
+                self._note("retrying", error)
+                await asyncio.sleep(
+                    pause_s(self._destination.retry, failures, self._random, error.retry_after_s)
+                )
+        self._lanes = [Lane(number) for number in range(self._sizes.count)]
+        self._start_lanes()
+        self.report.state = "running"
+        self._opened.set()
+
+    async def close(self) -> None:
+        await self.let_go()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sink.close()
+
+    async def let_go(self) -> None:
+        """Finish the sends under way, within a moment, and forget all other jobs: they come again."""
+        self._epoch += 1
+        self._room.set()
+        for lane in self._lanes:
+            lane.clear()
+        deadline = time.monotonic() + GRACE_SECONDS
+        while any(lane.sending for lane in self._lanes) and time.monotonic() < deadline:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
+        for at, lane in enumerate(self._lanes):
+            if lane.sending:
+                self._tasks[at].cancel()
+                await asyncio.wait([self._tasks[at]])
+                lane.sending = False
+            lane.clear()
+        self._in_hand = self.report.in_hand = 0
+        self._changed.set()
+        self._start_lanes()
+
+    def _start_lanes(self) -> None:
+        for at, lane in enumerate(self._lanes):
+            if at == len(self._tasks):
+                self._tasks.append(self._lane_task(lane))
+            elif self._tasks[at].cancelled():
+                self._tasks[at] = self._lane_task(lane)
+
+    def _lane_task(self, lane: Lane) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run(lane), name=f"{self._destination.name}-{lane.number}")
+        task.add_done_callback(self._lane_ended)
+        return task
+
+    def _lane_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.report.state = "crashed"
+            self.report.error(self._secrets.masked(repr(error)))
+            self._failed(error)
+
+    # -- in ------------------------------------------------------------------------------------------
+
+    async def put(self, jobs: Sequence[Job]) -> bool:
+        """Hand jobs to their lanes, in order; waits while too many are in hand. False: let go meanwhile."""
+        epoch = self._epoch
+        await self._opened.wait()
+        count = len(self._lanes)
+        for job in jobs:
+            while self._is_full():
+                self._room.clear()
+                await self._room.wait()
+                if self._epoch != epoch:
+                    return False
+            if self._epoch != epoch:
+                return False
+            self._in_hand += 1
+            self._lanes[lane_of(job.user_id, count)].add(job)
+        self.report.in_hand = self._in_hand
+        return True
+
+    def _is_full(self) -> bool:
+        return self._in_hand >= self._in_flight or (
+            self._in_hand > 0 and self.span() >= self._in_flight * SPAN_FACTOR
+        )
+
+    async def drained(self) -> bool:
+        """Wait until nothing is in hand. False: let go meanwhile."""
+        epoch = self._epoch
+        while self._in_hand and self._epoch == epoch:
+            self._changed.clear()
+            await self._changed.wait()
+        return self._epoch == epoch
+
+    # -- lanes ---------------------------------------------------------------------------------------
+
+    async def _run(self, lane: Lane) -> None:
+        while True:
+            now = time.monotonic()
+            jobs = lane.take(now, self._sizes.batch)
+            if not jobs:
+                await self._wait(lane, now)
+                continue
+            lane.sending = True
+            epoch = self._epoch
+            await self._pace.take(sum(len(job.transitions) for job in jobs))
+            if self._epoch != epoch:
+                lane.sending = False
+                self._changed.set()
+                continue
+            for job in jobs:
+                if job.first_s == 0.0:
+                    job.first_s = now
+            outcomes = await self._send(lane, jobs)
+            if len(outcomes) != len(jobs):
+                raise AssertionError(f"{len(outcomes)} outcomes of {len(jobs)} deliveries")
+            await self._settle(lane, jobs, outcomes, epoch)
+            lane.sending = False
+            self._changed.set()
+
+    async def _wait(self, lane: Lane, now_s: float) -> None:
+        next_s = lane.next_s()
+        lane.wake.clear()
+        if next_s is None:
+            await lane.wake.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, next_s - now_s)):
+                # New jobs don't end a pause, nor do they come before a user's time.
+                while True:
+                    await lane.wake.wait()
+                    lane.wake.clear()
+                    changed = lane.next_s()
+                    if changed is None or changed < next_s:
+                        return
+        except TimeoutError:
+            return
+
+    async def _send(self, lane: Lane, jobs: list[Job]) -> Sequence[Outcome]:
+        """One send through the sink; jobs that can't be made into a delivery are left out of it."""
+        if self._users is None:
+            for job in jobs:
+                if job.delivery is None:
+                    job.delivery = self._deliver(job, None)
+            self.report.requests += 1
+            return await self._sink.send(lane.number, [job.delivery for job in jobs])  # type: ignore[misc]
+        early = await self._look_up(jobs)
+        sendable = [job for job in jobs if id(job) not in early]
+        if sendable:
+            self.report.requests += 1
+            sent = await self._sink.send(lane.number, [job.delivery for job in sendable])  # type: ignore[misc]
+            early.update({id(job): outcome for job, outcome in zip(sendable, sent, strict=True)})
+        return [early[id(job)] for job in jobs]
+
+    async def _look_up(self, jobs: list[Job]) -> dict[int, Outcome]:
+        """Make deliveries with what workers know of the users; outcomes of those that can't be made."""
+        assert self._users is not None
+        early: dict[int, Outcome] = {}
+        held: set[str] = set()
+        fresh = {job.user_id for job in jobs if job.delivery is None}
+        found = await self._users.get_all(self._destination.project, sorted(fresh))
+        for job in jobs:
+            facts = found.get(job.user_id)
+            if job.user_id in held:
+                early[id(job)] = Retry("behind", "an earlier one of this user waits")
+            elif isinstance(facts, LookupFailed):
+                held.add(job.user_id)
+                early[id(job)] = Retry("lookup_failed", str(facts))
+            elif job.delivery is None:
+                outcome = self._with_facts(job, facts)
+                if outcome is not None:
+                    early[id(job)] = outcome
+        return early
+
+    def _with_facts(self, job: Job, facts: UserFacts | None) -> Outcome | None:
+        id_type = self._destination.id_type
+        id_sent = job.user_id
+        if id_type != "user_id":
+            known = facts.identities.get(id_type) if facts is not None else None
+            if not known:
+                return Refused("no_identity", f"the user has no identity '{id_type}'")
+            id_sent = known
+        job.delivery = self._deliver(job, facts, id_sent)
+        return None
+
+    def _deliver(self, job: Job, facts: UserFacts | None, id_sent: str | None = None) -> Delivery:
+        user_id = job.user_id
+        id_sent = user_id if id_sent is None else id_sent
+        original = job.originals[-1]
+        body = original.value if self._is_raw else encode(self._body(job.transitions, id_sent, facts))
+        properties: Mapping[str, object] = properties_of(job.originals[0])
+        return Delivery(
+            message_id(job.transitions),
+            user_id,
+            id_sent,
+            job.transitions,
+            body,
+            job.partition,
+            original.offset,
+            properties,
+            facts,
+        )
+
+    # -- out -----------------------------------------------------------------------------------------
+
+    async def _settle(self, lane: Lane, jobs: Sequence[Job], outcomes: Sequence[Outcome], epoch: int) -> None:
+        report, now = self.report, time.monotonic()
+        waiting: dict[str, list[Job]] = {}
+        least_s: float | None = None
+        whole = taken = False
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, Delivered):
+                taken = True
+                report.delivered += len(job.transitions)
+                self._done(job, epoch)
+            elif isinstance(outcome, Refused):
+                taken = True
+                await self._dead(job, outcome.code, outcome.reason, epoch)
+            elif job.user_id in waiting:
+                waiting[job.user_id].append(job)  # not sent, for its user's order
+            else:
+                job.attempts += 1
+                report.retries += len(job.transitions)
+                report.unknown += len(job.transitions) if isinstance(outcome, Unknown) else 0
+                self._complain(job, outcome)
+                given_up = self._given_up(job, now)
+                if given_up is not None:
+                    await self._dead(job, given_up, outcome.reason, epoch)
+                    continue
+                waiting[job.user_id] = [job]
+                whole = whole or outcome.whole
+                if outcome.retry_after_s is not None:
+                    least_s = max(least_s or 0.0, outcome.retry_after_s)
+        if self._epoch != epoch:
+            return
+        if taken:
+            self._succeeded(lane, now)
+        elif waiting:
+            lane.failures += 1
+        for waits in waiting.values():
+            due = now + pause_s(self._destination.retry, waits[0].attempts, self._random, least_s)
+            lane.park(waits, due)
+        if waiting and (whole or lane.failures > 1):
+            report.state = "retrying"
+            pause = pause_s(self._destination.retry, max(1, lane.failures), self._random, least_s)
+            for each in self._lanes if whole and least_s else [lane]:
+                each.pause_until_s = max(each.pause_until_s, now + pause)
+
+    def _given_up(self, job: Job, now_s: float) -> str | None:
+        """Why a job isn't tried again; None: it is."""
+        if now_s - job.first_s >= self._destination.retry.for_ms / 1000:
+            return "gave_up"
+        if job.attempts >= IN_THE_WAY_ATTEMPTS and self._is_full() and self._last_success_s > job.first_s:
+            # The others pass and this one alone doesn't, and now it holds up all that comes behind.
+            return "in_the_way"
+        return None
+
+    def _succeeded(self, lane: Lane, now_s: float) -> None:
+        lane.failures = 0
+        self.report.success()
+        self.report.state = "running"
+        if now_s - self._last_success_s > SILENCE_SECONDS:
+            for each in self._lanes:
+                each.revive(now_s + self._random.uniform(0.0, 0.2))
+        self._last_success_s = now_s
+
+    def _done(self, job: Job, epoch: int) -> None:
+        job.done = True
+        if self._epoch == epoch:
+            self._in_hand -= 1
+            self.report.in_hand = self._in_hand
+            if not self._room.is_set():
+                self._room.set()
+
+    async def _dead(self, job: Job, code: str, reason: str, epoch: int) -> None:
+        await self._bury(job, code, self._secrets.masked(reason))
+        self.report.dead_letters += len(job.transitions)
+        self.report.error(self._secrets.masked(f"{code}: {reason}"))
+        self._done(job, epoch)
+
+    def _complain(self, job: Job, outcome: Retry | Unknown) -> None:
+        text = self._secrets.masked(f"{outcome.code}: {outcome.reason}")
+        self.report.error(text)
+        if job.attempts in (1, 10, 100) and self.report.state != "retrying":
+            log.warning("delivery_failed", destination=self._destination.name, error=text)
+
+    def _note(self, state: str, error: Exception) -> None:
+        self.report.state = state
+        text = self._secrets.masked(str(error))
+        if text != self.report.last_error:
+            log.error("destination_unusable", destination=self._destination.name, state=state, error=text)
+        self.report.error(text)
