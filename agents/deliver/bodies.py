@@ -37,7 +37,12 @@ def message_id(transitions: Sequence[TransitionBody]) -> str:
     """The transition's id; of several in one message a digest of theirs, so that another set has another."""
     if len(transitions) == 1:
         return transitions[0].id
-    return blake2b("\n".join(each.id for each in transitions).encode(), digest_size=16).hexdigest()
+    return digest_of([each.id for each in transitions])
+
+
+def digest_of(ids: Sequence[str]) -> str:
+    """One id for several."""
+    return blake2b("\n".join(ids).encode(), digest_size=16).hexdigest()
 
 
 def _native(transition: TransitionBody, user_id: str) -> TransitionBody:

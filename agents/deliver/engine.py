@@ -50,7 +50,7 @@ Bury = Callable[[Job, str, str], Awaitable[None]]
 
 
 class Engine:
-    """One destination's lanes. ``failed`` is called with the exception of a bug; then nothing more is sent."""
+    """One destination's lanes. ``failed`` is called with the exception of a bug; its lane then stands."""
 
     def __init__(
         self,

@@ -1,0 +1,124 @@
+"""Who is in now: the current members of a destination's audiences, read from the rows' changelog.
+
+Not from the transitions topic: retention takes those, and a member may have entered long before. A row's
+changelog is compacted, never expires, and is written before the transition of the same step; so a snapshot
+that begins after offset S of the transitions topic was noted knows everything that lies before S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.deliver.jobs import Job, Original, Selector
+from agents.transitions import encode_transition, transition_body
+from rules.canonical import audience_key
+from rules.row import Row, Transition
+from tables.codec import MARKER_KEY, RowUnreadable, decode_row, split_row_key
+
+log = structlog.get_logger("turnstile.deliver")
+
+POLL_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceName:
+    """What a row doesn't hold of an audience."""
+
+    id: str
+    name: str
+
+
+Names = Mapping[int, AudienceName]
+"""By the audience's 32-bit key, of one project."""
+
+
+def names_of(project: str, audiences: Iterable[tuple[str, str]]) -> Names:
+    """From (id, name) of a project's audiences."""
+    return {audience_key(project, each): AudienceName(each, name) for each, name in audiences}
+
+
+async def read_rows(
+    new_consumer: Callable[[], AIOKafkaConsumer], changelog: str, partition: int, project: str
+) -> dict[bytes, bytes]:
+    """The latest row of every user of a project that the partition's changelog holds now, by row key."""
+    rows: dict[bytes, bytes] = {}
+    async with new_consumer() as consumer:
+        tp = TopicPartition(changelog, partition)
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end = (await consumer.end_offsets([tp]))[tp]
+        while await consumer.position(tp) < end:
+            polled = await consumer.getmany(timeout_ms=POLL_MS)
+            for record in polled.get(tp, []):
+                key: bytes = record.key
+                if key == MARKER_KEY or split_row_key(key)[0] != project:
+                    continue
+                if record.value is None:
+                    rows.pop(key, None)
+                elif is_member_of_any(record.value):
+                    rows[key] = record.value
+                else:
+                    rows.pop(key, None)
+    return rows
+
+
+def is_member_of_any(value: bytes) -> bool:
+    """Whether a row has an audience that its user is in. Rows that can't be read count as such."""
+    try:
+        row = decode_row(value)
+    except (RowUnreadable, msgspec.DecodeError):
+        return True
+    return any(each.seq % 2 for each in row.audiences.values())
+
+
+async def members(
+    rows: Mapping[bytes, bytes], partition: int, project: str, names: Names, selector: Selector
+) -> AsyncIterator[Job]:
+    """An enter for each membership that a destination wants, one user after the other."""
+    for key, value in rows.items():
+        _, user_id = split_row_key(key)
+        try:
+            row = decode_row(value)
+        except (RowUnreadable, msgspec.DecodeError) as error:
+            log.error("row_unreadable", partition=partition, error=str(error))
+            continue
+        for transition in enters(row, project, user_id, names):
+            body = transition_body(transition)
+            if not selector.wants(body):
+                continue
+            encoded, headers = encode_transition(transition)
+            original = Original(user_id.encode(), encoded, headers, partition, -1, transition.at_ms)
+            yield Job(user_id, (body,), (original,), partition, -1)
+
+
+def enters(row: Row, project: str, user_id: str, names: Names) -> list[Transition]:
+    """The enters that made the user's memberships, in time order: with the same ids as then.
+
+    What caused them isn't kept in rows: the cause is ``backfill``, and when they will leave is not said.
+    """
+    found = []
+    for key, membership in row.audiences.items():
+        audience = names.get(key)
+        if audience is None or membership.seq % 2 == 0:
+            continue
+        found.append(
+            Transition(
+                project,
+                audience.id,
+                audience.name,
+                membership.version,
+                user_id,
+                membership.seq,
+                membership.since_ms,
+                "backfill",
+                None,
+                membership.since_ms,
+                None,
+            )
+        )
+    return sorted(found, key=lambda each: (each.at_ms, each.audience))
