@@ -15,7 +15,9 @@ from tests.eventhub.store import Hub
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.eventhub", description="A local stand-in for an event hub.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.eventhub", description="A local stand-in for an event hub."
+    )
     parser.add_argument("--hub", default="audiences")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--port", type=int, default=0)

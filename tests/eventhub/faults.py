@@ -1,4 +1,4 @@
-"""Faults to order: each order is for the next so many sends, put-tokens or attaches, in the order they come."""
+"""Faults to order: each order is for the next so many sends, put-tokens or attaches, as they come."""
 
 from __future__ import annotations
 

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
 CBS, MANAGEMENT = "$cbs", "$management"
 SELECTOR = "apache.org:selector-filter:string"
+BY = {"by": "stand-in"}
+"""The `info` of errors must not be empty: the SDK reads it by position."""
+
 _POSITION = re.compile(r"amqp\.annotation\.x-opt-(offset|sequence-number) (>=?) '(-?\d+|@latest)'")
 
 REJECTIONS = {
-    Fault.SERVER_BUSY: ("com.microsoft:server-busy", "The request was terminated because the entity is throttled."),
+    Fault.SERVER_BUSY: (
+        "com.microsoft:server-busy",
+        "The request was terminated: the entity is throttled.",
+    ),
     Fault.QUOTA: ("amqp:resource-limit-exceeded", "The quota of the entity was exceeded."),
 }
 REFUSALS = {
@@ -88,7 +94,7 @@ class Publisher:
         elif fault in REJECTIONS:
             self._reject(delivery, *REJECTIONS[fault])
         elif fault is Fault.DETACH:
-            self.link.condition = Condition("amqp:link:detach-forced", "The link was detached.", {"by": "stand-in"})
+            self.link.condition = Condition("amqp:link:detach-forced", "The link was detached.", BY)
             self.link.close()
         else:
             peer.commit(publication, self._partition)
@@ -110,8 +116,7 @@ class Publisher:
             self._connection.flush()
 
     def _reject(self, delivery: Delivery, condition: str, description: str) -> None:
-        # `info` must not be empty: the SDK reads it by position.
-        delivery.local.condition = Condition(condition, description, {"by": "stand-in"})
+        delivery.local.condition = Condition(condition, description, BY)
         delivery.update(Delivery.REJECTED)
         delivery.settle()
         self.link.flow(1)
@@ -167,7 +172,7 @@ def node_for(connection: PeerConnection, link: Link) -> Node | None:
     # As the service: an attach without a terminus, then a detach with the reason.
     link.source.type = link.target.type = Terminus.UNSPECIFIED
     link.open()
-    link.condition = Condition(*REFUSALS[fault or Fault.HUB_MISSING], {"by": "stand-in"})
+    link.condition = Condition(*REFUSALS[fault or Fault.HUB_MISSING], BY)
     link.close()
     return None
 

@@ -25,7 +25,7 @@ class Credentials:
     bearer: str = "stand-in-bearer-token"
 
     def allow(self, token: str, kind: str) -> bool:
-        """Whether a put-token with this token is good: signature and expiry of a SAS, or the bearer itself."""
+        """Whether the token of a put-token is good: signature and expiry of a SAS, or the bearer itself."""
         if kind != SAS:
             return hmac.compare_digest(token.encode(), self.bearer.encode())
         parts = {name: values[0] for name, values in parse_qs(token.partition(" ")[2]).items()}

@@ -16,8 +16,21 @@ NULL = b"\x40"
 LIST0, LIST8, LIST32 = 0x45, 0xC0, 0xD0
 DATA = 0x75
 
-# Constructor → (bytes of the size field, and 0 where the width is fixed).
-SIZED = {0xA0: 1, 0xA1: 1, 0xA3: 1, 0xB0: 4, 0xB1: 4, 0xB3: 4, 0xC0: 1, 0xC1: 1, 0xD0: 4, 0xD1: 4, 0xE0: 1, 0xF0: 4}
+# Constructor → bytes of its size field.
+SIZED = {
+    0xA0: 1,
+    0xA1: 1,
+    0xA3: 1,
+    0xB0: 4,
+    0xB1: 4,
+    0xB3: 4,
+    0xC0: 1,
+    0xC1: 1,
+    0xD0: 4,
+    0xD1: 4,
+    0xE0: 1,
+    0xF0: 4,
+}
 
 
 class Padder:
@@ -65,12 +78,12 @@ def padded(frame: bytes) -> bytes:
     if count >= fields:
         return frame
     items += NULL * (fields - count)
-    body = frame[8 : at] + bytes([LIST32]) + struct.pack(">II", len(items) + 4, fields) + items + frame[end:]
+    body = frame[8:at] + bytes([LIST32]) + struct.pack(">II", len(items) + 4, fields) + items + frame[end:]
     return struct.pack(">I", 8 + len(body)) + frame[4:8] + body
 
 
 def sections(message: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Sections of an encoded message as (code, start, start of the content, end), by position in `message`."""
+    """Sections of an encoded message: (code, start, start of the content, end) by position in it."""
     at = 0
     while at < len(message):
         start = at
@@ -92,7 +105,7 @@ def sections(message: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 
 def unbatched(message: bytes) -> list[bytes]:
-    """Messages inside a batch (format 0x80013700: one encoded message per data section), or the message itself.
+    """Messages inside a batch (one encoded message per data section), or the message itself.
 
     proton doesn't tell a delivery's message format, so a batch is known by its first data section's content
     beginning as an encoded message does; the bodies sent in these tests are JSON and never do.

@@ -1,0 +1,138 @@
+"""The SDK's client of one event hub: made when first asked for, kept across failures, replaced on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from azure.eventhub import parse_connection_string
+from azure.eventhub.aio import EventHubProducerClient
+
+from agents.deliver.destination import EventHub
+from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.secrets import Secrets
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+CLOSING_SECONDS = 5.0
+"""A client that hangs may hang in its closing, too."""
+
+Make = Callable[[], EventHubProducerClient]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a hub is: a connection string (a secret) with the hub's name, or a namespace."""
+
+    hub: str
+    connection_string: str | None = None
+    namespace: str | None = None
+
+    def client(self, credential: AsyncTokenCredential | None) -> EventHubProducerClient:
+        """Retries are the engine's. The SDK sends twice all the same."""
+        if self.connection_string is not None:
+            return EventHubProducerClient.from_connection_string(
+                self.connection_string, eventhub_name=self.hub, retry_total=0
+            )
+        assert self.namespace is not None
+        assert credential is not None
+        return EventHubProducerClient(
+            fully_qualified_namespace=self.namespace,
+            eventhub_name=self.hub,
+            credential=credential,
+            retry_total=0,
+        )
+
+
+def address_of(target: EventHub, secrets: Secrets) -> Address:
+    """Looks the secret up, so that a rotated one is found. Raises SinkMisconfigured."""
+    if target.connection_string is None:
+        assert target.hub is not None
+        return Address(target.hub, namespace=target.namespace)
+    text = secrets.get(target.connection_string)
+    try:
+        parsed = parse_connection_string(text)
+    except ValueError as error:
+        raise SinkMisconfigured(secrets.masked(f"the connection string is wrong: {error}")) from None
+    for inside in (parsed.shared_access_key, parsed.shared_access_signature):
+        if inside:
+            secrets.hide(inside)
+    if target.hub is not None and parsed.eventhub_name not in (None, target.hub):
+        raise SinkMisconfigured(
+            f"'hub' is {target.hub}, but the connection string is for {parsed.eventhub_name}"
+        )
+    hub = target.hub or parsed.eventhub_name
+    if hub is None:
+        raise SinkMisconfigured("no hub: neither 'hub' nor an EntityPath in the connection string")
+    return Address(hub, connection_string=text)
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    client: EventHubProducerClient
+    users: int = 0
+    retired: bool = False
+
+
+class Clients:
+    """One client at a time for all who ask. A retired one is closed when its last user is done with it."""
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+        self._current: _Held | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[EventHubProducerClient]:
+        """The current client; raises what making one raises. Leaving by cancellation (a deadline, too)
+        retires it: it may hang for minutes in what was asked of it, with half a message in hand.
+        """
+        if self._current is None:
+            self._current = _Held(self._make())
+        held = self._current
+        held.users += 1
+        try:
+            yield held.client
+        except asyncio.CancelledError:
+            self._retire(held)
+            raise
+        finally:
+            held.users -= 1
+            if held.retired and not held.users:
+                self._close_later(held)
+
+    def renew(self) -> None:
+        """The next to ask get a new client, made with what secrets are then."""
+        held = self._current
+        if held is not None:
+            self._retire(held)
+            if not held.users:
+                self._close_later(held)
+
+    async def close(self) -> None:
+        """Never raises."""
+        self.renew()
+        while self._closing:
+            await asyncio.wait(set(self._closing))
+
+    def _retire(self, held: _Held) -> None:
+        held.retired = True
+        if self._current is held:
+            self._current = None
+
+    def _close_later(self, held: _Held) -> None:
+        task = asyncio.create_task(_close(held.client))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+async def _close(client: EventHubProducerClient) -> None:
+    try:
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await client.close()
+    except Exception:  # why it was closed is known; how its closing failed helps nobody
+        return

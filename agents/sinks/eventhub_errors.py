@@ -1,0 +1,77 @@
+"""What the SDK's exceptions mean for a delivery."""
+
+from __future__ import annotations
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.eventhub.exceptions import AuthenticationError, EventHubError, OperationTimeoutError
+
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.secrets import Secrets
+from agents.deliver.sink import Retry, Unknown
+
+BUSY_SECONDS = 4.0
+"""What the service asks for after ``server-busy``."""
+MISCONFIGURED_SECONDS = 60.0
+"""Rights and hubs don't come back by asking often."""
+
+SDK_ERRORS = (EventHubError, AzureError, ValueError, OSError, SinkMisconfigured)
+"""What making a client and sending with it raise, apart from bugs."""
+
+_UNAUTHORIZED = {"unauthorized-access", "not-allowed"}
+_MISSING = {"not-found", "resource-deleted"}
+_THROTTLED = {"server-busy", "resource-limit-exceeded"}
+_LONGEST_REASON = 300
+
+
+def outcome_of(error: Exception, secrets: Secrets) -> Retry | Unknown:
+    """All lanes wait when the hub throttles or something must be changed; else only the lane that failed."""
+    text = secrets.masked(reason(error))
+    condition = _condition(error)
+    if needs_change(error):
+        code = "hub_missing" if condition in _MISSING else "unauthorized"
+        return Retry(code, text, MISCONFIGURED_SECONDS, whole=True)
+    if condition in _THROTTLED:
+        return Retry(condition.replace("-", "_"), text, BUSY_SECONDS, whole=True)
+    # The SDK has sent it twice by then; the first time may have been stored.
+    code = "timeout" if isinstance(error, OperationTimeoutError) else "connection"
+    return Unknown(code, text, whole=True)
+
+
+def is_lost_connection(error: Exception) -> bool:
+    """The link or the connection was closed, for no reason that lies in the publication."""
+    condition = _condition(error)
+    return condition == "socket-error" or condition.endswith(":forced") or condition == "link:detach-forced"
+
+
+def is_too_large(error: Exception) -> bool:
+    """The hub found a publication larger than it allows."""
+    return _condition(error).endswith("message-size-exceeded")
+
+
+def needs_change(error: Exception) -> bool:
+    """Of a secret, of rights, or of the hub: nothing that passes by itself."""
+    return (
+        isinstance(error, (AuthenticationError, ClientAuthenticationError, SinkMisconfigured))
+        or _condition(error) in _UNAUTHORIZED
+        or _condition(error) in _MISSING
+    )
+
+
+def opening_error(error: Exception, secrets: Secrets) -> SinkMisconfigured | SinkUnavailable:
+    """What ``open`` raises for it."""
+    text = secrets.masked(reason(error))
+    if needs_change(error):
+        return SinkMisconfigured(text)
+    return SinkUnavailable(text, BUSY_SECONDS if _condition(error) in _THROTTLED else None)
+
+
+def reason(error: Exception) -> str:
+    """Its text in one line, not longer than a person reads."""
+    text = "; ".join(dict.fromkeys(line.strip() for line in str(error).splitlines() if line.strip()))
+    text = text or type(error).__name__
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
+
+
+def _condition(error: Exception) -> str:
+    """The AMQP error condition without its namespace; empty where there is none."""
+    return (error.error or "") if isinstance(error, EventHubError) else ""
