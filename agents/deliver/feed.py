@@ -1,6 +1,8 @@
 """Destinations on their compacted topic (``<prefix>.destinations``, key: the name): publish and follow.
 
-Value: ``{"version": n, "definition": {…}}``, the definition as it was written; a deleted one is a tombstone.
+Value: ``{"version": n, "definition": {…}}``, the definition as it was written. A deleted one stays, with
+``deleted``: one that comes back under its name is a new ``generation`` with a consumer group of its own, so it
+doesn't go on where the old one stopped.
 """
 
 from __future__ import annotations
@@ -27,16 +29,20 @@ class PublishedDestination:
 
     destination: Destination
     version: int
+    generation: int = 1
+    deleted: bool = False
 
 
 Published = Mapping[str, PublishedDestination]
 
 
-class DestinationRecord(msgspec.Struct):
+class DestinationRecord(msgspec.Struct, omit_defaults=True):
     """The value of a record on the topic."""
 
     version: int
     definition: dict[str, Any]
+    generation: int = 1
+    deleted: bool = False
 
 
 _decode = msgspec.json.Decoder(DestinationRecord).decode
@@ -47,8 +53,10 @@ def destinations_topic(prefix: str) -> str:
 
 
 def encode_destination(published: PublishedDestination) -> bytes:
-    document = {"version": published.version, "definition": published.destination.document}
-    return msgspec.json.encode(document)
+    document: Any = published.destination.document
+    return msgspec.json.encode(
+        DestinationRecord(published.version, document, published.generation, published.deleted)
+    )
 
 
 def decode_destination(value: bytes) -> PublishedDestination:
@@ -56,7 +64,13 @@ def decode_destination(value: bytes) -> PublishedDestination:
     record = _decode(value)
     text = msgspec.json.encode(record.definition).decode()
     (destination,) = load_destinations([("destinations topic.json", text)])
-    return PublishedDestination(destination, record.version)
+    return PublishedDestination(destination, record.version, record.generation, record.deleted)
+
+
+def group_of(prefix: str, published: PublishedDestination) -> str:
+    """The consumer group that delivers to a destination."""
+    group = f"{prefix}.deliver.{published.destination.name}"
+    return group if published.generation == 1 else f"{group}.{published.generation}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +88,21 @@ def plan_changes(current: Published, wanted: Sequence[Destination]) -> list[Chan
         before = current.get(destination.name)
         if before is None:
             changes.append(Change(PublishedDestination(destination, 1), "created"))
+        elif before.deleted:
+            after = PublishedDestination(destination, before.version + 1, before.generation + 1)
+            changes.append(Change(after, "created"))
         elif before.destination == destination:
             changes.append(Change(before, "unchanged"))
         else:
-            after = PublishedDestination(destination, before.version + 1)
+            after = PublishedDestination(destination, before.version + 1, before.generation)
             changes.append(Change(after, "changed"))
     return changes
 
 
-async def publish(
-    producer: AIOKafkaProducer, topic: str, changes: Mapping[str, PublishedDestination | None]
-) -> None:
-    """Write destinations by name (None: deleted); returns when all replicas have them."""
-    for name, each in changes.items():
-        value = None if each is None else encode_destination(each)
-        await producer.send(topic, value, name.encode(), partition=0)
+async def publish(producer: AIOKafkaProducer, topic: str, published: Sequence[PublishedDestination]) -> None:
+    """Write destinations; returns when all replicas have them."""
+    for each in published:
+        await producer.send(topic, encode_destination(each), each.destination.name.encode(), partition=0)
     await producer.flush()
 
 

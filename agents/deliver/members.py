@@ -33,6 +33,21 @@ class AudienceName:
     name: str
 
 
+class _Head(msgspec.Struct):
+    """What is read here of a published definition."""
+
+    id: str
+    name: str
+    project: str = "default"
+
+
+class _Published(msgspec.Struct):
+    definition: _Head
+    deleted: bool = False
+
+
+_decode_head = msgspec.json.Decoder(_Published).decode
+
 Names = Mapping[int, AudienceName]
 """By the audience's 32-bit key, of one project."""
 
@@ -40,6 +55,23 @@ Names = Mapping[int, AudienceName]
 def names_of(project: str, audiences: Iterable[tuple[str, str]]) -> Names:
     """From (id, name) of a project's audiences."""
     return {audience_key(project, each): AudienceName(each, name) for each, name in audiences}
+
+
+async def read_names(new_consumer: Callable[[], AIOKafkaConsumer], topic: str, project: str) -> Names:
+    """The audiences that are published now, from the definitions topic."""
+    found: dict[bytes, tuple[str, str]] = {}
+    async with new_consumer() as consumer:
+        tp = TopicPartition(topic, 0)
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end = (await consumer.end_offsets([tp]))[tp]
+        while await consumer.position(tp) < end:
+            for record in (await consumer.getmany(timeout_ms=POLL_MS)).get(tp, []):
+                found.pop(record.key, None)
+                head = None if record.value is None else _decode_head(record.value)
+                if head is not None and not head.deleted and head.definition.project == project:
+                    found[record.key] = head.definition.id, head.definition.name
+    return names_of(project, found.values())
 
 
 async def read_rows(

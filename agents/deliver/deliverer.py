@@ -1,0 +1,243 @@
+"""One destination at work: from its partitions of the transitions topic into its engine, members first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from agents.deliver.dead_letters import DeadLetters
+from agents.deliver.destination import Destination
+from agents.deliver.engine import Engine
+from agents.deliver.faust_app import Start
+from agents.deliver.jobs import (
+    Grouping,
+    Job,
+    Selector,
+    Unreadable,
+    original_of,
+    read_transition,
+)
+from agents.deliver.members import members, read_names, read_rows
+from agents.deliver.progress import Progress
+from agents.placement import partition_of
+from tables.codec import split_row_key
+
+log = structlog.get_logger("turnstile.deliver")
+
+HOLD_SECONDS = 0.02
+"""How long the last group of a poll waits for more of the same user and instant."""
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """What is read: names, and how many partitions they have."""
+
+    transitions: str
+    partitions: int
+    changelog: str
+    changelog_partitions: int
+    audiences: str
+
+
+class Deliverer:
+    """The worker side of ``agents.deliver.faust_app``. ``commit`` commits offsets without metadata."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        engine: Engine,
+        dead_letters: DeadLetters,
+        topics: Topics,
+        new_consumer: Callable[[], AIOKafkaConsumer],
+        commit: Callable[[Mapping[int, int]], Awaitable[None]],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._destination = destination
+        self._engine = engine
+        self._dead_letters = dead_letters
+        self._topics = topics
+        self._new_consumer = new_consumer
+        self._commit = commit
+        self._failed = failed
+        self._selector = Selector(destination)
+        self._progress: dict[int, Progress] = {}
+        self._groups: dict[int, Grouping] = {}
+        self._sent: dict[int, dict[tuple[str, str], int]] = {}
+        """Per partition: up to which ``seq`` the backfill sent (user, audience)."""
+        self._epoch = 0
+        self._ready = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        engine.span = lambda: sum(each.span for each in self._progress.values())
+
+    @property
+    def partitions(self) -> list[int]:
+        return sorted(self._progress)
+
+    # -- what Faust calls ----------------------------------------------------------------------------
+
+    def watermark(self, partition: int) -> int | None:
+        progress = self._progress.get(partition)
+        return None if progress is None else progress.watermark()
+
+    async def let_go(self) -> None:
+        self._epoch += 1
+        self._ready.set()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._engine.let_go()
+        for groups in self._groups.values():
+            groups.release()
+
+    def begin(self, starts: Mapping[int, Start]) -> None:
+        report = self._engine.report
+        self._progress = {partition: Progress(start.offset) for partition, start in starts.items()}
+        self._groups = {partition: Grouping() for partition in starts}
+        self._sent = {}
+        for partition, start in starts.items():
+            if start.expired:
+                report.expired += start.expired
+                text = (
+                    f"{start.expired} records of {self._topics.transitions}/{partition} were gone before they "
+                    "could be sent: its retention is shorter than this destination's outage"
+                )
+                report.error(text)
+                log.error("transitions_expired", destination=self._destination.name, error=text)
+            if start.members_first:
+                self._progress[partition].hold_until = -1
+        first = sorted(partition for partition, start in starts.items() if start.members_first)
+        if first:
+            self._ready.clear()
+            self._spawn(self._backfill(first, self._epoch))
+        else:
+            self._ready.set()
+
+    async def take(self, partition: int, records: list[ConsumerRecord[bytes, bytes]]) -> None:
+        epoch = self._epoch
+        await self._ready.wait()
+        async with self._lock:
+            if self._epoch != epoch:
+                return
+            jobs = await self._jobs(partition, records)
+            if self._epoch == epoch:
+                await self._engine.put(jobs)
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    async def _jobs(self, partition: int, records: list[ConsumerRecord[bytes, bytes]]) -> list[Job]:
+        progress, wants = self._progress[partition], self._selector.wants
+        groups = self._groups[partition] if self._destination.body == "lytics" else None
+        sent = self._sent.get(partition)
+        jobs: list[Job] = []
+        for record in records:
+            original = original_of(record)
+            try:
+                transition = read_transition(record.value)
+            except Unreadable as error:
+                await self._dead_letters.bury_records((original,), "unreadable", str(error), 0)
+                self._engine.report.dead_letters += 1
+                progress.reached = record.offset + 1
+                continue
+            known = sent.get((transition.user_id, transition.audience), 0) if sent else 0
+            if transition.seq <= known or not wants(transition):
+                self._engine.report.filtered += 1
+            else:
+                job = Job(transition.user_id, (transition,), (original,), partition, record.offset)
+                if groups is None or groups.add(job) is not None:
+                    progress.add(job)
+                    jobs.append(job)
+            progress.reached = record.offset + 1
+        if sent is not None and progress.hold_until is not None and progress.reached >= progress.hold_until:
+            del self._sent[partition]
+        if groups is None:
+            return jobs
+        jobs = groups.end_poll(jobs)
+        held = groups.held
+        if held is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(HOLD_SECONDS, self._release, partition, held, len(held.transitions), self._epoch)
+        return jobs
+
+    def _release(self, partition: int, held: Job, size: int, epoch: int) -> None:
+        if self._epoch == epoch:
+            self._spawn(self._put_held(partition, held, size, epoch))
+
+    async def _put_held(self, partition: int, held: Job, size: int, epoch: int) -> None:
+        async with self._lock:
+            groups = self._groups.get(partition)
+            if self._epoch != epoch or groups is None or groups.held is not held:
+                return
+            if len(held.transitions) == size:
+                groups.release()
+                await self._engine.put([held])
+
+    # -- members first -------------------------------------------------------------------------------
+
+    async def _backfill(self, partitions: list[int], epoch: int) -> None:
+        """Send who is in now, a partition at a time, then let the rest flow.
+
+        Nothing of a partition is committed before all that came while its rows were read is delivered, too:
+        a restart until then does it anew, and nobody who left meanwhile is forgotten.
+        """
+        name, project, topics = self._destination.name, self._destination.project, self._topics
+        names = await read_names(self._new_consumer, topics.audiences, project)
+        for partition in partitions:
+            rows = await self._rows_of(partition)
+            end = await self._end_of(partition)
+            sent: dict[tuple[str, str], int] = {}
+            chunk: list[Job] = []
+            async for job in members(rows, partition, project, names, self._selector):
+                transition = job.transitions[0]
+                sent[transition.user_id, transition.audience] = transition.seq
+                chunk.append(job)
+                if len(chunk) >= CHUNK:
+                    if not await self._engine.put(chunk):
+                        return
+                    chunk = []
+            if not (await self._engine.put(chunk) and await self._engine.drained()):
+                return
+            self._engine.report.backfilled += len(sent)
+            log.info("members_sent", destination=name, partition=partition, members=len(sent))
+            progress = self._progress[partition]
+            progress.hold_until = end
+            if progress.reached >= end:
+                await self._commit({partition: progress.reached})
+            else:
+                self._sent[partition] = sent
+        if self._epoch == epoch:
+            self._ready.set()
+
+    async def _rows_of(self, partition: int) -> Mapping[bytes, bytes]:
+        """Rows of the users whose transitions are on a partition."""
+        topics, project = self._topics, self._destination.project
+        if topics.changelog_partitions == topics.partitions:
+            return await read_rows(self._new_consumer, topics.changelog, partition, project)
+        rows: dict[bytes, bytes] = {}
+        for each in range(topics.changelog_partitions):
+            found = await read_rows(self._new_consumer, topics.changelog, each, project)
+            for key, row in found.items():
+                if partition_of(split_row_key(key)[1], topics.partitions) == partition:
+                    rows[key] = row
+        return rows
+
+    async def _end_of(self, partition: int) -> int:
+        async with self._new_consumer() as consumer:
+            tp = TopicPartition(self._topics.transitions, partition)
+            return int((await consumer.end_offsets([tp]))[tp])
+
+    def _spawn(self, coroutine: Awaitable[None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(coroutine)  # type: ignore[assignment]
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(error)

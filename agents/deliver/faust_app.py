@@ -1,0 +1,196 @@
+"""The Faust app of one destination: an agent on the transitions topic, in a consumer group of its own.
+
+The worker's transport (``agents.transport``) brings batches. What differs: offsets are those that
+``agents.deliver.progress`` says are delivered, record by record; a group begins at the end of the topic
+instead of its beginning, and that beginning is committed at once; and before partitions move, what isn't
+delivered is let go instead of waited for, for a dead destination may need days.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import faust
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from faust.types import TP
+
+from agents.broker import Broker
+from agents.faust_app import MAX_FETCH_BYTES, credentials
+from agents.transport import Batch, Consumer, ConsumerThread, Transport
+
+MEMBERS_FIRST = "members-first"
+"""Metadata of a committed offset: the current members weren't all sent yet, nothing after it was."""
+POLL_RECORDS = 2_000
+LONGEST_POLL_PAUSE_SECONDS = 20 * 86_400.0
+"""A dead destination stops the polls; that is no reason to leave the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a partition is taken up: offset, whether members go first, and how many records are gone."""
+
+    offset: int
+    members_first: bool
+    expired: int = 0
+
+
+class Worker(Protocol):
+    """What the app calls."""
+
+    def watermark(self, partition: int) -> int | None:
+        """The offset that may be committed; None: none yet."""
+
+    async def let_go(self) -> None:
+        """Forget all jobs that aren't delivered."""
+
+    def begin(self, starts: Mapping[int, Start]) -> None:
+        """Partitions were assigned."""
+
+    async def take(self, partition: int, records: list[ConsumerRecord[bytes, bytes]]) -> None:
+        """Records in log order."""
+
+
+class DeliverThread(ConsumerThread):
+    """Begins at the end of the topic, and makes that certain by committing it."""
+
+    starts: dict[int, Start]
+
+    async def _seek_to_committed(self) -> Mapping[Any, int]:
+        consumer = self._ensure_consumer()
+        assigned = list(consumer.assignment())
+        if not assigned:
+            self.starts = {}
+            return {}
+        coordinator = cast(Any, consumer._coordinator)
+        held: Mapping[TopicPartition, OffsetAndMetadata] = await coordinator.fetch_committed_offsets(assigned)
+        held = {tp: each for tp, each in held.items() if each.offset >= 0}
+        fresh = [tp for tp in assigned if tp not in held]
+        if fresh:
+            metadata = MEMBERS_FIRST if cast(DeliverApp, self.app).members_first else ""
+            ends = await consumer.end_offsets(fresh)
+            begun = {tp: OffsetAndMetadata(ends[tp], metadata) for tp in fresh}
+            await consumer.commit(begun)
+            held = {**held, **begun}
+        kept = await consumer.beginning_offsets(assigned)
+        self.starts = {}
+        offsets: dict[Any, int] = {}
+        for tp, each in held.items():
+            offset = max(each.offset, kept[tp])
+            consumer.seek(tp, offset)
+            offsets[tp] = offset
+            members_first = each.metadata == MEMBERS_FIRST
+            self.starts[tp.partition] = Start(offset, members_first, offset - each.offset)
+        return offsets
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: a slow destination is no stalled consumer."""
+
+
+class DeliverConsumer(Consumer):
+    """The worker's consumer, with the destination's own account of what is done."""
+
+    @property
+    def _worker(self) -> Worker:
+        return cast(DeliverApp, self.app).worker
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return DeliverThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
+        return list(self._batches)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        super()._new_offset(tp)  # lets go of the batches that were taken
+        return self._worker.watermark(tp.partition)
+
+    async def perform_seek(self) -> None:
+        await self._worker.let_go()
+        await super().perform_seek()
+        self._worker.begin(cast(DeliverThread, self._thread).starts)
+
+    async def wait_empty(self) -> None:
+        """Before a rebalance and at the end: let go of what isn't delivered, commit what is."""
+        await self._worker.let_go()
+        self._unacked_messages.clear()
+        await self.commit_and_end_transactions()
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing, as in the thread."""
+
+
+class DeliverTransport(Transport):
+    """What ``App._new_transport`` gives."""
+
+    Consumer = DeliverConsumer
+
+
+class DeliverApp(faust.App):
+    """One destination's Faust app."""
+
+    worker: Worker
+    members_first: bool
+
+    def _new_transport(self) -> Transport:
+        return DeliverTransport(self.conf.broker_consumer, self)
+
+
+def deliver_app(
+    *,
+    group: str,
+    broker: Broker,
+    instance_id: str | None,
+    data_dir: str,
+    topic: str,
+    worker: Worker,
+    members_first: bool,
+    commit_seconds: float = 1.0,
+) -> DeliverApp:
+    """Build the app; its one agent hands every batch to ``worker``."""
+    app = DeliverApp(
+        group,
+        broker=[f"kafka://{each}" for each in broker.bootstrap.split(",")],
+        broker_credentials=credentials(broker),
+        broker_session_timeout=broker.session_timeout_ms / 1000,
+        broker_rebalance_timeout=broker.rebalance_timeout_ms / 1000,
+        broker_heartbeat_interval=broker.heartbeat_interval_ms / 1000,
+        broker_request_timeout=max(90.0, broker.session_timeout_ms / 1000 + 30),
+        broker_max_poll_records=POLL_RECORDS,
+        broker_max_poll_interval=LONGEST_POLL_PAUSE_SECONDS,
+        broker_commit_interval=commit_seconds,
+        consumer_max_fetch_size=MAX_FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=instance_id,
+        datadir=data_dir,
+        store="memory://",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+        stream_wait_empty=True,
+        stream_recovery_delay=0,
+        table_standby_replicas=0,
+        autodiscover=False,
+    )
+    app.worker = worker
+    app.members_first = members_first
+    transitions = app.topic(topic, maxsize=2, value_serializer="raw", key_serializer="raw")
+
+    @app.agent(transitions, name="deliver", concurrency=1)
+    async def deliver(stream: Any) -> None:
+        async for event in stream.noack().events():
+            batch: Batch = event.message
+            consumer = cast(DeliverConsumer, app.consumer)
+            if not consumer.holds(batch):
+                continue
+            try:
+                await worker.take(batch.partition, batch.records)
+                batch.ack(consumer)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                await app.crash(error)
+                raise
+
+    return app
