@@ -179,10 +179,33 @@ class HttpSettings(_Section):
     @property
     def is_loopback(self) -> bool:
         """Nobody outside this machine gets through."""
-        try:
-            return ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return _is_loopback(self.host)
+
+
+class DeliverSettings(_Section):
+    """Delivery workers (``turnstile deliver``). Their HTTP interface takes http.api_keys, too."""
+
+    host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
+    port: Whole = whole(6067, 0, 65_535, "Port to listen on; 0: any free one.")
+    lookup_url: BaseUrl = setting(
+        "http://127.0.0.1:6066",
+        "http://host:port",
+        "A worker that is asked for attributes and identities, where a destination sends them.",
+    )
+    lookup_key: SecretStr | None = setting(
+        None, "text", "The key for it (header api-key), with the scope lookup.", secret=True
+    )
+    allow_private: bool = setting(
+        False, "true or false", "Whether webhooks may go to loopback, private and link-local addresses."
+    )
+    in_flight: Whole = whole(
+        10_000, 1, 1_000_000, "Messages in hand per destination, before its reading stops."
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Nobody outside this machine gets through."""
+        return _is_loopback(self.host)
 
 
 class LogsSettings(_Section):
@@ -198,6 +221,13 @@ class LogsSettings(_Section):
     )
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Settings(_Section):
     """The whole tree."""
 
@@ -209,6 +239,7 @@ class Settings(_Section):
     records: RecordsSettings = Field(default_factory=RecordsSettings)
     state: StateSettings = Field(default_factory=StateSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    deliver: DeliverSettings = Field(default_factory=DeliverSettings)
     logs: LogsSettings = Field(default_factory=LogsSettings)
 
 
@@ -253,19 +284,23 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with settings only beside one another: the names (the one to blame first), the text."""
     yield from _kafka_disagreements(settings.kafka)
     topics, app_id = settings.topics, settings.worker.app_id
-    own = {f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "rekeyed")}
+    own = {f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "destinations", "rekeyed")}
     own |= {f"{app_id}-profiles-changelog", *(f"{name}.dlq" for name in topics.events)}
     taken = sorted(own.intersection(topics.events))
     if taken:
         message = f"the service itself writes {', '.join(taken)}: it can't be an input"
         yield ("topics.events", "topics.prefix", "worker.app_id"), message
     http = settings.http
-    if not http.is_loopback and not http.api_keys and not http.allow_open:
-        message = (
-            "without http.api_keys anyone who gets there may read and change everything: "
-            "give keys, listen on 127.0.0.1, or set http.allow_open to true"
-        )
-        yield ("http.host", "http.api_keys", "http.allow_open"), message
+    for name, is_loopback in (
+        ("http.host", http.is_loopback),
+        ("deliver.host", settings.deliver.is_loopback),
+    ):
+        if not is_loopback and not http.api_keys and not http.allow_open:
+            message = (
+                "without http.api_keys anyone who gets there may read and change everything: "
+                "give keys, listen on 127.0.0.1, or set http.allow_open to true"
+            )
+            yield (name, "http.api_keys", "http.allow_open"), message
     names = [key.name for key in http.api_keys]
     if len(set(names)) < len(names):
         yield ("http.api_keys",), "two keys have one name"

@@ -71,6 +71,7 @@ class Deliverer:
         self._sent: dict[int, dict[tuple[str, str], int]] = {}
         """Per partition: up to which ``seq`` the backfill sent (user, audience)."""
         self._epoch = 0
+        self._assigned = False
         self._ready = asyncio.Event()
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,6 +89,7 @@ class Deliverer:
 
     async def let_go(self) -> None:
         self._epoch += 1
+        self._assigned = False
         self._ready.set()
         for task in list(self._tasks):
             task.cancel()
@@ -98,6 +100,7 @@ class Deliverer:
 
     def begin(self, starts: Mapping[int, Start]) -> None:
         report = self._engine.report
+        self._assigned = True
         self._progress = {partition: Progress(start.offset) for partition, start in starts.items()}
         self._groups = {partition: Grouping() for partition in starts}
         self._sent = {}
@@ -105,8 +108,8 @@ class Deliverer:
             if start.expired:
                 report.expired += start.expired
                 text = (
-                    f"{start.expired} records of {self._topics.transitions}/{partition} were gone before they "
-                    "could be sent: its retention is shorter than this destination's outage"
+                    f"{start.expired} records of {self._topics.transitions}/{partition} were gone before "
+                    "they could be sent: its retention is shorter than this destination's outage"
                 )
                 report.error(text)
                 log.error("transitions_expired", destination=self._destination.name, error=text)
@@ -123,7 +126,7 @@ class Deliverer:
         epoch = self._epoch
         await self._ready.wait()
         async with self._lock:
-            if self._epoch != epoch:
+            if self._epoch != epoch or not self._assigned:
                 return
             jobs = await self._jobs(partition, records)
             if self._epoch == epoch:
@@ -222,9 +225,11 @@ class Deliverer:
         rows: dict[bytes, bytes] = {}
         for each in range(topics.changelog_partitions):
             found = await read_rows(self._new_consumer, topics.changelog, each, project)
-            for key, row in found.items():
-                if partition_of(split_row_key(key)[1], topics.partitions) == partition:
-                    rows[key] = row
+            rows |= {
+                key: row
+                for key, row in found.items()
+                if partition_of(split_row_key(key)[1], topics.partitions) == partition
+            }
         return rows
 
     async def _end_of(self, partition: int) -> int:
@@ -233,7 +238,7 @@ class Deliverer:
             return int((await consumer.end_offsets([tp]))[tp])
 
     def _spawn(self, coroutine: Awaitable[None]) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(coroutine)  # type: ignore[assignment]
+        task: asyncio.Task[None] = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
 

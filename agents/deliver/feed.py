@@ -1,8 +1,8 @@
 """Destinations on their compacted topic (``<prefix>.destinations``, key: the name): publish and follow.
 
 Value: ``{"version": n, "definition": {…}}``, the definition as it was written. A deleted one stays, with
-``deleted``: one that comes back under its name is a new ``generation`` with a consumer group of its own, so it
-doesn't go on where the old one stopped.
+``deleted``: one that comes back under its name is a new ``generation`` with a consumer group of its own, so
+it doesn't go on where the old one stopped.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from agents.deliver.destination import Secret, Text
 from agents.deliver.errors import SinkMisconfigured
@@ -47,10 +49,20 @@ class Secrets:
     def hide(self, value: str) -> None:
         """Mask this, too: what was made of a secret, such as the key inside of a connection string."""
         if len(value) >= _SHORTEST:
-            self._seen.add(value)
+            self._seen |= {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
 
     def masked(self, text: str) -> str:
         """``text`` without any secret that was looked up so far."""
         for value in sorted(self._seen, key=len, reverse=True):
             text = text.replace(value, MASK)
         return text
+
+    def masked_all(self, value: object) -> object:
+        """JSON-able data with every text in it masked."""
+        if isinstance(value, str):
+            return self.masked(value)
+        if isinstance(value, Mapping):
+            return {self.masked(str(key)): self.masked_all(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.masked_all(each) for each in value]
+        return value
