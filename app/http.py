@@ -6,8 +6,6 @@ What another worker owns is fetched from it.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
@@ -21,10 +19,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from agents.evaluate import Answer
 from agents.faust_app import owner_url
 from agents.placement import partition_of
+from app.api_keys import is_allowed
 from app.openapi import OPENAPI
 from rules.decide import predict_exit
 from rules.instants import format_instant
-from rules.row import Membership
+from rules.row import Membership, Row
 
 if TYPE_CHECKING:
     from app.worker import Worker
@@ -60,6 +59,7 @@ class Server:
         http = self._worker.settings.http
         app = web.Application(middlewares=[self._problems])
         app.router.add_get("/v1/users/{user_id}/audiences", self._user_audiences)
+        app.router.add_get("/v1/users/{user_id}", self._user)
         app.router.add_get("/v1/audiences/{audience}/members/{user_id}", self._member)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
@@ -83,6 +83,29 @@ class Server:
 
     # -- lookups -------------------------------------------------------------------------------------
 
+    async def _user(self, request: web.Request) -> web.StreamResponse:
+        """Attributes, identities, memberships; 404 for a user of whom nothing is known."""
+        self._allow(request, "lookup")
+        project = request.query.get("project", "default")
+        user_id = request.match_info["user_id"]
+        answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
+        if answer is None:
+            return await self._forward(request, user_id)
+        row = answer.pipeline.look(project, user_id, answer.at_ms)
+        if row is None:
+            raise Problem(404, "No such user", f"project {project!r} knows nothing of user {user_id!r}")
+        return _json(
+            {
+                "user_id": user_id,
+                "project": project,
+                "at": _at(answer),
+                "attributes": row.attributes,
+                "identities": row.identities,
+                "audiences": self._memberships(answer, project, row),
+                "state": {"conditions": len(row.conditions), "now": format_instant(row.now_ms)},
+            }
+        )
+
     async def _user_audiences(self, request: web.Request) -> web.StreamResponse:
         self._allow(request, "lookup")
         project = request.query.get("project", "default")
@@ -90,8 +113,19 @@ class Server:
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
             return await self._forward(request, user_id)
-        rules = answer.pipeline.rules.project(project)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
+        return _json(
+            {
+                "user_id": user_id,
+                "project": project,
+                "at": format_instant(answer.at_ms),
+                "audiences": self._memberships(answer, project, row),
+            }
+        )
+
+    def _memberships(self, answer: Answer, project: str, row: Row | None) -> list[dict[str, object]]:
+        """The audiences that a user is in."""
+        rules = answer.pipeline.rules.project(project)
         found: list[dict[str, object]] = []
         if row is not None:
             for audience in rules.audiences:
@@ -99,14 +133,7 @@ class Server:
                 if membership is not None and membership.seq % 2 == 1:
                     exit_ms = predict_exit(audience, row, max(answer.at_ms, row.now_ms))
                     found.append({"id": audience.id, "name": audience.name, **_stay(membership, exit_ms)})
-        return _json(
-            {
-                "user_id": user_id,
-                "project": project,
-                "at": format_instant(answer.at_ms),
-                "audiences": found,
-            }
-        )
+        return found
 
     async def _member(self, request: web.Request) -> web.StreamResponse:
         self._allow(request, "lookup")
@@ -207,14 +234,7 @@ class Server:
 
     def _allow(self, request: web.Request, scope: str) -> None:
         keys = self._worker.settings.http.api_keys
-        if not keys:
-            return
-        given = hashlib.sha256(request.headers.get("api-key", "").encode()).hexdigest()
-        allowed = False
-        for key in keys:  # every key is compared, so that time tells nothing
-            same = hmac.compare_digest(given, key.sha256)
-            allowed = allowed or (same and (scope in key.scopes or "admin" in key.scopes))
-        if not allowed:
+        if not is_allowed(keys, request.headers.get("api-key", ""), scope):
             raise Problem(401, "Not allowed", f"the header api-key must hold a key with the scope {scope!r}")
 
     @web.middleware

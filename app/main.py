@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from app.commands import audiences, bench, check, demo, settings, simulate, topology, worker
+from app.commands import (
+    audiences,
+    bench,
+    check,
+    deliver,
+    demo,
+    destinations,
+    settings,
+    simulate,
+    topology,
+    worker,
+)
 from app.failures import message_for_users
 
 FAILED = 2
@@ -26,6 +37,8 @@ cli.command("worker")(worker.worker)
 cli.command("check")(check.check)
 cli.command("simulate")(simulate.simulate)
 cli.add_typer(audiences.cli, name="audiences")
+cli.add_typer(destinations.cli, name="destinations")
+cli.add_typer(deliver.cli, name="deliver")
 cli.command("topology")(topology.topology)
 cli.command("settings")(settings.settings)
 cli.command("bench", context_settings=bench.TAKES_ANYTHING)(bench.bench)

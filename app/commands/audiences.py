@@ -33,7 +33,7 @@ def apply(
     from rules.parse import check_together
     from rules.problems import DefinitionsInvalid
 
-    loaded = _load(settings)
+    loaded = load_quiet(settings)
     wanted, problems = parse_definition_files(files, loaded.state.max_samples)
     problems += check_together(wanted)
     if problems:
@@ -83,7 +83,7 @@ def list_audiences(settings: SettingsFile = None) -> None:
     """List the published definitions."""
     import asyncio
 
-    loaded = _load(settings)
+    loaded = load_quiet(settings)
     published = asyncio.run(_read(loaded))
     rows = [
         (each.audience.project, each.audience.id, f"version {each.version}", each.audience.name)
@@ -102,7 +102,7 @@ def delete(
     """Delete audiences, all or none; their members leave them with the cause `definition`."""
     import asyncio
 
-    loaded = _load(settings)
+    loaded = load_quiet(settings)
     asyncio.run(_delete(loaded, ids, project))
 
 
@@ -140,7 +140,7 @@ async def _read(settings: Settings) -> Published:
         return await topic.read()
 
 
-def _load(file: SettingsFile) -> Settings:
+def load_quiet(file: SettingsFile) -> Settings:
     """The settings, with logs for a command: errors only, unless the level is debug."""
     from app.logs import configure_logs
     from app.settings import load_settings

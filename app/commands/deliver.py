@@ -1,0 +1,196 @@
+"""``turnstile deliver``: delivery workers, test sends, replays, status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from app.commands.audiences import columns, load_quiet
+from app.commands.options import SettingsFile
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+FAILED = 1
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a destination.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class _RunByDefault(TyperGroup):
+    """``turnstile deliver crm`` and ``turnstile deliver`` mean ``turnstile deliver run …``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+cli = typer.Typer(
+    cls=_RunByDefault,
+    help="Deliver transitions: `turnstile deliver [NAME...]`, to all destinations or to those named.",
+)
+
+
+@cli.command()
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these destinations.")
+    ] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Deliver until SIGTERM or Ctrl-C. `turnstile deliver [NAME...]` is the same."""
+    import asyncio
+
+    from aiokafka.errors import KafkaConnectionError
+
+    from app.deliver import run as deliver
+    from app.failures import unreachable
+    from app.logs import configure_logs
+    from app.settings import load_settings
+
+    loaded = load_settings(settings)
+    configure_logs(loaded.logs)
+    try:
+        asyncio.run(deliver(loaded, names or ()))
+    except KafkaConnectionError:
+        raise unreachable(loaded.kafka.bootstrap) from None
+
+
+@cli.command("test")
+def trial(
+    name: Name,
+    user: Annotated[str, typer.Option(help="The user id to send.")] = "turnstile-test",
+    audience: Annotated[str | None, typer.Option(help="Id of an audience [default: its first]")] = None,
+    event: Annotated[str, typer.Option(help="enter or exit.")] = "enter",
+    attributes: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="The user's attributes, instead of asking a worker."),
+    ] = None,
+    identities: Annotated[str | None, typer.Option(metavar="JSON", help="Likewise the identities.")] = None,
+    properties: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Properties of the event behind it.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A definition that isn't published yet.")
+    ] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Send one made-up transition, once; print the request made and the answer got, secrets masked."""
+    import asyncio
+    import json
+
+    import msgspec
+
+    from app.deliver_trial import TestSend
+    from app.failures import CommandFailed
+
+    given: dict[str, Any] = {"user_id": user, "audience": audience, "event": event}
+    for key, text in (("attributes", attributes), ("identities", identities), ("properties", properties)):
+        if text is not None:
+            try:
+                given[key] = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise CommandFailed(f"--{key} isn't JSON: {error}") from None
+    try:
+        wanted = msgspec.convert(given, TestSend)
+    except msgspec.ValidationError as error:
+        raise CommandFailed(f"not a test send: {error}") from None
+    result = asyncio.run(_test(load_quiet(settings), name, file, wanted))
+    typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    if not result["ok"]:
+        raise typer.Exit(FAILED)
+
+
+async def _test(settings: Settings, name: str, file: Path | None, wanted: Any) -> dict[str, object]:
+    from app.deliver_trial import send_test
+    from app.destination_publishing import connected, load_destination_files
+    from app.failures import CommandFailed
+    from rules.problems import name_hint
+
+    if file is not None:
+        known = {each.name: each for each in load_destination_files([file])}
+        if name not in known:
+            raise CommandFailed(f"there is no destination '{name}' in {file}; {name_hint(name, known)}")
+        return await send_test(settings, known[name], wanted)
+    async with connected(settings) as topic:
+        published = await topic.find(name)
+    return await send_test(settings, published.destination, wanted)
+
+
+@cli.command()
+def replay(
+    name: Name,
+    seconds: Annotated[
+        float, typer.Option("--for", min=1, metavar="SECONDS", help="Give up after so long.")
+    ] = 300.0,
+    settings: SettingsFile = None,
+) -> None:
+    """Send the dead letters of a destination once more. Exit code 1 when some weren't taken."""
+    import asyncio
+
+    result = asyncio.run(_replay(load_quiet(settings), name, seconds))
+    typer.echo(
+        f"{result['found']} dead letters: {result['delivered']} delivered, "
+        f"{result['refused']} refused again, {result['left']} left for the next replay, {result['unreadable']} unreadable"
+    )
+    if result["last_error"]:
+        typer.echo(f"last error: {result['last_error']}")
+    if result["found"] != result["delivered"]:
+        raise typer.Exit(FAILED)
+
+
+async def _replay(settings: Settings, name: str, seconds: float) -> dict[str, object]:
+    from app.deliver_replay import replay as replay_letters
+    from app.destination_publishing import connected
+
+    async with connected(settings) as topic:
+        published = await topic.find(name)
+    return await replay_letters(settings, published, seconds)
+
+
+@cli.command()
+def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
+    """Per destination: state, lag, last success, last error, retries, dead letters."""
+    import asyncio
+    import json
+
+    from app.deliver_status import read_status
+
+    found = asyncio.run(read_status(load_quiet(settings)))
+    if as_json:
+        shown = [
+            {
+                **(each.live or {"name": each.published.destination.name, "state": "not running"}),
+                "lag": each.lag,
+                "dead_letters_waiting": each.dead_letters,
+            }
+            for each in found
+        ]
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    head = ("destination", "kind", "state", "lag", "delivered", "retries", "dead letters", "last success")
+    rows = [head]
+    for each in found:
+        live = each.live or {}
+        rows.append(
+            (
+                each.published.destination.name,
+                each.published.destination.kind,
+                str(live.get("state", "not running")),
+                "-" if each.lag is None else str(each.lag),
+                str(live.get("delivered", "-")),
+                str(live.get("retries", "-")),
+                str(each.dead_letters),
+                str(live.get("last_success") or "-"),
+            )
+        )
+    lines = list(columns(rows))
+    for each in found:
+        error = (each.live or {}).get("last_error")
+        if error:
+            lines.append(f"{each.published.destination.name}: {error['at']} {error['error']}")
+    typer.echo("\n".join(lines) if found else "no destination is published")

@@ -1,0 +1,94 @@
+"""``turnstile destinations``: publish, list and delete destinations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.audiences import columns, load_quiet
+from app.commands.options import Definitions, SettingsFile
+
+if TYPE_CHECKING:
+    from agents.deliver.destination import Destination
+    from app.settings import Settings
+
+cli = typer.Typer(help="Publish, list and delete destinations of transitions.", no_args_is_help=True)
+
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Names of destinations.", show_default=False)
+]
+
+
+@cli.command()
+def apply(
+    files: Definitions,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and stop.")] = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Publish destinations, all or none; those that aren't in the files stay as they are."""
+    import asyncio
+
+    from app.destination_publishing import load_destination_files
+
+    loaded = load_quiet(settings)
+    asyncio.run(_apply(loaded, load_destination_files(files), dry_run))
+
+
+async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: bool) -> None:
+    from agents.deliver.feed import plan_changes
+    from app.destination_publishing import connected
+
+    async with connected(settings) as topic:
+        changes = plan_changes(await topic.read(), wanted)
+        if not dry_run:
+            await topic.write([each.published for each in changes if each.action != "unchanged"])
+    rows = [
+        (each.action, each.published.destination.name, f"version {each.published.version}")
+        for each in changes
+    ]
+    lines = list(columns(rows))
+    if dry_run:
+        lines.append("dry run: nothing was published")
+    typer.echo("\n".join(lines))
+
+
+@cli.command("list")
+def list_destinations(settings: SettingsFile = None) -> None:
+    """List the published destinations."""
+    import asyncio
+
+    asyncio.run(_list(load_quiet(settings)))
+
+
+async def _list(settings: Settings) -> None:
+    from app.destination_publishing import connected
+
+    async with connected(settings) as topic:
+        published = await topic.read()
+    rows = [
+        (name, each.destination.kind, f"version {each.version}", each.destination.description)
+        for name, each in sorted(published.items())
+        if not each.deleted
+    ]
+    typer.echo("\n".join(columns(rows)) if rows else "no destination is published")
+
+
+@cli.command()
+def delete(names: Names, settings: SettingsFile = None) -> None:
+    """Delete destinations, all or none. What wasn't delivered yet won't be; dead letters stay."""
+    import asyncio
+
+    asyncio.run(_delete(load_quiet(settings), names))
+
+
+async def _delete(settings: Settings, names: Sequence[str]) -> None:
+    from app.destination_publishing import connected
+
+    async with connected(settings) as topic:
+        found = [await topic.find(name) for name in dict.fromkeys(names)]
+        await topic.write([replace(each, version=each.version + 1, deleted=True) for each in found])
+    rows = [("deleted", each.destination.name, f"version {each.version + 1}") for each in found]
+    typer.echo("\n".join(columns(rows)))

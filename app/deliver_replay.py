@@ -1,0 +1,174 @@
+"""Replay: the dead letters of a destination once more through its sink.
+
+Where replays stand is committed in a group of their own (``<group>.replay``). What is refused again goes to
+the dead letters again, behind those of this replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from agents.deliver.dead_letters import OURS, DeadLetters, dead_letter_topic
+from agents.deliver.engine import Engine
+from agents.deliver.feed import PublishedDestination, group_of
+from agents.deliver.jobs import Job, Original, Unreadable, read_transition
+from agents.deliver.progress import Progress
+from agents.deliver.secrets import Secrets
+from agents.sinks.make import make_sink
+from app.kafka import broker_of, plan_of
+from app.settings import Settings
+
+COMMIT_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Replayed:
+    """How a replay went. ``left``: not delivered in time; the next replay takes them up."""
+
+    found: int = 0
+    delivered: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    left: int = 0
+    last_error: str | None = None
+
+
+def replay_group(prefix: str, published: PublishedDestination) -> str:
+    return f"{group_of(prefix, published)}.replay"
+
+
+async def replay(
+    settings: Settings, published: PublishedDestination, seconds: float = 300.0
+) -> dict[str, object]:
+    """Send the dead letters that are there now; ``seconds`` at most."""
+    from app.deliver import context_of, new_producer, users_of
+
+    destination, prefix = published.destination, settings.topics.prefix
+    secrets, users, producer = Secrets(), users_of(settings), new_producer(settings)
+    topic = dead_letter_topic(prefix, destination.name)
+    consumer = AIOKafkaConsumer(
+        **broker_of(settings).client_options(),
+        group_id=replay_group(prefix, published),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    letters = DeadLetters(producer, prefix, destination.name, plan_of(settings).transitions)
+    failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    def fail(error: BaseException) -> None:
+        if not failed.done():
+            failed.set_result(error)
+
+    sink = make_sink(destination, context_of(settings, secrets))
+    engine = Engine(destination, sink, secrets, users, letters.bury, fail, settings.deliver.in_flight)
+    result = Replayed()
+    progress: dict[TopicPartition, Progress] = {}
+    await producer.start()
+    await consumer.start()
+    try:
+        sending = asyncio.create_task(_send(consumer, topic, engine, letters, progress, result))
+        waited: set[asyncio.Future[Any]] = {sending, failed}
+        done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await engine.let_go()
+        await _commit(consumer, progress)
+        if failed in done:
+            raise failed.result()
+        if sending in done and not sending.cancelled() and (error := sending.exception()) is not None:
+            raise error
+    finally:
+        await engine.close()
+        await users.close()
+        await consumer.stop()
+        await producer.stop()
+    report = engine.report
+    result.delivered, result.refused = report.delivered, report.dead_letters
+    result.left = result.found - result.delivered - result.refused - result.unreadable
+    result.last_error = report.last_error
+    return asdict(result)
+
+
+async def _send(
+    consumer: AIOKafkaConsumer,
+    topic: str,
+    engine: Engine,
+    letters: DeadLetters,
+    progress: dict[TopicPartition, Progress],
+    result: Replayed,
+) -> None:
+    await consumer._client.force_metadata_update()
+    partitions = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
+    tps = [TopicPartition(topic, each) for each in sorted(partitions)]
+    if not tps:
+        return
+    consumer.assign(tps)
+    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
+    for tp in tps:
+        progress[tp] = Progress(await consumer.position(tp))
+        result.found += max(0, ends[tp] - progress[tp].reached)
+    engine.span = lambda: sum(each.span for each in progress.values())
+    committing = asyncio.create_task(_keep_committing(consumer, progress))
+    opening = asyncio.create_task(engine.open())
+    try:
+        while any(progress[tp].reached < ends[tp] for tp in tps):
+            for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                jobs = []
+                for record in records:
+                    if record.offset >= ends[tp]:
+                        break
+                    job = _job(record)
+                    if job is None:
+                        result.unreadable += 1
+                    else:
+                        progress[tp].add(job)
+                        jobs.append(job)
+                    progress[tp].reached = record.offset + 1
+                await engine.put(jobs)
+        await engine.drained()
+    finally:
+        for task in (committing, opening):
+            task.cancel()
+        await asyncio.gather(committing, opening, return_exceptions=True)
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    await consumer.topics()
+    return consumer.partitions_for_topic(topic) or set()
+
+
+def _job(record: ConsumerRecord[bytes, bytes]) -> Job | None:
+    """A dead letter as a job; its record is again what lay on the transitions topic. None: no transition."""
+    try:
+        transition = read_transition(record.value)
+    except Unreadable:
+        return None
+    headers = dict(record.headers)
+    original = Original(
+        record.key or b"",
+        record.value or b"",
+        [(name, value) for name, value in record.headers if not name.startswith(OURS)],
+        int(headers.get("source.partition", b"0")),
+        int(headers.get("source.offset", b"-1")),
+        int(headers.get("source.timestamp", b"0")),
+    )
+    return Job(transition.user_id, (transition,), (original,), record.partition, record.offset)
+
+
+async def _keep_committing(consumer: AIOKafkaConsumer, progress: Mapping[TopicPartition, Progress]) -> None:
+    while True:
+        await asyncio.sleep(COMMIT_SECONDS)
+        await _commit(consumer, progress)
+
+
+async def _commit(consumer: AIOKafkaConsumer, progress: Mapping[TopicPartition, Progress]) -> None:
+    marks = {tp: each.watermark() for tp, each in progress.items()}
+    offsets = {tp: OffsetAndMetadata(mark, "") for tp, mark in marks.items() if mark is not None}
+    if offsets:
+        await consumer.commit(offsets)

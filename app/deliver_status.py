@@ -1,0 +1,94 @@
+"""``turnstile deliver status``: from Kafka what needs no deliverer, from the deliverer the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.deliver.dead_letters import dead_letter_topic
+from agents.deliver.feed import PublishedDestination, group_of
+from app.deliver_replay import replay_group
+from app.destination_publishing import DestinationsTopic, connected
+from app.kafka import broker_of, plan_of
+from app.settings import Settings
+
+
+@dataclass(slots=True)
+class Status:
+    """One destination. ``lag`` None: it never started; ``live`` None: no deliverer runs it."""
+
+    published: PublishedDestination
+    lag: int | None
+    dead_letters: int
+    """In the topic, not replayed yet."""
+    live: Mapping[str, Any] | None
+
+
+async def read_status(settings: Settings) -> list[Status]:
+    """All published destinations, by name. Raises CommandFailed when no broker answers."""
+    live = await _live(settings)
+    async with connected(settings) as topic:
+        published = await topic.read()
+        consumer = AIOKafkaConsumer(**broker_of(settings).client_options(), enable_auto_commit=False)
+        await consumer.start()
+        try:
+            return [
+                await _status(settings, topic, consumer, each, live.get(name))
+                for name, each in sorted(published.items())
+                if not each.deleted
+            ]
+        finally:
+            await consumer.stop()
+
+
+async def _status(
+    settings: Settings,
+    topic: DestinationsTopic,
+    consumer: AIOKafkaConsumer,
+    published: PublishedDestination,
+    live: Mapping[str, Any] | None,
+) -> Status:
+    prefix, name = settings.topics.prefix, published.destination.name
+    transitions = await _ends(consumer, plan_of(settings).transitions)
+    committed = await _committed(topic, group_of(prefix, published))
+    lag = None
+    if any(tp in committed for tp in transitions):
+        lag = sum(max(0, end - committed.get(tp, end)) for tp, end in transitions.items())
+    letters = await _ends(consumer, dead_letter_topic(prefix, name))
+    starts = await consumer.beginning_offsets(list(letters)) if letters else {}
+    replayed = await _committed(topic, replay_group(prefix, published))
+    dead = sum(end - max(starts[tp], replayed.get(tp, 0)) for tp, end in letters.items())
+    return Status(published, lag, dead, live)
+
+
+async def _ends(consumer: AIOKafkaConsumer, topic: str) -> Mapping[TopicPartition, int]:
+    await consumer.topics()
+    tps = [TopicPartition(topic, each) for each in consumer.partitions_for_topic(topic) or ()]
+    return await consumer.end_offsets(tps) if tps else {}
+
+
+async def _committed(topic: DestinationsTopic, group: str) -> Mapping[TopicPartition, int]:
+    held = await topic.admin.list_consumer_group_offsets(group)
+    return {tp: each.offset for tp, each in held.items() if each.offset >= 0}
+
+
+async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """By name, from the deliverer at ``deliver.host:deliver.port``; nothing when none answers."""
+    key = settings.deliver.lookup_key
+    headers = {"api-key": key.get_secret_value()} if key else {}
+    url = f"http://{settings.deliver.host}:{settings.deliver.port}/v1/destinations"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+            session.get(url, headers=headers) as answer,
+        ):
+            if answer.status != 200:
+                return {}
+            body = await answer.json()
+            return {each["name"]: each for each in body["destinations"]}
+    except (aiohttp.ClientError, TimeoutError):
+        return {}

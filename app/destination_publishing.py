@@ -1,0 +1,113 @@
+"""The destinations topic, for one command: what is on it, and changing it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from agents.deliver.destination import Destination
+from agents.deliver.feed import (
+    PublishedDestination,
+    destinations_topic,
+    publish,
+    read_published,
+)
+from agents.deliver.parse import ParsedDestination, check_destinations, parse_destinations
+from agents.topics import create_topics, existing
+from app.definition_files import read_definition_files
+from app.failures import CommandFailed, unreachable
+from app.kafka import broker_of
+from app.settings import Settings
+from rules.problems import DefinitionsInvalid, name_hint
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+
+
+def load_destination_files(paths: Sequence[Path]) -> list[Destination]:
+    """The destinations of files and folders. Raises DefinitionsInvalid with every problem."""
+    texts, problems = read_definition_files(paths)
+    parsed: list[ParsedDestination] = []
+    for name, text in texts:
+        found, wrong = parse_destinations(text, name)
+        parsed += found
+        problems += wrong
+    problems += check_destinations(parsed)
+    if problems:
+        raise DefinitionsInvalid(problems)
+    return [each.destination for each in parsed]
+
+
+class DestinationsTopic:
+    """The topic on a broker that answers. Made by ``connected``."""
+
+    def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
+        self.admin = admin
+        self.name = destinations_topic(settings.topics.prefix)
+        self._replication = settings.topics.replication
+        self._options = broker_of(settings).client_options()
+        self._exists = False
+
+    async def read(self) -> dict[str, PublishedDestination]:
+        """Everything that is published, deleted ones too; nothing when there is no such topic yet."""
+        self._exists = self.name in await existing(self.admin)
+        if not self._exists:
+            return {}
+        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await consumer.start()
+                return await read_published(consumer, self.name)
+        except msgspec.DecodeError as error:
+            raise CommandFailed(f"a record on {self.name} can't be read: {error}") from None
+        finally:
+            await consumer.stop()
+
+    async def find(self, name: str) -> PublishedDestination:
+        """One that isn't deleted. Raises CommandFailed."""
+        published = {key: each for key, each in (await self.read()).items() if not each.deleted}
+        if name not in published:
+            hint = f"; {name_hint(name, published)}" if published else ": none is published"
+            raise CommandFailed(f"there is no destination '{name}'{hint}")
+        return published[name]
+
+    async def write(self, published: Sequence[PublishedDestination]) -> None:
+        """Publish after a ``read``; the topic is made when it was missing."""
+        if not published:
+            return
+        if not self._exists:
+            compacted = {self.name: (1, {"cleanup.policy": "compact"})}
+            await create_topics(self.admin, compacted, self._replication)
+        producer = AIOKafkaProducer(**self._options, acks="all")
+        try:
+            await producer.start()
+            await publish(producer, self.name, published)
+        finally:
+            await producer.stop()
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[DestinationsTopic]:
+    """The topic, on a broker that answers. Raises CommandFailed when none does."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the messages below say it once
+    bootstrap = settings.kafka.bootstrap
+    options = broker_of(settings).client_options()
+    admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(CONNECT_SECONDS * 1000))
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await admin.start()
+        yield DestinationsTopic(settings, admin)
+    except (KafkaConnectionError, TimeoutError):
+        raise unreachable(bootstrap) from None
+    except KafkaError as error:
+        raise CommandFailed(f"Kafka at {bootstrap} (kafka.bootstrap) said no: {error!r}") from None
+    finally:
+        await admin.close()
