@@ -16,9 +16,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.placement import Place
-from agents.records import RecordRefused, event_time_ms, read_record, to_event, to_update
+from agents.records import (
+    NO_PROPERTIES,
+    InputRecord,
+    PlainEvent,
+    RecordRefused,
+    event_time_ms,
+    read_record,
+    to_update,
+)
 from agents.steps import DeadLetter, Draft, Limits, ReadRecord, Record, Step
-from rules.compile import EMPTY, NO_RULES, RuleSet
+from rules.compile import EMPTY, NO_RULES, ProjectRules, RuleSet
 from rules.decide import apply_event, apply_profile, fire, new_row, redefine
 from rules.instants import MAX_MS
 from rules.row import Row, Transition
@@ -69,69 +77,77 @@ class Pipeline:
 
     def feed(self, draft: Draft, records: Sequence[Record]) -> None:
         """Take a slice of the records of one source partition, in log order."""
+        if not records:
+            return
         batch = self._read(records, draft)
         rows = self.profiles.load([key for _, _, key, _ in batch])
         project, rules = "", NO_RULES
         changed, local, out, keys = draft.changed, draft.local, draft.transitions, draft.keys
         clock_ms = self.clock_ms
-        source, topic, partition = 0, "", -1
-        physical, floor = self._position(records)
-        rekeyed = bool(records) and records[0].topic == self.place.rekey_topic
+        source = source_key(records[0].topic, records[0].partition)
+        # What a row notes of applied offsets is not enough: a record that changed nothing left no trace, and
+        # if it comes again with a later clock it would share its step with a flip due just then.
+        floor = self._done.get(source, -1)
+        self._positions[source] = records[-1].offset
+        is_rekeyed = records[0].topic == self.place.rekey_topic
         applied = repeated = 0
         for record, decoded, key, time_ms in batch:
+            timestamp_ms = record.timestamp
+            if clock_ms < timestamp_ms <= MAX_MS:
+                clock_ms = timestamp_ms
             if decoded is None:
-                if clock_ms < record.timestamp <= MAX_MS:
-                    clock_ms = record.timestamp
                 continue
-            if record.timestamp > clock_ms:
-                clock_ms = record.timestamp
-            user_id = decoded.user_id
             row = rows.get(key)
             known = row is not None
             if row is None:
-                if not self.place.owns(user_id):
-                    draft.rekeyed.append((user_id, record, self.place.origin(record)))
+                if not self.place.owns(decoded.user_id):
+                    draft.rekeyed.append((decoded.user_id, record, self.place.origin(record)))
                     continue
                 row = new_row(clock_ms)
             now_ms = clock_ms if clock_ms > row.now_ms else row.now_ms
-            if record.topic != topic or record.partition != partition or record.headers:
+            offset = record.offset
+            if offset <= floor:
+                repeated += 1
+                continue
+            if is_rekeyed:
                 topic, partition, offset = self.place.origin(record)
                 source = source_key(topic, partition)
-            else:
-                offset = record.offset
-            if record.offset <= floor or offset <= row.applied.get(source, -1):
+            if offset <= row.applied.get(source, -1):
                 repeated += 1
                 continue
             if decoded.project != project:
                 project, rules = decoded.project, self.rules.project(decoded.project)
             emitted = len(out)
             due_before = row.due_ms
-            is_event = decoded.type == "track"
-            identities = decoded.identities
-            news = identities is not None and not identities.items() <= row.identities.items()
-            grows = news if is_event else news or decoded.set or decoded.set_once or decoded.add
-            if grows and not self._fits(row, record, draft):
-                continue
-            if record.timestamp < 0 and decoded.time is None:
+            if timestamp_ms < 0 and decoded.time is None:
                 time_ms = now_ms
+            if isinstance(decoded, InputRecord) and self._outgrows(row, decoded, record, draft):
+                continue
             if due_before is not None and due_before < now_ms:
-                fire(rules, user_id, row, now_ms, out)
-            if is_event:
-                effect = apply_event(rules, user_id, row, to_event(decoded, time_ms), now_ms, known, out)
+                fire(rules, decoded.user_id, row, now_ms, out)
+            if isinstance(decoded, PlainEvent):
+                effect = apply_event(
+                    rules,
+                    decoded.user_id,
+                    row,
+                    decoded.event,
+                    decoded.id,
+                    time_ms,
+                    decoded.properties or NO_PROPERTIES,
+                    now_ms,
+                    known,
+                    out,
+                )
             else:
-                effect = apply_profile(rules, user_id, row, to_update(decoded, time_ms), now_ms, known, out)
+                effect = _apply(rules, row, decoded, time_ms, now_ms, known, out)
             applied += 1
             if not known:
                 self.profiles.add(key, row)
-            if news and identities is not None:
-                row.identities |= identities
-                effect = True
             if len(out) > emitted:
                 keys.extend([key] * (len(out) - emitted))
                 effect = True
-            if rekeyed:
-                effect = True  # it may be copied once more, so that even one without effect leaves a trace
-            if effect:
+            # A re-keyed one may be copied once more, so that even one without effect must leave a trace.
+            if effect or is_rekeyed:
                 row.applied[source] = offset
                 if key not in changed:
                     changed[key] = local.pop(key, due_before) if known else None
@@ -139,8 +155,6 @@ class Pipeline:
                 local.setdefault(key, due_before)
         draft.counts.applied += applied
         draft.counts.repeated += repeated
-        if records:
-            self._positions[physical] = records[-1].offset
         draft.clock_moved = draft.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
 
@@ -277,27 +291,20 @@ class Pipeline:
             batch.append((record, decoded, key, time_ms))
         return batch
 
-    def _position(self, records: Sequence[Record]) -> tuple[int, int]:
-        """The source partition of the records, and the offset up to which recovery found it all done.
-
-        What a row notes of applied offsets is not enough: a record that changed nothing left no trace,
-        and if it comes again with a later clock it would share its step with a flip due just then.
-        """
-        if not records:
-            return 0, -1
-        physical = source_key(records[0].topic, records[0].partition)
-        return physical, self._done.get(physical, -1)
-
-    def _fits(self, row: Row, record: Record, draft: Draft) -> bool:
-        """Refuse a profile update that would let the row grow without bound."""
+    def _outgrows(self, row: Row, decoded: InputRecord, record: Record, draft: Draft) -> bool:
+        """Whether attributes or identities would let the row grow without bound; then it's a dead letter."""
+        identities = decoded.identities
+        news = identities is not None and not identities.items() <= row.identities.items()
+        if not (news or decoded.set or decoded.set_once or decoded.add):
+            return False
         limit = self.limits.max_attributes_bytes
         kept = {"attributes": row.attributes, "changed": row.changed_ms, "identities": row.identities}
         size = len(record.value or b"") + len(encode_attributes(kept))
         if size <= limit:
-            return True
+            return False
         message = f"the attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
         draft.dead.append(self._letter(record, RecordRefused("attributes_too_large", message, "apply")))
-        return False
+        return True
 
     def _letter(self, record: Record, refusal: RecordRefused) -> DeadLetter:
         return DeadLetter(record, self.place.origin(record), refusal.code, str(refusal), refusal.stage)
@@ -349,3 +356,29 @@ class Pipeline:
         return encode_marker(
             Marker(self.step, self.acked_step, clock_ms, self.swept, self.place.partitions, positions)
         )
+
+
+def _apply(
+    rules: ProjectRules,
+    row: Row,
+    record: InputRecord,
+    time_ms: int,
+    now_ms: int,
+    known: bool,
+    out: list[Transition],
+) -> bool:
+    """A record of any kind; says whether the row changed in anything that must be kept."""
+    user_id = record.user_id
+    if record.type == "track":
+        assert record.event is not None
+        properties = record.properties or NO_PROPERTIES
+        effect = apply_event(
+            rules, user_id, row, record.event, record.id, time_ms, properties, now_ms, known, out
+        )
+    else:
+        effect = apply_profile(rules, user_id, row, to_update(record, time_ms), now_ms, known, out)
+    identities = record.identities
+    if identities is not None and not identities.items() <= row.identities.items():
+        row.identities |= identities
+        effect = True
+    return effect

@@ -7,11 +7,11 @@ letter.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from rules.decide import Event, ProfileUpdate
+from rules.decide import ProfileUpdate
 from rules.instants import MAX_MS, InstantInvalid, parse_instant
 
 MAX_DEPTH = 32
@@ -20,7 +20,7 @@ MAX_NAME_CHARS = 512
 """Length of a user id, an event name, a record id, an attribute's name."""
 _PROJECT = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
-_NOTHING: dict[str, object] = {}
+NO_PROPERTIES: dict[str, object] = {}
 
 
 class RecordRefused(Exception):
@@ -49,11 +49,41 @@ class InputRecord(msgspec.Struct, gc=False):
     add: dict[str, int | float] | None = None
 
 
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
+Int64 = Annotated[int, msgspec.Meta(ge=_INT64_MIN, le=_INT64_MAX)]
+
+
+class PlainEvent(msgspec.Struct, gc=False):
+    """What nearly every record is: an event with flat properties. Its limits are checked while decoding."""
+
+    user_id: Name
+    event: Name
+    type: Literal["track"] = "track"
+    id: Annotated[str, msgspec.Meta(max_length=MAX_NAME_CHARS)] | None = None
+    project: Literal["default"] = "default"
+    time: str | int | float | None = None
+    properties: dict[str, str | Int64 | float | bool | None] | None = None
+    identities: None = None
+
+
 _decode = msgspec.json.Decoder(InputRecord).decode
+_decode_plain = msgspec.json.Decoder(PlainEvent).decode
 
 
-def read_record(value: bytes | None, timestamp_ms: int, max_bytes: int) -> InputRecord:
+def read_record(value: bytes | None, timestamp_ms: int, max_bytes: int) -> InputRecord | PlainEvent:
     """Decode and check one record's value. Raises RecordRefused."""
+    if value is not None and len(value) <= max_bytes and timestamp_ms <= MAX_MS:
+        try:
+            event = _decode_plain(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # it is another kind of record, or a bad one: the long way tells
+        else:
+            if "\0" not in event.user_id:
+                return event
+    return _read_any(value, timestamp_ms, max_bytes)
+
+
+def _read_any(value: bytes | None, timestamp_ms: int, max_bytes: int) -> InputRecord:
     if timestamp_ms > MAX_MS:
         raise RecordRefused("timestamp", f"the record timestamp {timestamp_ms} is after the year 9999")
     if value is None:
@@ -124,7 +154,7 @@ def _check(value: dict[str, object] | dict[str, int | float] | list[object], dep
             _check(item, depth + 1)  # type: ignore[arg-type]
 
 
-def event_time_ms(record: InputRecord, timestamp_ms: int) -> int:
+def event_time_ms(record: InputRecord | PlainEvent, timestamp_ms: int) -> int:
     """The record's own time, or its record timestamp. Raises RecordRefused."""
     time = record.time
     if time is None:
@@ -135,17 +165,12 @@ def event_time_ms(record: InputRecord, timestamp_ms: int) -> int:
         raise RecordRefused("time", str(error)) from None
 
 
-def to_event(record: InputRecord, time_ms: int) -> Event:
-    assert record.event is not None
-    return Event(record.event, record.id, time_ms, record.properties or _NOTHING)
-
-
 def to_update(record: InputRecord, time_ms: int) -> ProfileUpdate:
     return ProfileUpdate(
         id=record.id,
         time_ms=time_ms,
-        set=record.set or _NOTHING,
-        set_once=record.set_once or _NOTHING,
+        set=record.set or NO_PROPERTIES,
+        set_once=record.set_once or NO_PROPERTIES,
         unset=record.unset or (),
         add=record.add or {},
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agents.placement import Located, Origin
-from agents.records import InputRecord
+from agents.records import InputRecord, PlainEvent
 from rules.row import Transition
 from tables.codec import Outbox
 from tables.profiles import Staged
@@ -24,7 +24,7 @@ class Record(Located, Protocol):
     def value(self) -> bytes | None: ...
 
 
-ReadRecord = tuple[Record, InputRecord | None, bytes, int]
+ReadRecord = tuple[Record, InputRecord | PlainEvent | None, bytes, int]
 """A record, its decoded value (None: a dead letter), its row key and its time in ms."""
 
 

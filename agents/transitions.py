@@ -14,7 +14,10 @@ from rules.row import Transition
 
 Headers = list[tuple[str, bytes]]
 
-CONTENT_TYPE = b"application/json"
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/json")
+_ENTERED = ("ce_type", b"turnstile.audience.enter")
+_EXITED = ("ce_type", b"turnstile.audience.exit")
 
 
 class TriggerBody(msgspec.Struct, frozen=True):
@@ -51,24 +54,25 @@ def transition_id(project: str, audience: str, user_id: str, seq: int) -> str:
 
 
 def transition_body(transition: Transition) -> TransitionBody:
+    """The body of a transition, ready to encode."""
     trigger = transition.trigger
-    exit_at_ms = transition.exit_at_ms
+    at = format_instant(transition.at_ms)
+    is_enter, exit_at_ms = transition.is_enter, transition.exit_at_ms
+    # Positional: a call with thirteen names takes three times as long.
     return TransitionBody(
-        id=transition_id(transition.project, transition.audience, transition.user_id, transition.seq),
-        event="enter" if transition.is_enter else "exit",
-        project=transition.project,
-        audience=transition.audience,
-        audience_name=transition.audience_name,
-        audience_version=transition.audience_version,
-        user_id=transition.user_id,
-        seq=transition.seq,
-        at=format_instant(transition.at_ms),
-        cause=transition.cause,
-        trigger=None
-        if trigger is None
-        else TriggerBody(trigger.event, trigger.id, format_instant(trigger.time_ms)),
-        entered_at=format_instant(transition.entered_at_ms),
-        exit_at=None if exit_at_ms is None else format_instant(exit_at_ms),
+        transition_id(transition.project, transition.audience, transition.user_id, transition.seq),
+        "enter" if is_enter else "exit",
+        transition.project,
+        transition.audience,
+        transition.audience_name,
+        transition.audience_version,
+        transition.user_id,
+        transition.seq,
+        at,
+        transition.cause,
+        TriggerBody(trigger.event, trigger.id, format_instant(trigger.time_ms)) if trigger else None,
+        at if is_enter else format_instant(transition.entered_at_ms),
+        None if exit_at_ms is None else format_instant(exit_at_ms),
     )
 
 
@@ -76,12 +80,12 @@ def encode_transition(transition: Transition) -> tuple[bytes, Headers]:
     """(value, headers) of the Kafka record."""
     body = transition_body(transition)
     headers = [
-        ("ce_specversion", b"1.0"),
+        _SPEC_VERSION,
         ("ce_id", body.id.encode()),
-        ("ce_type", b"turnstile.audience.enter" if transition.is_enter else b"turnstile.audience.exit"),
+        _ENTERED if transition.is_enter else _EXITED,
         ("ce_source", b"/turnstile/" + body.project.encode()),
         ("ce_subject", body.user_id.encode()),
         ("ce_time", body.at.encode()),
-        ("content-type", CONTENT_TYPE),
+        _CONTENT_TYPE,
     ]
     return _encode(body), headers

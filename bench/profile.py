@@ -19,6 +19,7 @@ from agents.records import event_time_ms, read_record
 from agents.steps import Limits, Step
 from agents.transitions import encode_transition
 from app.settings import CacheSettings
+from app.worker import calm_garbage_collector
 from bench.events import LogRecord, LogSpec, generate
 from bench.expected import batches, settle
 from bench.rules import bench_audiences, compiled
@@ -87,8 +88,7 @@ def profile(spec: LogSpec, batch_records: int, with_functions: bool) -> Profile:
     log = list(batches(generate(spec, "bench.events"), spec.partitions, batch_records))
     with tempfile.TemporaryDirectory(prefix="turnstile-bench-") as folder:
         run = _Run(spec, Path(folder))
-        gc.collect()
-        gc.freeze()  # the prepared log would be looked at again and again; a worker has none
+        calm_garbage_collector()  # as the worker does; it freezes the prepared log, too
         collector = _Collector()
         gc.callbacks.append(collector)
         recorder = cProfile.Profile() if with_functions else None

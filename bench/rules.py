@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from app.definition_files import load_audiences
 from rules.compile import PublishedAudience, RuleSet, compile_rules
@@ -25,24 +24,7 @@ def compiled(audiences: Iterable[Audience]) -> RuleSet:
     return compile_rules(published(audiences))
 
 
-class Evaluations:
-    """Counts condition evaluations: an event and a condition of its name that is tested or updated."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def counted(self, rules: RuleSet) -> RuleSet:
-        """The same rules, counting from now on. They are changed in place: compile them for this only."""
-        for project in rules.projects.values():
-            for condition in project.conditions.values():
-                # A condition with a `where` is evaluated by it, whether or not it then takes the event.
-                name = "observe" if condition.where is None else "where"
-                setattr(condition, name, self._counting(getattr(condition, name)))
-        return rules
-
-    def _counting(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*arguments: Any) -> Any:
-            self.count += 1
-            return function(*arguments)
-
-        return counting
+def conditions_of(rules: RuleSet, event: str) -> int:
+    """How many conditions are about events of this name: each is tested against such an event, or updated."""
+    project = rules.project("default")
+    return len(project.by_event.get(event, project.any_event).conditions)

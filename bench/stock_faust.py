@@ -20,7 +20,7 @@ import faust
 from agents.transitions import transition_body
 from bench.processes import write_result
 from bench.rules import bench_audiences, compiled
-from rules.decide import Event, apply_event, fire, new_row
+from rules.decide import apply_event, fire, new_row
 from rules.instants import parse_instant
 from rules.row import Transition
 from tables.codec import decode_row, encode_row
@@ -87,8 +87,10 @@ def evaluate_app(
             user_id, out = value["user_id"], list[Transition]()
             if row.due_ms is not None and row.due_ms < now_ms:
                 fire(rules, user_id, row, now_ms, out)
-            happened = Event(value["event"], value["id"], parse_instant(value["time"]), value["properties"])
-            changed = apply_event(rules, user_id, row, happened, now_ms, known, out)
+            happened_ms, properties = parse_instant(value["time"]), value["properties"]
+            changed = apply_event(
+                rules, user_id, row, value["event"], value["id"], happened_ms, properties, now_ms, known, out
+            )
             if changed or out:
                 table[key] = encode_row(row)
             for transition in out:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from rules import model
 from rules.canonical import audience_key
-from rules.condition import Condition
+from rules.condition import Condition, Observe, State
 from rules.conditions import build_condition
 from rules.operators import compile_predicate
 from rules.row import Row
@@ -44,14 +44,31 @@ class CompiledAudience:
     conditions: tuple[Condition, ...]
 
 
+Flips: TypeAlias = tuple[Callable[[State, int], int | None], tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class EventIndex:
+    """Who takes the events of one name: always, or where a property has one of the texts they ask for."""
+
+    conditions: tuple[Condition, ...]
+    always: tuple[Observe, ...]
+    by_value: tuple[tuple[str, Mapping[str, tuple[Observe, ...]]], ...]
+
+
+NO_EVENTS = EventIndex((), (), ())
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectRules:
     """The audiences of one project, ready to decide."""
 
     audiences: tuple[CompiledAudience, ...] = ()
     conditions: Mapping[int, Condition] = field(default_factory=dict)
-    by_event: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
-    any_event: tuple[Condition, ...] = ()
+    flips: Mapping[int, Flips] = field(default_factory=dict)
+    """Per key of a condition that changes by time: its ``next_flip``, and the audiences that read it."""
+    by_event: Mapping[str, EventIndex] = field(default_factory=dict)
+    any_event: EventIndex = NO_EVENTS
     by_attribute: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Root name of an attribute to the indexes of the audiences that read it."""
     initial: tuple[int, ...] = ()
@@ -136,23 +153,64 @@ def _compile_project(project: str, published: list[PublishedAudience], max_sampl
         )
     for key, indexes in used_by.items():
         shared[key].audiences = tuple(sorted(indexes))
-    any_event = tuple(condition for condition in shared.values() if model.ANY_EVENT in condition.names)
+    observers = {key: condition.observer() for key, condition in shared.items()}
     names = {name for condition in shared.values() for name in condition.names} - {model.ANY_EVENT}
-    by_event = {
-        name: tuple(each for each in shared.values() if name in each.names or model.ANY_EVENT in each.names)
-        for name in names
-    }
     unknown = Row(now_ms=0)
     return ProjectRules(
         audiences=tuple(audiences),
         conditions=shared,
-        by_event=by_event,
-        any_event=any_event,
+        flips={
+            key: (condition.next_flip, condition.audiences)
+            for key, condition in shared.items()
+            if type(condition).next_flip is not Condition.next_flip
+        },
+        by_event={name: _event_index(shared.values(), observers, name) for name in names},
+        any_event=_event_index(shared.values(), observers, model.ANY_EVENT),
         by_attribute={root: tuple(sorted(indexes)) for root, indexes in readers.items()},
         initial=tuple(each.index for each in audiences if each.truth(unknown, 0)),
         by_key={each.key: each for each in audiences},
         gone=gone,
     )
+
+
+def _event_index(conditions: Iterable[Condition], observers: Mapping[int, Observe], name: str) -> EventIndex:
+    mine = tuple(each for each in conditions if name in each.names or model.ANY_EVENT in each.names)
+    always: list[Observe] = []
+    by_value: dict[str, dict[str, list[Observe]]] = {}
+    for each in mine:
+        wanted = wanted_text(each.source.where)
+        if wanted is None:
+            always.append(observers[each.key])
+            continue
+        attribute, texts = wanted
+        for text in texts:
+            by_value.setdefault(attribute, {}).setdefault(text, []).append(observers[each.key])
+    return EventIndex(
+        mine,
+        tuple(always),
+        tuple(
+            (attribute, {text: tuple(found) for text, found in texts.items()})
+            for attribute, texts in by_value.items()
+        ),
+    )
+
+
+def wanted_text(predicate: model.Predicate | None) -> tuple[str, frozenset[str]] | None:
+    """A property that must equal one of these texts for the predicate to hold; None: there is none such."""
+    if isinstance(predicate, model.AllTests):
+        return next((found for part in predicate.parts if (found := wanted_text(part)) is not None), None)
+    if not isinstance(predicate, model.Test) or len(predicate.path) > 1:
+        return None
+    operand = predicate.operand
+    if predicate.operator == "eq" and isinstance(operand, str):
+        return predicate.path[0], frozenset((operand,))
+    if (
+        predicate.operator == "in"
+        and isinstance(operand, tuple)
+        and all(isinstance(each, str) for each in operand)
+    ):
+        return predicate.path[0], frozenset(map(str, operand))
+    return None
 
 
 def attribute_roots(predicate: model.Predicate) -> set[str]:

@@ -9,21 +9,29 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rules import model
 from rules.operators import compile_predicate
+from rules.row import Row
 
 State: TypeAlias = list[Any]
 Properties: TypeAlias = Mapping[str, object]
 
-IGNORED, KEPT, SOONER, CHANGED = 0, 1, 2, 3
-"""What ``observe`` says: the state is as before; it changed, but neither the truth nor the next flip came
-nearer; a flip may come sooner; the truth changed."""
+FAR_MS: Final = 1 << 61
+"""Beyond every instant: what ``Observe`` gives when no flip comes nearer."""
+
+Observe: TypeAlias = Callable[[Row, Properties, int, int, int, list[int]], int]
+"""Take one event of the condition's name: (row, properties, event_ms, decided_ms, now_ms, touched).
+
+``decided_ms`` is the instant up to which flips are decided. 0: the state is as before. Otherwise it changed,
+and the answer is the next flip after ``now_ms`` if it may have come nearer, or ``FAR_MS``. Where the truth
+changed, the audiences that read it are added to ``touched``.
+"""
 
 
 class Condition:
-    """One event condition, shared by every audience that has it. Its kinds differ in four methods."""
+    """One event condition, shared by every audience that has it. Its kinds differ in three methods."""
 
     def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
         self.key = key
@@ -52,18 +60,36 @@ class Condition:
         """Take one matching event into the state."""
         raise NotImplementedError
 
-    def observe(
-        self, states: dict[int, State], event_ms: int, properties: Properties, decided_ms: int, now_ms: int
-    ) -> int:
-        """Apply one matching event. ``decided_ms`` is the instant up to which flips are decided."""
-        state = states.get(self.key)
-        before = self.value(state, decided_ms)
-        if state is None:
-            state = states[self.key] = []
-        self.apply(state, event_ms, properties, now_ms)
-        if not state:
-            del states[self.key]
-        return CHANGED if self.value(state, now_ms) != before else SOONER
+    def flips_only_later(self, state: State) -> bool:
+        """Whether one more event, if it left the truth as it was, can only have put the next flip off."""
+        return False
+
+    def observer(self) -> Observe:
+        """How events are taken. Made once ``audiences`` is known; kinds that can do it faster replace it."""
+        key, where, audiences = self.key, self.where, self.audiences
+        value, apply, next_flip, later = self.value, self.apply, self.next_flip, self.flips_only_later
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> int:
+            if where is not None and not where(properties):
+                return 0
+            states = row.conditions
+            state = states.get(key)
+            before = value(state, decided_ms)
+            if state is None:
+                state = states[key] = []
+            apply(state, event_ms, properties, now_ms)
+            if not state:
+                del states[key]
+            if value(state, now_ms) != before:
+                touched.extend(audiences)
+            elif later(state):
+                return FAR_MS
+            flip_ms = next_flip(state, now_ms) if state else None
+            return FAR_MS if flip_ms is None else flip_ms
+
+        return observe
 
 
 def is_at_least(comparisons: tuple[model.Comparison, ...]) -> bool:

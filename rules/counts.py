@@ -6,16 +6,16 @@ from bisect import bisect_right, insort
 
 from rules import model
 from rules.condition import (
-    CHANGED,
-    IGNORED,
-    KEPT,
+    FAR_MS,
     Condition,
+    Observe,
     Properties,
     State,
     count_bound,
     length_ms_of,
     next_expiry_flip,
 )
+from rules.row import Row
 
 
 class CountEver(Condition):
@@ -34,18 +34,27 @@ class CountEver(Condition):
         elif state[0] < self.bound:
             state[0] += 1
 
-    def observe(
-        self, states: dict[int, State], event_ms: int, properties: Properties, decided_ms: int, now_ms: int
-    ) -> int:
-        state = states.get(self.key)
-        if state is None:
-            states[self.key] = [1]
-            return CHANGED if self.compare(1) != self.compare(0) else KEPT
-        count = state[0]
-        if count >= self.bound:
-            return IGNORED
-        state[0] = count + 1
-        return CHANGED if self.compare(count + 1) != self.compare(count) else KEPT
+    def observer(self) -> Observe:
+        key, where, audiences, bound, compare = self.key, self.where, self.audiences, self.bound, self.compare
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> int:
+            if where is not None and not where(properties):
+                return 0
+            states = row.conditions
+            state = states.get(key)
+            if state is None:
+                state = states[key] = [0]
+            count = state[0]
+            if count >= bound:
+                return 0
+            state[0] = count + 1
+            if compare(count + 1) != compare(count):
+                touched.extend(audiences)
+            return FAR_MS
+
+        return observe
 
 
 class CountWithin(Condition):
@@ -91,27 +100,41 @@ class CountAtLeastWithin(CountWithin):
         flip: int = state[-self.bound] + self.length_ms
         return flip if flip > after_ms else None
 
-    def observe(
-        self, states: dict[int, State], event_ms: int, properties: Properties, decided_ms: int, now_ms: int
-    ) -> int:
-        length_ms = self.length_ms
-        if event_ms <= now_ms - length_ms:
-            return IGNORED
-        state = states.get(self.key)
-        bound = self.bound
-        if state is None:
-            states[self.key] = [event_ms]
-            return CHANGED if bound == 1 else KEPT
-        size = len(state)
-        before = size >= bound and state[-bound] > decided_ms - length_ms
-        if event_ms >= state[-1]:
-            state.append(event_ms)
-        else:
-            insort(state, event_ms)
-        if size >= bound:
-            del state[0]
-        if before:
-            # It stays true, and its flip moves later: what the due index has is still a lower bound.
-            # (At ``now_ms`` itself it may have run out: then the flip due now decides, not this event.)
-            return KEPT
-        return CHANGED if len(state) >= bound and state[-bound] > now_ms - length_ms else KEPT
+    def observer(self) -> Observe:
+        key, where, audiences = self.key, self.where, self.audiences
+        bound, length_ms = self.bound, self.length_ms
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> int:
+            if where is not None and not where(properties):
+                return 0
+            horizon = now_ms - length_ms
+            if event_ms <= horizon:
+                return 0
+            states = row.conditions
+            state = states.get(key)
+            if state is None:
+                states[key] = [event_ms]
+                if bound > 1:
+                    return FAR_MS
+                touched.extend(audiences)
+                return event_ms + length_ms
+            if event_ms >= state[-1]:
+                state.append(event_ms)
+            else:
+                insort(state, event_ms)
+            if len(state) <= bound:
+                if len(state) < bound:
+                    return FAR_MS
+            elif state.pop(0) > decided_ms - length_ms:
+                # It stays true, and its flip moves later: what the due index has is still a lower bound.
+                # (At ``now_ms`` itself it may have run out: then the flip due now decides, not this event.)
+                return FAR_MS
+            oldest: int = state[0]
+            if oldest <= horizon:
+                return FAR_MS
+            touched.extend(audiences)
+            return oldest + length_ms
+
+        return observe

@@ -14,20 +14,11 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from rules.compile import CompiledAudience, ProjectRules
-from rules.condition import CHANGED, IGNORED, KEPT
+from rules.condition import FAR_MS
 from rules.row import Membership, Row, Transition, Trigger
 
 PREDICTION_STEPS = 1000
 """How many flips ``predict_exit`` looks ahead before it gives up and says null."""
-
-
-class Event(msgspec.Struct, gc=False):
-    """A behavioural event, checked and decoded. ``time_ms`` is the producer's; it is clamped to now."""
-
-    name: str
-    id: str | None
-    time_ms: int
-    properties: Mapping[str, object]
 
 
 class ProfileUpdate(msgspec.Struct, gc=False):
@@ -59,76 +50,74 @@ def fire(rules: ProjectRules, user_id: str, row: Row, before_ms: int, out: list[
         decide(rules, user_id, row, flip_ms, flipping, "time", None, out)
 
 
-def next_flips(rules: ProjectRules, row: Row) -> tuple[int | None, set[int]]:
+def next_flips(rules: ProjectRules, row: Row) -> tuple[int | None, list[int]]:
     """The next instant after the row's last step at which a condition flips, and the audiences to look at."""
-    earliest: int | None = None
-    touched: set[int] = set()
-    conditions = rules.conditions
+    earliest = FAR_MS
+    touched: list[int] = []
+    flips, now_ms = rules.flips, row.now_ms
     for key, state in row.conditions.items():
-        condition = conditions.get(key)
-        if condition is None:
+        found = flips.get(key)
+        if found is None:
             continue
-        flip_ms = condition.next_flip(state, row.now_ms)
-        if flip_ms is None:
+        next_flip, audiences = found
+        flip_ms = next_flip(state, now_ms)
+        if flip_ms is None or flip_ms > earliest:
             continue
-        if earliest is None or flip_ms < earliest:
+        if flip_ms < earliest:
             earliest = flip_ms
-            touched = set(condition.audiences)
-        elif flip_ms == earliest:
-            touched.update(condition.audiences)
-    return earliest, touched
+            touched = [*audiences]
+        else:
+            touched += audiences
+    return (earliest if earliest < FAR_MS else None), touched
 
 
 def apply_event(
-    rules: ProjectRules, user_id: str, row: Row, event: Event, now_ms: int, known: bool, out: list[Transition]
+    rules: ProjectRules,
+    user_id: str,
+    row: Row,
+    name: str,
+    record_id: str | None,
+    time_ms: int,
+    properties: Mapping[str, object],
+    now_ms: int,
+    known: bool,
+    out: list[Transition],
 ) -> bool:
     """One event at the partition clock's ``now_ms``. Earlier flips must have fired (``fire``).
 
-    ``known`` is False for a user's first record: audiences that hold with no facts are entered, too.
-    Says whether the row changed in anything that must be kept.
+    ``time_ms`` is the producer's; it is clamped to now. ``known`` is False for a user's first record:
+    audiences that hold with no facts are entered, too. Says whether the row changed in anything that must
+    be kept.
     """
-    changed = not known
-    touched: set[int] | None = None if known else set(rules.initial)
+    touched: list[int] = [] if known else [*rules.initial]
     decided_ms = row.now_ms if row.now_ms == now_ms else now_ms - 1
-    due_ms = row.due_ms
-    if due_ms is not None and due_ms <= now_ms:
-        touched = _due_now(rules, row, now_ms, touched)
-        due_ms = None
-        reindex = True
-    else:
-        reindex = False
-    conditions = rules.by_event.get(event.name, rules.any_event)
-    if conditions:
-        states = row.conditions
-        properties = event.properties
-        event_ms = event.time_ms if event.time_ms < now_ms else now_ms
-        for condition in conditions:
-            where = condition.where
-            if where is not None and not where(properties):
-                continue
-            said = condition.observe(states, event_ms, properties, decided_ms, now_ms)
-            if said == IGNORED:
-                continue
+    due_ms = FAR_MS if row.due_ms is None else row.due_ms
+    reindex = due_ms <= now_ms
+    if reindex:
+        _due_now(rules, row, now_ms, touched)
+    changed = not known
+    index = rules.by_event.get(name, rules.any_event)
+    observers = index.always
+    for attribute, by_value in index.by_value:
+        value = properties.get(attribute)
+        if type(value) is str and value in by_value:
+            observers = observers + by_value[value]
+    event_ms = time_ms if time_ms < now_ms else now_ms
+    for observe in observers:
+        flip_ms = observe(row, properties, event_ms, decided_ms, now_ms, touched)
+        if flip_ms:
             changed = True
-            if said == KEPT:
-                continue
-            if said == CHANGED:
-                if touched is None:
-                    touched = set(condition.audiences)
-                else:
-                    touched.update(condition.audiences)
-            if not reindex:
-                state = states.get(condition.key)
-                flip_ms = condition.next_flip(state, now_ms) if state is not None else None
-                if flip_ms is not None and (due_ms is None or flip_ms < due_ms):
-                    due_ms = flip_ms
+            if flip_ms < due_ms:
+                due_ms = flip_ms
     row.now_ms = now_ms
-    row.due_ms = next_flips(rules, row)[0] if reindex else due_ms
+    if reindex:
+        row.due_ms = next_flips(rules, row)[0]
+    elif due_ms < FAR_MS:
+        row.due_ms = due_ms
     if touched:
-        trigger = Trigger(event.name, event.id, event.time_ms)
-        decided = len(out)
-        decide(rules, user_id, row, now_ms, touched, "event", trigger, out)
-        changed = changed or len(out) > decided
+        before = len(out)
+        decide(rules, user_id, row, now_ms, touched, "event", Trigger(name, record_id, time_ms), out)
+        return changed or len(out) > before
     return changed
 
 
@@ -142,23 +131,20 @@ def apply_profile(
     out: list[Transition],
 ) -> bool:
     """One profile update at ``now_ms``; as ``apply_event`` for the rest."""
-    touched: set[int] | None = None if known else set(rules.initial)
+    touched: list[int] = [] if known else [*rules.initial]
     reindex = row.due_ms is not None and row.due_ms <= now_ms
     if reindex:
-        touched = _due_now(rules, row, now_ms, touched)
+        _due_now(rules, row, now_ms, touched)
     names = change_attributes(row, update, now_ms)
     for name in names:
-        readers = rules.by_attribute.get(name)
-        if readers:
-            touched = set(readers) if touched is None else touched | set(readers)
+        touched += rules.by_attribute.get(name, ())
     row.now_ms = now_ms
     if reindex:
         row.due_ms = next_flips(rules, row)[0]
     if touched:
-        trigger = Trigger(None, update.id, update.time_ms)
-        decided = len(out)
-        decide(rules, user_id, row, now_ms, touched, "profile", trigger, out)
-        return not known or bool(names) or len(out) > decided
+        before = len(out)
+        decide(rules, user_id, row, now_ms, touched, "profile", Trigger(None, update.id, update.time_ms), out)
+        return not known or bool(names) or len(out) > before
     return not known or bool(names)
 
 
@@ -254,7 +240,7 @@ def decide(
     """Compare the touched audiences' rules with the user's memberships; write what differs."""
     audiences = rules.audiences
     memberships = row.audiences
-    for index in sorted(touched):
+    for index in sorted(set(touched)):
         audience = audiences[index]
         membership = memberships.get(audience.key)
         inside = membership is not None and membership.seq % 2 == 1
@@ -295,16 +281,15 @@ def predict_exit(audience: CompiledAudience, row: Row, at_ms: int) -> int | None
     return None
 
 
-def _due_now(rules: ProjectRules, row: Row, now_ms: int, touched: set[int] | None) -> set[int]:
+def _due_now(rules: ProjectRules, row: Row, now_ms: int, touched: list[int]) -> None:
     """Audiences whose conditions flip at ``now_ms``: decided in one step with the record."""
-    found = set() if touched is None else touched
     if row.now_ms == now_ms:
-        return found  # an earlier record of this instant decided them
+        return  # an earlier record of this instant decided them
+    flips = rules.flips
     for key, state in row.conditions.items():
-        condition = rules.conditions.get(key)
-        if condition is not None and condition.next_flip(state, now_ms - 1) == now_ms:
-            found.update(condition.audiences)
-    return found
+        found = flips.get(key)
+        if found is not None and found[0](state, now_ms - 1) == now_ms:
+            touched += found[1]
 
 
 def _bounded_sum(one: float | int, other: float | int) -> float | int:

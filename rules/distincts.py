@@ -7,8 +7,6 @@ from hashlib import blake2b
 
 from rules import model
 from rules.condition import (
-    KEPT,
-    SOONER,
     Condition,
     Properties,
     State,
@@ -52,14 +50,11 @@ class DistinctWithin(Condition):
         times = state[0]
         return self.compare(len(times) - bisect_right(times, at_ms - self.length_ms))
 
+    def flips_only_later(self, state: State) -> bool:
+        return self.at_least
+
     def next_flip(self, state: State, after_ms: int) -> int | None:
         return next_expiry_flip(state[0], self.length_ms, after_ms, self.compare)
-
-    def observe(
-        self, states: dict[int, State], event_ms: int, properties: Properties, decided_ms: int, now_ms: int
-    ) -> int:
-        said = super().observe(states, event_ms, properties, decided_ms, now_ms)
-        return KEPT if said == SOONER and self.at_least else said
 
     def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
         value = distinct_value(lookup(properties, self.path))

@@ -14,6 +14,9 @@ SECONDS_A_DAY = 86_400
 MIN_MS = -62_135_596_800_000  # 0001-01-01T00:00:00Z
 MAX_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
+_FRACTIONS = [f".{ms:03d}Z" for ms in range(1000)]
+_FRACTIONS_MS = {text: ms for ms, text in enumerate(_FRACTIONS)}
+
 _TIME = re.compile(r"[Tt ](\d{2}):(\d{2}):(\d{2})", re.ASCII)
 _REST = re.compile(r"(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -31,10 +34,8 @@ def parse_instant(value: object) -> int:
     Fractions are truncated to milliseconds. Raises InstantInvalid.
     """
     if type(value) is str:
-        if len(value) == 24 and value[19] == "." and value[23] == "Z":
-            fraction = value[20:23]  # what our own outputs and most producers write
-            if fraction.isdigit() and fraction.isascii():
-                return _day_ms(value[:10]) + _time_ms(value[10:19]) + int(fraction)
+        if len(value) == 24 and (fraction_ms := _FRACTIONS_MS.get(value[19:])) is not None:
+            return _second_ms(value[:19]) + fraction_ms  # what our own outputs and most producers write
         match = _REST.fullmatch(value, 19)
         if match is None:
             if len(value) == 10:
@@ -53,6 +54,12 @@ def parse_instant(value: object) -> int:
             raise InstantInvalid(f"{str(value)[:40]} is outside the years 1 to 9999")
         return int(number)
     raise InstantInvalid(f"an instant is an RFC 3339 string or a number, not {type(value).__name__}")
+
+
+@lru_cache(maxsize=1 << 16)
+def _second_ms(instant: str) -> int:
+    """``YYYY-MM-DDTHH:MM:SS`` in UTC; cached, for records that come together share theirs."""
+    return _day_ms(instant[:10]) + _time_ms(instant[10:])
 
 
 @lru_cache(maxsize=8192)
@@ -94,9 +101,13 @@ def format_instant(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds, as every output writes it; beyond the year 9999 its last one."""
     if not MIN_MS <= ms <= MAX_MS:
         ms = min(max(ms, MIN_MS), MAX_MS)
-    second, rest = divmod(ms, 1000)
+    return _second_text(ms // 1000) + _FRACTIONS[ms % 1000]
+
+
+@lru_cache(maxsize=1 << 16)
+def _second_text(second: int) -> str:
     day, second = divmod(second, SECONDS_A_DAY)
-    return f"{_day_text(day)}T{_time_text(second)}.{rest:03d}Z"
+    return f"{_day_text(day)}T{_time_text(second)}"
 
 
 @lru_cache(maxsize=8192)

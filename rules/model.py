@@ -127,7 +127,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class SinceEntry:
-    """``within: {audience: id}``: events at or after the latest entry into an audience that the user is in."""
+    """``within: {audience: id}``: events since the latest entry into an audience that the user is in."""
 
     audience: str
 
@@ -138,7 +138,7 @@ Window: TypeAlias = Within | BetweenAgo | FromTo | Period | SinceEntry | None
 
 @dataclass(frozen=True, slots=True)
 class EventPattern:
-    """Which events match: ``names`` sorted and unique, ``("*",)`` means any; ``where`` over the properties."""
+    """Which events match: ``names`` sorted and unique, ``("*",)`` means any."""
 
     names: tuple[str, ...]
     where: Predicate | None

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from math import fsum
 
 from rules import model
-from rules.condition import KEPT, SOONER, Condition, Properties, State, length_ms_of, path_of
+from rules.condition import Condition, Properties, State, length_ms_of, path_of
 from rules.operators import lookup
 
 FLOAT_LIMIT = 1e290
@@ -48,16 +48,8 @@ class SumWithin(Condition):
                 _add_exactly(exact, -expired)
         return self.compare(round(fsum(exact), 9))
 
-    def observe(
-        self, states: dict[int, State], event_ms: int, properties: Properties, decided_ms: int, now_ms: int
-    ) -> int:
-        dropped = self.dropped_samples
-        said = super().observe(states, event_ms, properties, decided_ms, now_ms)
-        if said == SOONER and self.at_least and dropped == self.dropped_samples:
-            state = states.get(self.key)
-            if state is None or min(state[1]) >= 0:
-                return KEPT  # amounts only add up: the flip moves later or there is none
-        return said
+    def flips_only_later(self, state: State) -> bool:
+        return self.at_least and len(state[0]) < self.max_samples and min(state[1]) >= 0 if state else True
 
     def next_flip(self, state: State, after_ms: int) -> int | None:
         times, values, exact = state

@@ -14,7 +14,7 @@ from bench.events import LogSpec, generate
 from bench.expected import expect
 from bench.memory import MemoryRun, Sample
 from bench.report import sparkline
-from bench.rules import Evaluations, bench_audiences, compiled
+from bench.rules import bench_audiences
 
 SPEC = LogSpec(base_ms=1_790_000_000_000, events=4_000, users=1_000)
 
@@ -67,22 +67,6 @@ def test_an_event_meets_about_five_conditions() -> None:
     assert 4.8 <= found.evaluations_per_event <= 5.2
     assert 0 < found.by_records <= found.by_then
     assert found.by_then / SPEC.events < 1
-
-
-def test_counting_evaluations_changes_no_result() -> None:
-    counting = Evaluations()
-    rules = counting.counted(compiled(bench_audiences())).project("default")
-    condition = rules.by_event["purchase"][0]
-    states: dict[int, list[object]] = {}
-    assert condition.where is None
-    plain = compiled(bench_audiences()).project("default").by_event["purchase"][0]
-    expected: dict[int, list[object]] = {}
-    for at_ms in (1_000, 2_000, 3_000):
-        assert condition.observe(states, at_ms, {}, at_ms - 1, at_ms) == plain.observe(
-            expected, at_ms, {}, at_ms - 1, at_ms
-        )
-    assert states == expected
-    assert counting.count == 3
 
 
 @pytest.mark.parametrize(

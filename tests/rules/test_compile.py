@@ -34,10 +34,10 @@ def test_projects_share_no_state() -> None:
 
 def test_an_event_finds_the_conditions_that_name_it_and_those_of_any_event() -> None:
     rules = compile_rules(published()).project("default")
-    names = {name: [each.names for each in conditions] for name, conditions in rules.by_event.items()}
+    names = {name: [each.names for each in index.conditions] for name, index in rules.by_event.items()}
     assert sorted(names["buy"]) == [("*",), ("buy",), ("buy", "view")]
     assert sorted(names["view"]) == [("*",), ("buy", "view")]
-    assert [each.names for each in rules.any_event] == [("*",)]
+    assert [each.names for each in rules.any_event.conditions] == [("*",)]
 
 
 def test_an_attribute_finds_the_audiences_that_read_it_by_its_root() -> None:

@@ -12,6 +12,7 @@ from rules import model
 from rules.condition import Condition, count_bound
 from rules.conditions import build_condition
 from rules.distincts import distinct_value
+from rules.row import Row
 
 T = 1_700_000_000_000
 
@@ -28,7 +29,8 @@ def condition(
 def see(
     built: Condition, states: dict[int, list[Any]], event_ms: int, value: Any = None, now_ms: int = 0
 ) -> None:
-    built.observe(states, event_ms, {"p": value}, now_ms or event_ms, now_ms or event_ms)
+    row, at_ms = Row(now_ms=0, conditions=states), now_ms or event_ms
+    built.observer()(row, {"p": value}, event_ms, at_ms, at_ms, [])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from rules.decide import (
-    Event,
     ProfileUpdate,
     apply_event,
     change_attributes,
@@ -38,8 +37,8 @@ def story(out: list[Transition]) -> list[tuple[str, int, int, int | None]]:
 
 def buy(row: Row, at_ms: int, out: list[Transition], time_ms: int | None = None, known: bool = True) -> None:
     fire(RULES, "ann", row, at_ms, out)
-    event = Event("buy", None, at_ms if time_ms is None else time_ms, {})
-    apply_event(RULES, "ann", row, event, at_ms, known, out)
+    time_ms = at_ms if time_ms is None else time_ms
+    apply_event(RULES, "ann", row, "buy", None, time_ms, {}, at_ms, known, out)
 
 
 def test_transitions_of_one_step_come_in_order_of_audience_and_those_of_time_at_their_own_instant() -> None:
