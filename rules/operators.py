@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator as python
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 import re2
@@ -22,7 +23,10 @@ Check: TypeAlias = Callable[[Mapping[str, object]], bool]
 ValueTest: TypeAlias = Callable[[object], bool]
 """A compiled operator over one value, MISSING when there is none."""
 
-OperandKind: TypeAlias = Literal["scalar", "scalars", "text", "orderable", "range", "pattern", "flag"]
+OperandKind: TypeAlias = Literal[
+    "scalar", "scalars", "text", "orderable", "range", "pattern", "flag", "duration", "anniversary"
+]
+"""``duration`` is one (ms in the model); ``anniversary`` is ``{within: duration}``, the model has its ms."""
 
 
 class Missing:
@@ -68,9 +72,12 @@ OPERATORS: Final[Mapping[str, Operator]] = {
         Operator("exists", "flag", "is present and not null (false: is missing or null)"),
         Operator("any_of", "scalars", "an array has at least one of the list"),
         Operator("all_of", "scalars", "an array has every one of the list"),
+        Operator("older_than", "duration", "an instant or date lies further back"),
+        Operator("newer_than", "duration", "an instant or date lies less far back"),
+        Operator("anniversary", "anniversary", "an instant's or date's day comes round again so soon"),
     )
 }
-"""Section 7's operators, less those on dates against a clock."""
+"""Section 7's operators."""
 
 
 def lookup(properties: Mapping[str, object], path: model.Path) -> object:
@@ -115,6 +122,36 @@ def compile_pattern(pattern: str) -> ValueTest:
         return isinstance(value, str) and search(value.encode("utf-8", "surrogatepass")) is not None
 
     return found
+
+
+def holds_against(operator: str, value: object, operand: object) -> bool:
+    """An operator whose operand is data, too (a ``ref``): null or of another type it acts as missing."""
+    negated = _NEGATIONS.get(operator)
+    if negated is not None:
+        return not holds_against(negated, value, operand)
+    kind = type(operand)
+    if kind is not str and kind is not int and kind is not float and kind is not bool:
+        return False
+    return _against(operator, operand, kind)(value)
+
+
+_NEGATIONS: Final = {"ne": "eq", "not_contains": "contains"}
+_TEXT_ONLY: Final = frozenset({"starts_with", "ends_with", "icontains", "ieq"})
+
+
+@lru_cache(maxsize=4096)
+def _against(operator: str, operand: object, kind: type) -> ValueTest:
+    """Compiled once per operand; ``kind`` keeps 1, 1.0 and true apart."""
+    if operator in _TEXT_ONLY and kind is not str:
+        return _never
+    try:
+        return compile_operator(operator, operand)
+    except ValueError:  # to be ordered, but neither a number nor an instant
+        return _never
+
+
+def _never(value: object) -> bool:
+    return False
 
 
 def _compile_test(test: model.Test) -> Check:
@@ -203,8 +240,8 @@ def _number(value: object) -> Number | None:
     return value if kind is int or kind is float else None  # type: ignore[return-value]
 
 
-def _instant(value: object) -> int | None:
-    """UTC milliseconds of a string that is an instant or a date."""
+def read_instant(value: object) -> int | None:
+    """UTC milliseconds of a string that is an instant or a date; None for all else."""
     if type(value) is not str:
         return None
     try:
@@ -227,14 +264,14 @@ def _ordered(compare: Callable[[Number, Number], bool]) -> Callable[[object], Va
             kind = type(value)
             return (kind is int or kind is float) and compare(value, bound)  # type: ignore[arg-type]
 
-        return of_instants if read is _instant else of_numbers
+        return of_instants if read is read_instant else of_numbers
 
     return compiler
 
 
 def _reader(operand: object) -> tuple[Callable[[object], Number | None], Number]:
     """How to read values to compare with ``operand``, and ``operand`` read so."""
-    read = _instant if type(operand) is str else _number
+    read = read_instant if type(operand) is str else _number
     bound = read(operand)
     if bound is None:
         raise ValueError(f"{operand!r} is neither a number nor an instant")

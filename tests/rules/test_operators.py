@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules import model
-from rules.operators import MISSING, OPERATORS, compile_operator, compile_pattern, compile_predicate, lookup
+from rules.dates import DATE_OPERATORS
+from rules.operators import (
+    MISSING,
+    OPERATORS,
+    compile_operator,
+    compile_pattern,
+    compile_predicate,
+    holds_against,
+    lookup,
+)
 
 DAY = "2024-05-01"
 NOON = "2024-05-01T12:00:00Z"
@@ -96,7 +105,7 @@ def test_missing_null_and_wrong_types_make_positive_operators_false(
 
 
 def test_every_operator_is_in_the_table_above() -> None:
-    assert {name for name, *_ in POSITIVE} | set(NEGATIONS.values()) == set(OPERATORS)
+    assert {name for name, *_ in POSITIVE} | set(NEGATIONS.values()) == set(OPERATORS) - DATE_OPERATORS
 
 
 @pytest.mark.parametrize(
@@ -183,3 +192,42 @@ def evaluate(operator: str, operand: object, value: object) -> bool:
     nested = compile_predicate(model.Test(("o", "p"), operator, operand))({"o": properties})
     assert answer is nested, json.dumps([operator, operand], default=str)
     return answer
+
+
+WITH_REF = ["eq", "ne", "gt", "gte", "lt", "lte", "contains", "not_contains", "starts_with", "ends_with",
+            "icontains", "ieq"]  # fmt: skip
+DATA = [
+    MISSING,
+    None,
+    True,
+    False,
+    0,
+    1,
+    1.0,
+    1.5,
+    "1",
+    "a",
+    "A",
+    "",
+    DAY,
+    NOON,
+    [],
+    ["a", 1],
+    {"a": 1},
+    2**70,
+]
+
+
+@pytest.mark.parametrize("operator", WITH_REF)
+@pytest.mark.parametrize("operand", DATA)
+def test_an_operand_from_data_acts_as_a_literal_or_as_missing(operator: str, operand: object) -> None:
+    literal = type(operand) in (str, int, float, bool)
+    if operator in ("gt", "gte", "lt", "lte"):
+        literal = literal and operand in (0, 1, 1.5, DAY, NOON, 2**70) and type(operand) is not bool
+    if operator in ("starts_with", "ends_with", "icontains", "ieq"):
+        literal = type(operand) is str
+    test = (
+        compile_operator(operator, operand) if literal else lambda value: operator in ("ne", "not_contains")
+    )
+    for value in DATA:
+        assert holds_against(operator, value, operand) == test(value), value

@@ -1,0 +1,196 @@
+"""Windows (spec: rules.md, section 5): which event times count at an instant, and when that changes.
+
+Every window lets an event count from one instant (``joins``) to another (``leaves``), and later events never
+join or leave before earlier ones. So of ascending event times those that count are always one stretch.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import Protocol
+
+from rules import model
+from rules.calendar import Calendar
+from rules.condition import FAR_MS
+
+
+class Window(Protocol):
+    """A window at run time. Event times are no later than the clock at which they are asked about."""
+
+    def admits(self, event_ms: int) -> bool:
+        """Whether an event of this time ever counts."""
+
+    def low(self, at_ms: int) -> int:
+        """The earliest event time that counts at ``at_ms``."""
+
+    def high(self, at_ms: int) -> int:
+        """The latest event time that counts at ``at_ms``."""
+
+    def joins(self, event_ms: int) -> int:
+        """The first instant at which the event counts."""
+
+    def leaves(self, event_ms: int) -> int:
+        """The first instant at which it no longer counts; ``FAR_MS``: never."""
+
+    def alike(self, event_ms: int) -> tuple[int, int]:
+        """(first, last) of the event times that join and leave together with this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """Between two fixed instants, or for ever: time takes nothing in or out."""
+
+    first_ms: int = -FAR_MS
+    last_ms: int = FAR_MS
+
+    def admits(self, event_ms: int) -> bool:
+        return self.first_ms <= event_ms <= self.last_ms
+
+    def low(self, at_ms: int) -> int:
+        return self.first_ms
+
+    def high(self, at_ms: int) -> int:
+        return self.last_ms
+
+    def joins(self, event_ms: int) -> int:
+        return event_ms
+
+    def leaves(self, event_ms: int) -> int:
+        return FAR_MS
+
+    def alike(self, event_ms: int) -> tuple[int, int]:
+        return self.first_ms, self.last_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """``near_ms`` to ``far_ms`` ago: ``t - far < e <= t - near``; ``within`` has 0 for near."""
+
+    far_ms: int
+    near_ms: int = 0
+
+    def admits(self, event_ms: int) -> bool:
+        return True
+
+    def low(self, at_ms: int) -> int:
+        return at_ms - self.far_ms + 1
+
+    def high(self, at_ms: int) -> int:
+        return at_ms - self.near_ms
+
+    def joins(self, event_ms: int) -> int:
+        return event_ms + self.near_ms
+
+    def leaves(self, event_ms: int) -> int:
+        return event_ms + self.far_ms
+
+    def alike(self, event_ms: int) -> tuple[int, int]:
+        return event_ms, event_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """``length`` calendar periods that end with the one ``ago`` before that of the instant."""
+
+    calendar: Calendar
+    unit: model.PeriodUnit
+    length: int
+    ago: int
+
+    def admits(self, event_ms: int) -> bool:
+        return True
+
+    def low(self, at_ms: int) -> int:
+        return self.calendar.start(
+            self.unit, self.calendar.period(self.unit, at_ms) - self.ago - self.length + 1
+        )
+
+    def high(self, at_ms: int) -> int:
+        return self.calendar.start(self.unit, self.calendar.period(self.unit, at_ms) - self.ago + 1) - 1
+
+    def joins(self, event_ms: int) -> int:
+        if self.ago == 0:
+            return event_ms
+        return self.calendar.start(self.unit, self.calendar.period(self.unit, event_ms) + self.ago)
+
+    def leaves(self, event_ms: int) -> int:
+        number = self.calendar.period(self.unit, event_ms)
+        return self.calendar.start(self.unit, number + self.ago + self.length)
+
+    def alike(self, event_ms: int) -> tuple[int, int]:
+        start, end, _ = self.calendar.bounds(self.unit, event_ms)
+        return start, end - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """A window whose events count no earlier than ``delay_ms`` after their time."""
+
+    window: Window
+    delay_ms: int
+
+    def admits(self, event_ms: int) -> bool:
+        return self.window.admits(event_ms)
+
+    def low(self, at_ms: int) -> int:
+        return self.window.low(at_ms)
+
+    def high(self, at_ms: int) -> int:
+        return min(self.window.high(at_ms), at_ms - self.delay_ms)
+
+    def joins(self, event_ms: int) -> int:
+        return max(self.window.joins(event_ms), event_ms + self.delay_ms)
+
+    def leaves(self, event_ms: int) -> int:
+        return self.window.leaves(event_ms)
+
+    def alike(self, event_ms: int) -> tuple[int, int]:
+        return event_ms, event_ms
+
+
+def build_window(source: model.Window, calendar: Calendar) -> Window:
+    """The window of a condition; ``SinceEntry`` is ``rules.nested``'s."""
+    match source:
+        case None:
+            return Always()
+        case model.FromTo(from_ms=first, to_ms=end):
+            return Always(-FAR_MS if first is None else first, FAR_MS if end is None else end - 1)
+        case model.Within(length_ms=length):
+            return Sliding(length)
+        case model.BetweenAgo(far_ms=far, near_ms=near):
+            return Sliding(far, near)
+        case model.Period(unit=unit, length=length, ago=ago):
+            return Periods(calendar, unit, length, ago)
+        case model.SinceEntry():
+            raise TypeError("since entry depends on the user, not on the instant alone")
+
+
+def counting(window: Window, times: list[int], at_ms: int) -> tuple[int, int]:
+    """(first, end) of the stretch of ascending ``times`` that counts at ``at_ms``."""
+    first = bisect_left(times, window.low(at_ms))
+    return first, max(first, bisect_right(times, window.high(at_ms)))
+
+
+def next_change(window: Window, times: list[int], after_ms: int) -> int:
+    """The first instant after ``after_ms`` at which another stretch of ``times`` counts, or ``FAR_MS``."""
+    change = FAR_MS
+    first = bisect_left(times, window.low(after_ms))
+    if first < len(times):
+        change = window.leaves(times[first])
+    end = bisect_right(times, window.high(after_ms))
+    if end < len(times):
+        change = min(change, window.joins(times[end]))
+    return change
+
+
+def next_presence_flip(window: Window, times: list[int], after_ms: int) -> int | None:
+    """When "any of ``times`` counts" next changes."""
+    first, end = counting(window, times, after_ms)
+    present = first < end
+    at_ms = after_ms
+    while (at_ms := next_change(window, times, at_ms)) < FAR_MS:
+        first, end = counting(window, times, at_ms)
+        if (first < end) != present:
+            return at_ms
+    return None

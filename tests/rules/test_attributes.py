@@ -1,0 +1,196 @@
+"""Attribute conditions against the clock: dates and changes (spec: rules.md, sections 6 and 7)."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rules import model
+from rules.attributes import AttributeTruth, build_attribute_truth
+from rules.calendar import calendar_of
+from rules.dates import compile_timed_predicate
+from rules.row import Row
+
+DAY = 86_400_000
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def truth(operator: str, operand: int, zone: str = "UTC", path: str = "a") -> AttributeTruth:
+    test = model.Test(tuple(path.split(".")), operator, operand)
+    return build_attribute_truth(model.AttributeCondition(test), calendar_of(zone))
+
+
+def row_of(value: Any, changed_ms: int | None = None) -> Row:
+    return Row(now_ms=0, attributes={"a": value}, changed_ms={} if changed_ms is None else {"a": changed_ms})
+
+
+@pytest.mark.parametrize("value", ["2024-05-01", "2024-05-01T00:00:00Z", "2024-05-01T02:00:00+02:00"])
+def test_a_value_is_newer_until_it_is_exactly_so_old_and_older_from_then_on(value: str) -> None:
+    older, newer, row = truth("older_than", 30 * DAY), truth("newer_than", 30 * DAY), row_of(value)
+    flip = ms("2024-05-31")
+    for at_ms in (ms("2020-01-01"), ms("2024-05-02"), flip - 1):
+        assert (older.value(row, at_ms), newer.value(row, at_ms)) == (False, True)
+        assert older.next_flip(row, at_ms) == newer.next_flip(row, at_ms) == flip
+    assert (older.value(row, flip), newer.value(row, flip)) == (True, False)
+    assert older.next_flip(row, flip) is None
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, 1_714_521_600_000, True, "", "soon", "2024-13-01", [], {}, "2024-05-01T"]
+)
+@pytest.mark.parametrize("operator", ["older_than", "newer_than", "anniversary"])
+def test_what_is_no_instant_is_neither_old_nor_new_nor_has_anniversaries(operator: str, value: Any) -> None:
+    built, row = truth(operator, DAY), row_of(value)
+    assert not built.value(row, ms("2024-05-01"))
+    assert built.next_flip(row, ms("2024-05-01")) is None
+
+
+def test_dates_deep_in_an_attribute_are_found() -> None:
+    built = truth("older_than", DAY, path="a.b")
+    assert built.value(row_of({"b": "2024-05-01"}), ms("2024-05-02"))
+    assert not built.value(row_of("2024-05-01"), ms("2024-05-02"))
+
+
+def test_an_attribute_has_changed_until_exactly_so_long_after() -> None:
+    built = truth("changed_within", 7 * DAY)
+    row = row_of("x", 1000)
+    assert (built.value(row, 1000), built.value(row, 1000 + 7 * DAY - 1)) == (True, True)
+    assert not built.value(row, 1000 + 7 * DAY)
+    assert built.next_flip(row, 1000) == 1000 + 7 * DAY
+    assert built.next_flip(row, 1000 + 7 * DAY) is None
+    unset = Row(now_ms=0, changed_ms={"a": 1000})
+    assert built.value(unset, 2000)
+    assert not built.value(row_of("x"), 2000)
+
+
+def test_an_anniversary_holds_from_before_the_day_until_it_is_over_in_the_audiences_zone() -> None:
+    built, row = truth("anniversary", 7 * DAY, "Asia/Shanghai"), row_of("1990-05-20")
+    first, end = ms("2024-05-12T16:00:00"), ms("2024-05-20T16:00:00")
+    assert built.next_flip(row, ms("2024-01-01")) == first
+    assert [built.value(row, at) for at in (first - 1, first, end - 1, end)] == [False, True, True, False]
+    assert built.next_flip(row, first) == end
+    assert built.next_flip(row, end) == ms("2025-05-12T16:00:00")
+
+
+def test_the_day_itself_is_no_anniversary_and_leap_days_have_theirs_on_the_28th() -> None:
+    built, row = truth("anniversary", DAY), row_of("2024-02-29")
+    assert not built.value(row, ms("2024-02-29"))
+    assert built.next_flip(row, ms("2024-02-29")) == ms("2025-02-27")
+    assert [built.value(row, ms(at)) for at in ("2025-02-28", "2025-03-01", "2028-02-29")] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_an_instants_anniversary_is_the_day_on_the_audiences_clock() -> None:
+    built = truth("anniversary", DAY, "Asia/Shanghai")
+    assert built.next_flip(row_of("1990-05-20T20:00:00Z"), ms("2024-01-01")) == ms("2024-05-19T16:00:00")
+
+
+def test_a_bound_longer_than_a_year_never_lets_go() -> None:
+    built, row = truth("anniversary", 800 * DAY), row_of("1990-05-20")
+    assert built.value(row, ms("2024-01-01"))
+    flip = built.next_flip(row, ms("2024-01-01"))  # a lower bound: looking there again finds no difference
+    assert flip is None or built.value(row, flip)
+
+
+def test_an_event_propertys_date_is_held_against_the_events_time() -> None:
+    predicate = model.AllTests(
+        (
+            model.NotTest(model.Test(("d",), "older_than", 30 * DAY)),
+            model.AnyTest((model.Test(("p",), "eq", 1), model.Test(("d",), "anniversary", DAY))),
+        )
+    )
+    check = compile_timed_predicate(predicate, calendar_of("UTC"))
+    assert check({"d": "2024-05-01", "p": 1}, ms("2024-05-30"))
+    assert not check({"d": "2024-05-01", "p": 1}, ms("2024-05-31"))
+    assert not check({"d": "2024-05-01", "p": 2}, ms("2024-05-30"))
+    assert check({"p": 1}, 0)
+
+
+values = st.one_of(
+    st.none(), st.integers(), st.text(max_size=3), st.dates(date(2020, 11, 1), date(2021, 4, 1)).map(str)
+)
+tests = st.builds(
+    model.Test,
+    st.just(("a",)),
+    st.sampled_from(["older_than", "newer_than", "anniversary", "changed_within"]),
+    st.integers(1, 60).map(lambda days: days * DAY),
+)
+predicates = st.recursive(
+    tests,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: model.AllTests(tuple(parts))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: model.AnyTest(tuple(parts))),
+        inner.map(model.NotTest),
+    ),
+    max_leaves=4,
+)
+
+
+def naive(predicate: Any, value: Any, changed_ms: int, at_ms: int, zone: ZoneInfo) -> bool:
+    if isinstance(predicate, model.AllTests):
+        return all(naive(part, value, changed_ms, at_ms, zone) for part in predicate.parts)
+    if isinstance(predicate, model.AnyTest):
+        return any(naive(part, value, changed_ms, at_ms, zone) for part in predicate.parts)
+    if isinstance(predicate, model.NotTest):
+        return not naive(predicate.part, value, changed_ms, at_ms, zone)
+    span = timedelta(milliseconds=predicate.operand)
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+    if predicate.operator == "changed_within":
+        return at_ms - changed_ms < predicate.operand
+    try:
+        day = datetime.strptime(value, "%Y-%m-%d")
+    except (TypeError, ValueError):
+        return False
+    if predicate.operator == "older_than":
+        return at - day.replace(tzinfo=UTC) >= span
+    if predicate.operator == "newer_than":
+        return at - day.replace(tzinfo=UTC) < span
+    for year in range(day.year + 1, day.year + 12):
+        leap = day.month == 2 and day.day == 29 and year % 4 != 0
+        begins = datetime(year, day.month, 28 if leap else day.day)
+        ends = begins + timedelta(days=1)
+        if (
+            begins.replace(tzinfo=zone).astimezone(UTC) - span
+            <= at
+            < ends.replace(tzinfo=zone).astimezone(UTC)
+        ):
+            return True
+    return False
+
+
+@settings(max_examples=100, deadline=None)
+@given(predicates, values, st.integers(0, 500), st.sampled_from(["UTC", "Asia/Shanghai", "America/New_York"]))
+def test_attributes_agree_with_a_walk_over_every_hour(
+    predicate: Any, value: Any, day: int, zone: str
+) -> None:
+    built = build_attribute_truth(model.AttributeCondition(predicate), calendar_of(zone))
+    changed_ms = ms("2021-01-01") + day * DAY
+    row = row_of(value, changed_ms)
+    start, info = changed_ms, ZoneInfo(zone)
+    now = naive(predicate, value, changed_ms, start, info)
+    assert built.value(row, start) == now
+    hour = DAY // 24
+    first = start // hour * hour + hour
+    changes = (
+        at
+        for at in range(first, start + 80 * DAY, hour)
+        if naive(predicate, value, changed_ms, at, info) != now
+    )
+    flip = next(changes, None)
+    if flip is not None:
+        assert built.next_flip(row, start) == flip
+        assert built.value(row, flip - 1) == now
+    else:
+        told = built.next_flip(row, start)
+        assert told is None or told >= start + 79 * DAY
