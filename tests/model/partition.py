@@ -1,0 +1,175 @@
+"""Sections 2 and 9: one partition's clock, its users, and the transitions that come out.
+
+Choice, for duplicates: an event whose id the same user brought less than the window before, by the
+partition's clock at both, moves the clock and does nothing else. It isn't remembered either: the window
+counts from the one that was applied. Profile updates are no events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.model.facts import Happened, Known
+from tests.model.flips import audience_flips, references
+from tests.model.instants import instant_ms, instant_text
+from tests.model.operators import is_number
+from tests.model.truth import audience_truth
+
+Json = Any
+DAY_MS = 86_400_000
+MOST_FLIPS = 1000
+
+
+class Model:
+    """One partition. ``expected`` has the bodies of the transitions, per user in order."""
+
+    def __init__(
+        self, definitions: list[dict[str, Json]], dedupe_ms: int = DAY_MS, created_ms: int = 0
+    ) -> None:
+        self.definitions = {each["id"]: each for each in definitions}
+        self.order = in_dependency_order(self.definitions)
+        self.dedupe_ms = dedupe_ms
+        self.created_ms = created_ms
+        """When the definitions were made, for batch audiences that are computed once."""
+        self.clock_ms = 0
+        self.arrivals = 0
+        self.users: dict[str, Known] = {}
+        self.expected: dict[str, list[dict[str, Json]]] = {}
+
+    # -- what happens ------------------------------------------------------------------------------------
+
+    def record(self, body: Mapping[str, Json], timestamp_ms: int) -> None:
+        """One good record."""
+        self.clock_ms = now_ms = max(self.clock_ms, timestamp_ms)
+        self.arrivals += 1
+        user_id = body["user_id"]
+        time_ms = instant_ms(body["time"]) if body.get("time") is not None else timestamp_ms
+        assert time_ms is not None
+        user = self.users.setdefault(user_id, Known(now_ms, now_ms))
+        is_event, record_id = body.get("type", "track") == "track", body.get("id")
+        if is_event and record_id is not None:
+            applied_ms = user.applied_ids.get(record_id)
+            if applied_ms is not None and now_ms - applied_ms < self.dedupe_ms:
+                return
+            user.applied_ids[record_id] = now_ms
+        self._fire(user_id, user, now_ms)
+        trigger = {"event": body.get("event"), "id": record_id, "time": instant_text(time_ms)}
+        if is_event:
+            properties = body.get("properties") or {}
+            user.events.append(
+                Happened(self.arrivals, now_ms, min(time_ms, now_ms), body["event"], properties)
+            )
+        else:
+            before = user.versions[-1][1] if user.versions else {}
+            user.versions.append((now_ms, updated(before, body)))
+        self._step(user_id, user, now_ms, "event" if is_event else "profile", trigger)
+
+    def advance(self, to_ms: int) -> None:
+        self.clock_ms = max(self.clock_ms, to_ms)
+        for user_id, user in self.users.items():
+            self._fire(user_id, user, self.clock_ms)
+
+    def members(self, user_id: str, at_ms: int) -> dict[str, int]:
+        """The audiences that the user is in at an instant from the clock on, if nothing more happens, and
+        since when."""
+        if user_id not in self.users:
+            return {}
+        user = self.users[user_id].if_nothing_happens()
+        for _ in self._future(user, self.order, max(at_ms, self.clock_ms) + 1):
+            pass
+        return {name: stays[-1] for name, stays in user.stays.items() if len(stays) % 2}
+
+    # -- how it is decided -------------------------------------------------------------------------------
+
+    def _fire(self, user_id: str, user: Known, before_ms: int) -> None:
+        for at_ms, changed in self._future(user, self.order, before_ms):
+            self._write(user_id, user, at_ms, changed, "time", None)
+
+    def _step(self, user_id: str, user: Known, at_ms: int, cause: str, trigger: Json) -> None:
+        changed = self._settle(user, self.order, at_ms)
+        self._write(user_id, user, at_ms, changed, cause, trigger)
+
+    def _settle(self, user: Known, names: list[str], at_ms: int) -> list[str]:
+        """Bring the user's audiences up to an instant; those that changed."""
+        user.last_ms = at_ms
+        changed = []
+        for name in names:
+            stays = user.stays.setdefault(name, [])
+            if audience_truth(self.definitions[name], user, at_ms, self.created_ms) != (len(stays) % 2 == 1):
+                stays.append(at_ms)
+                changed.append(name)
+        return changed
+
+    def _future(self, user: Known, names: list[str], before_ms: int) -> Iterator[tuple[int, list[str]]]:
+        """Let time pass for a user: each instant at which audiences change, with their names."""
+        flips = self._flips(user, names, before_ms)
+        while flips:
+            at_ms = flips.pop(0)
+            changed = self._settle(user, names, at_ms)
+            if changed:
+                yield at_ms, changed
+                flips = self._flips(user, names, before_ms)
+
+    def _flips(self, user: Known, names: list[str], before_ms: int) -> list[int]:
+        found: set[int] = set()
+        for name in names:
+            found |= audience_flips(self.definitions[name], user, user.last_ms, self.created_ms)
+        return sorted(each for each in found if each < before_ms)
+
+    def _write(
+        self, user_id: str, user: Known, at_ms: int, changed: list[str], cause: str, trigger: Json
+    ) -> None:
+        for name in sorted(changed):
+            stays = user.stays[name]
+            inside = len(stays) % 2 == 1
+            exit_ms = self._exit(name, user) if inside else None
+            self.expected.setdefault(user_id, []).append(
+                {
+                    "audience": name,
+                    "user_id": user_id,
+                    "seq": len(stays),
+                    "event": "enter" if inside else "exit",
+                    "at": instant_text(at_ms),
+                    "cause": cause,
+                    "trigger": trigger,
+                    "entered_at": instant_text(at_ms if inside else stays[-2]),
+                    "exit_at": None if exit_ms is None else instant_text(exit_ms),
+                }
+            )
+
+    def _exit(self, name: str, user: Known) -> int | None:
+        future = user.if_nothing_happens()
+        names = [each for each in self.order if each in closure(name, self.definitions)]
+        for steps, (at_ms, changed) in enumerate(self._future(future, names, 10**15)):
+            assert steps < MOST_FLIPS, "too far ahead for the pipeline"
+            if name in changed:
+                return at_ms
+        return None
+
+
+def updated(attributes: Mapping[str, Json], body: Mapping[str, Json]) -> dict[str, Json]:
+    """The attributes after a profile update: set, set_once, add, unset."""
+    after = {**attributes, **(body.get("set") or {})}
+    for name, value in (body.get("set_once") or {}).items():
+        after.setdefault(name, value)
+    for name, amount in (body.get("add") or {}).items():
+        current = after.get(name)
+        after[name] = amount + (current if is_number(current) else 0)
+    for name in body.get("unset") or ():
+        after.pop(name, None)
+    return after
+
+
+def closure(name: str, definitions: Mapping[str, Json]) -> set[str]:
+    """An audience and all that its rule speaks of, directly or not."""
+    return {name}.union(*(closure(each, definitions) for each in references(definitions[name]["rule"])))
+
+
+def in_dependency_order(definitions: Mapping[str, Json]) -> list[str]:
+    return sorted(definitions, key=lambda name: (depth(name, definitions), name))
+
+
+def depth(name: str, definitions: Mapping[str, Json]) -> int:
+    """How long the longest chain of references is."""
+    return 1 + max((depth(each, definitions) for each in references(definitions[name]["rule"])), default=0)
