@@ -6,7 +6,7 @@ bytes are kept in stores: a change here orphans state, and a golden test pins th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 from rules import model
@@ -19,34 +19,89 @@ def canonical(node: model.Rule | model.Predicate) -> bytes:
     """Deterministic bytes of a rule, condition or predicate.
 
     The order of parts, of event names and of ``in``-like lists doesn't matter, nor do repetitions,
-    an ``all`` inside an ``all`` (or ``any`` inside ``any``), or whether 1 is written 1.0.
+    an ``all`` inside an ``all`` (or ``any`` inside ``any``), whether 1 is written 1.0, or how the steps of
+    a sequence are named.
     """
     match node:
-        case model.Test(path=path, operator=operator):
-            return _frame(b"test", [_frame(b"path", map(_scalar, path)), _scalar(operator), _operand(node)])
-        case model.AllTests() | model.All():
-            return _commutative(b"all", _flat(node.parts, type(node)))
-        case model.AnyTest() | model.Any():
-            return _commutative(b"any", _flat(node.parts, type(node)))
-        case model.NotTest(part=part) | model.Not(part=part):
+        case model.Test() | model.AllTests() | model.AnyTest() | model.NotTest():
+            return _predicate(node, {})
+        case model.All():
+            return _commutative(b"all", _flat(node.parts, model.All))
+        case model.Any():
+            return _commutative(b"any", _flat(node.parts, model.Any))
+        case model.Not(part=part):
             return _frame(b"not", [canonical(part)])
+        case model.AtLeast(n=n, parts=parts):
+            return _frame(b"at_least", [_scalar(n), *sorted(map(canonical, parts))])
+        case model.Score(parts=scored, comparisons=comparisons):
+            points = (_frame(b"points", [canonical(part), _scalar(each)]) for part, each in scored)
+            return _frame(b"score", [_comparisons(comparisons), *sorted(points)])
+        case model.InAudience(audience=audience, for_ms=for_ms):
+            return _frame(b"in_audience", [_scalar(audience), _optional(for_ms)])
         case model.AttributeCondition(test=test):
             return _frame(b"attribute", [canonical(test)])
         case model.EventCondition(names=names, where=where, aggregate=aggregate, window=window):
-            return _frame(
-                b"event",
-                [
-                    _frame(b"names", sorted(set(map(_scalar, names)))),
-                    b"" if where is None else canonical(where),
-                    _aggregate(aggregate),
-                    b"" if window is None else _frame(b"within", [_scalar(window.length_ms)]),
-                ],
-            )
+            pattern = _pattern(model.EventPattern(names, where), {})
+            return _frame(b"event", [*pattern, _aggregate(aggregate), _window(window)])
+        case model.Sequence():
+            return _sequence(node)
+        case model.NotFollowed(event=event, follower=follower, for_ms=for_ms, window=window):
+            first, later = _pattern(event, {}), _pattern(follower, {"a": "0"})
+            events = _frame(b"event", first), _frame(b"event", later)
+            return _frame(b"not_followed", [*events, _scalar(for_ms), _window(window)])
 
 
-def condition_key(project: str, condition: model.Condition) -> int:
-    """An unsigned 32-bit key, the same for conditions of a project with equal canonical bytes."""
-    return _key(b"condition", project, canonical(condition))
+def condition_key(
+    project: str, condition: model.Condition, timezone: str = "UTC", batch: bool = False
+) -> int:
+    """An unsigned 32-bit key, the same for conditions of a project with equal ``key_bytes``."""
+    return _key(b"condition", project, key_bytes(condition, timezone, batch))
+
+
+def key_bytes(condition: model.Condition, timezone: str = "UTC", batch: bool = False) -> bytes:
+    """What a condition's key is made from.
+
+    Its canonical bytes; where its value depends on the audience's time zone (``is_zoned``) that zone's
+    name, too, UTC included; and whether the audience is a batch one, whose state is held differently.
+    The same definition of a realtime audience in another zone, or of a batch audience, so has another key
+    only where it has another value or state. A batch audience's schedule isn't in it: state that differs by
+    schedule needs a key of its own.
+    """
+    content = canonical(condition)
+    if is_zoned(condition):
+        content = _frame(b"zoned", [_scalar(timezone), content])
+    return _frame(b"batch", [content]) if batch else content
+
+
+def is_zoned(condition: model.Condition) -> bool:
+    """Whether calendar days or periods, and so the time zone, decide the value: ``period`` windows, the
+    aggregate ``days``, and ``anniversary``. Instants in ``from`` and ``to`` are fixed when it is parsed."""
+    match condition:
+        case model.EventCondition(where=where, aggregate=aggregate, window=window):
+            predicates = [where, aggregate.test]
+            zoned = isinstance(window, model.Period) or aggregate.kind == "days"
+        case model.Sequence(steps=steps, without=without, window=window):
+            predicates = [each.event.where for each in steps]
+            predicates.append(None if without is None else without.where)
+            zoned = isinstance(window, model.Period)
+        case model.NotFollowed(event=event, follower=follower, window=window):
+            predicates = [event.where, follower.where]
+            zoned = isinstance(window, model.Period)
+        case model.AttributeCondition(test=test):
+            predicates, zoned = [test], False
+        case model.InAudience():
+            return False
+    return zoned or any(each is not None and _has_anniversary(each) for each in predicates)
+
+
+def _has_anniversary(predicate: model.Predicate) -> bool:
+    match predicate:
+        case model.Test(operator=operator):
+            return operator == "anniversary"
+        case model.NotTest(part=part):
+            return _has_anniversary(part)
+        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
+            return any(map(_has_anniversary, parts))
 
 
 def audience_key(project: str, audience_id: str) -> int:
@@ -60,13 +115,73 @@ def _key(person: bytes, project: str, content: bytes) -> int:
     return int.from_bytes(digest.digest(), "big")
 
 
-def _flat(parts: Iterable[model.Rule | model.Predicate], kind: type) -> Iterable[bytes]:
+_Names = Mapping[str, str]
+"""The steps that a ``ref`` may name, by their numbers: how they are called says nothing."""
+
+
+def _predicate(node: model.Predicate, names: _Names) -> bytes:
+    match node:
+        case model.Test(path=path, operator=operator):
+            return _frame(b"test", [_path(path), _scalar(operator), _operand(node, names)])
+        case model.NotTest(part=part):
+            return _frame(b"not", [_predicate(part, names)])
+        case model.AllTests(parts=parts):
+            return _commutative(b"all", _flat_tests(parts, model.AllTests, names))
+        case model.AnyTest(parts=parts):
+            return _commutative(b"any", _flat_tests(parts, model.AnyTest, names))
+
+
+def _pattern(pattern: model.EventPattern, names: _Names) -> list[bytes]:
+    return [
+        _frame(b"names", sorted(set(map(_scalar, pattern.names)))),
+        b"" if pattern.where is None else _predicate(pattern.where, names),
+    ]
+
+
+def _sequence(sequence: model.Sequence) -> bytes:
+    numbers = {step.name: str(at) for at, step in enumerate(sequence.steps) if step.name is not None}
+    steps = [
+        _frame(b"step", [*_pattern(step.event, numbers), _optional(step.within_ms)])
+        for step in sequence.steps
+    ]
+    without = b"" if sequence.without is None else _frame(b"event", _pattern(sequence.without, {}))
+    rest = [without, _optional(sequence.total_ms), _window(sequence.window)]
+    return _frame(b"sequence", [_frame(b"steps", steps), *rest])
+
+
+def _window(window: model.Window) -> bytes:
+    match window:
+        case None:
+            return b""
+        case model.Within(length_ms=length_ms):
+            return _frame(b"within", [_scalar(length_ms)])
+        case model.BetweenAgo(far_ms=far_ms, near_ms=near_ms):
+            return _frame(b"between_ago", [_scalar(far_ms), _scalar(near_ms)])
+        case model.FromTo(from_ms=from_ms, to_ms=to_ms):
+            return _frame(b"from_to", [_optional(from_ms), _optional(to_ms)])
+        case model.Period(unit=unit, length=length, ago=ago):
+            return _frame(b"period", [_scalar(unit), _scalar(length), _scalar(ago)])
+        case model.SinceEntry(audience=audience):
+            return _frame(b"since_entry", [_scalar(audience)])
+
+
+def _flat(parts: Iterable[model.Rule], kind: type[model.All] | type[model.Any]) -> Iterable[bytes]:
     """The parts' bytes, with the parts of a part of the same kind in its place."""
     for part in parts:
-        if type(part) is kind:
-            yield from _flat(part.parts, kind)  # type: ignore[union-attr]
+        if isinstance(part, kind):
+            yield from _flat(part.parts, kind)
         else:
             yield canonical(part)
+
+
+def _flat_tests(
+    parts: Iterable[model.Predicate], kind: type[model.AllTests] | type[model.AnyTest], names: _Names
+) -> Iterable[bytes]:
+    for part in parts:
+        if isinstance(part, kind):
+            yield from _flat_tests(part.parts, kind, names)
+        else:
+            yield _predicate(part, names)
 
 
 def _commutative(tag: bytes, parts: Iterable[bytes]) -> bytes:
@@ -75,24 +190,32 @@ def _commutative(tag: bytes, parts: Iterable[bytes]) -> bytes:
 
 
 def _aggregate(aggregate: model.Aggregate) -> bytes:
-    comparisons = (
-        _frame(b"compare", [_scalar(comparison.operator), _literal(comparison.operand)])
-        for comparison in aggregate.comparisons
-    )
-    return _frame(
-        b"aggregate",
-        [
-            _scalar(aggregate.kind),
-            _frame(b"path", map(_scalar, aggregate.property or ())),
-            _commutative(b"all", comparisons),
-        ],
-    )
+    parts = [_scalar(aggregate.kind), _path(aggregate.property or ()), _comparisons(aggregate.comparisons)]
+    if aggregate.test is not None:  # not a part of every aggregate: what stores hold came before it
+        parts.append(canonical(aggregate.test))
+    return _frame(b"aggregate", parts)
 
 
-def _operand(test: model.Test) -> bytes:
-    if test.operator in _SETS and isinstance(test.operand, tuple):
-        return _frame(b"set", sorted(set(map(_scalar, test.operand))))
-    return _literal(test.operand)
+def _comparisons(comparisons: Iterable[model.Comparison]) -> bytes:
+    each = (_frame(b"compare", [_scalar(one.operator), _literal(one.operand)]) for one in comparisons)
+    return _commutative(b"all", each)
+
+
+def _operand(test: model.Test, names: _Names) -> bytes:
+    operand = test.operand
+    if isinstance(operand, model.Ref):
+        return _frame(b"ref", [_scalar(names.get(operand.step, operand.step)), _path(operand.path)])
+    if test.operator in _SETS and isinstance(operand, tuple):
+        return _frame(b"set", sorted(set(map(_scalar, operand))))
+    return _literal(operand)
+
+
+def _path(path: model.Path) -> bytes:
+    return _frame(b"path", map(_scalar, path))
+
+
+def _optional(number: int | None) -> bytes:
+    return b"" if number is None else _scalar(number)
 
 
 def _literal(value: object) -> bytes:

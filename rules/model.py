@@ -258,6 +258,15 @@ class Audience:
     schedule: Schedule | None = None
 
 
+def references(rule: Rule) -> Iterator[str]:
+    """The ids of the audiences that a rule speaks of, from left to right, repetitions included."""
+    for condition in conditions(rule):
+        if isinstance(condition, InAudience):
+            yield condition.audience
+        elif isinstance(condition, EventCondition) and isinstance(condition.window, SinceEntry):
+            yield condition.window.audience
+
+
 def conditions(rule: Rule) -> Iterator[Condition]:
     """The conditions in a rule, from left to right, repetitions included."""
     match rule:

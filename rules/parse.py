@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from rules import model
-from rules.canonical import audience_key, canonical, condition_key
+from rules.canonical import audience_key, condition_key, key_bytes
 from rules.document import Node
 from rules.parse_audience import ParsedAudience, parse_audience
 from rules.parse_reader import Reader, join
+from rules.parse_references import check_references
 from rules.parse_text import parse_text
 from rules.problems import DefinitionsInvalid, Problem, sort_problems
 
@@ -52,18 +53,40 @@ def load_definitions(
     return [each.audience for each in audiences]
 
 
-def check_together(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
-    """What is wrong with definitions only beside one another: shared ids, names and 32-bit keys."""
+def load_definition(file: str, text: str, max_samples: int = MAX_SAMPLES) -> model.Audience:
+    """One definition by itself: whether the audiences that it speaks of are there isn't looked at.
+
+    Raises DefinitionsInvalid, also when there isn't exactly one.
+    """
+    parsed, problems = parse_definitions(text, file, max_samples)
+    if not problems and len(parsed) != 1:
+        problems = [Problem("wrong_value", f"one definition is expected, not {len(parsed)}", "", file, 1, 1)]
+    if problems:
+        raise DefinitionsInvalid(problems)
+    return parsed[0].audience
+
+
+def check_together(audiences: Iterable[ParsedAudience], references: bool = True) -> Iterator[Problem]:
+    """What is wrong with definitions only beside one another.
+
+    Shared ids, names and 32-bit keys; ``references`` to audiences that aren't among them, and in a circle.
+    """
     audiences = list(audiences)
     yield from _clashes(audiences, "id", lambda audience: audience.id)
     yield from _clashes(audiences, "name", lambda audience: audience.name)
+    yield from _taken_keys(audiences)
+    if references:
+        yield from check_references(audiences)
+
+
+def _taken_keys(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
     taken: dict[tuple[str, int], tuple[bytes, str]] = {}
     for each in audiences:
         audience = each.audience
-        project = audience.project
+        project, zone, batch = audience.project, audience.timezone, audience.type == "batch"
         own = audience_key(project, audience.id), audience.id.encode(), each.id_at
         parts = (
-            (condition_key(project, part), canonical(part), each.id_at)
+            (condition_key(project, part, zone, batch), key_bytes(part, zone, batch), each.id_at)
             for part in model.conditions(audience.rule)
         )
         for what, (key, content, at) in (("id", own), *(("condition", part) for part in parts)):

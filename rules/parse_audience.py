@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 from zoneinfo import available_timezones
+
+from croniter import croniter
 
 from rules import model
 from rules.document import Entry, Node
-from rules.parse_reader import Reader, join
+from rules.parse_reader import Reader, Reference, join
 from rules.parse_rule import parse_rule
+from rules.problems import name_hint
 
-_KEYS: Final = ("id", "name", "description", "project", "type", "timezone", "labels", "rule")
-_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
+AudienceType = Literal["realtime", "instant", "batch"]
+
+KEYS: Final = ("id", "name", "description", "project", "type", "timezone", "schedule", "labels", "rule")
+TYPES: Final[tuple[AudienceType, ...]] = get_args(AudienceType)
+SCHEDULES: Final[Mapping[str, model.Schedule]] = {
+    "once": model.Schedule("once"),
+    "daily": model.Schedule("daily"),
+    "weekly": model.Schedule("weekly"),
+    "monthly": model.Schedule("monthly"),
+}
+"""Schedules with names; a cron expression is one, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedAudience:
-    """An audience and where it stands; ``path`` leads to it in its file (empty: all of a document)."""
+    """An audience and where it stands; ``path`` leads to it in its file (empty: all of a document).
+
+    ``references`` are the places in its rule that speak of other audiences. ``deleted``: published once,
+    and no longer: its name is free, its key isn't, and nothing may speak of it.
+    """
 
     audience: model.Audience
     file: str
     path: str
     id_at: Node
     name_at: Node
+    references: tuple[Reference, ...] = ()
+    deleted: bool = False
 
 
 def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | None:
@@ -36,26 +54,31 @@ def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | No
     if entries is None:
         return None
     faults = len(reader.problems)
-    reader.keys(entries, path, _KEYS, ("schedule",))
+    reader.keys(entries, path, KEYS)
     for key in ("id", "name", "rule"):
         if key not in entries:
             reader.problem("missing_key", f"a definition needs '{key}'", path, node)
-    audience_id = _field(reader, entries, "id", path, "")
-    project = _field(reader, entries, "project", path, "default")
-    for key, value in (("id", audience_id), ("project", project)):
-        if value and _NAME.fullmatch(value) is None:
-            message = f"{key} must be 1 to 64 letters, digits or underscores (A-Z a-z 0-9 _)"
-            reader.problem("wrong_value", message, join(path, key), entries[key].node)
+    audience_id = _identifier(reader, entries, "id", path, "")
+    project = _identifier(reader, entries, "project", path, "default")
     name = _field(reader, entries, "name", path, "")
     description = _description(reader, entries, path)
     kind = _type(reader, entries, path)
-    timezone = _timezone(reader, entries, path)
+    reader.timezone = timezone = _timezone(reader, entries, path)
+    schedule = _schedule(reader, entries, path, kind)
     labels = _labels(reader, entries, path)
+    reader.references = []
     rule = parse_rule(reader, entries["rule"].node, join(path, "rule")) if "rule" in entries else None
-    if len(reader.problems) > faults or rule is None:
+    if len(reader.problems) > faults or rule is None or kind is None:
         return None
-    audience = model.Audience(audience_id, name, rule, description, project, kind, timezone, labels)
-    return ParsedAudience(audience, reader.file, path, entries["id"].node, entries["name"].node)
+    audience = model.Audience(audience_id, name, rule, description, project, kind, timezone, labels, schedule)
+    id_at, name_at = entries["id"].node, entries["name"].node
+    return ParsedAudience(audience, reader.file, path, id_at, name_at, tuple(reader.references))
+
+
+def _identifier(reader: Reader, entries: Mapping[str, Entry], key: str, path: str, default: str) -> str:
+    if key not in entries:
+        return default
+    return reader.name(entries[key].node, join(path, key), key) or ""
 
 
 def _field(reader: Reader, entries: Mapping[str, Entry], key: str, path: str, default: str) -> str:
@@ -74,28 +97,67 @@ def _description(reader: Reader, entries: Mapping[str, Entry], path: str) -> str
     return node.value
 
 
-def _type(reader: Reader, entries: Mapping[str, Entry], path: str) -> Literal["realtime", "instant"]:
+def _type(reader: Reader, entries: Mapping[str, Entry], path: str) -> AudienceType | None:
     if "type" not in entries:
         return "realtime"
     node, inside = entries["type"].node, join(path, "type")
     value = reader.text(node, inside, "type")
-    if value == "instant":
-        return "instant"
-    if value == "batch":
-        reader.not_yet("type: batch", inside, node)
-    elif value is not None and value != "realtime":
-        reader.unknown("wrong_value", f"unknown type '{value}'", value, inside, node, ("realtime", "instant"))
-    return "realtime"
+    for kind in TYPES:
+        if value == kind:
+            return kind
+    if value is not None:
+        reader.unknown("wrong_value", f"unknown type '{value}'", value, inside, node, TYPES)
+    return None
+
+
+def _schedule(
+    reader: Reader, entries: Mapping[str, Entry], path: str, kind: AudienceType | None
+) -> model.Schedule | None:
+    """A batch audience's, daily by default; the others have none."""
+    if "schedule" not in entries:
+        return SCHEDULES["daily"] if kind == "batch" else None
+    entry, inside = entries["schedule"], join(path, "schedule")
+    if kind in ("realtime", "instant"):
+        hint = f"type is {kind}: leave schedule out, or say type: batch"
+        reader.problem("conflict", "only a batch audience has a schedule", inside, entry, hint)
+    text = reader.text(entry.node, inside, "schedule")
+    if text is None or text in SCHEDULES:
+        return SCHEDULES.get(text or "")
+    if " " not in text.strip():
+        message, told = f"unknown schedule '{text}'", name_hint(text, SCHEDULES)
+        reader.problem("wrong_value", message, inside, entry.node, f"{told}, or a cron expression")
+        return None
+    cron = " ".join(text.split())
+    if fault := _cron_fault(cron):
+        hint = "five fields: minute, hour, day of the month, month, day of the week; such as 0 6 * * mon"
+        reader.problem("cron", f"'{text}' isn't a cron expression: {fault}", inside, entry.node, hint)
+        return None
+    return model.Schedule("cron", cron)
+
+
+def _cron_fault(cron: str) -> str:
+    """Why an expression can't be used; empty if it can."""
+    fields = cron.split(" ")
+    if len(fields) != 5:
+        return f"it has {len(fields)} field{'s' if len(fields) > 1 else ''}"
+    if any(field[:1] in "RrHh" for field in fields):
+        return "a random or hashed field isn't the same everywhere"
+    try:
+        croniter(cron, datetime(2024, 1, 1)).get_next()
+    except (ValueError, KeyError, AttributeError) as error:
+        return str(error).replace("failed to find next date", "it never comes")
+    return ""
 
 
 def _timezone(reader: Reader, entries: Mapping[str, Entry], path: str) -> str:
     value = _field(reader, entries, "timezone", path, "UTC")
-    if value not in ("", "UTC") and value not in _timezones():
-        near = get_close_matches(value, _timezones(), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "a name of the IANA database, such as Asia/Shanghai"
-        inside = join(path, "timezone")
-        reader.problem("timezone", f"unknown time zone '{value}'", inside, entries["timezone"].node, hint)
-    return value
+    if value in ("", "UTC") or value in _timezones():
+        return value or "UTC"
+    near = get_close_matches(value, _timezones(), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else "a name of the IANA database, such as Asia/Shanghai"
+    inside = join(path, "timezone")
+    reader.problem("timezone", f"unknown time zone '{value}'", inside, entries["timezone"].node, hint)
+    return "UTC"
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import re2
@@ -12,12 +13,31 @@ from rules.document import Entry, Node
 from rules.instants import parse_instant
 from rules.operators import OPERATORS, Operator, compile_pattern
 from rules.parse_reader import MAX_RULE_DEPTH, Reader, is_number, is_scalar, join, literal
+from rules.problems import name_hint
 
-DATE_OPERATORS: Final = ("older_than", "newer_than", "anniversary")
-"""Operators of the language that aren't here yet."""
+CHANGED_WITHIN: Final = Operator("changed_within", "duration", "was set to another value, or unset, since")
+
+ATTRIBUTE_OPERATORS: Final[Mapping[str, Operator]] = {**OPERATORS, CHANGED_WITHIN.name: CHANGED_WITHIN}
+"""Section 7's operators, and what attributes alone have: they know when they changed."""
+
+REF_OPERANDS: Final = frozenset({"scalar", "text", "orderable"})
+"""Operands that may be a ``ref``: one value."""
 
 
-def parse_where(reader: Reader, node: Node, path: str, depth: int = 1) -> model.Predicate | None:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a ``ref`` may name: ``earlier`` events. ``later`` ones are told apart in messages."""
+
+    earlier: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+
+NO_REFS: Final = Scope()
+
+
+def parse_where(
+    reader: Reader, node: Node, path: str, scope: Scope = NO_REFS, depth: int = 1
+) -> model.Predicate | None:
     """``{price: {gte: 50}, category: shoes}``, with ``all``, ``any`` and ``not``: every one must hold."""
     entries = reader.entries(node, path, "where")
     if entries is None:
@@ -34,32 +54,52 @@ def parse_where(reader: Reader, node: Node, path: str, depth: int = 1) -> model.
     for key, entry in entries.items():
         inside = join(path, key)
         if key in ("all", "any"):
-            parts.extend(_composed(reader, key, entry.node, inside, depth))
+            parts.extend(_composed(reader, key, entry.node, inside, scope, depth))
         elif key == "not":
-            part = parse_where(reader, entry.node, inside, depth + 1)
+            part = parse_where(reader, entry.node, inside, scope, depth + 1)
             parts.extend([] if part is None else [model.NotTest(part)])
         else:
             name = reader.dotted(key, inside, entry)
-            parts.extend(() if name is None else _property(reader, name, entry.node, inside))
+            parts.extend(() if name is None else _property(reader, name, entry.node, inside, scope))
     if len(reader.problems) > faults:
         return None
     return parts[0] if len(parts) == 1 else model.AllTests(tuple(parts))
 
 
 def parse_tests(
-    reader: Reader, name: model.Path, entries: Mapping[str, Entry], path: str
+    reader: Reader,
+    name: model.Path,
+    entries: Mapping[str, Entry],
+    path: str,
+    scope: Scope = NO_REFS,
+    operators: Mapping[str, Operator] = OPERATORS,
 ) -> list[model.Predicate]:
     """A test for each operator in ``{gte: 50, lt: 100}``, less those that problems were noted for."""
     tests: list[model.Predicate] = []
     for key, entry in entries.items():
         inside = join(path, key)
-        if key in DATE_OPERATORS:
-            reader.not_yet(key, inside, entry)
-        elif (operator := OPERATORS.get(key)) is None:
-            reader.unknown("unknown_operator", f"unknown operator '{key}'", key, inside, entry, OPERATORS)
-        elif _operand(reader, operator, entry.node, inside):
-            tests.append(model.Test(name, key, literal(entry.node)))
+        operator = operators.get(key)
+        if operator is None:
+            _unknown_operator(reader, key, entry, inside, operators)
+            continue
+        faults = len(reader.problems)
+        operand = _operand(reader, operator, entry.node, inside, scope)
+        if len(reader.problems) == faults:
+            tests.append(model.Test(name, key, operand))
     return tests
+
+
+def _unknown_operator(
+    reader: Reader, key: str, entry: Entry, path: str, operators: Mapping[str, Operator]
+) -> None:
+    message = f"unknown operator '{key}'"
+    if key == "ref":
+        reader.problem("unknown_operator", message, path, entry, "write eq: {ref: ...}")
+    elif key == CHANGED_WITHIN.name:
+        hint = "it is for attributes, and no event's property changes"
+        reader.problem("unknown_operator", message, path, entry, hint)
+    else:
+        reader.unknown("unknown_operator", message, key, path, entry, operators)
 
 
 def check_ordered(reader: Reader, operator: str, node: Node, path: str, instants: bool) -> bool:
@@ -85,31 +125,86 @@ def check_ordered(reader: Reader, operator: str, node: Node, path: str, instants
     return True
 
 
-def _composed(reader: Reader, key: str, node: Node, path: str, depth: int) -> Iterable[model.Predicate]:
-    items = reader.items(node, path, key)
-    parts = [parse_where(reader, item, join(path, at), depth + 1) for at, item in enumerate(items or ())]
+def _composed(
+    reader: Reader, key: str, node: Node, path: str, scope: Scope, depth: int
+) -> Iterable[model.Predicate]:
+    items = reader.items(node, path, key) or ()
+    parts = [parse_where(reader, item, join(path, at), scope, depth + 1) for at, item in enumerate(items)]
     made = tuple(part for part in parts if part is not None)
     return [model.AllTests(made) if key == "all" else model.AnyTest(made)] if made else []
 
 
-def _property(reader: Reader, name: model.Path, node: Node, path: str) -> Iterable[model.Predicate]:
+def _property(
+    reader: Reader, name: model.Path, node: Node, path: str, scope: Scope
+) -> Iterable[model.Predicate]:
     """What follows a property's name: a bare value is ``eq``, a bare list ``in``."""
     if isinstance(node.value, Mapping):
         if not node.value:
             reader.problem("empty", "no operator is given", path, node, "to test for presence: exists: true")
-        return parse_tests(reader, name, node.value, path)
+        return parse_tests(reader, name, node.value, path, scope)
     operator = OPERATORS["in" if isinstance(node.value, tuple) else "eq"]
-    if not _operand(reader, operator, node, path):
+    if not _literal_fits(reader, operator, node, path):
         return ()
     return [model.Test(name, operator.name, literal(node))]
 
 
-def _operand(reader: Reader, operator: Operator, node: Node, path: str) -> bool:
-    """Whether the operand suits the operator; a problem is noted if not."""
-    name = operator.name
+def _operand(reader: Reader, operator: Operator, node: Node, path: str, scope: Scope) -> object:
+    """The operand as the model has it; without meaning when a problem was noted for it."""
     if isinstance(node.value, Mapping) and "ref" in node.value:
-        reader.not_yet("ref", join(path, "ref"), node.value["ref"])
-        return False
+        return _ref(reader, operator, node.value, path, scope)
+    if operator.operand == "duration":
+        return reader.duration(node, path, operator.name)
+    if operator.operand == "anniversary":
+        entries = reader.entries(node, path, operator.name)
+        if entries is None:
+            return None
+        reader.keys(entries, path, ("within",))
+        return reader.required_duration(entries, "within", path, node, operator.name)
+    _literal_fits(reader, operator, node, path)
+    return literal(node)
+
+
+def _ref(
+    reader: Reader, operator: Operator, entries: Mapping[str, Entry], path: str, scope: Scope
+) -> model.Ref | None:
+    entry, inside = entries["ref"], join(path, "ref")
+    reader.keys(entries, path, ("ref",))
+    text = reader.text(entry.node, inside, "ref")
+    if operator.operand not in REF_OPERANDS:
+        able = ", ".join(sorted(each.name for each in OPERATORS.values() if each.operand in REF_OPERANDS))
+        message = f"{operator.name} can't refer to another event"
+        reader.problem("ref", message, inside, entry, f"operators that can: {able}")
+        return None
+    name = None if text is None else reader.dotted(text, inside, entry)
+    if name is None:
+        return None
+    step, rest = name[0], name[1:]
+    if step not in scope.earlier:
+        reader.problem("ref", *_unknown_step(step, scope, inside, entry))
+        return None
+    if not rest:
+        message = f"'{text}' names an event, but none of its properties"
+        reader.problem("ref", message, inside, entry, f"such as {step}.sku")
+        return None
+    return model.Ref(step, rest)
+
+
+def _unknown_step(step: str, scope: Scope, path: str, entry: Entry) -> tuple[str, str, Entry, str]:
+    """Message, path, place and hint."""
+    if step in scope.later:
+        message = f"'{step}' isn't an earlier step"
+    elif scope.earlier or scope.later:
+        message = f"no event is named '{step}'"
+    else:
+        hint = "a ref stands in a later step of a sequence (to a step that has 'as'), or in not_followed_by"
+        return "there is no earlier event to refer to", path, entry, hint
+    hint = name_hint(step, scope.earlier) if scope.earlier else "name an earlier step with 'as'"
+    return message, path, entry, hint
+
+
+def _literal_fits(reader: Reader, operator: Operator, node: Node, path: str) -> bool:
+    """Whether a literal operand suits the operator; a problem is noted if not."""
+    name = operator.name
     match operator.operand:
         case "scalar":
             return _scalar(reader, name, node, path)
@@ -128,6 +223,8 @@ def _operand(reader: Reader, operator: Operator, node: Node, path: str) -> bool:
                 reader.wrong_type(node, path, name, "text")
                 return False
             return operator.operand == "text" or _pattern(reader, node.value, node, path)
+        case "duration" | "anniversary":
+            raise ValueError(f"{name} takes no literal")
 
 
 def _scalar(reader: Reader, name: str, node: Node, path: str) -> bool:

@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from rules import model
 from rules.document import Entry, Node
+from rules.durations import parse_duration
 from rules.problems import Problem, name_hint
 
 MAX_RULE_DEPTH = 32
 """Conditions within conditions, and likewise tests within tests of one ``where``."""
 
+NAME: Final = "[A-Za-z0-9_]{1,64}"
+"""Ids of audiences, projects, and names of steps."""
+
+_NAME: Final = re.compile(NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a rule speaks of another audience by its id."""
+
+    audience: str
+    path: str
+    at: Node
+
 
 @dataclass(slots=True)
 class Reader:
-    """The problems of one file so far. Its methods give None for a value that they found fault with."""
+    """The problems of one file so far. Its methods give None for a value that they found fault with.
+
+    ``timezone`` is that of the audience being read; ``references`` are the audiences its rule speaks of.
+    """
 
     file: str
     max_samples: int
     problems: list[Problem] = field(default_factory=list)
+    timezone: str = "UTC"
+    references: list[Reference] = field(default_factory=list)
 
     def problem(self, code: str, message: str, path: str, at: Node | Entry, hint: str = "") -> None:
         self.problems.append(Problem(code, message, path, self.file, at.line, at.column, hint))
 
-    def not_yet(self, what: str, path: str, at: Node | Entry) -> None:
-        message = f"'{what}' is part of the language, but this version doesn't have it yet"
-        self.problem("not_yet", message, path, at)
-
-    def keys(
-        self,
-        entries: Mapping[str, Entry],
-        path: str,
-        allowed: Iterable[str],
-        not_yet: Iterable[str] = (),
-    ) -> None:
-        """Notes keys that aren't allowed; those in ``not_yet`` are told apart."""
-        allowed, not_yet = frozenset(allowed), frozenset(not_yet)
+    def keys(self, entries: Mapping[str, Entry], path: str, allowed: Iterable[str]) -> None:
+        """Notes keys that aren't allowed."""
+        allowed = frozenset(allowed)
         for key, entry in entries.items():
-            if key in not_yet:
-                self.not_yet(key, join(path, key), entry)
-            elif key not in allowed:
+            if key not in allowed:
                 self.unknown("unknown_key", f"unknown key '{key}'", key, join(path, key), entry, allowed)
 
     def unknown(
@@ -82,6 +92,42 @@ class Reader:
             return parts
         self.problem("property_name", f"'{name}' isn't a property name: a part of it is empty", path, at)
         return None
+
+    def name(self, node: Node, path: str, what: str) -> str | None:
+        """Text of 1 to 64 letters, digits and underscores."""
+        value = self.text(node, path, what)
+        if value is None or _NAME.fullmatch(value):
+            return value
+        message = f"{what} must be 1 to 64 letters, digits or underscores (A-Z a-z 0-9 _)"
+        self.problem("wrong_value", message, path, node)
+        return None
+
+    def audience(self, node: Node, path: str) -> str | None:
+        """The id of an audience that the rule speaks of."""
+        value = self.name(node, path, "audience")
+        if value is not None:
+            self.references.append(Reference(value, path, node))
+        return value
+
+    def duration(self, node: Node, path: str, what: str) -> int | None:
+        """Milliseconds."""
+        if not isinstance(node.value, str):
+            self.wrong_type(node, path, what, "a duration", "such as 30m or 7d")
+            return None
+        try:
+            return parse_duration(node.value)
+        except ValueError as error:
+            self.problem("duration", f"'{node.value}' isn't a duration: {error}", path, node)
+            return None
+
+    def required_duration(
+        self, entries: Mapping[str, Entry], key: str, path: str, at: Node, what: str
+    ) -> int | None:
+        """That of a key which must be there; ``what`` needs it."""
+        if key not in entries:
+            self.problem("missing_key", f"{what} needs '{key}'", path, at, f"such as {key}: 30m")
+            return None
+        return self.duration(entries[key].node, join(path, key), key)
 
     def wrong_type(self, node: Node, path: str, what: str, expected: str, hint: str = "") -> None:
         message = f"{what} must be {expected}, not {describe(node)}"

@@ -1,22 +1,19 @@
-"""Rules: composition, event conditions and attribute conditions (spec: rules.md, sections 4 to 6)."""
+"""Rules: composition, audiences in audiences, attribute conditions (spec: rules.md, sections 4 and 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from rules import model, parse_aggregate
+from rules import model
 from rules.document import Entry, Node
-from rules.durations import parse_duration
-from rules.operators import OPERATORS
-from rules.parse_predicate import DATE_OPERATORS, parse_tests, parse_where
-from rules.parse_reader import MAX_RULE_DEPTH, Reader, join
+from rules.parse_aggregate import ComparisonName, parse_comparisons
+from rules.parse_event import parse_event, parse_sequence
+from rules.parse_predicate import ATTRIBUTE_OPERATORS, parse_tests
+from rules.parse_reader import MAX_RULE_DEPTH, Reader, is_number, join
 
-_KINDS: Final = ("all", "any", "not", "event", "attribute")
-_KINDS_NOT_YET: Final = ("at_least", "score", "audience", "sequence")
-_EVENT_KEYS: Final = ("event", "where", "within", *parse_aggregate.AGGREGATES)
-_WINDOWS_NOT_YET: Final = ("between_ago", "from", "to", "period")
-_EVENT_NOT_YET: Final = (*_WINDOWS_NOT_YET, *parse_aggregate.NOT_YET, "not_followed_by", "for")
+KINDS: Final = ("all", "any", "not", "at_least", "score", "audience", "event", "sequence", "attribute")
+SCORE_COMPARISONS: Final[tuple[ComparisonName, ...]] = ("gt", "gte", "lt", "lte", "between")
 
 
 def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> model.Rule | None:
@@ -27,11 +24,11 @@ def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> model.R
     if depth > MAX_RULE_DEPTH:
         reader.problem("too_deep", f"the rule is nested more than {MAX_RULE_DEPTH} deep", path, node)
         return None
-    kinds = [key for key in entries if key in _KINDS or key in _KINDS_NOT_YET]
+    kinds = [key for key in entries if key in KINDS]
     if not kinds:
         if entries:
-            reader.keys(entries, path, _KINDS)
-        hint = f"give one of {', '.join(_KINDS)}"
+            reader.keys(entries, path, KINDS)
+        hint = f"give one of {', '.join(KINDS)}"
         reader.problem("missing_key", "nothing says what kind of rule this is", path, node, hint)
         return None
     if len(kinds) > 1:
@@ -39,80 +36,130 @@ def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> model.R
         second = join(path, kinds[1])
         reader.problem("conflict", message, second, entries[kinds[1]], "combine rules with all or any")
         return None
-    kind, faults = kinds[0], len(reader.problems)
-    if kind in _KINDS_NOT_YET:
-        reader.not_yet(kind, join(path, kind), entries[kind])
-        return None
-    rule = _parse_kind(reader, kind, node, entries, path, depth)
+    faults = len(reader.problems)
+    rule = _parse_kind(reader, kinds[0], node, entries, path, depth)
     return rule if len(reader.problems) == faults else None
 
 
 def _parse_kind(
     reader: Reader, kind: str, node: Node, entries: Mapping[str, Entry], path: str, depth: int
 ) -> model.Rule | None:
-    if kind == "event":
-        return _event(reader, entries, path)
-    if kind == "attribute":
-        return _attribute(reader, node, entries, path)
+    match kind:
+        case "event":
+            return parse_event(reader, node, entries, path)
+        case "sequence":
+            return parse_sequence(reader, entries, path)
+        case "attribute":
+            return _attribute(reader, node, entries, path)
+        case "audience":
+            return _audience(reader, entries, path)
+        case "at_least":
+            return _at_least(reader, node, entries, path, depth)
+        case "score":
+            return _score(reader, node, entries, path, depth)
     reader.keys(entries, path, (kind,))
     inside, value = join(path, kind), entries[kind].node
     if kind == "not":
         part = parse_rule(reader, value, inside, depth + 1)
         return None if part is None else model.Not(part)
-    items = reader.items(value, inside, kind) or ()
-    parsed = [parse_rule(reader, item, join(inside, at), depth + 1) for at, item in enumerate(items)]
-    parts = tuple(part for part in parsed if part is not None)
+    parts, _ = _parts(reader, kind, value, inside, depth)
     return model.All(parts) if kind == "all" else model.Any(parts)
 
 
-def _event(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.EventCondition | None:
-    reader.keys(entries, path, _EVENT_KEYS, _EVENT_NOT_YET)
-    names = _names(reader, entries["event"].node, join(path, "event"))
-    where = None
-    if "where" in entries:
-        where = parse_where(reader, entries["where"].node, join(path, "where"))
-    window = None
-    if "within" in entries:
-        window = _within(reader, entries["within"].node, join(path, "within"))
-    kinds = [kind for kind in entries if kind in parse_aggregate.AGGREGATES]
-    if len(kinds) > 1:
-        message = f"an event condition has one aggregate, not {' and '.join(kinds)}"
-        second, at = join(path, kinds[1]), entries[kinds[1]]
-        reader.problem("conflict", message, second, at, "write one condition for each, in all or any")
-    aggregate: model.Aggregate | None = parse_aggregate.AT_LEAST_ONE
-    for kind in parse_aggregate.AGGREGATES:
-        if kind in entries:
-            inside = join(path, kind)
-            aggregate = parse_aggregate.parse_aggregate(reader, kind, entries[kind], inside, window)
-    if names is None or aggregate is None:
-        return None
-    return model.EventCondition(names, where, aggregate, window)
+def _parts(reader: Reader, key: str, node: Node, path: str, depth: int) -> tuple[tuple[model.Rule, ...], int]:
+    """The rules of a list, less those that problems were noted for, and how many there are with these."""
+    items = reader.items(node, path, key) or ()
+    parsed = [parse_rule(reader, item, join(path, at), depth + 1) for at, item in enumerate(items)]
+    return tuple(part for part in parsed if part is not None), len(items)
 
 
-def _names(reader: Reader, node: Node, path: str) -> tuple[str, ...] | None:
-    """Sorted and unique names from a name or a list of them."""
-    if not isinstance(node.value, tuple):
-        name = reader.text(node, path, "event")
-        return None if name is None else (name,)
-    items = reader.items(node, path, "event") or ()
-    names = {reader.text(item, join(path, at), "an event name") for at, item in enumerate(items)}
-    if model.ANY_EVENT in names and len(names) > 1:
-        reader.problem("conflict", "'*' means any event and stands alone", path, node)
-    return tuple(sorted(name for name in names if name is not None)) or None
+def _at_least(
+    reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, depth: int
+) -> model.AtLeast | None:
+    reader.keys(entries, path, ("at_least", "of"))
+    number, inside = entries["at_least"].node, join(path, "at_least")
+    least = number.value if type(number.value) is int else None
+    if least is None:
+        reader.wrong_type(number, inside, "at_least", "a whole number")
+    elif least < 1:
+        message = "at_least must be 1 or more"
+        reader.problem("wrong_value", message, inside, number, "of 0 every user has enough")
+    if "of" not in entries:
+        reader.problem("missing_key", "at_least needs 'of'", path, node, "a list of rules")
+        return None
+    parts, size = _parts(reader, "of", entries["of"].node, join(path, "of"), depth)
+    if least is not None and size and least > size:
+        message = f"at_least asks for {least} of {size}, which can never be true"
+        reader.problem("wrong_value", message, inside, number)
+    return None if least is None else model.AtLeast(least, parts)
 
 
-def _within(reader: Reader, node: Node, path: str) -> model.Window:
-    if isinstance(node.value, Mapping) and "audience" in node.value:
-        reader.not_yet("within an audience", join(path, "audience"), node.value["audience"])
+def _score(
+    reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, depth: int
+) -> model.Score | None:
+    reader.keys(entries, path, ("score", *SCORE_COMPARISONS))
+    inside = join(path, "score")
+    items = reader.items(entries["score"].node, inside, "score") or ()
+    parsed = [_scored(reader, item, join(inside, at), depth) for at, item in enumerate(items)]
+    comparisons = parse_comparisons(reader, "score", entries, node, path, "number", SCORE_COMPARISONS)
+    parts = tuple(part for part in parsed if part is not None)
+    if parts and len(parts) == len(items):
+        _check_reach(reader, entries, path, [points for _, points in parts], comparisons)
+    return model.Score(parts, comparisons)
+
+
+def _scored(reader: Reader, node: Node, path: str, depth: int) -> tuple[model.Rule, int | float] | None:
+    entries = reader.entries(node, path, "a part of a score")
+    if entries is None:
         return None
-    if not isinstance(node.value, str):
-        reader.wrong_type(node, path, "within", "a duration", "such as 30m or 7d")
+    reader.keys(entries, path, ("when", "points"))
+    for key in ("when", "points"):
+        if key not in entries:
+            hint = "such as {when: {event: purchase}, points: 10}"
+            reader.problem("missing_key", f"a part of a score needs '{key}'", path, node, hint)
+    rule = None
+    if "when" in entries:
+        rule = parse_rule(reader, entries["when"].node, join(path, "when"), depth + 1)
+    if "points" not in entries:
         return None
-    try:
-        return model.Within(parse_duration(node.value))
-    except ValueError as error:
-        reader.problem("duration", f"'{node.value}' isn't a duration: {error}", path, node)
+    points = entries["points"].node
+    if not is_number(points):
+        reader.wrong_type(points, join(path, "points"), "points", "a number")
         return None
+    return None if rule is None else (rule, points.value)  # type: ignore[return-value]
+
+
+def _check_reach(
+    reader: Reader,
+    entries: Mapping[str, Entry],
+    path: str,
+    points: list[int | float],
+    comparisons: tuple[model.Comparison, ...],
+) -> None:
+    """Refuses a comparison that no sum of the points can meet."""
+    least, most = sum(each for each in points if each < 0), sum(each for each in points if each > 0)
+    for comparison in comparisons:
+        operand, operator = comparison.operand, comparison.operator
+        low, high = operand if isinstance(operand, tuple) else (operand, operand)
+        never = {
+            "gt": most <= low,
+            "gte": most < low,
+            "lt": least >= high,
+            "lte": least > high,
+            "between": most < low or least > high,
+        }
+        if never[operator]:
+            message = f"the points add up to {least} at least and {most} at most: this can never be true"
+            reader.problem("wrong_value", message, join(path, operator), entries[operator].node)
+
+
+def _audience(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.InAudience | None:
+    reader.keys(entries, path, ("audience", "for"))
+    audience = reader.audience(entries["audience"].node, join(path, "audience"))
+    for_ms = None
+    if "for" in entries:
+        for_ms = reader.duration(entries["for"].node, join(path, "for"), "for")
+    return None if audience is None else model.InAudience(audience, for_ms)
 
 
 def _attribute(
@@ -121,13 +168,12 @@ def _attribute(
     inside = join(path, "attribute")
     text = reader.text(entries["attribute"].node, inside, "attribute")
     name = None if text is None else reader.dotted(text, inside, entries["attribute"].node)
-    allowed = ("attribute", *OPERATORS)
-    reader.keys(entries, path, allowed, ("changed_within", *DATE_OPERATORS))
+    reader.keys(entries, path, ("attribute", *ATTRIBUTE_OPERATORS))
     if len(entries) == 1:
         hint = "to test for presence: exists: true"
         reader.problem("missing_key", "an attribute condition needs an operator", path, node, hint)
-    operators = {key: entry for key, entry in entries.items() if key in OPERATORS}
-    tests = parse_tests(reader, name or (), operators, path)
+    operators = {key: entry for key, entry in entries.items() if key in ATTRIBUTE_OPERATORS}
+    tests = parse_tests(reader, name or (), operators, path, operators=ATTRIBUTE_OPERATORS)
     if name is None or not tests:
         return None
     return model.AttributeCondition(tests[0] if len(tests) == 1 else model.AllTests(tuple(tests)))

@@ -42,8 +42,13 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column)))
 
 
+NAMES_TOLD = 40
+
+
 def name_hint(name: str, allowed: Iterable[str]) -> str:
-    """``did you mean 'within'? allowed: count, distinct, ...``"""
+    """``did you mean 'within'? allowed: count, distinct, ...``; of very many names only the first ones."""
     names = sorted(allowed)
-    near = get_close_matches(name.lower(), names, n=1)
-    return (f"did you mean '{near[0]}'? " if near else "") + "allowed: " + ", ".join(names)
+    near = get_close_matches(name.lower(), names, n=1) or get_close_matches(name, names, n=1)
+    told = ", ".join(names[:NAMES_TOLD])
+    rest = f", and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
+    return (f"did you mean '{near[0]}'? " if near else "") + f"allowed: {told}{rest}"
