@@ -6,7 +6,7 @@ from agents.broker import Broker
 from agents.topics import TopicPlan
 from app.settings import Settings
 from rules.model import Audience
-from rules.parse import load_definitions
+from rules.parse import load_definition
 
 
 def broker_of(settings: Settings) -> Broker:
@@ -30,5 +30,4 @@ def plan_of(settings: Settings) -> TopicPlan:
 
 def parse_published(text: str, source: str, max_samples: int) -> Audience:
     """One definition from the topic. Raises DefinitionsInvalid."""
-    (audience,) = load_definitions([(f"{source}.json", text)], max_samples)
-    return audience
+    return load_definition(f"{source}.json", text, max_samples)

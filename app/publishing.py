@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TypeAlias
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -22,9 +23,10 @@ from app.settings import Settings
 from rules.canonical import condition_key
 from rules.compile import PublishedAudience
 from rules.document import Node
-from rules.model import Audience, Condition, EventCondition, conditions
-from rules.parse import check_together, load_definitions
+from rules.model import Audience, Condition, EventCondition, NotFollowed, Sequence, conditions
+from rules.parse import check_together, load_definition
 from rules.parse_audience import ParsedAudience
+from rules.parse_references import referrers
 from rules.problems import Problem
 
 CONNECT_SECONDS = 10.0
@@ -32,6 +34,8 @@ READ_SECONDS = 60.0
 
 Published = Mapping[bytes, PublishedAudience]
 """By the key on the topic, ``project/id``; deleted ones are there, too."""
+
+OnEvents: TypeAlias = EventCondition | Sequence | NotFollowed
 
 
 class DefinitionsTopic:
@@ -61,7 +65,7 @@ class DefinitionsTopic:
         finally:
             await consumer.stop()
 
-    async def write(self, published: Sequence[PublishedAudience]) -> None:
+    async def write(self, published: Collection[PublishedAudience]) -> None:
         """Publish after a ``read``; the topic is made when it was missing. Returns when replicas have it."""
         if not published:
             return
@@ -72,13 +76,12 @@ class DefinitionsTopic:
         producer = AIOKafkaProducer(**self._options, acks="all")
         try:
             await producer.start()
-            await publish(producer, self.name, published)
+            await publish(producer, self.name, list(published))
         finally:
             await producer.stop()
 
     def _parse(self, text: str, source: str) -> Audience:
-        (audience,) = load_definitions([(f"{source}.json", text)], self._settings.state.max_samples)
-        return audience
+        return load_definition(f"{source}.json", text, self._settings.state.max_samples)
 
 
 @asynccontextmanager
@@ -100,7 +103,7 @@ async def connected(settings: Settings) -> AsyncIterator[DefinitionsTopic]:
         await admin.close()
 
 
-def check_beside_published(wanted: Sequence[ParsedAudience], published: Published) -> list[Problem]:
+def check_beside_published(wanted: Collection[ParsedAudience], published: Published) -> list[Problem]:
     """What is wrong with definitions beside those already published that they don't replace."""
     replaced = {(each.audience.project, each.audience.id) for each in wanted}
     others: list[ParsedAudience] = []
@@ -111,7 +114,8 @@ def check_beside_published(wanted: Sequence[ParsedAudience], published: Publishe
         if each.deleted:  # its name is free again, its key isn't: rows may still have members of it
             audience = replace(audience, name=f"\0deleted {audience.id}")
         at = Node(audience.id, 1, 1)
-        others.append(ParsedAudience(audience, f"published audience '{audience.id}'", "", at, at))
+        file = f"published audience '{audience.id}'"
+        others.append(ParsedAudience(audience, file, "", at, at, deleted=each.deleted))
     problems = check_together([*others, *wanted])
     # A published audience has no line and column.
     return [
@@ -119,10 +123,25 @@ def check_beside_published(wanted: Sequence[ParsedAudience], published: Publishe
     ]
 
 
+def check_deletion(ids: Collection[str], project: str, published: Published) -> list[str]:
+    """Why published audiences can't be deleted: others, which stay, have them in their rules."""
+    staying = [
+        each.audience
+        for each in published.values()
+        if each.audience.project == project and not each.deleted and each.audience.id not in ids
+    ]
+    faults: list[str] = []
+    for wanted in dict.fromkeys(ids):
+        if users := referrers(staying, wanted):
+            told = ", ".join(f"'{each}'" for each in users)
+            faults.append(f"audience '{wanted}' is part of the rule of {told}: delete or change that first")
+    return faults
+
+
 def new_event_conditions(
-    changes: Sequence[Change], published: Published
-) -> dict[tuple[str, str], list[EventCondition]]:
-    """Per changed audience (project, id), its event conditions that no published audience has.
+    changes: Iterable[Change], published: Published
+) -> dict[tuple[str, str], list[OnEvents]]:
+    """Per changed audience (project, id), its conditions on events that no published audience has.
 
     They have seen nothing yet: they count from the moment they are published.
     """
@@ -132,13 +151,13 @@ def new_event_conditions(
         if not each.deleted
         for condition in conditions(each.audience.rule)
     }
-    found: dict[tuple[str, str], list[EventCondition]] = {}
+    found: dict[tuple[str, str], list[OnEvents]] = {}
     for change in changes:
         audience = change.audience
         fresh = {
             _key(audience, condition): condition
             for condition in conditions(audience.rule)
-            if isinstance(condition, EventCondition) and _key(audience, condition) not in known
+            if isinstance(condition, OnEvents) and _key(audience, condition) not in known
         }
         if fresh and change.action in ("created", "changed"):
             found[audience.project, audience.id] = list(fresh.values())
@@ -146,4 +165,5 @@ def new_event_conditions(
 
 
 def _key(audience: Audience, condition: Condition) -> tuple[str, int]:
-    return audience.project, condition_key(audience.project, condition)
+    project, zone, batch = audience.project, audience.timezone, audience.type == "batch"
+    return project, condition_key(project, condition, zone, batch)

@@ -174,16 +174,19 @@ def _durations(reader: Reader, operator: str, node: Node, path: str) -> object:
 def _limit(
     reader: Reader, kind: str, comparison: model.Comparison, window: model.Window, node: Node, path: str
 ) -> None:
-    """Refuses what needs more samples than may be kept (section 10). The others need at most that many, or
-    as many as the data has, and then the oldest go."""
+    """Refuses what needs more samples than may be kept (section 10).
+
+    Only ``count``, ``distinct`` and ``days`` can need more by definition: to tell n from fewer takes the n
+    latest. Of the others the data decides how many there are, and the oldest go if they are too many.
+    """
     if kind not in _SAMPLES:
         return
-    if kind == "count" and (window is None or isinstance(window, model.FromTo)):
-        return  # a plain counter is exact, whatever its bound
     operand = comparison.operand
     needed = int(operand[1] if isinstance(operand, tuple) else operand)
     needed += comparison.operator not in ("gte", "lt")  # the others tell n from n + 1
-    if kind == "days":
+    if kind == "count":
+        needed = min(needed, _most_counters(window, needed))
+    elif kind == "days":
         needed = min(needed, _most_days(window, needed))
     if needed > reader.max_samples:
         message = f"{kind} {comparison.operator} needs the {needed} latest {_SAMPLES[kind]}"
@@ -192,6 +195,17 @@ def _limit(
 
 
 _SAMPLES: Final[Mapping[str, str]] = {"count": "event times", "distinct": "values", "days": "days"}
+
+
+def _most_counters(window: model.Window, otherwise: int) -> int:
+    """Events that come and go together are one counter, however many they are."""
+    match window:
+        case None | model.FromTo() | model.SinceEntry():
+            return 2
+        case model.Period(length=length, ago=ago):
+            return length + ago + 1
+        case _:
+            return otherwise
 
 
 def _most_days(window: model.Window, otherwise: int) -> int:

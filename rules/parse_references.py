@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from rules import model
 from rules.parse_audience import ParsedAudience
@@ -44,34 +45,46 @@ def _missing(each: ParsedAudience, known: Mapping[str, ParsedAudience], gone: se
         yield _problem("reference", message, each, reference, hint)
 
 
+@dataclass(slots=True)
+class _Link:
+    """An audience on the way from one to the next; ``reference`` leads to the next."""
+
+    each: ParsedAudience
+    left: Iterator[Reference]
+    reference: Reference | None = None
+
+
 def _circles(known: Mapping[str, ParsedAudience]) -> Iterator[Problem]:
     """One problem for each circle that a walk in the order of the files closes; depth first, no recursion."""
     done: set[str] = set()
     for start in known:
-        chain: list[tuple[ParsedAudience, Iterator[Reference]]] = []
-        on_chain: dict[str, int] = {}
+        chain: list[_Link] = []
+        enter: str | None = None if start in done else start
+        while chain or enter is not None:
+            if enter is not None:
+                chain.append(_Link(known[enter], iter(_references(known[enter]))))
+                enter = None
+            link = chain[-1]
+            link.reference = next(link.left, None)
+            if link.reference is None:
+                done.add(chain.pop().each.audience.id)
+                continue
+            wanted = link.reference.audience
+            at = next((at for at, before in enumerate(chain) if before.each.audience.id == wanted), None)
+            if at is not None:
+                yield _circle(chain[at:])
+            elif wanted in known and wanted not in done:
+                enter = wanted
 
-        def enter(audience_id: str) -> None:
-            each = known[audience_id]
-            on_chain[audience_id] = len(chain)  # noqa: B023 - called before the next turn
-            chain.append((each, iter(_references(each))))  # noqa: B023
 
-        if start not in done:
-            enter(start)
-        while chain:
-            each, left = chain[-1]
-            reference = next(left, None)
-            if reference is None:
-                chain.pop()
-                del on_chain[each.audience.id]
-                done.add(each.audience.id)
-            elif reference.audience in on_chain:
-                ids = [link.audience.id for link, _ in chain[on_chain[reference.audience] :]]
-                told = " -> ".join([*ids, reference.audience])
-                message = f"audiences speak of one another in a circle: {told}"
-                yield _problem("cycle", message, each, reference, "take one of these references out")
-            elif reference.audience in known and reference.audience not in done:
-                enter(reference.audience)
+def _circle(links: list[_Link]) -> Problem:
+    ids = [link.each.audience.id for link in links]
+    told = " -> ".join([*ids, ids[0]])
+    # Told at the last place in a file: a published audience has none.
+    link = next((link for link in reversed(links) if link.each.references), links[-1])
+    assert link.reference is not None
+    message = f"audiences speak of one another in a circle: {told}"
+    return _problem("cycle", message, link.each, link.reference, "take one of these references out")
 
 
 def _references(each: ParsedAudience) -> tuple[Reference, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from rules import model
+from rules.calendar import calendar_of
 from rules.document import Entry, Node
 from rules.durations import LONGEST_MS, UNITS_MS
-from rules.instants import parse_instant
+from rules.instants import MAX_MS, parse_instant
 from rules.parse_reader import Reader, is_number, join
 from rules.problems import name_hint
 
@@ -152,9 +152,9 @@ def _instant(reader: Reader, node: Node, path: str, what: str) -> int | None:
     try:
         instant = parse_instant(value)
         if isinstance(value, str) and len(value) == 10 and reader.timezone != "UTC":
-            midnight = datetime.fromisoformat(value).replace(tzinfo=ZoneInfo(reader.timezone))
-            instant = int(midnight.timestamp() * 1000)
-    except (ValueError, OverflowError):
+            day = date.fromisoformat(value).toordinal()
+            instant = min(calendar_of(reader.timezone).start("day", day), MAX_MS)
+    except ValueError:
         hint = "such as 2024-05-01T09:30:00Z, or 2024-05-01 for the start of that day"
         reader.problem("wrong_value", f"{what} isn't an instant: {value!r}", path, node, hint)
         return None

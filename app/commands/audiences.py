@@ -35,7 +35,7 @@ def apply(
 
     loaded = load_quiet(settings)
     wanted, problems = parse_definition_files(files, loaded.state.max_samples)
-    problems += check_together(wanted)
+    problems += check_together(wanted, references=False)  # they may be to published audiences
     if problems:
         raise DefinitionsInvalid(problems)
     asyncio.run(_apply(loaded, wanted, dry_run))
@@ -108,7 +108,7 @@ def delete(
 
 async def _delete(settings: Settings, ids: Sequence[str], project: str) -> None:
     from app.failures import CommandFailed
-    from app.publishing import connected
+    from app.publishing import check_deletion, connected
     from rules.compile import PublishedAudience
     from rules.problems import name_hint
 
@@ -124,6 +124,8 @@ async def _delete(settings: Settings, ids: Sequence[str], project: str) -> None:
             where = f"in project '{project}'"
             faults = [f"there is no audience '{each}' {where}; {name_hint(each, known)}" for each in unknown]
             raise CommandFailed("\n".join(faults) if known else f"there is no audience {where}")
+        if faults := check_deletion(ids, project, published):
+            raise CommandFailed("\n".join(faults))
         deleted = [
             PublishedAudience(known[each].audience, known[each].version + 1, deleted=True)
             for each in dict.fromkeys(ids)
