@@ -131,7 +131,7 @@ class Server:
             for audience in rules.audiences:
                 membership = row.audiences.get(audience.key)
                 if membership is not None and membership.seq % 2 == 1:
-                    exit_ms = predict_exit(audience, row, max(answer.at_ms, row.now_ms))
+                    exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
                     found.append({"id": audience.id, "name": audience.name, **_stay(membership, exit_ms)})
         return found
 
@@ -160,7 +160,7 @@ class Server:
         membership = row.audiences.get(audience.key) if row is not None else None
         body: dict[str, object] = {"member": False, "since": None, "exit_at": None}
         if row is not None and membership is not None and membership.seq % 2 == 1:
-            exit_ms = predict_exit(audience, row, max(answer.at_ms, row.now_ms))
+            exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
             body = {"member": True, **_stay(membership, exit_ms)}
         return _json({**body, "at": _at(answer)})
 

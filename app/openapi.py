@@ -34,6 +34,18 @@ OPENAPI: dict[str, Any] = {
                 },
             }
         },
+        "/v1/users/{user_id}": {
+            "get": {
+                "summary": "Attributes, identities and memberships of a user",
+                "parameters": [_USER, _PROJECT],
+                "responses": {
+                    "200": _ok({"$ref": "#/components/schemas/User"}),
+                    "401": _PROBLEM,
+                    "404": _PROBLEM,
+                    "503": _PROBLEM,
+                },
+            }
+        },
         "/v1/audiences/{audience}/members/{user_id}": {
             "get": {
                 "summary": "Whether the user is in the audience, at the instant of the request",
@@ -72,6 +84,19 @@ OPENAPI: dict[str, Any] = {
                     "exit_at": _MAYBE_INSTANT,
                     "version": {"type": "integer"},
                     "at": _INSTANT,
+                },
+            },
+            "User": {
+                "type": "object",
+                "required": ["user_id", "project", "at", "attributes", "identities", "audiences"],
+                "properties": {
+                    "user_id": {"type": "string"},
+                    "project": {"type": "string"},
+                    "at": _INSTANT,
+                    "attributes": {"type": "object"},
+                    "identities": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "audiences": {"type": "array", "items": {"type": "object"}},
+                    "state": {"type": "object"},
                 },
             },
             "UserAudiences": {

@@ -157,7 +157,7 @@ class Simulation:
         for letter in step.dead:
             self._bad.append((letter.record.offset + 1, letter.code, letter.message))
         self._pipeline.acked(step)
-        self._pipeline.profiles.stored(step.staged)
+        self._pipeline.profiles.durable(step.staged)
         return step.transitions
 
     def _write(self, transitions: list[Transition]) -> None:

@@ -16,6 +16,7 @@ from typing import cast
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.consumer.fetcher import PartitionRecords
 from faust.types import TP
 
 from agents.commits import Committer, Topics
@@ -25,7 +26,7 @@ from agents.faust_app import WorkerApp, worker_app
 from agents.restore import Restorer, send_again
 from agents.steps import Limits
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
-from agents.transport import Batch, Consumer
+from agents.transport import Batch, Consumer, consumed
 from app.http import Server
 from app.kafka import broker_of, parse_published, plan_of
 from app.metrics import WorkerMetrics
@@ -385,6 +386,7 @@ def calm_garbage_collector() -> None:
 async def run(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT. Raises what made it crash."""
     calm_garbage_collector()
+    PartitionRecords._consumer_record = consumed
     sys.setswitchinterval(SWITCH_SECONDS)
     worker = Worker(settings)
     loop = asyncio.get_running_loop()

@@ -135,7 +135,8 @@ def replay(
     result = asyncio.run(_replay(load_quiet(settings), name, seconds))
     typer.echo(
         f"{result['found']} dead letters: {result['delivered']} delivered, "
-        f"{result['refused']} refused again, {result['left']} left for the next replay, {result['unreadable']} unreadable"
+        f"{result['refused']} refused again, {result['left']} left for the next replay, "
+        f"{result['unreadable']} unreadable"
     )
     if result["last_error"]:
         typer.echo(f"last error: {result['last_error']}")

@@ -1,0 +1,87 @@
+"""An engine with a real sink, without Kafka: what it buries is kept in a list."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from random import Random
+
+from agents.broker import Broker
+from agents.deliver.destination import Destination
+from agents.deliver.engine import Engine
+from agents.deliver.jobs import Job, Original, read_transition
+from agents.deliver.parse import load_destinations
+from agents.deliver.secrets import Secrets
+from agents.deliver.sink import SinkContext
+from agents.deliver.users import Users
+from agents.sinks.make import make_sink
+from agents.transitions import encode_transition
+from rules.row import Transition
+from tests.faults.workers import until
+
+
+def destination(text: str) -> Destination:
+    (found,) = load_destinations([("test.yaml", text)])
+    return found
+
+
+def job(transition: Transition, number: int = 0, headers: Iterable[tuple[str, bytes]] = ()) -> Job:
+    value, own = encode_transition(transition)
+    key = transition.user_id.encode()
+    original = Original(key, value, [*own, *headers], 0, number, transition.at_ms)
+    return Job(transition.user_id, (read_transition(value),), (original,), 0, number)
+
+
+def jobs(transitions: Iterable[Transition]) -> list[Job]:
+    return [job(each, number) for number, each in enumerate(transitions)]
+
+
+class Lab:
+    """``buried``: (job, code, reason) of what was refused for good."""
+
+    def __init__(
+        self,
+        text: str,
+        environ: Mapping[str, str] | None = None,
+        allow_private: bool = True,
+        in_flight: int = 10_000,
+        lookup_url: str | None = None,
+        broker: Broker | None = None,
+    ) -> None:
+        self.buried: list[tuple[Job, str, str]] = []
+        self.bugs: list[BaseException] = []
+        self.secrets = Secrets(environ or {})
+        self.users = Users(lookup_url, None) if lookup_url else None
+        made = destination(text)
+        context = SinkContext(self.secrets, broker or Broker("127.0.0.1:1"), allow_private)
+        self.engine = Engine(
+            made,
+            make_sink(made, context),
+            self.secrets,
+            self.users,
+            self._bury,
+            self.bugs.append,
+            in_flight,
+            random=Random(1),
+        )
+
+    async def _bury(self, job: Job, code: str, reason: str) -> None:
+        self.buried.append((job, code, reason))
+
+    async def deliver(self, work: list[Job], seconds: float = 10) -> None:
+        """Hand over and wait until all of it is delivered or buried."""
+        assert await self.engine.put(work)
+        await until(lambda: all(each.done for each in work) or self.bugs, "all is done", seconds)
+        assert not self.bugs, self.bugs
+
+
+@asynccontextmanager
+async def lab(text: str, **more: object) -> AsyncIterator[Lab]:
+    made = Lab(text, **more)  # type: ignore[arg-type]
+    await made.engine.open()
+    try:
+        yield made
+    finally:
+        await made.engine.close()
+        if made.users is not None:
+            await made.users.close()

@@ -1,0 +1,132 @@
+"""Small parts of delivery, each by itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from agents.deliver.destination import Retry, Secret
+from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.lanes import Lane
+from agents.deliver.progress import Progress
+from agents.deliver.retry import pause_s
+from agents.deliver.secrets import MASK, Secrets
+from agents.deliver.sink import lane_of
+from agents.sinks.address_guard import is_public
+from agents.sinks.webhook import retry_after_s
+from tests.deliver.lab import job
+from tests.deliver.scene import transition
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),
+        *("224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1"),
+        *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "198.18.0.1"),
+    ],
+)
+def test_addresses_that_are_not_of_the_public_internet(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_addresses_of_the_public_internet(address: str) -> None:
+    assert is_public(address)
+
+
+def test_pauses_double_with_jitter_up_to_the_most_and_never_undercut_what_was_asked_for() -> None:
+    retry, random = Retry(first_ms=1_000, most_ms=60_000), Random(7)
+    for failures, longest in ((1, 1.0), (2, 2.0), (3, 4.0), (7, 60.0), (10_000, 60.0)):
+        found = [pause_s(retry, failures, random) for _ in range(200)]
+        assert longest / 2 <= min(found) < max(found) <= longest
+        assert max(found) - min(found) > longest / 4
+    assert pause_s(retry, 1, random, least_s=90.0) == 90.0
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    now = 1_790_000_000.0
+    assert retry_after_s("12", now) == 12.0
+    assert retry_after_s("Mon, 21 Sep 2026 14:14:20 GMT", now) == 60.0
+    assert retry_after_s("Mon, 21 Sep 2020 14:14:20 GMT", now) == 0.0
+    assert retry_after_s("99999999", now) == 86_400.0
+    assert retry_after_s("soon", now) is None
+    assert retry_after_s(None, now) is None
+
+
+def test_a_user_has_one_lane_and_lanes_are_used_alike() -> None:
+    lanes = [lane_of(f"user-{number}", 16) for number in range(16_000)]
+    assert lanes == [lane_of(f"user-{number}", 16) for number in range(16_000)]
+    assert all(800 < lanes.count(lane) < 1_200 for lane in range(16))
+    assert lane_of("user123", 32) == 23
+
+
+def test_offsets_are_committed_up_to_the_first_that_is_not_done() -> None:
+    progress = Progress(5)
+    assert progress.watermark() == 5
+    first, second = job(transition("u1", 1), 7), job(transition("u2", 1), 9)
+    progress.add(first)
+    progress.add(second)
+    progress.reached = 12
+    assert progress.watermark() == 7
+    second.done = True
+    assert progress.watermark() == 7
+    assert progress.span == 2
+    first.done = True
+    assert progress.watermark() == 12
+    progress.hold_until = -1
+    assert progress.watermark() is None
+    progress.hold_until = 15
+    assert progress.watermark() is None
+    progress.reached = 15
+    assert progress.watermark() == 15
+
+
+async def test_a_parked_user_waits_with_all_behind_it_while_others_go_on() -> None:
+    lane = Lane(0)
+    a1, a2, b1, a3 = (job(transition(user, seq)) for user, seq in (("a", 1), ("a", 2), ("b", 1), ("a", 3)))
+    for each in (a1, a2, b1):
+        lane.add(each)
+    assert lane.take(0.0, 1) == [a1]
+    lane.park([a1], due_s=10.0)
+    assert lane.take(1.0, 5) == [b1]
+    lane.add(a3)
+    assert lane.take(2.0, 5) == []
+    assert lane.next_s() == 10.0
+    assert lane.take(10.0, 2) == [a1, a2]
+    lane.park([a2], due_s=20.0)
+    lane.pause_until_s = 30.0
+    assert lane.take(25.0, 5) == []
+    lane.revive(26.0)
+    assert lane.take(26.0, 5) == [a2, a3]
+    assert lane.next_s() is None
+
+
+def test_secrets_come_from_where_the_definition_says_and_are_masked_however_they_are_written(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text('p&ss "word"\n')
+    secrets = Secrets({"NAME": "tok en/1"})
+    assert secrets.get(Secret("env", "NAME")) == "tok en/1"
+    assert secrets.get(Secret("file", str(file))) == 'p&ss "word"'
+    text = 'a tok en/1 tok+en%2F1 tok%20en%2F1 p&ss "word" p&ss \\"word\\" b'
+    assert secrets.masked(text) == f"a {MASK} {MASK} {MASK} {MASK} {MASK} b"
+    assert secrets.masked_all({"x": ["tok en/1", 1]}) == {"x": [MASK, 1]}
+    file.write_text("rotated")
+    assert secrets.get(Secret("file", str(file))) == "rotated"
+    for missing in (Secret("env", "OTHER"), Secret("file", str(tmp_path / "none"))):
+        with pytest.raises(SinkMisconfigured, match=missing.name):
+            secrets.get(missing)
+
+
+async def test_a_rate_is_held_from_the_first_on() -> None:
+    from agents.deliver.retry import Pace
+
+    pace, started = Pace(200, time.monotonic), time.monotonic()
+    for _ in range(60):
+        await pace.take(1)
+    assert 0.15 < time.monotonic() - started < 1.0
