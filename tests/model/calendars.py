@@ -3,8 +3,9 @@
 Periods are known by the clock on the wall: each has a number, and that of an instant is read off its local
 date and hour. Weeks start on Monday.
 
-Choice: an hour that the clock goes through twice is one calendar hour. A schedule's local time that the
-clock skips comes as late as the clock was put forward; one that it goes through twice, the first time.
+Choice: an hour that the clock goes through twice is two calendar hours; where clocks change by half an hour
+(Lord Howe), one hour has 30 minutes and another 90. A schedule's local time that the clock skips comes at the
+first instant after the gap; one that it goes through twice comes the first time.
 """
 
 from __future__ import annotations
@@ -37,12 +38,17 @@ def local_date(ms: int, zone: str) -> date:
     return local_second(ms // 1000, zone).date()
 
 
+def offset_ms(ms: int, zone: str) -> int:
+    """What the local clock is ahead of UTC."""
+    return local_second(ms // 1000, zone).utcoffset() // timedelta(milliseconds=1)  # type: ignore[operator]
+
+
 def period_number(ms: int, unit: str, zone: str) -> int:
     """The running number of the calendar period that an instant lies in."""
     local = local_second(ms // 1000, zone)
     day = local.toordinal()
     if unit == "hour":
-        return day * 24 + local.hour
+        return (ms + offset_ms(ms, zone) % HOUR) // HOUR
     if unit == "day":
         return day
     if unit == "week":
@@ -54,7 +60,7 @@ def period_number(ms: int, unit: str, zone: str) -> int:
 def period_start(number: int, unit: str, zone: str) -> int:
     """The first instant whose period has this number or a higher one."""
     if unit == "hour":
-        near = (number // 24 - EPOCH.toordinal()) * DAY + number % 24 * HOUR
+        near = number * HOUR
     else:
         near = (first_day(number, unit).toordinal() - EPOCH.toordinal()) * DAY
     early, late = near - 2 * DAY, near + 2 * DAY
@@ -156,18 +162,20 @@ def cron_instants(cron: str, zone: str, day: int) -> tuple[int, ...]:
 
 
 def wall_instant(wall: datetime, zone: str) -> int:
-    """The first instant at which the wall clock shows this; if it skips that, by the offset before."""
+    """The first instant at which the wall clock shows this, or, if it skips that, more."""
     naive = (wall.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
-    offsets = [
-        local_second((naive + shift) // 1000, zone).utcoffset() // timedelta(milliseconds=1)  # type: ignore[operator]
-        for shift in (-DAY, DAY)
-    ]
-    exact = [
-        naive - offset
-        for offset in offsets
-        if local_second((naive - offset) // 1000, zone).replace(tzinfo=None) == wall
-    ]
-    return min(exact) if exact else naive - offsets[0]
+    offsets = {offset_ms(naive + shift, zone) for shift in (-DAY, DAY)}
+    shown = [naive - each for each in offsets if offset_ms(naive - each, zone) == each]
+    if shown:
+        return min(shown)
+    early, late = naive - max(offsets), naive - min(offsets)
+    while late - early > 1:
+        middle = (early + late) // 2
+        if middle + offset_ms(middle, zone) >= naive:
+            late = middle
+        else:
+            early = middle
+    return late
 
 
 def numbers(field: str, low: int, high: int, names: dict[str, int] | None = None) -> set[int]:

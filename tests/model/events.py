@@ -110,4 +110,5 @@ def aggregate(kind: str, name: str, found: list[Happened], view: View) -> float 
         return None
     if kind == "avg":
         return round(fsum(numbers) / len(numbers), 9)
-    return min(numbers) if kind == "min" else max(numbers)
+    found_number: float | int = min(numbers) if kind == "min" else max(numbers)
+    return found_number

@@ -44,13 +44,13 @@ def audience_flips(definition: Json, user: Known, after_ms: int, created_ms: int
     """Instants after ``after_ms`` at which the audience could change for the user, if nothing happens and no
     other audience changes."""
     zone = definition.get("timezone", "UTC")
-    # A batch audience may have seen none of it yet.
-    since_ms = -(10**15) if definition.get("type") == "batch" else after_ms
+    # Of what is past a batch audience may have seen nothing yet.
+    earliest_ms = -(10**15) if definition.get("type") == "batch" else after_ms
     found = {
         flip
         for leaf in leaves(definition["rule"])
         for flip in leaf_flips(leaf, user, zone, after_ms)
-        if flip > since_ms
+        if flip > earliest_ms
     }
     if definition.get("type") != "batch":
         return found

@@ -1,10 +1,9 @@
 """Section 7: operators on values, and ``where``.
 
-Choice: a date stands for its midnight in UTC. ``older_than`` and ``newer_than`` are both false at the very
-duration. ``anniversary`` is about days on the calendar of the audience's zone: true from ``within`` before
-the start of the day on which the value's day of the year comes round again (29 February: 1 March in other
-years) to the end of that day; the day itself and what lies in the future don't count. Numbers are no
-instants here.
+Choice: a date stands for its midnight in UTC. At the very duration a value is ``older_than``, no longer
+``newer_than``. ``anniversary`` is about days on the calendar of the audience's zone: true from ``within``
+before the start of the day on which the value's day of the year comes round again (29 February: 28 February
+in other years) to the end of that day; the day itself doesn't count. Numbers are no instants here.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ def dated(name: str, operand: Json, value: Json, at_ms: int, zone: str) -> bool:
     if instant is None:
         return False
     if name == "older_than":
-        return at_ms - instant > duration_ms(operand)
+        return at_ms - instant >= duration_ms(operand)
     if name == "newer_than":
         return at_ms - instant < duration_ms(operand)
     within_ms = duration_ms(operand["within"])
@@ -138,7 +137,7 @@ def anniversaries(value: str, zone: str, at_ms: int, years: int) -> list[tuple[i
     for year in range(max(this_year - 1, born.year + 1), this_year + years + 1):
         leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
         missing = (born.month, born.day) == (2, 29) and not leap
-        number = (date(year, 3, 1) if missing else born.replace(year=year)).toordinal()
+        number = (date(year, 2, 28) if missing else born.replace(year=year)).toordinal()
         days.append((period_start(number, "day", zone), period_start(number + 1, "day", zone)))
     return days
 

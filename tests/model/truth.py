@@ -39,12 +39,12 @@ def truth(rule: Json, view: View) -> bool:
     if "not" in rule:
         return not truth(rule["not"], view)
     if "at_least" in rule:
-        return sum(truth(part, view) for part in rule["of"]) >= rule["at_least"]
+        return [truth(part, view) for part in rule["of"]].count(True) >= int(rule["at_least"])
     if "score" in rule:
         return score_truth(rule, view)
     if "audience" in rule:
         since = view.since(rule["audience"])
-        return since is not None and view.at_ms - since >= (duration_ms(rule["for"]) if "for" in rule else 0)
+        return since is not None and view.at_ms - since >= duration_ms(rule.get("for", "0ms"))
     if "attribute" in rule:
         return attribute_truth(rule, view)
     if "sequence" in rule:

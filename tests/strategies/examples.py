@@ -1,0 +1,45 @@
+"""An example: definitions, and what happens under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.strategies.definitions import audiences
+from tests.strategies.histories import Happening, histories
+from tests.strategies.scales import LONG, SHORT, starts
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Example:
+    start_ms: int
+    definitions: list[Json]
+    history: list[Happening]
+    seed: int
+    """Of batch sizes and the like."""
+
+
+examples = st.sampled_from([SHORT, LONG]).flatmap(
+    lambda scale: starts[scale].flatmap(
+        lambda start_ms: st.builds(
+            Example,
+            st.just(start_ms),
+            audiences(scale),
+            histories(scale, start_ms),
+            st.integers(0, 2**16),
+        )
+    )
+)
+
+
+def record_body(kind: str, rest: tuple[Any, ...], at_ms: int, number: int) -> Json:
+    if kind == "profile":
+        return {"type": "profile", "id": f"r{number}", "user_id": rest[0]} | rest[2]
+    body = {"user_id": rest[0], "event": rest[2], "properties": rest[4]}
+    body |= {"time": at_ms + rest[3]} if rest[3] else {}
+    record_id = f"r{number}" if rest[5] is None else rest[5]
+    return body | ({"id": record_id} if record_id else {})

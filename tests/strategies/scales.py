@@ -1,0 +1,73 @@
+"""Time in an example: milliseconds around a boundary of some calendar, or hours and days around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from hypothesis import strategies as st
+
+from tests.model import instant_ms, instant_text
+
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",  # clocks change by half an hour
+    "America/Havana",  # clocks change at midnight
+]
+BOUNDARIES = [
+    "2024-03-31T01:00:00Z",  # Berlin's clocks go forward,
+    "2024-10-27T01:00:00Z",  # and back
+    "2024-03-10T05:00:00Z",  # Havana's go forward at midnight, two hours before New York's
+    "2024-11-03T05:00:00Z",  # and back
+    "2024-04-06T15:00:00Z",  # Lord Howe's go back half an hour,
+    "2024-10-05T15:30:00Z",  # and forward
+    "2024-02-28T18:30:00Z",  # 29 February begins in Kolkata
+    "2024-12-31T23:00:00Z",  # a year and a month begin in Berlin
+    "2024-07-01T00:00:00Z",  # a month and a week begin
+]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Durations as text; steps of the clock between records, idle times and lateness in ms."""
+
+    durations: tuple[str, ...]
+    steps: tuple[int, ...]
+    idles: tuple[int, ...]
+    late: tuple[int, ...]
+    before: tuple[int, ...]
+    """How long before a boundary an example starts."""
+
+
+HOUR, DAY = 3_600_000, 86_400_000
+SHORT = Scale(
+    ("2ms", "3ms", "5ms", "8ms", "13ms", "1s"),
+    (0, 0, 0, 1, 1, 2, 3, 5, -2, 8),
+    (0, 1, 3, 9),
+    (0, 0, -1, -3, -6, 4),
+    (0, 3, 9, 20),
+)
+LONG = Scale(
+    ("30m", "1h", "2h", "12h", "1d", "24h", "2d", "7d"),
+    (0, 0, 1, HOUR // 2, HOUR, 12 * HOUR, DAY, 2 * DAY, -HOUR, DAY - HOUR, DAY + HOUR),
+    (0, HOUR, DAY, 7 * DAY, 31 * DAY),
+    (0, 0, -HOUR // 2, -HOUR, -DAY, -7 * DAY, HOUR),
+    (0, 1, HOUR, DAY, 2 * DAY),
+)
+
+starts = {
+    scale: st.tuples(st.sampled_from(BOUNDARIES), st.sampled_from(scale.before)).map(
+        lambda pair: (instant_ms(pair[0]) or 0) - pair[1]
+    )
+    for scale in (SHORT, LONG)
+}
+
+
+@cache
+def dates_near(start_ms: int) -> list[str]:
+    """Dates and instants that date operators have something to say of near ``start_ms``."""
+    texts = [instant_text(start_ms + shift) for shift in (-400 * DAY, -DAY, -5, 0, 3, 2 * DAY)]
+    return [*texts, texts[1][:10], texts[3][:10], "2020" + texts[3][4:10], "2020-02-29"]
