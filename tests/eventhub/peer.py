@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from tests.eventhub.connection import PeerConnection
+from tests.eventhub.credentials import Credentials
 from tests.eventhub.faults import Faults
-from tests.eventhub.requests import Credentials
 from tests.eventhub.store import Hub
 
 

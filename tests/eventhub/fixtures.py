@@ -1,0 +1,66 @@
+"""Fixtures for whoever sends to an event hub. `tests/deliver/conftest.py` takes them in.
+
+`peer` is the stand-in, for tests that order faults. `event_hub` is the event hub of `TURNSTILE_TEST_EVENTHUB`
+(a connection string with EntityPath and the rights to send and listen) where that is set, else the stand-in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.eventhub.reading import AzureHub, LocalHub, ReadableHub
+
+AZURE = os.environ.get("TURNSTILE_TEST_EVENTHUB")
+
+try:
+    from tests.eventhub.peer import Peer
+except ModuleNotFoundError as error:
+    if error.name not in ("proton", "cproton"):
+        raise
+    MISSING = (
+        "no broker for `event hub`: python-qpid-proton isn't built; it needs a C compiler, then `make peer`"
+    )
+else:
+    MISSING = ""
+
+SDK_LEAKS = pytest.mark.filterwarnings("ignore::ResourceWarning")
+"""For tests that cut the SDK's connections: it never closes a socket whose end it met while closing.
+`tests/deliver/conftest.py` collects them after such a test."""
+
+
+def skip_without_peer() -> None:
+    if MISSING:
+        pytest.skip(MISSING)
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
+    skip_without_peer()
+    async with Peer() as running:
+        yield running
+
+
+@pytest.fixture
+async def new_peer() -> AsyncIterator[Callable[[], Awaitable[Peer]]]:
+    """Starts another stand-in each time."""
+    skip_without_peer()
+    async with AsyncExitStack() as running:
+
+        async def start() -> Peer:
+            return await running.enter_async_context(Peer())
+
+        yield start
+
+
+@pytest.fixture
+async def event_hub() -> AsyncIterator[ReadableHub]:
+    if AZURE:
+        yield await AzureHub.at_its_end(AZURE)
+        return
+    skip_without_peer()
+    async with Peer() as running:
+        yield LocalHub(running)
