@@ -140,7 +140,7 @@ class Committer:
                 pipeline.acked(step)
                 if not step.is_empty:
                     step.staged.write.meta = encode_meta(StoreMeta(pipeline.changelog_next, step.end_marker))
-                    pipeline.profiles.stored(step.staged)
+                    pipeline.profiles.durable(step.staged)
             for ack in work.acks:
                 ack()
         seconds = asyncio.get_running_loop().time() - started
@@ -156,7 +156,7 @@ class Committer:
         await batches.send()
         pipeline.changelog_next = await batches.acknowledged()
         pipeline.noted_step = pipeline.acked_step
-        pipeline.profiles.store_meta(encode_meta(StoreMeta(pipeline.changelog_next, marker)))
+        pipeline.profiles.flush(encode_meta(StoreMeta(pipeline.changelog_next, marker)))
 
     async def _changelog(self, work: Work) -> Batches | None:
         """Send the changelog of a partition's steps; None when they changed nothing that must be kept."""

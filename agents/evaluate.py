@@ -90,8 +90,11 @@ class Evaluator:
         """Before partitions may move: drain, and note that no output is open, so that none is sent again."""
         await self.drain()
         for lane in self.lanes.values():
-            if not lane.busy and lane.pipeline.noted_step < lane.pipeline.acked_step:
+            if lane.busy:
+                continue
+            if lane.pipeline.noted_step < lane.pipeline.acked_step:
                 await self._committer.marker(lane.pipeline)
+            lane.pipeline.profiles.flush()
 
     def drop(self, partitions: set[int]) -> None:
         """Close partitions that are no longer ours; they must be drained."""

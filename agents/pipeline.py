@@ -312,7 +312,7 @@ class Pipeline:
     def finish(self, draft: Draft) -> Step:
         """The step that the draft makes. From here on other steps may begin."""
         self.step += 1
-        staged = self.profiles.stage(draft.changed, draft.local)
+        staged = self.profiles.stage(draft.changed, draft.local, draft.stale)
         outboxes = self._outboxes(draft)
         counts = draft.counts
         counts.dead = len(draft.dead)
@@ -320,7 +320,6 @@ class Pipeline:
         counts.enters = sum(each.is_enter for each in draft.transitions)
         counts.exits = len(draft.transitions) - counts.enters
         marker = self._marker(draft.clock_ms, draft.positions)
-        staged.write.due_dropped += draft.stale
         self._in_step = False
         if self._next_rules is not None:
             rules, self._next_rules = self._next_rules, None

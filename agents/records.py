@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from rules.decide import ProfileUpdate
 from rules.instants import MAX_MS, InstantInvalid, parse_instant
+from rules.profile_update import ProfileUpdate
 
 MAX_DEPTH = 32
 """Levels of arrays and objects in properties and attributes."""

@@ -241,7 +241,9 @@ class Restorer:
                 f"{self._topics.changelog} was written with {marker.partitions} partitions, "
                 f"the source topics now have {place.partitions}: a user's place depends on their number"
             )
-        pipeline = Pipeline(place, Profiles(reading.store, self._cache_rows), self._limits, marker)
+        pipeline = Pipeline(
+            place, Profiles(reading.store, self._cache_rows, self._cache_rows // 2), self._limits, marker
+        )
         pipeline.changelog_next = reading.end
         if marker is not None:
             pipeline.resume(marker.step)

@@ -68,7 +68,7 @@ def batches(log: Iterable[LogRecord], partitions: int, size: int = BATCH) -> Ite
 def settle(pipeline: Pipeline, step: Step) -> None:
     """As if Kafka had taken everything at once."""
     pipeline.acked(step)
-    pipeline.profiles.stored(step.staged)
+    pipeline.profiles.durable(step.staged)
 
 
 def expect(spec: LogSpec, audiences: Sequence[Audience], topic: str = "bench") -> Expected:

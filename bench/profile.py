@@ -25,7 +25,7 @@ from bench.expected import batches, settle
 from bench.rules import bench_audiences, compiled
 from rules.row import Row
 from tables.profiles import Profiles, Staged
-from tables.store import RocksMemory, RocksStore
+from tables.store import Due, RocksMemory, RocksStore
 
 PRODUCE_BATCH_BYTES = 900_000
 TOP = 30
@@ -45,7 +45,7 @@ class TimedProfiles(Profiles):
     """Rows that measure themselves."""
 
     def __init__(self, store: RocksStore, cache_rows: int, sections: Sections) -> None:
-        super().__init__(store, cache_rows)
+        super().__init__(store, cache_rows, cache_rows // 2)
         self._sections = sections
 
     def load(self, keys: Iterable[bytes]) -> Mapping[bytes, Row]:
@@ -55,15 +55,20 @@ class TimedProfiles(Profiles):
         self._sections.add("load rows", started)
         return rows
 
-    def stage(self, changed: Mapping[bytes, int | None], local: Mapping[bytes, int | None]) -> Staged:
+    def stage(
+        self,
+        changed: Mapping[bytes, int | None],
+        local: Mapping[bytes, int | None],
+        stale: Iterable[Due] = (),
+    ) -> Staged:
         started = thread_time()
-        staged = super().stage(changed, local)
+        staged = super().stage(changed, local, stale)
         self._sections.add("stage rows (encode)", started)
         return staged
 
-    def stored(self, staged: Staged) -> None:
+    def durable(self, staged: Staged) -> None:
         started = thread_time()
-        super().stored(staged)
+        super().durable(staged)
         self._sections.add("store write", started)
 
 

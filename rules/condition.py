@@ -19,14 +19,13 @@ State: TypeAlias = list[Any]
 Properties: TypeAlias = Mapping[str, object]
 
 FAR_MS: Final = 1 << 61
-"""Beyond every instant: what ``Observe`` gives when no flip comes nearer."""
+"""Beyond every instant."""
 
-Observe: TypeAlias = Callable[[Row, Properties, int, int, int, list[int]], int]
+Observe: TypeAlias = Callable[[Row, Properties, int, int, int, list[int]], bool]
 """Take one event of the condition's name: (row, properties, event_ms, decided_ms, now_ms, touched).
 
-``decided_ms`` is the instant up to which flips are decided. 0: the state is as before. Otherwise it changed,
-and the answer is the next flip after ``now_ms`` if it may have come nearer, or ``FAR_MS``. Where the truth
-changed, the audiences that read it are added to ``touched``.
+``decided_ms`` is the instant up to which flips are decided. False: the state is as before. If the truth is
+another, or may now change sooner by time, the audiences that read it are added to ``touched``.
 """
 
 
@@ -62,18 +61,23 @@ class Condition:
 
     def flips_only_later(self, state: State) -> bool:
         """Whether one more event, if it left the truth as it was, can only have put the next flip off."""
-        return False
+        return not self.flips
+
+    @property
+    def flips(self) -> bool:
+        """Whether the value may change by time alone."""
+        return type(self).next_flip is not Condition.next_flip
 
     def observer(self) -> Observe:
         """How events are taken. Made once ``audiences`` is known; kinds that can do it faster replace it."""
         key, where, audiences = self.key, self.where, self.audiences
-        value, apply, next_flip, later = self.value, self.apply, self.next_flip, self.flips_only_later
+        value, apply, later = self.value, self.apply, self.flips_only_later
 
         def observe(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
-        ) -> int:
+        ) -> bool:
             if where is not None and not where(properties):
-                return 0
+                return False
             states = row.conditions
             state = states.get(key)
             before = value(state, decided_ms)
@@ -82,12 +86,9 @@ class Condition:
             apply(state, event_ms, properties, now_ms)
             if not state:
                 del states[key]
-            if value(state, now_ms) != before:
+            if value(state, now_ms) != before or not later(state):
                 touched.extend(audiences)
-            elif later(state):
-                return FAR_MS
-            flip_ms = next_flip(state, now_ms) if state else None
-            return FAR_MS if flip_ms is None else flip_ms
+            return True
 
         return observe
 

@@ -6,7 +6,6 @@ from bisect import bisect_right, insort
 
 from rules import model
 from rules.condition import (
-    FAR_MS,
     Condition,
     Observe,
     Properties,
@@ -39,20 +38,20 @@ class CountEver(Condition):
 
         def observe(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
-        ) -> int:
+        ) -> bool:
             if where is not None and not where(properties):
-                return 0
+                return False
             states = row.conditions
             state = states.get(key)
             if state is None:
                 state = states[key] = [0]
             count = state[0]
             if count >= bound:
-                return 0
+                return False
             state[0] = count + 1
             if compare(count + 1) != compare(count):
                 touched.extend(audiences)
-            return FAR_MS
+            return True
 
         return observe
 
@@ -106,35 +105,32 @@ class CountAtLeastWithin(CountWithin):
 
         def observe(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
-        ) -> int:
+        ) -> bool:
             if where is not None and not where(properties):
-                return 0
+                return False
             horizon = now_ms - length_ms
             if event_ms <= horizon:
-                return 0
+                return False
             states = row.conditions
             state = states.get(key)
             if state is None:
                 states[key] = [event_ms]
-                if bound > 1:
-                    return FAR_MS
-                touched.extend(audiences)
-                return event_ms + length_ms
+                if bound == 1:
+                    touched.extend(audiences)
+                return True
             if event_ms >= state[-1]:
                 state.append(event_ms)
             else:
                 insort(state, event_ms)
-            if len(state) <= bound:
-                if len(state) < bound:
-                    return FAR_MS
-            elif state.pop(0) > decided_ms - length_ms:
+            size = len(state)
+            if size < bound:
+                return True
+            if size > bound and state.pop(0) > decided_ms - length_ms:
                 # It stays true, and its flip moves later: what the due index has is still a lower bound.
                 # (At ``now_ms`` itself it may have run out: then the flip due now decides, not this event.)
-                return FAR_MS
-            oldest: int = state[0]
-            if oldest <= horizon:
-                return FAR_MS
-            touched.extend(audiences)
-            return oldest + length_ms
+                return True
+            if state[0] > horizon:
+                touched.extend(audiences)
+            return True
 
         return observe

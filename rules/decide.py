@@ -3,33 +3,24 @@
 Every function takes the row and the instant, changes the row in place and appends transitions. Nothing
 here reads a clock. A step happens at one instant and gives each audience's net change.
 
-Invariant between steps: every flip at or before ``row.now_ms`` is decided, and no condition flips
+Invariant between steps: every flip at or before ``row.now_ms`` is decided, and no audience changes by time
 before ``row.due_ms``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from heapq import heappop, heappush
 
-import msgspec
+from msgspec.structs import replace
 
 from rules.compile import CompiledAudience, ProjectRules
 from rules.condition import FAR_MS
+from rules.profile_update import ProfileUpdate, change_attributes
 from rules.row import Membership, Row, Transition, Trigger
 
 PREDICTION_STEPS = 1000
 """How many flips ``predict_exit`` looks ahead before it gives up and says null."""
-
-
-class ProfileUpdate(msgspec.Struct, gc=False):
-    """A change of attributes (spec: contracts.md, section 1), applied in this order."""
-
-    id: str | None
-    time_ms: int
-    set: Mapping[str, object]
-    set_once: Mapping[str, object]
-    unset: Iterable[str]
-    add: Mapping[str, float | int]
 
 
 def new_row(now_ms: int) -> Row:
@@ -42,33 +33,41 @@ def new_row(now_ms: int) -> Row:
 def fire(rules: ProjectRules, user_id: str, row: Row, before_ms: int, out: list[Transition]) -> None:
     """Decide the user's flips due before ``before_ms``, each at its own instant, in order of time."""
     while row.due_ms is not None and row.due_ms < before_ms:
-        flip_ms, flipping = next_flips(rules, row)
-        row.due_ms = flip_ms
-        if flip_ms is None or flip_ms >= before_ms:
+        flip_ms, flipping, later_ms = next_flips(rules, row)
+        if flip_ms >= before_ms:
+            row.due_ms = flip_ms if flip_ms < FAR_MS else None
             return
         row.now_ms = flip_ms
+        row.due_ms = later_ms if later_ms < FAR_MS else None
         decide(rules, user_id, row, flip_ms, flipping, "time", None, out)
 
 
-def next_flips(rules: ProjectRules, row: Row) -> tuple[int | None, list[int]]:
-    """The next instant after the row's last step at which a condition flips, and the audiences to look at."""
-    earliest = FAR_MS
-    touched: list[int] = []
-    flips, now_ms = rules.flips, row.now_ms
-    for key, state in row.conditions.items():
-        found = flips.get(key)
-        if found is None:
-            continue
-        next_flip, audiences = found
-        flip_ms = next_flip(state, now_ms)
-        if flip_ms is None or flip_ms > earliest:
-            continue
-        if flip_ms < earliest:
-            earliest = flip_ms
-            touched = [*audiences]
-        else:
-            touched += audiences
-    return (earliest if earliest < FAR_MS else None), touched
+def next_flips(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
+    """When, after the row's last step, an audience may next change by time; which may; when others may."""
+    now_ms, audiences = row.now_ms, rules.audiences
+    earliest_ms = later_ms = FAR_MS
+    flipping: list[int] = []
+    for index in timed_audiences(rules, row):
+        flip_ms = audiences[index].change(row, now_ms)
+        if flip_ms < earliest_ms:
+            earliest_ms, later_ms = flip_ms, earliest_ms
+            flipping = [index]
+        elif flip_ms == earliest_ms:
+            flipping.append(index)
+        elif flip_ms < later_ms:
+            later_ms = flip_ms
+    return earliest_ms, flipping, later_ms
+
+
+def timed_audiences(rules: ProjectRules, row: Row) -> set[int]:
+    """The audiences that time alone may change for this user."""
+    timed = rules.timed
+    found: set[int] = set()
+    for key in row.conditions:
+        readers = timed.get(key)
+        if readers is not None:
+            found.update(readers)
+    return found
 
 
 def apply_event(
@@ -89,12 +88,8 @@ def apply_event(
     audiences that hold with no facts are entered, too. Says whether the row changed in anything that must
     be kept.
     """
-    touched: list[int] = [] if known else [*rules.initial]
+    touched = _due_now(rules, row, now_ms, known)
     decided_ms = row.now_ms if row.now_ms == now_ms else now_ms - 1
-    due_ms = FAR_MS if row.due_ms is None else row.due_ms
-    reindex = due_ms <= now_ms
-    if reindex:
-        _due_now(rules, row, now_ms, touched)
     changed = not known
     index = rules.by_event.get(name, rules.any_event)
     observers = index.always
@@ -104,16 +99,9 @@ def apply_event(
             observers = observers + by_value[value]
     event_ms = time_ms if time_ms < now_ms else now_ms
     for observe in observers:
-        flip_ms = observe(row, properties, event_ms, decided_ms, now_ms, touched)
-        if flip_ms:
+        if observe(row, properties, event_ms, decided_ms, now_ms, touched):
             changed = True
-            if flip_ms < due_ms:
-                due_ms = flip_ms
     row.now_ms = now_ms
-    if reindex:
-        row.due_ms = next_flips(rules, row)[0]
-    elif due_ms < FAR_MS:
-        row.due_ms = due_ms
     if touched:
         before = len(out)
         decide(rules, user_id, row, now_ms, touched, "event", Trigger(name, record_id, time_ms), out)
@@ -131,16 +119,11 @@ def apply_profile(
     out: list[Transition],
 ) -> bool:
     """One profile update at ``now_ms``; as ``apply_event`` for the rest."""
-    touched: list[int] = [] if known else [*rules.initial]
-    reindex = row.due_ms is not None and row.due_ms <= now_ms
-    if reindex:
-        _due_now(rules, row, now_ms, touched)
+    touched = _due_now(rules, row, now_ms, known)
     names = change_attributes(row, update, now_ms)
     for name in names:
         touched += rules.by_attribute.get(name, ())
     row.now_ms = now_ms
-    if reindex:
-        row.due_ms = next_flips(rules, row)[0]
     if touched:
         before = len(out)
         decide(rules, user_id, row, now_ms, touched, "profile", Trigger(None, update.id, update.time_ms), out)
@@ -148,43 +131,115 @@ def apply_profile(
     return not known or bool(names)
 
 
-def change_attributes(row: Row, update: ProfileUpdate, now_ms: int) -> list[str]:
-    """Apply ``set``, ``set_once``, ``add``, ``unset``; the names whose value is another than before."""
-    attributes = row.attributes
-    changed: list[str] = []
-    for name, value in update.set.items():
-        if name not in attributes or not same_value(attributes[name], value):
-            attributes[name] = value
-            changed.append(name)
-    for name, value in update.set_once.items():
-        if name not in attributes:
-            attributes[name] = value
-            changed.append(name)
-    for name, amount in update.add.items():
-        current = attributes.get(name)
-        number = current if type(current) is int or type(current) is float else 0
-        total = _bounded_sum(number, amount)
-        if name not in attributes or not same_value(current, total):
-            attributes[name] = total
-            changed.append(name)
-    for name in update.unset:
-        if name in attributes:
-            del attributes[name]
-            changed.append(name)
-    for name in changed:
-        row.changed_ms[name] = now_ms
-    return changed
+def _due_now(rules: ProjectRules, row: Row, now_ms: int, known: bool) -> list[int]:
+    """The audiences that a record at ``now_ms`` must look at whatever it holds."""
+    touched = [] if known else [*rules.initial]
+    if row.due_ms is not None and row.due_ms <= now_ms:
+        # A flip due at this very instant is decided in one step with the record.
+        touched += timed_audiences(rules, row)
+        row.due_ms = None
+    return touched
 
 
-def same_value(one: object, other: object) -> bool:
-    """Equal as JSON values: ``1`` is ``1.0``, ``true`` is not ``1``, inside arrays and objects too."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same_value, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same_value(one[name], other[name]) for name in one)
-    return one == other
+def decide(
+    rules: ProjectRules,
+    user_id: str,
+    row: Row,
+    at_ms: int,
+    touched: Iterable[int],
+    cause: str,
+    trigger: Trigger | None,
+    out: list[Transition],
+) -> None:
+    """Compare the touched audiences' rules with the user's memberships; write what differs.
+
+    Audiences come after those that they ask about, so one pass settles them all.
+    """
+    audiences, memberships = rules.audiences, row.audiences
+    due_ms = FAR_MS if row.due_ms is None else row.due_ms
+    emitted = len(out)
+    waiting = sorted(set(touched))
+    last = -1
+    while waiting:
+        index = heappop(waiting)
+        if index == last:
+            continue
+        last = index
+        audience = audiences[index]
+        membership = memberships.get(audience.key)
+        inside = membership is not None and membership.seq % 2 == 1
+        flip_ms = audience.change(row, at_ms)
+        if flip_ms < due_ms:
+            due_ms = flip_ms
+        if audience.truth(row, at_ms) == inside:
+            continue
+        if membership is None:
+            membership = memberships[audience.key] = Membership(0, at_ms, audience.version)
+        membership.seq += 1
+        entered_at_ms = membership.since_ms if inside else at_ms
+        membership.since_ms = at_ms
+        membership.version = audience.version
+        for dependent in audience.dependents:
+            heappush(waiting, dependent)
+        out.append(
+            Transition(
+                audience.project,
+                audience.id,
+                audience.name,
+                audience.version,
+                user_id,
+                membership.seq,
+                at_ms,
+                cause,
+                trigger,
+                entered_at_ms,
+                None if inside else predict_exit(rules, audience, row, at_ms),
+            )
+        )
+    row.due_ms = due_ms if due_ms < FAR_MS else None
+    if rules.is_nested and len(out) > emitted + 1:
+        out[emitted:] = sorted(out[emitted:], key=_by_audience)
+
+
+def _by_audience(transition: Transition) -> str:
+    return transition.audience
+
+
+def predict_exit(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
+    """When the user leaves if nothing more happens; None: never, or not in PREDICTION_STEPS flips.
+
+    The row must be decided up to ``at_ms``. It stays as it is.
+    """
+    if audience.needs:
+        return _predict_nested(rules, audience, row, at_ms)
+    for _ in range(PREDICTION_STEPS):
+        at_ms = audience.change(row, at_ms)
+        if at_ms >= FAR_MS:
+            return None
+        if not audience.truth(row, at_ms):
+            return at_ms
+    return None
+
+
+def _predict_nested(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
+    """As ``predict_exit``, with the memberships that the rule asks about changing on the way."""
+    ahead = replace(row, audiences={key: replace(each) for key, each in row.audiences.items()})
+    group = [rules.audiences[index] for index in (*audience.needs, audience.index)]
+    memberships = ahead.audiences
+    for _ in range(PREDICTION_STEPS):
+        at_ms = min(each.change(ahead, at_ms) for each in group)
+        if at_ms >= FAR_MS:
+            return None
+        for each in group:
+            membership = memberships.get(each.key)
+            inside = membership is not None and membership.seq % 2 == 1
+            if each.truth(ahead, at_ms) == inside:
+                continue
+            if each is audience:
+                return at_ms
+            seq = membership.seq if membership is not None else 0
+            memberships[each.key] = Membership(seq + 1, at_ms, each.version)
+    return None
 
 
 def redefine(
@@ -196,7 +251,7 @@ def redefine(
     for key in [key for key in row.conditions if key not in rules.conditions]:
         del row.conditions[key]
     row.now_ms = max(row.now_ms, now_ms)
-    row.due_ms = next_flips(rules, row)[0]
+    row.due_ms = None
     decide(rules, user_id, row, now_ms, range(len(rules.audiences)), cause, None, out)
     left = [
         (rules.gone[key], key)
@@ -224,79 +279,4 @@ def redefine(
         )
         membership.since_ms = now_ms
         membership.version = published.version
-    out[fired:] = sorted(out[fired:], key=lambda each: each.audience)
-
-
-def decide(
-    rules: ProjectRules,
-    user_id: str,
-    row: Row,
-    at_ms: int,
-    touched: Iterable[int],
-    cause: str,
-    trigger: Trigger | None,
-    out: list[Transition],
-) -> None:
-    """Compare the touched audiences' rules with the user's memberships; write what differs."""
-    audiences = rules.audiences
-    memberships = row.audiences
-    for index in sorted(set(touched)):
-        audience = audiences[index]
-        membership = memberships.get(audience.key)
-        inside = membership is not None and membership.seq % 2 == 1
-        if audience.truth(row, at_ms) == inside:
-            continue
-        if membership is None:
-            membership = memberships[audience.key] = Membership(0, at_ms, audience.version)
-        membership.seq += 1
-        out.append(
-            Transition(
-                project=audience.project,
-                audience=audience.id,
-                audience_name=audience.name,
-                audience_version=audience.version,
-                user_id=user_id,
-                seq=membership.seq,
-                at_ms=at_ms,
-                cause=cause,
-                trigger=trigger,
-                entered_at_ms=membership.since_ms if inside else at_ms,
-                exit_at_ms=None if inside else predict_exit(audience, row, at_ms),
-            )
-        )
-        membership.since_ms = at_ms
-        membership.version = audience.version
-
-
-def predict_exit(audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
-    """When the rule turns false if nothing more happens; None: never, or not in PREDICTION_STEPS flips."""
-    states = [(each, row.conditions[each.key]) for each in audience.conditions if each.key in row.conditions]
-    for _ in range(PREDICTION_STEPS):
-        flips = [flip for each, state in states if (flip := each.next_flip(state, at_ms)) is not None]
-        if not flips:
-            return None
-        at_ms = min(flips)
-        if not audience.truth(row, at_ms):
-            return at_ms
-    return None
-
-
-def _due_now(rules: ProjectRules, row: Row, now_ms: int, touched: list[int]) -> None:
-    """Audiences whose conditions flip at ``now_ms``: decided in one step with the record."""
-    if row.now_ms == now_ms:
-        return  # an earlier record of this instant decided them
-    flips = rules.flips
-    for key, state in row.conditions.items():
-        found = flips.get(key)
-        if found is not None and found[0](state, now_ms - 1) == now_ms:
-            touched += found[1]
-
-
-def _bounded_sum(one: float | int, other: float | int) -> float | int:
-    """A sum that stays a 64-bit whole number or a finite float, whatever is added."""
-    total = one + other
-    if type(total) is int and not -(2**63) <= total < 2**63:
-        total = float(total)
-    if type(total) is float and not -1.7e308 < total < 1.7e308:
-        return one
-    return total
+    out[fired:] = sorted(out[fired:], key=_by_audience)

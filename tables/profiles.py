@@ -1,7 +1,9 @@
 """One partition's rows in memory: a bounded cache over the store, and what is staged but not yet stored.
 
 A step changes cached rows in place, then ``stage``s them: from that moment reads see the new rows while
-the changelog, the outputs and at last the store (``stored``) follow in order.
+the changelog and the outputs follow. Then the step is ``durable``, and its rows may go to the store: many
+steps in one write, for a row that changes often is then written once. What a crash keeps from the store is
+in the changelog, after the offset that the store remembers.
 """
 
 from __future__ import annotations
@@ -29,10 +31,16 @@ class Staged:
 
 
 class Profiles:
-    """Rows of one partition. ``cache_rows`` bounds the decoded rows kept (two generations of half each)."""
+    """Rows of one partition. ``cache_rows`` bounds the decoded rows kept (two generations of half each).
 
-    def __init__(self, store: RowStore, cache_rows: int) -> None:
+    The store is written when more than about ``behind_rows`` encoded rows are durable but not in it.
+    """
+
+    def __init__(self, store: RowStore, cache_rows: int, behind_rows: int = 0) -> None:
         self.store = store
+        self._behind_rows = behind_rows
+        self._durable: list[Staged] = []
+        self._durable_rows = 0
         self._half = max(1, cache_rows // 2)
         self._young: dict[bytes, Row] = {}
         self._old: dict[bytes, Row] = {}
@@ -98,18 +106,23 @@ class Profiles:
         self._fetch([key], found)
         return found.get(key)
 
-    def stage(self, changed: Mapping[bytes, int | None], local: Mapping[bytes, int | None]) -> Staged:
+    def stage(
+        self,
+        changed: Mapping[bytes, int | None],
+        local: Mapping[bytes, int | None],
+        stale: Iterable[Due] = (),
+    ) -> Staged:
         """Encode what a step changed. Both map a row key to the ``due_ms`` that its row had before.
 
         ``local`` rows changed in nothing but ``due_ms``, a lower bound that recovery may find older:
-        they go to the store without a changelog record.
+        they go to the store without a changelog record. ``stale`` entries of the due index are no row's.
         """
         young = self._young
         unstored = self._unstored
         rows: list[tuple[bytes, bytes]] = []
         local_rows: list[tuple[bytes, bytes]] = []
         added: list[Due] = []
-        dropped: list[Due] = []
+        dropped: list[Due] = [*stale]
         for keys, into in ((changed, rows), (local, local_rows)):
             for key, due_before in keys.items():
                 row = young[key]
@@ -137,22 +150,49 @@ class Profiles:
         write = Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
         return Staged(number=number, rows=rows, write=write)
 
-    def stored(self, staged: Staged) -> None:
-        """Write a staged step to the store and let go of what was kept for it."""
-        self.store.write(staged.write)
+    def durable(self, staged: Staged) -> None:
+        """A staged step is in the changelog, its outputs are in Kafka: the store may have it."""
+        self._durable.append(staged)
+        self._durable_rows += len(staged.write.rows) + len(staged.write.due_dropped)
+        if self._durable_rows > self._behind_rows:
+            self.flush()
+
+    def flush(self, meta: bytes | None = None) -> None:
+        """Write all durable steps to the store, with the last one's note or ``meta`` in its place."""
+        rows: dict[bytes, bytes] = {}
+        added: set[Due] = set()
+        dropped: set[Due] = set()
+        last_meta: bytes | None = None
+        for staged in self._durable:
+            write = staged.write
+            rows.update(write.rows)
+            for entry in write.due_dropped:
+                if entry in added:
+                    added.discard(entry)
+                else:
+                    dropped.add(entry)
+            for entry in write.due_added:
+                if entry in dropped:
+                    dropped.discard(entry)
+                else:
+                    added.add(entry)
+            last_meta = write.meta or last_meta
+        meta = meta or last_meta
+        if self._durable or meta is not None:
+            # In order of the keys: RocksDB takes them in a third less time.
+            self.store.write(Write(sorted(rows.items()), (), sorted(added), sorted(dropped), meta))
         unstored = self._unstored
-        for key, value in staged.write.rows:
+        for key, value in rows.items():
             if unstored.get(key) is value:
                 del unstored[key]
-        for entry in (*staged.write.due_dropped, *staged.write.due_added):
-            number, there = self._unstored_due.get(entry, _ABSENT)
-            if number == staged.number:
-                del self._unstored_due[entry]
-                self._hidden_due -= not there
-
-    def store_meta(self, meta: bytes) -> None:
-        """Write the store's own note, with no row."""
-        self.store.write(Write(meta=meta))
+        for staged in self._durable:
+            for entry in (*staged.write.due_dropped, *staged.write.due_added):
+                number, there = self._unstored_due.get(entry, _ABSENT)
+                if number == staged.number:
+                    del self._unstored_due[entry]
+                    self._hidden_due -= not there
+        self._durable.clear()
+        self._durable_rows = 0
 
     def due(self, before_ms: int, limit: int) -> list[Due]:
         """Up to ``limit`` due entries before ``before_ms``, stored or staged, in order of time."""

@@ -39,12 +39,14 @@ class Driver:
         directory: Path | None = None,
         limits: Limits | None = None,
         cache_rows: int = 1000,
+        behind_rows: int = 7,
         in_flight: int = 0,
         max_samples: int = 1000,
     ) -> None:
         self.rules = ruleset(definitions, max_samples)
         self.limits = limits or Limits()
         self.cache_rows = cache_rows
+        self.behind_rows = behind_rows
         self.in_flight = in_flight
         self.transitions: list[dict[str, Any]] = []
         """Bodies in the order they came out first; a copy sent again must be equal to the first."""

@@ -147,7 +147,7 @@ class Part:
         driver.write()
         self.pipeline.changelog_next = self.changelog_end
         step.staged.write.meta = encode_meta(StoreMeta(self.changelog_end, step.end_marker))
-        self.pipeline.profiles.stored(step.staged)
+        self.pipeline.profiles.durable(step.staged)
         driver.write()
 
     def _log(self, key: bytes, value: bytes | None, headers: Headers) -> None:
@@ -190,7 +190,10 @@ class Part:
             marker = self._apply(behind[start : start + chunk], marker, outboxes)
         recovered = decode_marker(marker) if marker else None
         self.pipeline = Pipeline(
-            self.place, Profiles(self.store, self.driver.cache_rows), self.driver.limits, recovered
+            self.place,
+            Profiles(self.store, self.driver.cache_rows, self.driver.behind_rows),
+            self.driver.limits,
+            recovered,
         )
         self.pipeline.changelog_next = self.changelog_end
         if recovered is not None:

@@ -174,7 +174,7 @@ def test_changed_definitions_come_out_as_differences() -> None:
         step = driver.pipeline.sweep(1)
         out += [(each.user_id, each.audience, each.seq, each.cause) for each in step.transitions]
         driver.pipeline.acked(step)
-        driver.pipeline.profiles.stored(step.staged)
+        driver.pipeline.profiles.durable(step.staged)
     # Locals is gone without a trace of its name here; a deleted definition would bring ann's exit.
     assert out == [("ann", "newcomers", 1, "definition"), ("bob", "newcomers", 1, "definition")]
 
@@ -182,6 +182,7 @@ def test_changed_definitions_come_out_as_differences() -> None:
 def test_entries_left_in_the_due_index_by_older_rows_are_cleared() -> None:
     driver = Driver(RECENT)
     driver.track("ann", "buy", T)
+    driver.pipeline.profiles.flush()
     store = driver.pipeline.profiles.store
     from tables.store import Write
 
@@ -189,5 +190,6 @@ def test_entries_left_in_the_due_index_by_older_rows_are_cleared() -> None:
     step = driver.pipeline.advance(T + 10, 10)
     assert not step.is_empty
     assert (step.transitions, step.staged.rows) == ([], [])
-    driver.pipeline.profiles.stored(step.staged)
+    driver.pipeline.profiles.durable(step.staged)
+    driver.pipeline.profiles.flush()
     assert store.due(0, 1 << 61, 9) == [(T + HOUR, b"ann")]

@@ -193,6 +193,7 @@ def test_no_other_way_lets_a_row_grow_without_bound(what: str) -> None:
         else:
             driver.profile("ann", T + number, set={name: 1})
             driver.profile("ann", T + number, unset=[name])
+    driver.pipeline.profiles.flush()
     (stored,) = driver.pipeline.profiles.store.get_many([b"ann"])
     assert stored is not None
     assert len(stored) < 4000

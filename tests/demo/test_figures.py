@@ -63,7 +63,7 @@ class Run:
                 self.exits[each.audience] += 1
                 self.members[each.audience].remove(each.user_id)
         self.pipeline.acked(step)
-        self.pipeline.profiles.stored(step.staged)
+        self.pipeline.profiles.durable(step.staged)
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ class Reference:
             assert self.bodies.setdefault(json.loads(body)["id"], body) is body
         self.dead += len(step.dead)
         pipeline.acked(step)
-        pipeline.profiles.stored(step.staged)
+        pipeline.profiles.durable(step.staged)
 
     def audiences(self, user_id: str) -> dict[str, str]:
         """The audiences the user is in at the end, each with the instant of entry."""

@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 
 from rules.decide import (
-    ProfileUpdate,
     apply_event,
-    change_attributes,
     fire,
     new_row,
     redefine,
-    same_value,
 )
+from rules.profile_update import ProfileUpdate, change_attributes, same_value
 from rules.row import Row, Transition
 from tests.driver import ruleset
 

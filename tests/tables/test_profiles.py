@@ -34,7 +34,7 @@ def test_a_row_that_is_staged_but_not_stored_is_seen_even_when_the_cache_let_it_
         profiles.add(b"%d" % number, new_row(0))
     assert profiles.store.get_many([b"a"]) == [None]
     assert profiles.load([b"a"])[b"a"].due_ms == 5
-    profiles.stored(staged)
+    profiles.durable(staged)
     assert profiles.unstored_rows == 0
     (value,) = profiles.store.get_many([b"a"])
     assert value is not None
@@ -44,21 +44,39 @@ def test_a_row_that_is_staged_but_not_stored_is_seen_even_when_the_cache_let_it_
 def test_a_later_stage_survives_the_storing_of_an_earlier_one() -> None:
     profiles = Profiles(MemoryStore(), 2)
     first, second = put(profiles, b"a", 5), put(profiles, b"a", 7)
-    profiles.stored(first)
+    profiles.durable(first)
     assert profiles.unstored_keys() == [b"a"]
     for number in range(4):
         profiles.age()
         profiles.load([b"%d" % number])
         profiles.add(b"%d" % number, new_row(0))
     assert profiles.load([b"a"])[b"a"].due_ms == 7
-    profiles.stored(second)
+    profiles.durable(second)
     assert profiles.unstored_keys() == []
+
+
+def test_the_store_may_stay_behind_but_never_has_what_is_not_durable() -> None:
+    profiles = Profiles(MemoryStore(), 2, 2)
+    first, second, third = (put(profiles, b"a", due) for due in (5, 7, 9))
+    for number, staged in enumerate((first, second)):
+        staged.write.meta = b"%d" % number
+        profiles.durable(staged)
+    profiles.flush()
+    (value,) = profiles.store.get_many([b"a"])
+    assert value is not None
+    assert decode_row(value).due_ms == 7
+    assert profiles.store.meta() == b"1"
+    assert profiles.unstored_keys() == [b"a"]
+    profiles.durable(third)
+    assert profiles.unstored_keys() == [b"a"], "one row may wait"
+    profiles.flush(b"end")
+    assert (profiles.store.meta(), profiles.unstored_rows) == (b"end", 0)
 
 
 def test_the_cache_is_bounded() -> None:
     profiles = Profiles(MemoryStore(), 10)
     for number in range(100):
-        profiles.stored(put(profiles, b"%d" % number, number))
+        profiles.durable(put(profiles, b"%d" % number, number))
         assert profiles.cached_rows <= 10
     assert profiles.load([b"0"])[b"0"].due_ms == 0
 
@@ -67,7 +85,7 @@ def test_local_rows_go_to_the_store_but_not_to_the_changelog() -> None:
     profiles = Profiles(MemoryStore(), 10)
     staged = put(profiles, b"a", 5, local=True)
     assert staged.rows == []
-    profiles.stored(staged)
+    profiles.durable(staged)
     assert profiles.due(9, 9) == [(5, b"a")]
 
 
@@ -76,7 +94,7 @@ def test_reading_gives_a_copy_of_ones_own(where: str) -> None:
     profiles = Profiles(MemoryStore(), 2)
     staged = put(profiles, b"a", 5)
     if where == "stored":
-        profiles.stored(staged)
+        profiles.durable(staged)
     if where != "cached":
         for number in range(4):
             profiles.load([b"%d" % number])
@@ -96,7 +114,7 @@ def test_an_entry_added_dropped_and_added_again_in_unstored_steps_is_as_the_last
     steps = [put(profiles, b"a", due) for due in (5, 7, 5, None)]
     for step in steps:
         assert profiles.due(9, 9) == []
-        profiles.stored(step)
+        profiles.durable(step)
     assert profiles.due(9, 9) == []
 
 
@@ -110,11 +128,12 @@ def test_an_entry_added_dropped_and_added_again_in_unstored_steps_is_as_the_last
     ),
     st.integers(-3, 8),
     st.integers(1, 4),
+    st.sampled_from([0, 2, 100]),
 )
 def test_due_is_what_the_rows_say_however_much_is_stored(
-    changes: list[tuple[bytes, int | None, bool, bool]], before_ms: int, limit: int
+    changes: list[tuple[bytes, int | None, bool, bool]], before_ms: int, limit: int, behind: int
 ) -> None:
-    profiles = Profiles(MemoryStore(), 2)
+    profiles = Profiles(MemoryStore(), 2, behind)
     waiting: list[Staged] = []
     rows: dict[bytes, int] = {}
     for key, due_ms, local, store in changes:
@@ -123,11 +142,12 @@ def test_due_is_what_the_rows_say_however_much_is_stored(
         if due_ms is not None:
             rows[key] = due_ms
         if store:
-            profiles.stored(waiting.pop(0))
+            profiles.durable(waiting.pop(0))
         expected = sorted((due, each) for each, due in rows.items() if due < before_ms)
         assert profiles.due(before_ms, limit) == expected[:limit]
     for staged in waiting:
-        profiles.stored(staged)
+        profiles.durable(staged)
+    profiles.flush()
     assert profiles.store.due(-9, 99, 99) == sorted((due, each) for each, due in rows.items())
     assert profiles.unstored_rows == 0
 
@@ -135,7 +155,7 @@ def test_due_is_what_the_rows_say_however_much_is_stored(
 def test_a_search_for_due_entries_begins_where_the_last_one_was_done() -> None:
     profiles = Profiles(MemoryStore(), 10)
     for key, due in ((b"a", -5), (b"b", 5)):
-        profiles.stored(put(profiles, key, due))
+        profiles.durable(put(profiles, key, due))
     assert profiles.due(0, 9) == [(-5, b"a")]
     profiles.due_done(0)
     profiles.due_done(-9)
