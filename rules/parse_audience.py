@@ -145,7 +145,8 @@ def _cron_fault(cron: str) -> str:
     try:
         croniter(cron, datetime(2024, 1, 1)).get_next()
     except (ValueError, KeyError, AttributeError) as error:
-        return str(error).replace("failed to find next date", "it never comes")
+        reason = str(error).removeprefix(f"[{cron}] is not acceptable, ")
+        return "it never comes" if "next date" in reason else reason
     return ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from rules import model
@@ -44,7 +44,7 @@ def parse_event(
 
 def parse_sequence(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.Sequence | None:
     """A condition with the key ``sequence``."""
-    reader.keys(entries, path, (*SEQUENCE_KEYS, *WINDOW_KEYS))
+    _keys(reader, entries, path, SEQUENCE_KEYS, WINDOW_KEYS)
     steps = _steps(reader, entries["sequence"].node, join(path, "sequence"))
     without = None
     if "without" in entries:
@@ -66,8 +66,7 @@ def _not_followed(
         hint = "write one condition for each, in all or any"
         message = f"not_followed_by can't have {key}"
         reader.problem("conflict", message, join(path, key), entries[key], hint)
-    rest = {key: entry for key, entry in entries.items() if key not in given}
-    reader.keys(rest, path, (*NOT_FOLLOWED_KEYS, *WINDOW_KEYS))
+    _keys(reader, entries, path, NOT_FOLLOWED_KEYS, (*given, *WINDOW_KEYS))
     event = _pattern(reader, entries, path)
     follower_at, inside = entries["not_followed_by"].node, join(path, "not_followed_by")
     follower = _inner(reader, follower_at, inside, "not_followed_by", Scope((FIRST_EVENT,)))
@@ -78,6 +77,15 @@ def _not_followed(
     if isinstance(window, model.BetweenAgo | model.SinceEntry):
         return None
     return model.NotFollowed(event, follower, for_ms, window)
+
+
+def _keys(
+    reader: Reader, entries: Mapping[str, Entry], path: str, allowed: Iterable[str], told: Collection[str]
+) -> None:
+    """Notes keys that aren't allowed, less those that are ``told`` of elsewhere."""
+    allowed = frozenset(allowed)
+    rest = {key: entry for key, entry in entries.items() if key in allowed or key not in told}
+    reader.keys(rest, path, allowed)
 
 
 def _steps(reader: Reader, node: Node, path: str) -> tuple[model.Step, ...] | None:

@@ -8,6 +8,26 @@ from rules import model
 from rules.canonical import audience_key, canonical, condition_key
 from rules.parse import parse_definitions
 
+PINNED = [
+    ("{event: a, between_ago: [2h, 1h]}", 1156106175),
+    ("{event: a, from: 2024-01-01T00:00:00Z}", 2105907959),
+    ("{event: a, period: {last: 7, unit: day}}", 1102119873),
+    ("{event: a, within: {audience: b}}", 3446465853),
+    ("{event: a, avg: {property: p, gte: 1}}", 3322342149),
+    ("{event: a, days: {gte: 2}}", 1640672395),
+    ("{event: a, last: {property: p, eq: x}}", 3371022684),
+    ("{event: a, since_last: {gte: 1d}}", 3376984844),
+    ("{attribute: a, changed_within: 1d}", 1624103075),
+    ("{attribute: a, anniversary: {within: 1d}}", 3750957641),
+    ("{audience: b, for: 1d}", 446683787),
+    (
+        "{sequence: [{event: a, as: v}, {event: b, within: 1h, where: {x: {eq: {ref: v.x}}}}], "
+        "without: {event: c}, total: 2h}",
+        865877867,
+    ),
+    ("{event: a, not_followed_by: {event: b, where: {x: {eq: {ref: a.x}}}}, for: 1h, within: 1d}", 614989706),
+]
+
 
 def rule(text: str) -> model.Rule:
     (parsed,), problems = parse_definitions(f"id: x\nname: X\nrule: {text}", "x.yaml")
@@ -35,6 +55,24 @@ def rule(text: str) -> model.Rule:
             "{all: [{event: c}, {event: a}, {event: b}]}",
         ),
         ("{any: [{event: a}]}", "{event: a}"),
+        ("{at_least: 1, of: [{event: a}, {event: b}]}", "{at_least: 1, of: [{event: b}, {event: a}]}"),
+        (
+            "{score: [{when: {event: a}, points: 1}, {when: {event: b}, points: 2}], gte: 1, lt: 3}",
+            "{score: [{when: {event: b}, points: 2.0}, {when: {event: a}, points: 1}], lt: 3, gte: 1}",
+        ),
+        ("{audience: x, for: 7d}", "{audience: x, for: 1w}"),
+        ("{event: a, period: today}", "{event: a, period: {last: 1, unit: day}}"),
+        ("{event: a, from: 2024-01-01}", "{event: a, from: 2024-01-01T01:00:00+01:00}"),
+        ("{event: a, last: {property: x, gt: 1, lt: 5}}", "{event: a, last: {property: x, lt: 5, gt: 1}}"),
+        (
+            "{sequence: [{event: a, as: v}, {event: b, where: {x: {eq: {ref: v.x}}}}]}",
+            "{sequence: [{event: a, as: w}, {event: b, as: y, where: {x: {eq: {ref: w.x}}}}]}",
+        ),
+        (
+            "{event: a, not_followed_by: {event: [b, c]}, for: 1h}",
+            "{event: a, not_followed_by: {event: [c, b]}, for: 60m}",
+        ),
+        ("{attribute: a, changed_within: 7d, eq: 1}", "{attribute: a, eq: 1, changed_within: 1w}"),
     ],
 )
 def test_what_means_the_same_by_construction_has_equal_bytes(one: str, other: str) -> None:
@@ -88,6 +126,57 @@ def test_what_differs_has_different_bytes() -> None:
         {not: {not: {event: a}}}
         {all: [{event: a}, {event: b}]}
         {any: [{event: a}, {event: b}]}
+        {at_least: 1, of: [{event: a}, {event: b}]}
+        {at_least: 2, of: [{event: a}, {event: b}]}
+        {at_least: 2, of: [{event: a}, {event: a}, {event: b}]}
+        {score: [{when: {event: a}, points: 1}, {when: {event: b}, points: 2}], gte: 1}
+        {score: [{when: {event: a}, points: 2}, {when: {event: b}, points: 1}], gte: 1}
+        {score: [{when: {event: a}, points: 2}, {when: {event: b}, points: 1}], gte: 2}
+        {score: [{when: {event: a}, points: 1}, {when: {event: a}, points: 1}], gte: 2}
+        {audience: a}
+        {audience: b}
+        {audience: a, for: 1d}
+        {event: a, within: {audience: a}}
+        {event: a, within: {audience: b}}
+        {event: a, between_ago: [2h, 1h]}
+        {event: a, between_ago: [3h, 1h]}
+        {event: a, from: 2024-01-01}
+        {event: a, to: 2024-01-01}
+        {event: a, from: 2024-01-01, to: 2024-01-02}
+        {event: a, period: today}
+        {event: a, period: yesterday}
+        {event: a, period: this_week}
+        {event: a, period: {last: 2, unit: day}}
+        {event: a, avg: {property: p, gte: 1}}
+        {event: a, min: {property: p, gte: 1}}
+        {event: a, max: {property: p, gte: 1}}
+        {event: a, days: {gte: 2}}
+        {event: a, first: {property: p, gte: 1}}
+        {event: a, last: {property: p, gte: 1}}
+        {event: a, last: {property: p, gte: 2}}
+        {event: a, since_first: {gte: 1h}}
+        {event: a, since_last: {gte: 1h}}
+        {event: a, where: {x: {older_than: 1h}}}
+        {event: a, where: {x: {newer_than: 1h}}}
+        {event: a, where: {x: {anniversary: {within: 1h}}}}
+        {attribute: a, changed_within: 1h}
+        {attribute: a, older_than: 1h}
+        {event: a, not_followed_by: {event: b}, for: 1h}
+        {event: b, not_followed_by: {event: a}, for: 1h}
+        {event: a, not_followed_by: {event: b}, for: 2h}
+        {event: a, not_followed_by: {event: b}, for: 1h, within: 1d}
+        {event: a, not_followed_by: {event: b, where: {x: {eq: {ref: a.x}}}}, for: 1h}
+        {event: a, not_followed_by: {event: b, where: {x: {eq: {ref: a.y}}}}, for: 1h}
+        {event: a, not_followed_by: {event: b, where: {x: {eq: a.x}}}, for: 1h}
+        {sequence: [{event: a}, {event: b}]}
+        {sequence: [{event: b}, {event: a}]}
+        {sequence: [{event: a}, {event: b, within: 1h}]}
+        {sequence: [{event: a}, {event: b}], total: 1h}
+        {sequence: [{event: a}, {event: b}], within: 1h}
+        {sequence: [{event: a}, {event: b}], without: {event: c}}
+        {sequence: [{event: a}, {event: b}, {event: c}]}
+        {sequence: [{event: a, as: p}, {event: b, as: q}, {event: c, where: {x: {eq: {ref: p.x}}}}]}
+        {sequence: [{event: a, as: p}, {event: b, as: q}, {event: c, where: {x: {eq: {ref: q.x}}}}]}
     """
     rules = [rule(text) for text in texts.splitlines() if text.strip()]
     assert len({canonical(each) for each in rules}) == len(rules)
@@ -114,3 +203,56 @@ def test_keys_are_pinned_because_stores_hold_them() -> None:
     assert condition_key("other", condition) == 1232218239
     assert audience_key("default", "buyers") == 3066288880
     assert audience_key("default", "") != audience_key("defaul", "t")
+
+
+@pytest.mark.parametrize(("text", "key"), PINNED, ids=lambda value: str(value)[:40])
+def test_keys_of_every_kind_of_condition_are_pinned(text: str, key: int) -> None:
+    condition = rule(text)
+    assert isinstance(condition, model.Condition)
+    assert condition_key("default", condition, "Asia/Shanghai") == key
+
+
+ZONED = """
+    {event: a, period: today}
+    {event: a, days: {gte: 2}}
+    {event: a, days: {gte: 2}, within: 7d}
+    {event: a, where: {not: {any: [{y: 1}, {x: {anniversary: {within: 1d}}}]}}}
+    {event: a, last: {property: x, eq: 1, anniversary: {within: 1d}}}
+    {attribute: x, anniversary: {within: 1d}}
+    {sequence: [{event: a}, {event: b}], period: today}
+    {sequence: [{event: a}, {event: b, where: {x: {anniversary: {within: 1d}}}}]}
+    {sequence: [{event: a}, {event: b}], without: {event: c, where: {x: {anniversary: {within: 1d}}}}}
+    {event: a, not_followed_by: {event: b}, for: 1h, period: today}
+    {event: a, not_followed_by: {event: b, where: {x: {anniversary: {within: 1d}}}}, for: 1h}
+"""
+ZONELESS = """
+    {event: a}
+    {event: a, where: {x: {older_than: 1d}}, within: 1d}
+    {event: a, between_ago: [2d, 1d]}
+    {event: a, since_last: {gte: 1d}}
+    {event: a, from: 2024-01-01}
+    {event: a, within: {audience: b}}
+    {attribute: x, older_than: 1d, changed_within: 1d}
+    {audience: b, for: 1d}
+    {sequence: [{event: a}, {event: b}], within: 1d}
+    {event: a, not_followed_by: {event: b}, for: 1h, within: 1d}
+"""
+
+
+def conditions(texts: str) -> list[model.Condition]:
+    found = [rule(text) for text in texts.splitlines() if text.strip()]
+    assert all(isinstance(each, model.Condition) for each in found)
+    return found  # type: ignore[return-value]
+
+
+def test_the_time_zone_is_in_the_key_where_it_decides_the_value() -> None:
+    zones = ("UTC", "Asia/Shanghai", "Asia/Tokyo")
+    for condition in conditions(ZONED):
+        assert len({condition_key("default", condition, zone) for zone in zones}) == 3, condition
+    for condition in conditions(ZONELESS):
+        assert len({condition_key("default", condition, zone) for zone in zones}) == 1, condition
+
+
+def test_a_batch_audience_shares_no_state_with_a_realtime_one() -> None:
+    for condition in conditions(ZONED + ZONELESS):
+        assert condition_key("p", condition) != condition_key("p", condition, batch=True)

@@ -132,7 +132,7 @@ def test_audiences_whose_ids_share_a_key_are_refused(monkeypatch: pytest.MonkeyP
 
 
 def test_conditions_that_share_a_key_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "condition_key", lambda project, condition: 7)
+    monkeypatch.setattr(parsing, "condition_key", lambda project, condition, timezone, batch: 7)
     with pytest.raises(DefinitionsInvalid, match="32-bit key of this condition is taken by audience 'a'"):
         load_definitions(two_audiences())
 
@@ -239,12 +239,15 @@ def test_no_text_makes_the_parser_raise(text: str) -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats()
-    | st.sampled_from(["", "x", "*", "7d", "2024-01-01", "("]),
+    | st.sampled_from(["", "x", "*", "7d", "2024-01-01", "(", "x.y", "today"]),
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(
         st.sampled_from(
             ["all", "any", "not", "event", "attribute", "where", "within", "count", "sum", "distinct",
-             "property", "gte", "between", "in", "matches", "exists", "ref", "audience", "x", "a.b", ""]
+             "property", "gte", "between", "in", "matches", "exists", "ref", "audience", "x", "a.b", "",
+             "at_least", "of", "score", "when", "points", "sequence", "without", "total", "as", "for", "last",
+             "not_followed_by", "period", "unit", "from", "to", "between_ago", "since_last", "older_than",
+             "anniversary", "changed_within"]
         ),
         inner,
         max_size=4,
