@@ -12,7 +12,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.settings import LogsSettings
 
-QUIET = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio")
+QUIET = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio", "azure")
 """Libraries whose warnings and errors are enough, unless the level is debug."""
 
 

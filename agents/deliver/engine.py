@@ -38,6 +38,9 @@ log = structlog.get_logger("turnstile.deliver")
 
 SPAN_FACTOR = 10
 """So many times ``in_flight`` jobs may be done behind one that isn't, before reading stops."""
+LEAST_IN_FLIGHT = 1_000
+BATCHES_IN_FLIGHT = 4
+"""So many full batches per lane may be in hand."""
 IN_THE_WAY_ATTEMPTS = 5
 SILENCE_SECONDS = 5.0
 """A success after so long without one is news to all lanes."""
@@ -71,6 +74,7 @@ class Engine:
         self._users = users if users is not None and needs_user(destination) else None
         self._bury = bury
         self._failed = failed
+        self._limit = in_flight
         self._in_flight = in_flight
         self._random = random or Random()
         self._body = body_maker(destination.body, destination.name, destination.attributes)
@@ -107,6 +111,9 @@ class Engine:
                 await asyncio.sleep(
                     pause_s(self._destination.retry, failures, self._random, error.retry_after_s)
                 )
+        # What is delivered behind one that isn't is sent again after a restart: no more than is useful.
+        wanted = max(LEAST_IN_FLIGHT, BATCHES_IN_FLIGHT * self._sizes.count * self._sizes.batch)
+        self._in_flight = min(self._limit, wanted)
         self._lanes = [Lane(number) for number in range(self._sizes.count)]
         self._start_lanes()
         self.report.state = "running"
@@ -309,7 +316,7 @@ class Engine:
         report, now = self.report, time.monotonic()
         waiting: dict[str, list[Job]] = {}
         least_s: float | None = None
-        whole = taken = False
+        whole = taken = needs_change = False
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Delivered):
                 taken = True
@@ -325,12 +332,13 @@ class Engine:
                 report.retries += len(job.transitions)
                 report.unknown += len(job.transitions) if isinstance(outcome, Unknown) else 0
                 self._complain(job, outcome)
-                given_up = self._given_up(job, now)
+                given_up = self._given_up(job, outcome, now)
                 if given_up is not None:
                     await self._dead(job, given_up, outcome.reason, epoch)
                     continue
                 waiting[job.user_id] = [job]
                 whole = whole or outcome.whole
+                needs_change = needs_change or (isinstance(outcome, Retry) and outcome.needs_change)
                 if outcome.retry_after_s is not None:
                     least_s = max(least_s or 0.0, outcome.retry_after_s)
         if self._epoch != epoch:
@@ -343,16 +351,21 @@ class Engine:
             due = now + pause_s(self._destination.retry, waits[0].attempts, self._random, least_s)
             lane.park(waits, due)
         if waiting and (whole or lane.failures > 1):
-            report.state = "retrying"
+            report.state = "misconfigured" if needs_change else "retrying"
             pause = pause_s(self._destination.retry, max(1, lane.failures), self._random, least_s)
             for each in self._lanes if whole and least_s else [lane]:
                 each.pause_until_s = max(each.pause_until_s, now + pause)
 
-    def _given_up(self, job: Job, now_s: float) -> str | None:
+    def _given_up(self, job: Job, outcome: Retry | Unknown, now_s: float) -> str | None:
         """Why a job isn't tried again; None: it is."""
         if now_s - job.first_s >= self._destination.retry.for_ms / 1000:
             return "gave_up"
-        if job.attempts >= IN_THE_WAY_ATTEMPTS and self._is_full() and self._last_success_s > job.first_s:
+        if (
+            not outcome.whole
+            and job.attempts >= IN_THE_WAY_ATTEMPTS
+            and self._is_full()
+            and self._last_success_s > job.first_s
+        ):
             # The others pass and this one alone doesn't, and now it holds up all that comes behind.
             return "in_the_way"
         return None

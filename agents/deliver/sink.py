@@ -105,6 +105,8 @@ class Retry:
     retry_after_s: float | None = None
     whole: bool = False
     """All lanes pause, not this user alone."""
+    needs_change: bool = False
+    """It won't pass without a change of a secret, of rights, of the destination: shown as an alert."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,9 +99,7 @@ class EventHubSink:
             if failed is None:
                 failed = await self._send_part(lane, part, outcomes)
             if failed is not None:
-                behind = Retry(
-                    failed.code, f"not sent, after {failed.reason}", failed.retry_after_s, failed.whole
-                )
+                behind = _behind(failed)
                 for delivery in part:
                     outcomes.setdefault(id(delivery), behind)
         return [outcomes[id(delivery)] for delivery in batch]
@@ -220,6 +218,17 @@ class EventHubSink:
                 }
                 answer = {"outcome": code, "reason": reason}
                 self._context.trace({**sent, "body": delivery.body.decode(), **answer})
+
+
+def _behind(failed: Retry | Unknown) -> Retry:
+    """For what wasn't sent after something else failed."""
+    return Retry(
+        failed.code,
+        f"not sent, after {failed.reason}",
+        failed.retry_after_s,
+        failed.whole,
+        isinstance(failed, Retry) and failed.needs_change,
+    )
 
 
 class _Failed(Exception):

@@ -29,7 +29,7 @@ def outcome_of(error: Exception, secrets: Secrets) -> Retry | Unknown:
     condition = _condition(error)
     if needs_change(error):
         code = "hub_missing" if condition in _MISSING else "unauthorized"
-        return Retry(code, text, MISCONFIGURED_SECONDS, whole=True)
+        return Retry(code, text, MISCONFIGURED_SECONDS, whole=True, needs_change=True)
     if condition in _THROTTLED:
         return Retry(condition.replace("-", "_"), text, BUSY_SECONDS, whole=True)
     # The SDK has sent it twice by then; the first time may have been stored.
