@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from agents.deliver.dead_letters import OURS, DeadLetters, dead_letter_topic
@@ -21,6 +22,7 @@ from agents.deliver.jobs import Job, Original, Unreadable, read_transition
 from agents.deliver.progress import Progress
 from agents.deliver.secrets import Secrets
 from agents.sinks.make import make_sink
+from agents.topics import existing
 from app.kafka import broker_of, plan_of
 from app.settings import Settings
 
@@ -69,10 +71,13 @@ async def replay(
     engine = Engine(destination, sink, secrets, users, letters.bury, fail, settings.deliver.in_flight)
     result = Replayed()
     progress: dict[TopicPartition, Progress] = {}
+    admin = AIOKafkaAdminClient(**broker_of(settings).client_options())
     await producer.start()
     await consumer.start()
+    await admin.start()
     try:
-        sending = asyncio.create_task(_send(consumer, topic, engine, letters, progress, result))
+        partitions = (await existing(admin)).get(topic, 0)
+        sending = asyncio.create_task(_send(consumer, topic, partitions, engine, progress, result))
         waited: set[asyncio.Future[Any]] = {sending, failed}
         done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         sending.cancel()
@@ -86,6 +91,7 @@ async def replay(
     finally:
         await engine.close()
         await users.close()
+        await admin.close()
         await consumer.stop()
         await producer.stop()
     report = engine.report
@@ -98,14 +104,12 @@ async def replay(
 async def _send(
     consumer: AIOKafkaConsumer,
     topic: str,
+    partitions: int,
     engine: Engine,
-    letters: DeadLetters,
     progress: dict[TopicPartition, Progress],
     result: Replayed,
 ) -> None:
-    await consumer._client.force_metadata_update()
-    partitions = consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
-    tps = [TopicPartition(topic, each) for each in sorted(partitions)]
+    tps = [TopicPartition(topic, each) for each in range(partitions)]
     if not tps:
         return
     consumer.assign(tps)
@@ -136,11 +140,6 @@ async def _send(
         for task in (committing, opening):
             task.cancel()
         await asyncio.gather(committing, opening, return_exceptions=True)
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
-    return consumer.partitions_for_topic(topic) or set()
 
 
 def _job(record: ConsumerRecord[bytes, bytes]) -> Job | None:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.deliver.dead_letters import dead_letter_topic
 from agents.deliver.feed import PublishedDestination, group_of
+from agents.topics import existing
 from app.deliver_replay import replay_group
 from app.destination_publishing import DestinationsTopic, connected
 from app.kafka import broker_of, plan_of
@@ -53,21 +54,23 @@ async def _status(
     live: Mapping[str, Any] | None,
 ) -> Status:
     prefix, name = settings.topics.prefix, published.destination.name
-    transitions = await _ends(consumer, plan_of(settings).transitions)
+    transitions = await _ends(topic, consumer, plan_of(settings).transitions)
     committed = await _committed(topic, group_of(prefix, published))
     lag = None
     if any(tp in committed for tp in transitions):
         lag = sum(max(0, end - committed.get(tp, end)) for tp, end in transitions.items())
-    letters = await _ends(consumer, dead_letter_topic(prefix, name))
+    letters = await _ends(topic, consumer, dead_letter_topic(prefix, name))
     starts = await consumer.beginning_offsets(list(letters)) if letters else {}
     replayed = await _committed(topic, replay_group(prefix, published))
     dead = sum(end - max(starts[tp], replayed.get(tp, 0)) for tp, end in letters.items())
     return Status(published, lag, dead, live)
 
 
-async def _ends(consumer: AIOKafkaConsumer, topic: str) -> Mapping[TopicPartition, int]:
-    await consumer.topics()
-    tps = [TopicPartition(topic, each) for each in consumer.partitions_for_topic(topic) or ()]
+async def _ends(
+    topic: DestinationsTopic, consumer: AIOKafkaConsumer, name: str
+) -> Mapping[TopicPartition, int]:
+    partitions = (await existing(topic.admin)).get(name, 0)
+    tps = [TopicPartition(name, each) for each in range(partitions)]
     return await consumer.end_offsets(tps) if tps else {}
 
 

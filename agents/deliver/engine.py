@@ -42,6 +42,8 @@ LEAST_IN_FLIGHT = 1_000
 BATCHES_IN_FLIGHT = 4
 """So many full batches per lane may be in hand."""
 IN_THE_WAY_ATTEMPTS = 5
+COMPLAIN_SECONDS = 30.0
+"""Failures are logged so often at most; counters and the status have them all."""
 SILENCE_SECONDS = 5.0
 """A success after so long without one is news to all lanes."""
 MISCONFIGURED_PAUSE_SECONDS = 60.0
@@ -89,6 +91,7 @@ class Engine:
         self._epoch = 0
         self._in_hand = 0
         self._last_success_s = time.monotonic()
+        self._complained_s = -COMPLAIN_SECONDS
         self.span: Callable[[], int] = lambda: 0
         """Jobs since the first that isn't done, over all partitions."""
 
@@ -396,8 +399,12 @@ class Engine:
     def _complain(self, job: Job, outcome: Retry | Unknown) -> None:
         text = self._secrets.masked(f"{outcome.code}: {outcome.reason}")
         self.report.error(text)
-        if job.attempts in (1, 10, 100) and self.report.state != "retrying":
-            log.warning("delivery_failed", destination=self._destination.name, error=text)
+        now = time.monotonic()
+        if now - self._complained_s > COMPLAIN_SECONDS:
+            self._complained_s = now
+            log.warning(
+                "delivery_failed", destination=self._destination.name, error=text, attempts=job.attempts
+            )
 
     def _note(self, state: str, error: Exception) -> None:
         self.report.state = state

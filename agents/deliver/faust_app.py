@@ -146,7 +146,7 @@ def deliver_app(
     topic: str,
     worker: Worker,
     members_first: bool,
-    commit_seconds: float = 1.0,
+    commit_seconds: float = 0.25,
 ) -> DeliverApp:
     """Build the app; its one agent hands every batch to ``worker``."""
     app = DeliverApp(

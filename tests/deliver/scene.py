@@ -16,7 +16,7 @@ from aiokafka.structs import ConsumerRecord
 
 from agents.deliver.feed import PublishedDestination, destinations_topic, publish
 from agents.deliver.parse import load_destinations
-from agents.topics import create_topics
+from agents.topics import create_topics, existing
 from agents.transitions import encode_transition
 from app.embedded_broker import start_tied
 from rules.row import Transition, Trigger
@@ -110,8 +110,8 @@ class Scene:
     async def read(self, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
         """All that is in a topic now, each partition in order."""
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
-            await consumer.topics()
-            tps = [TopicPartition(topic, each) for each in consumer.partitions_for_topic(topic) or ()]
+            partitions = (await existing(self.admin)).get(topic, 0)
+            tps = [TopicPartition(topic, each) for each in range(partitions)]
             if not tps:
                 return []
             consumer.assign(tps)

@@ -1,0 +1,263 @@
+"""``turnstile deliver`` as processes on real Kafka: faulty receivers, dead letters, kills, sharing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from agents.deliver.engine import LEAST_IN_FLIGHT
+from tests.deliver.receiver import (
+    close_mid_body,
+    first,
+    ok,
+    receiver,
+    slow,
+    status,
+)
+from tests.deliver.scene import Deliverer, Scene, many, scene, transition
+from tests.faults.workers import COMMAND, environment, until
+
+QUICK = "retry: {first: 50ms, most: 300ms}"
+
+
+def webhook(name: str, url: str, more: str = "", target: str = "") -> str:
+    return f"- {{name: {name}, kind: webhook, {QUICK}, {more} webhook: {{url: '{url}', {target}}}}}\n"
+
+
+async def started(stage: Scene, deliverer: Deliverer, *names: str) -> None:
+    async def running() -> bool:
+        found = [await deliverer.status(name) for name in names]
+        return all(len(each["partitions"]) == stage.partitions for each in found)
+
+    await until(running, f"{names} have their partitions", 60, [deliverer])
+
+
+async def caught_up(deliverer: Deliverer, name: str) -> None:
+    async def no_lag() -> bool:
+        return (await deliverer.status(name))["lag"] == 0
+
+    await until(no_lag, f"{name} has no lag", 30, [deliverer])
+
+
+def assert_order(bodies: Iterable[dict[str, Any]]) -> int:
+    """Each user's transitions came first in the order of ``seq``; the number of repeats."""
+    seen: dict[str, str] = {}
+    last: dict[str, int] = {}
+    repeats = 0
+    for each in bodies:
+        text = json.dumps(each, sort_keys=True)
+        if each["id"] in seen:
+            assert seen[each["id"]] == text
+            repeats += 1
+            continue
+        seen[each["id"]] = text
+        assert last.get(each["user_id"], 0) == each["seq"] - 1, each
+        last[each["user_id"]] = each["seq"]
+    return repeats
+
+
+async def test_faulty_receivers_delay_nobody_but_themselves_and_nothing_is_lost(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    faults = {
+        "flaky": first(40, status(500)),
+        "throttled": first(5, status(429, Retry_After="1")),
+        "breaking": first(20, close_mid_body),
+        "refusing": status(400),
+        "moving": status(308, Location="http://elsewhere.example/"),
+        "slow": slow(0.1),
+        "good": ok,
+        "down": ok,
+    }
+    async with scene(kafka, topic_prefix, tmp_path) as stage:
+        hooks = {}
+        managers = [receiver() for _ in faults]
+        for name, manager in zip(faults, managers, strict=True):
+            hooks[name] = await manager.__aenter__()
+            hooks[name].answer = faults[name]
+        await hooks["down"].stop()
+        try:
+            await stage.define(
+                "destinations:\n"
+                + "".join(webhook(name, hook.url, target="timeout: 2s") for name, hook in hooks.items())
+            )
+            deliverer = stage.deliverer()
+            deliverer.start()
+            await started(stage, deliverer, *faults)
+            began = time.monotonic()
+            bodies = await stage.send(many(400, users=100))
+            ids = {each["id"] for each in bodies}
+            await until(lambda: len(hooks["good"].taken) == 400, "good has all", 20, [deliverer])
+            good_seconds = time.monotonic() - began
+            assert good_seconds < 5
+            assert len(hooks["slow"].taken) < 400
+            assert (await deliverer.status("down"))["state"] == "retrying"
+            await hooks["down"].start()
+            for name in ("flaky", "throttled", "breaking", "slow", "down"):
+                hook = hooks[name]
+                await until(
+                    lambda hook=hook: set(hook.ids) == ids,  # type: ignore[misc]
+                    f"{name} has all",
+                    30,
+                    [deliverer],
+                )
+                assert_order(hook.taken)
+                await caught_up(deliverer, name)
+            for name, code in (("refusing", b"http_400"), ("moving", b"http_308")):
+                await caught_up(deliverer, name)
+                letters = await stage.read(f"{topic_prefix}.deliver.{name}.dlq")
+                assert {json.loads(each.value)["id"] for each in letters} == ids
+                headers = dict(letters[0].headers)
+                assert headers["error.code"] == code
+                assert headers["error.stage"] == b"deliver"
+                assert headers["source.topic"] == stage.transitions.encode()
+                assert headers["ce_id"].decode() == json.loads(letters[0].value)["id"]
+                assert (await deliverer.status(name))["dead_letters"] == 400
+            _, metrics = await deliverer.get("/metrics")
+            assert 'turnstile_delivery_dead_letters_total{destination="refusing"} 400.0' in metrics
+            assert 'turnstile_delivery_lag_records{destination="good"} 0.0' in metrics
+            await replayed(stage, hooks["refusing"], ids)
+            deliverer.end()
+        finally:
+            for manager in managers:
+                await manager.__aexit__(None, None, None)
+
+
+async def replayed(stage: Scene, hook: Any, ids: set[str]) -> None:
+    """The receiver takes again: a replay brings what lay in the dead letters, once."""
+    listed = await command(stage, "deliver", "status")
+    row = next(line for line in listed.stdout.splitlines() if line.startswith("refusing "))
+    assert row.split()[6] == "400", listed.stdout
+    bad = sorted(ids)[:3]
+
+    async def picky(request: Any, body: bytes) -> Any:
+        return await (status(422) if json.loads(body)["id"] in bad else ok)(request, body)
+
+    hook.answer = picky
+    hook.taken.clear()
+    result = await command(stage, "deliver", "replay", "refusing")
+    assert result.returncode == 1
+    assert "400 dead letters: 397 delivered, 3 refused again, 0 left" in result.stdout, result
+    assert set(hook.ids) == ids - set(bad)
+    hook.answer = ok
+    result = await command(stage, "deliver", "replay", "refusing")
+    assert result.returncode == 0, result
+    assert "3 dead letters: 3 delivered" in result.stdout
+    assert set(hook.ids) == ids
+    assert hook.repeats() == 0
+
+
+async def command(stage: Scene, *arguments: str, **changed: object) -> subprocess.CompletedProcess[str]:
+    settings = stage.settings(**changed)
+    if stage.deliverers:
+        settings["deliver.port"] = stage.deliverers[0].settings["deliver.port"]
+    secrets = stage.deliverers[0].secrets if stage.deliverers else {}
+    return await asyncio.to_thread(
+        subprocess.run,
+        [*COMMAND, *arguments],
+        env={**environment(settings), **secrets},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_kills_lose_nothing_and_keep_each_users_order(
+    kafka: str, topic_prefix: str, tmp_path: Path, capsys: Any
+) -> None:
+    count = 20_000
+    async with scene(kafka, topic_prefix, tmp_path) as stage, receiver() as hook:
+        await stage.make("copy." + topic_prefix, **{"retention.ms": "-1"})
+        await stage.define(
+            "destinations:\n"
+            + webhook("hook", hook.url, target="batch: 50, concurrency: 4")
+            + f"- {{name: copy, kind: kafka, kafka: {{topic: copy.{topic_prefix}}}}}\n"
+        )
+        hook.answer = slow(0.02)
+        deliverer = stage.deliverer(worker__id="d1")
+        deliverer.start()
+        await started(stage, deliverer, "hook", "copy")
+        bodies = await stage.send(many(count, users=2000))
+        ids = {each["id"] for each in bodies}
+        for part in (0.15, 0.4, 0.7):
+            want = int(count * part)
+            await until(lambda want=want: len(hook.taken) >= want, f"{want} taken", 40, [deliverer])  # type: ignore[misc]
+            deliverer.kill()
+            deliverer.start()
+        await until(lambda: len(set(hook.ids)) == count, "all taken", 60, [deliverer])
+        await caught_up(deliverer, "hook")
+        await caught_up(deliverer, "copy")
+        deliverer.end()
+        copied = [json.loads(each.value) for each in await stage.read("copy." + topic_prefix)]
+        assert set(hook.ids) == {each["id"] for each in copied} == ids
+        repeats = assert_order(hook.taken), assert_order(copied)
+        with capsys.disabled():
+            print(f"\nrepeats after 3 kills: webhook {repeats[0]}, Kafka {repeats[1]} of {count}")
+
+
+async def test_two_workers_share_a_destination_and_one_takes_over(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path) as stage, receiver() as hook:
+        await stage.define("destinations:\n" + webhook("hook", hook.url))
+        one, two = stage.deliverer("d1", "hook"), stage.deliverer("d2", "hook")
+        one.start()
+        await started(stage, one, "hook")
+        hook.answer = slow(0.02)
+        sent = asyncio.create_task(stage.send(many(4_000, users=400)))
+        await until(lambda: len(hook.taken) > 300, "some taken", 30, [one])
+        two.start()
+
+        async def shared() -> bool:
+            parts = [(await each.status("hook"))["partitions"] for each in (one, two)]
+            return all(parts) and sorted(parts[0] + parts[1]) == [0, 1, 2, 3]
+
+        await until(shared, "partitions are shared", 40, [one, two])
+        one.end()
+        ids = {each["id"] for each in await sent}
+        await until(lambda: set(hook.ids) == ids, "all taken", 60, [two])
+        await caught_up(two, "hook")
+        assert_order(hook.taken)
+        assert hook.repeats() < 2 * LEAST_IN_FLIGHT
+        two.end()
+
+
+async def test_a_destination_starts_stops_and_changes_with_its_definition(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path) as stage, receiver() as hook:
+        await stage.send(many(10))
+        deliverer = stage.deliverer()
+        deliverer.start()
+        file = tmp_path / "crm.yaml"
+        file.write_text("destinations:\n" + webhook("crm", hook.url))
+        applied = await command(stage, "destinations", "apply", str(file))
+        assert applied.stdout.split() == ["created", "crm", "version", "1"], applied
+        await started(stage, deliverer, "crm")
+        await stage.send([transition("new", 1)])
+        await until(lambda: [each["user_id"] for each in hook.taken] == ["new"], "only new ones", 20)
+        file.write_text("destinations:\n" + webhook("crm", hook.url, "transitions: exit, paused: true,"))
+        assert "changed" in (await command(stage, "destinations", "apply", str(file))).stdout
+
+        async def state(wanted: str) -> bool:
+            return bool((await deliverer.status("crm"))["state"] == wanted)
+
+        await until(lambda: state("paused"), "paused", 20, [deliverer])
+        await stage.send([transition("new", 2), transition("newer", 1)])
+        file.write_text("destinations:\n" + webhook("crm", hook.url, "transitions: exit,"))
+        assert "changed" in (await command(stage, "destinations", "apply", str(file))).stdout
+        await until(lambda: len(hook.taken) == 2, "the exit came", 20, [deliverer])
+        assert hook.taken[1]["event"] == "exit"
+        assert "crm" in (await command(stage, "destinations", "list")).stdout
+        missing = await command(stage, "destinations", "delete", "crn")
+        assert missing.returncode == 2
+        assert "did you mean 'crm'?" in missing.stderr
+        assert "deleted" in (await command(stage, "destinations", "delete", "crm")).stdout
+        await until(lambda: state("absent"), "gone", 20, [deliverer])
+        deliverer.end()
