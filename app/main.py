@@ -17,6 +17,7 @@ from app.commands import (
     destinations,
     settings,
     simulate,
+    test,
     topology,
     worker,
 )
@@ -36,6 +37,7 @@ cli.command("demo")(demo.demo)
 cli.command("worker")(worker.worker)
 cli.command("check")(check.check)
 cli.command("simulate")(simulate.simulate)
+cli.command("test")(test.run)
 cli.add_typer(audiences.cli, name="audiences")
 cli.add_typer(destinations.cli, name="destinations")
 cli.add_typer(deliver.cli, name="deliver")

@@ -1,0 +1,46 @@
+"""``turnstile test``: authors' cases, and where what comes out isn't what must."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.options import SettingsFile
+
+FAILED = 1
+
+
+def run(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Files of cases", show_default=False)
+    ],
+    settings: SettingsFile = None,
+) -> None:
+    """Run authors' cases: events in, expected membership and transitions out; exit code 1 when one fails."""
+    from agents.steps import Limits
+    from app.case_report import report
+    from app.cases import load_cases, run_cases
+    from app.settings import load_settings
+    from rules.problems import DefinitionsInvalid
+
+    loaded = load_settings(settings)
+    limits = Limits(loaded.records.max_bytes, loaded.records.max_attributes_bytes)
+    try:
+        found = load_cases(files, loaded.state.max_samples)
+    except DefinitionsInvalid as invalid:
+        typer.echo(str(invalid), err=True)
+        count = len(invalid.problems)
+        typer.echo("1 problem" if count == 1 else f"{count} problems", err=True)
+        raise typer.Exit(FAILED) from None
+    ran = failed = 0
+    for ready in found:
+        for outcome in run_cases(ready, limits, loaded.state.max_samples):
+            ran += 1
+            failed += not outcome.passed
+            for line in report(outcome):
+                typer.echo(line)
+    typer.echo(f"{ran} case{'' if ran == 1 else 's'}, {failed} failed" if ran else "no cases")
+    if failed or not ran:
+        raise typer.Exit(FAILED)
