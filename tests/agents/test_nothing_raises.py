@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agents.records import RecordRefused, event_time_ms, read_record
 from rules.operators import OPERATORS
+from rules.parse_predicate import REF_OPERANDS
 from tests.driver import Driver
 
 T = 1_700_000_000_000
@@ -22,6 +23,8 @@ OPERANDS: dict[str, list[Any]] = {
     "range": [[0, 2], ["2024-05-01", "2024-06-01"]],
     "pattern": ["^.a?$"],
     "flag": [True, False],
+    "duration": ["5ms"],
+    "anniversary": [{"within": "1d"}],
 }
 TESTS = [{each.name: operand} for each in OPERATORS.values() for operand in OPERANDS[each.operand]]
 AGGREGATES: list[dict[str, Any]] = [
@@ -29,11 +32,28 @@ AGGREGATES: list[dict[str, Any]] = [
     {"sum": {"property": "p", "gte": 1}},
     {"sum": {"property": "p.q", "lt": 0}},
     {"distinct": {"property": "p", "gte": 2}},
+    *({kind: {"property": "p", "lt": 1}} for kind in ("avg", "min", "max")),
+    *({kind: {"property": "p", "eq": "a"}} for kind in ("first", "last")),
+    *({kind: {"gte": "2ms"}} for kind in ("since_first", "since_last")),
+    {"days": {"eq": 1}},
 ]
+WINDOWS: list[dict[str, Any]] = [
+    {},
+    {"within": "5ms"},
+    {"between_ago": ["5ms", "2ms"]},
+    {"from": T, "to": T + 5},
+    {"period": "today"},
+    {"within": {"audience": "a0"}},
+]
+REFS = [{each.name: {"ref": "a.p"}} for each in OPERATORS.values() if each.operand in REF_OPERANDS]
 RULES: list[dict[str, Any]] = [
     *({"event": "*", "where": {name: test}} for test in TESTS for name in ("p", "p.q")),
     *({"attribute": name} | test for test in TESTS for name in ("p", "p.q")),
-    *({"event": "*"} | each | window for each in AGGREGATES for window in ({}, {"within": "5ms"})),
+    *({"attribute": name, "changed_within": "5ms"} for name in ("p", "p.q")),
+    *({"event": "*"} | each | window for each in AGGREGATES for window in WINDOWS),
+    *({"event": "*", "last": {"property": "p"} | test} for test in TESTS),
+    *({"sequence": [{"event": "*", "as": "a"}, {"event": "*", "where": {"q": ref}}]} for ref in REFS),
+    *({"event": "*", "not_followed_by": {"event": "*", "where": {"q": ref}}, "for": "2ms"} for ref in REFS),
 ]
 DEFINITIONS = json.dumps(
     {"audiences": [{"id": f"a{at}", "name": f"A{at}", "rule": rule} for at, rule in enumerate(RULES)]}

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from agents.definitions import plan_changes
 from app.main import cli, main
-from app.publishing import check_beside_published
+from app.publishing import check_beside_published, check_deletion, new_event_conditions
 from rules.compile import PublishedAudience
 from rules.parse import load_definitions, parse_definitions
+from rules.write import rule_document
 
 RUN = CliRunner()
 TWO = """\
@@ -35,6 +37,59 @@ audiences:
         "new.yaml:2:19: name 'Keen' is taken in project 'default' (at audiences[0].name) - "
         "first used at published audience 'keen'"
     ]
+
+
+def published_of(text: str, gone: str = "") -> dict[bytes, PublishedAudience]:
+    parsed, problems = parse_definitions(text, "x")
+    assert problems == []
+    audiences = [each.audience for each in parsed]
+    return {each.id.encode(): PublishedAudience(each, 1, deleted=each.id == gone) for each in audiences}
+
+
+def beside(text: str, published: dict[bytes, PublishedAudience]) -> list[str]:
+    parsed, problems = parse_definitions(text, "new.yaml")
+    assert problems == []
+    return [str(problem) for problem in check_beside_published(parsed, published)]
+
+
+USING = "audiences: [{id: vip, name: Vip, rule: {audience: keen}}, {id: keen, name: Keen, rule: {event: a}}]"
+
+
+def test_definitions_may_speak_of_published_ones() -> None:
+    text = "{id: new, name: New, rule: {any: [{audience: vip}, {event: a, within: {audience: keen}}]}}"
+    assert beside(text, published_of(USING)) == []
+    assert beside(text, published_of(USING, gone="keen"))[-1] == (
+        "new.yaml:1:82: new -> keen: audience 'keen' was deleted in project 'default'"
+        " (at rule.any[1].within.audience) - allowed: vip"
+    )
+
+
+def test_a_circle_through_published_audiences_is_told_in_the_file_that_closes_it() -> None:
+    assert beside("{id: keen, name: Keen, rule: {not: {audience: vip}}}", published_of(USING)) == [
+        "new.yaml:1:47: audiences speak of one another in a circle: vip -> keen -> vip"
+        " (at rule.not.audience) - take one of these references out"
+    ]
+
+
+def test_an_audience_that_others_speak_of_cannot_be_deleted_without_them() -> None:
+    published = published_of(USING)
+    assert check_deletion(["keen"], "default", published) == [
+        "audience 'keen' is part of the rule of 'vip': delete or change that first"
+    ]
+    assert check_deletion(["keen", "vip"], "default", published) == []
+    assert check_deletion(["vip"], "default", published) == []
+    assert check_deletion(["keen"], "other", published) == []
+    assert check_deletion(["keen"], "default", published_of(USING, gone="vip")) == []
+
+
+def test_conditions_that_need_earlier_events_are_new_by_their_meaning_and_zone() -> None:
+    rule = "rule: {any: [{event: a, period: today}, {sequence: [{event: a}, {event: b}]}, {audience: y}]}"
+    published = published_of(f"{{id: x, name: X, timezone: Asia/Tokyo, {rule}}}")
+    parsed, _ = parse_definitions(f"{{id: z, name: Z, {rule}}}", "new.yaml")
+    changes = plan_changes(published, [each.audience for each in parsed])
+    ((key, fresh),) = new_event_conditions(changes, published).items()
+    assert key == ("default", "z")
+    assert [rule_document(each) for each in fresh] == [{"event": "a", "period": "today"}]
 
 
 def test_apply_list_and_delete(
