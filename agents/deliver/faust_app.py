@@ -117,6 +117,17 @@ class DeliverConsumer(Consumer):
         self._unacked_messages.clear()
         await self.commit_and_end_transactions()
 
+    def lag(self, tp: TP) -> int | None:
+        """Records between the committed offset and the end of the log; None: not known yet."""
+        thread = cast(DeliverThread, self._thread)
+        committed = self._committed_offset.get(tp)
+        if committed is None and tp.partition in thread.starts:
+            committed = thread.starts[tp.partition].offset  # the stock code takes 0 for nothing
+        if committed is None or thread._consumer is None or tp not in thread.assignment():
+            return None
+        end = thread.highwater(tp)
+        return None if end is None else max(0, int(end) - int(committed))
+
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing, as in the thread."""
 
