@@ -7,32 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 import structlog
 
-from agents.deliver.bodies import body_maker, encode, message_id
 from agents.deliver.destination import Destination
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
-from agents.deliver.jobs import Job, properties_of
+from agents.deliver.jobs import Job
 from agents.deliver.lanes import Lane
+from agents.deliver.maker import Maker
 from agents.deliver.report import Report
 from agents.deliver.retry import Pace, pause_s
 from agents.deliver.secrets import Secrets
 from agents.deliver.sink import (
     Delivered,
-    Delivery,
     Lanes,
     Outcome,
     Refused,
     Retry,
     Sink,
     Unknown,
-    UserFacts,
     lane_of,
 )
-from agents.deliver.users import LookupFailed, Users, needs_user
+from agents.deliver.users import Users
 
 log = structlog.get_logger("turnstile.deliver")
 
@@ -73,14 +71,12 @@ class Engine:
         self._destination = destination
         self._sink = sink
         self._secrets = secrets
-        self._users = users if users is not None and needs_user(destination) else None
+        self._maker = Maker(destination, users)
         self._bury = bury
         self._failed = failed
         self._limit = in_flight
         self._in_flight = in_flight
         self._random = random or Random()
-        self._body = body_maker(destination.body, destination.name, destination.attributes)
-        self._is_raw = destination.body == "native" and destination.id_type == "user_id"
         self._pace = Pace(destination.rate, time.monotonic)
         self._sizes = Lanes(0, 1)
         self._lanes: list[Lane] = []
@@ -250,68 +246,16 @@ class Engine:
 
     async def _send(self, lane: Lane, jobs: list[Job]) -> Sequence[Outcome]:
         """One send through the sink; jobs that can't be made into a delivery are left out of it."""
-        if self._users is None:
-            for job in jobs:
-                if job.delivery is None:
-                    job.delivery = self._deliver(job, None)
-            self.report.requests += 1
-            return await self._sink.send(lane.number, [job.delivery for job in jobs])  # type: ignore[misc]
-        early = await self._look_up(jobs)
-        sendable = [job for job in jobs if id(job) not in early]
-        if sendable:
-            self.report.requests += 1
-            sent = await self._sink.send(lane.number, [job.delivery for job in sendable])  # type: ignore[misc]
-            early.update({id(job): outcome for job, outcome in zip(sendable, sent, strict=True)})
+        early = await self._maker.make(jobs)
+        sendable = [job for job in jobs if id(job) not in early] if early else jobs
+        if not sendable:
+            return [early[id(job)] for job in jobs]
+        self.report.requests += 1
+        sent = await self._sink.send(lane.number, [job.delivery for job in sendable])  # type: ignore[misc]
+        if not early:
+            return sent
+        early |= {id(job): outcome for job, outcome in zip(sendable, sent, strict=True)}
         return [early[id(job)] for job in jobs]
-
-    async def _look_up(self, jobs: list[Job]) -> dict[int, Outcome]:
-        """Make deliveries with what workers know of the users; outcomes of those that can't be made."""
-        assert self._users is not None
-        early: dict[int, Outcome] = {}
-        held: set[str] = set()
-        fresh = {job.user_id for job in jobs if job.delivery is None}
-        found = await self._users.get_all(self._destination.project, sorted(fresh))
-        for job in jobs:
-            facts = found.get(job.user_id)
-            if job.user_id in held:
-                early[id(job)] = Retry("behind", "an earlier one of this user waits")
-            elif isinstance(facts, LookupFailed):
-                held.add(job.user_id)
-                early[id(job)] = Retry("lookup_failed", str(facts))
-            elif job.delivery is None:
-                outcome = self._with_facts(job, facts)
-                if outcome is not None:
-                    early[id(job)] = outcome
-        return early
-
-    def _with_facts(self, job: Job, facts: UserFacts | None) -> Outcome | None:
-        id_type = self._destination.id_type
-        id_sent = job.user_id
-        if id_type != "user_id":
-            known = facts.identities.get(id_type) if facts is not None else None
-            if not known:
-                return Refused("no_identity", f"the user has no identity '{id_type}'")
-            id_sent = known
-        job.delivery = self._deliver(job, facts, id_sent)
-        return None
-
-    def _deliver(self, job: Job, facts: UserFacts | None, id_sent: str | None = None) -> Delivery:
-        user_id = job.user_id
-        id_sent = user_id if id_sent is None else id_sent
-        original = job.originals[-1]
-        body = original.value if self._is_raw else encode(self._body(job.transitions, id_sent, facts))
-        properties: Mapping[str, object] = properties_of(job.originals[0])
-        return Delivery(
-            message_id(job.transitions),
-            user_id,
-            id_sent,
-            job.transitions,
-            body,
-            job.partition,
-            original.offset,
-            properties,
-            facts,
-        )
 
     # -- out -----------------------------------------------------------------------------------------
 
