@@ -15,6 +15,7 @@ from app.commands import (
     deliver,
     demo,
     destinations,
+    schema,
     settings,
     simulate,
     test,
@@ -36,6 +37,7 @@ cli = typer.Typer(
 cli.command("demo")(demo.demo)
 cli.command("worker")(worker.worker)
 cli.command("check")(check.check)
+cli.command("schema")(schema.schema)
 cli.command("simulate")(simulate.simulate)
 cli.command("test")(test.run)
 cli.add_typer(audiences.cli, name="audiences")
