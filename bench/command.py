@@ -192,6 +192,33 @@ def memory(
         show_memory(report, asyncio.run(measure(started, scratch_folder, users, partitions, report.say)))
 
 
+@app.command()
+def delivery(
+    transitions: Annotated[int, typer.Option(min=1, help="Transitions, and so requests.")] = 20_000,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time.")] = 32,
+    repeat: Annotated[int, typer.Option(min=1, help="Runs; medians are shown.")] = 1,
+    broker: Broker = None,
+    json: Json = None,
+    folder: Folder = None,
+) -> None:
+    """Webhook requests per second of one `turnstile deliver`, beside a plain aiohttp client.
+
+    Both post the same bodies to the same receiver in a process of its own, one transition a request. The
+    deliverer reads them from Kafka, keeps each user's order and commits; every transition must arrive, or
+    the run fails.
+    """
+    from bench.delivery import measure_webhooks
+    from bench.show import show_webhooks
+
+    with _running(broker, json, folder) as (report, started, scratch_folder):
+        runs = []
+        for turn in range(repeat):
+            run_folder = scratch_folder / f"run-{turn + 1}"
+            run_folder.mkdir()
+            runs += asyncio.run(measure_webhooks(started, run_folder, transitions, concurrency, report.say))
+        show_webhooks(report, runs)
+
+
 @contextlib.contextmanager
 def _reporting(json_file: Path | None) -> Iterator[Report]:
     """A report that is saved at the end; a failure is a message, Ctrl-C and SIGTERM are an orderly end."""

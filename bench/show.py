@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import median
 
+from bench.delivery import WebhookRun
 from bench.latency import LatencyRun
 from bench.memory import MemoryRun
 from bench.processes import BenchFailed
@@ -51,6 +52,28 @@ def show_throughput(report: Report, bench: Throughput, runs: Sequence[Measured])
 
 def _share(rates: dict[str, float], kind: str, base: str, form: str) -> str:
     return form.format(rates[kind] / rates[base]) if base in rates else "-"
+
+
+def show_webhooks(report: Report, runs: Sequence[WebhookRun]) -> None:
+    by_kind: dict[str, list[WebhookRun]] = {}
+    for run in runs:
+        by_kind.setdefault(run.kind, []).append(run)
+    rates = {kind: median(run.rate for run in found) for kind, found in by_kind.items()}
+    plain = rates["plain aiohttp"]
+    rows = [
+        (
+            kind,
+            f"{found[0].requests:,}",
+            middle([run.rate for run in found]),
+            middle([run.cpu_us for run in found], "{:.0f}"),
+            f"{rates[kind] / plain:.2f}x",
+            f"{max(run.repeats for run in found)}",
+        )
+        for kind, found in by_kind.items()
+    ]
+    columns = ("", "requests", "requests/s", "CPU µs/request", "to plain", "repeats")
+    report.table("delivery to a local webhook receiver", columns, rows)
+    report.keep("webhooks", [asdict(run) for run in runs])
 
 
 def show_profile(report: Report, found: Profile) -> None:
