@@ -20,7 +20,17 @@ from rules.problems import name_hint
 
 AudienceType = Literal["realtime", "instant", "batch"]
 
-KEYS: Final = ("id", "name", "description", "project", "type", "timezone", "schedule", "labels", "rule")
+KEYS: Final[Mapping[str, str]] = {
+    "id": "1 to 64 letters, digits or underscores; unique in the project",
+    "name": "for people; unique in the project",
+    "description": "free text",
+    "project": "`default` if not given",
+    "type": "`realtime` (if not given), `instant`, which is the same, or `batch`",
+    "timezone": "an IANA name, for calendar periods, days, dates and schedules; `UTC` if not given",
+    "schedule": "when a batch audience is computed; `daily` if not given",
+    "labels": "a list of texts, for people and for governance",
+    "rule": "who is in it",
+}
 TYPES: Final[tuple[AudienceType, ...]] = get_args(AudienceType)
 SCHEDULES: Final[Mapping[str, model.Schedule]] = {
     "once": model.Schedule("once"),

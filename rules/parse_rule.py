@@ -12,7 +12,18 @@ from rules.parse_event import parse_event, parse_sequence
 from rules.parse_predicate import ATTRIBUTE_OPERATORS, parse_tests
 from rules.parse_reader import MAX_RULE_DEPTH, Reader, is_number, join
 
-KINDS: Final = ("all", "any", "not", "at_least", "score", "audience", "event", "sequence", "attribute")
+KINDS: Final[Mapping[str, str]] = {
+    "all": "every part is true",
+    "any": "at least one part is true",
+    "not": "the part is false",
+    "at_least": "that many of the parts or more are true",
+    "score": "the points of the true parts add up to what is asked for",
+    "audience": "the user is in another audience of the project (`for`: and has been for so long)",
+    "event": "events happened, or didn't, as often or as much as asked for",
+    "sequence": "events happened one after the other",
+    "attribute": "an attribute of the user is as asked for",
+}
+"""What makes a rule, by its key, and when it is true."""
 SCORE_COMPARISONS: Final[tuple[ComparisonName, ...]] = ("gt", "gte", "lt", "lte", "between")
 
 

@@ -15,7 +15,16 @@ from rules.instants import MAX_MS, parse_instant
 from rules.parse_reader import Reader, is_number, join
 from rules.problems import name_hint
 
-WINDOW_KEYS: Final = ("within", "between_ago", "from", "to", "period")
+WINDOWS: Final[Mapping[str, str]] = {
+    "within": "t - length < e <= t; of an audience: since the latest entry into it, while the user is in it",
+    "between_ago": "t - far < e <= t - near: events join by time passing, and leave",
+    "from": "from <= e; with to: from <= e < to",
+    "to": "e < to",
+    "period": "the calendar period of t in the audience's time zone; weeks start on Monday",
+}
+"""Keys and the event times ``e`` that count at an instant ``t``; ``from`` and ``to`` are one window."""
+
+WINDOW_KEYS: Final = tuple(WINDOWS)
 
 PERIODS: Final[Mapping[str, model.Period]] = {
     "today": model.Period("day", 1, 0),

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from rules.parse_aggregate import AGGREGATES
-from rules.parse_audience import SCHEDULES, TYPES
+from rules.parse_audience import KEYS, SCHEDULES, TYPES
 from rules.parse_event import MAX_STEPS, MIN_STEPS
 from rules.parse_predicate import ATTRIBUTE_OPERATORS
 from rules.parse_reader import NAME
-from rules.parse_rule import SCORE_COMPARISONS
+from rules.parse_rule import KINDS, SCORE_COMPARISONS
 from rules.parse_window import OF_NOT_FOLLOWED, OF_SEQUENCE, WINDOW_KEYS
 from rules.schema_parts import (
     PATH,
@@ -73,26 +73,25 @@ def definitions_schema() -> Schema:
 
 def _definition() -> Schema:
     properties: Schema = {
-        "id": {**ref_to("id"), "description": "Unique in the project."},
-        "name": {**TEXT, "description": "For people; unique in the project."},
+        "id": ref_to("id"),
+        "name": TEXT,
         "description": {"type": "string"},
         "project": {**ref_to("id"), "default": "default"},
         "type": {"enum": list(TYPES), "default": "realtime"},
-        "timezone": {
-            **TEXT,
-            "description": "IANA name, for calendar windows and batch days.",
-            "default": "UTC",
-            "examples": ["Asia/Shanghai"],
-        },
+        "timezone": {**TEXT, "default": "UTC", "examples": ["Asia/Shanghai"]},
         "schedule": {
-            "description": "When a batch audience is computed: a name, or a cron expression.",
             "anyOf": [{"enum": list(SCHEDULES)}, {"type": "string", "pattern": r"^\s*(\S+\s+){4}\S+\s*$"}],
             "default": "daily",
         },
         "labels": {"type": "array", "items": TEXT},
         "rule": ref_to("rule"),
     }
-    schema = object_of(properties, ["id", "name", "rule"])
+    described: Schema = {
+        key: {**schema, "description": doc}
+        for key, doc in KEYS.items()
+        if isinstance(schema := properties[key], dict)
+    }
+    schema = object_of(described, ["id", "name", "rule"])
     batch: Schema = {"properties": {"type": {"const": "batch"}}, "required": ["type"]}
     return {**schema, "dependentSchemas": {"schedule": batch}}
 
@@ -107,7 +106,8 @@ def _rule() -> Schema:
         if name == "event":
             then = {"if": rest, "then": ref_to("not_followed"), "else": ref_to("event")}
         chosen.append({"if": {"required": [name]}, "then": then})
-    keys = {key: True for name in _CONDITIONS for key in _CONDITIONS[name]}
+    keys: Schema = {key: True for name in _CONDITIONS for key in _CONDITIONS[name]}
+    keys |= {kind: {"description": doc} for kind, doc in KINDS.items()}
     return {
         "type": "object",
         "description": "A rule, or one condition of it.",

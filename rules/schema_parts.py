@@ -9,7 +9,7 @@ from rules.durations import UNITS_MS
 from rules.operators import OPERATORS, Operator
 from rules.parse_aggregate import COMPARISONS, BoundKind, Kind
 from rules.parse_predicate import REF_OPERANDS
-from rules.parse_window import LAST_UNITS, PERIODS
+from rules.parse_window import LAST_UNITS, PERIODS, WINDOWS
 
 Schema: TypeAlias = dict[str, object]
 
@@ -93,10 +93,7 @@ def period_schema() -> Schema:
     last = object_of(
         {"last": {"type": "integer", "minimum": 1}, "unit": {"enum": list(LAST_UNITS)}}, ["last", "unit"]
     )
-    return {
-        "description": "Calendar periods in the audience's time zone.",
-        "anyOf": [{"enum": list(PERIODS)}, last],
-    }
+    return {"anyOf": [{"enum": list(PERIODS)}, last]}
 
 
 def comparisons_schema(names: Iterable[str], bound: BoundKind) -> Schema:
@@ -117,20 +114,14 @@ def aggregate_schema(kind: Kind) -> Schema:
 
 def windows_schema(keys: Iterable[str], entry: bool) -> Schema:
     duration = ref_to("duration")
-    schemas: Schema = {
+    schemas: dict[str, Schema] = {
         "within": ref_to("within") if entry else duration,
-        "between_ago": {
-            "description": "[far, near]: no longer ago than the first, and no sooner than the second.",
-            "type": "array",
-            "items": duration,
-            "minItems": 2,
-            "maxItems": 2,
-        },
-        "from": {**ref_to("instant"), "description": "The first instant that counts."},
-        "to": {**ref_to("instant"), "description": "The first instant that doesn't count any more."},
+        "between_ago": {"type": "array", "items": duration, "minItems": 2, "maxItems": 2},
+        "from": ref_to("instant"),
+        "to": ref_to("instant"),
         "period": ref_to("period"),
     }
-    return {key: schemas[key] for key in keys}
+    return {key: {**schemas[key], "description": WINDOWS[key]} for key in keys}
 
 
 def one_window(keys: Iterable[str]) -> list[Schema]:
