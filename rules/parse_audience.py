@@ -150,6 +150,8 @@ def _cron_fault(cron: str) -> str:
     fields = cron.split(" ")
     if len(fields) != 5:
         return f"it has {len(fields)} field{'s' if len(fields) > 1 else ''}"
+    if not cron.isascii():
+        return "it has other characters than ASCII"
     if any(field[:1] in "RrHh" for field in fields):
         return "a random or hashed field isn't the same everywhere"
     try:
