@@ -73,6 +73,7 @@ class EventHubSink:
         self._partitions: list[str] = []
         self._largest_bytes = 0
         self._last_success_s: dict[int, float] = {}
+        self._refused_since_s: float | None = None
 
     async def open(self) -> Lanes:
         await self.close()
@@ -180,11 +181,15 @@ class EventHubSink:
             unknown = Unknown("timeout", f"no answer within {self._deadline_s:g} s", whole=True)
             raise _Failed(publication, unknown) from None
         except SDK_ERRORS as error:
+            refused_s = 0.0
             if needs_change(error):
                 clients.renew()
-            outcome = outcome_of(error, self._context.secrets)
+                self._refused_since_s = self._refused_since_s or time.monotonic()
+                refused_s = time.monotonic() - self._refused_since_s
+            outcome = outcome_of(error, self._context.secrets, refused_s)
             raise _Failed(publication, outcome, is_too_large(error)) from None
         self._last_success_s[lane] = time.monotonic()
+        self._refused_since_s = None
         return publication
 
     async def _batch(self, client: EventHubProducerClient, lane: int, user_id: str) -> EventDataBatch:

@@ -12,7 +12,7 @@ from agents.deliver.sink import Retry, Unknown
 BUSY_SECONDS = 4.0
 """What the service asks for after ``server-busy``."""
 MISCONFIGURED_SECONDS = 60.0
-"""Rights and hubs don't come back by asking often."""
+"""Rights and hubs don't come back by asking often; but the first refusal may be a passing one."""
 
 SDK_ERRORS = (EventHubError, AzureError, ValueError, OSError, SinkMisconfigured)
 """What making a client and sending with it raise, apart from bugs."""
@@ -23,13 +23,17 @@ _THROTTLED = {"server-busy", "resource-limit-exceeded"}
 _LONGEST_REASON = 300
 
 
-def outcome_of(error: Exception, secrets: Secrets) -> Retry | Unknown:
-    """All lanes wait when the hub throttles or something must be changed; else only the lane that failed."""
+def outcome_of(error: Exception, secrets: Secrets, refused_s: float = 0.0) -> Retry | Unknown:
+    """All lanes wait when the hub throttles or something must be changed; else only the lane that failed.
+
+    ``refused_s``: for how long something needs a change by now. The pauses grow with it.
+    """
     text = secrets.masked(reason(error))
     condition = _condition(error)
     if needs_change(error):
         code = "hub_missing" if condition in _MISSING else "unauthorized"
-        return Retry(code, text, MISCONFIGURED_SECONDS, whole=True, needs_change=True)
+        pause_s = min(MISCONFIGURED_SECONDS, max(BUSY_SECONDS, refused_s))
+        return Retry(code, text, pause_s, whole=True, needs_change=True)
     if condition in _THROTTLED:
         return Retry(condition.replace("-", "_"), text, BUSY_SECONDS, whole=True)
     # The SDK has sent it twice by then; the first time may have been stored.

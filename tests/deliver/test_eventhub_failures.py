@@ -17,7 +17,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from agents.deliver.destination import Destination, EventHub, Secret
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.sink import DELIVERED, Delivery, Outcome, Refused, Retry, Unknown, lane_of
-from agents.sinks import eventhub, eventhub_client
+from agents.sinks import eventhub, eventhub_client, eventhub_errors
 from agents.sinks.eventhub import EventHubSink
 from tests.eventhub.credentials import Credentials
 from tests.eventhub.deliveries import NAME, context, delivery, destination, sink_to
@@ -57,9 +57,9 @@ LASTING = [
     (Fault.DROP_AFTER_COMMIT, Unknown, "connection", None),
     (Fault.DETACH, Unknown, "connection", None),
     (Fault.NEVER_ACKED, Unknown, "timeout", None),
-    (Fault.HUB_MISSING, Retry, "hub_missing", 60.0),
-    (Fault.ATTACH_REFUSED, Retry, "unauthorized", 60.0),
-    (Fault.AUTH_REFUSED, Retry, "unauthorized", 60.0),
+    (Fault.HUB_MISSING, Retry, "hub_missing", 4.0),
+    (Fault.ATTACH_REFUSED, Retry, "unauthorized", 4.0),
+    (Fault.AUTH_REFUSED, Retry, "unauthorized", 4.0),
     (Fault.AUTH_SILENT, Unknown, "timeout", None),
 ]
 PASSING = {Fault.DROP_BEFORE_COMMIT: 1, Fault.DROP_AFTER_COMMIT: 2, Fault.SERVER_BUSY: 1, Fault.SLOW: 1}
@@ -242,6 +242,22 @@ async def test_a_rotated_key_is_found_after_a_refusal(peer: Peer) -> None:
     environ[NAME] = environ[NAME].replace(old, new)
     assert await send(sink, ONE) == [DELIVERED]
     await sink.close()
+
+
+async def test_pauses_grow_while_rights_are_missing(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventhub_errors, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(eventhub_errors, "MISCONFIGURED_SECONDS", 1.5)
+    async with opened(peer) as sink:
+        pauses = []
+        peer.faults.for_good(Fault.AUTH_REFUSED)
+        for _ in range(3):
+            (outcome,) = await send(sink, ONE)
+            assert isinstance(outcome, Retry)
+            pauses.append(outcome.retry_after_s or 0.0)
+        peer.faults.heal()
+        assert await send(sink, ONE) == [DELIVERED]
+    assert pauses[0] == 0.1
+    assert pauses[0] < pauses[1] <= pauses[2] == 1.5
 
 
 class Identity:
