@@ -28,6 +28,7 @@ from agents.records import (
 from agents.steps import DeadLetter, Draft, Limits, ReadRecord, Record, Step
 from rules.compile import EMPTY, NO_RULES, ProjectRules, RuleSet
 from rules.decide import apply_event, apply_profile, fire, new_row, redefine
+from rules.dedupe import hash_of, is_repeated, remember
 from rules.instants import MAX_MS
 from rules.row import Row, Transition
 from tables.codec import Marker, Outbox, encode_attributes, encode_marker, row_key, source_key, split_row_key
@@ -90,6 +91,8 @@ class Pipeline:
         floor = self._done.get(source, -1)
         self._positions[source] = records[-1].offset
         is_rekeyed = records[0].topic == self.place.rekey_topic
+        limits = self.limits
+        dedupe_ms = limits.dedupe_ms
         applied = repeated = 0
         for record, decoded, key, time_ms in batch:
             timestamp_ms = record.timestamp
@@ -123,6 +126,18 @@ class Pipeline:
                 time_ms = now_ms
             if isinstance(decoded, InputRecord) and self._outgrows(row, decoded, record, draft):
                 continue
+            has_id = decoded.id is not None and decoded.type == "track" and dedupe_ms > 0
+            if has_id:
+                record_hash = hash_of(decoded.id)  # type: ignore[arg-type]
+                if is_repeated(row.seen, record_hash, now_ms, dedupe_ms):
+                    # Noted, for when it is read once more the window may be over.
+                    repeated += 1
+                    row.applied[source] = offset
+                    if key not in changed:
+                        changed[key] = local.pop(key, due_before)
+                    continue
+                row.seen, dropped = remember(row.seen, record_hash, now_ms, dedupe_ms, limits.dedupe_ids)
+                draft.counts.ids_dropped += dropped
             if due_before is not None and due_before < now_ms:
                 fire(rules, decoded.user_id, row, now_ms, out)
             if isinstance(decoded, PlainEvent):
@@ -147,7 +162,7 @@ class Pipeline:
                 keys.extend([key] * (len(out) - emitted))
                 effect = True
             # A re-keyed one may be copied once more, so that even one without effect must leave a trace.
-            if effect or is_rekeyed:
+            if effect or has_id or is_rekeyed:
                 row.applied[source] = offset
                 if key not in changed:
                     changed[key] = local.pop(key, due_before) if known else None

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from agents.placement import Located, Origin
 from agents.records import InputRecord, PlainEvent
+from rules.dedupe import DAY_MS
 from rules.row import Transition
 from tables.codec import Outbox
 from tables.profiles import Staged
@@ -34,6 +35,10 @@ class Limits:
 
     max_bytes: int = 512 * 1024
     max_attributes_bytes: int = 256 * 1024
+    dedupe_ms: int = DAY_MS
+    """How long an event's id is remembered; 0: not at all."""
+    dedupe_ids: int = 1000
+    """Of how many events per user at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,13 @@ class Counts:
 
     applied: int = 0
     repeated: int = 0
+    """Applied before: read again after a crash, or sent again under the same id."""
     dead: int = 0
     rekeyed: int = 0
     enters: int = 0
     exits: int = 0
     flips: int = 0
+    ids_dropped: int = 0
 
 
 @dataclass(slots=True)

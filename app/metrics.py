@@ -41,6 +41,11 @@ class WorkerMetrics:
             "Samples of sums that went because of state.max_samples, since the definitions changed.",
             registry=self.registry,
         )
+        self.ids_dropped = Counter(
+            "turnstile_ids_dropped",
+            "Ids of events forgotten before dedupe.window_ms was over, because of state.max_samples.",
+            registry=self.registry,
+        )
         self.clock = Gauge(
             "turnstile_clock_seconds", "The partition's clock, epoch.", ["partition"], registry=self.registry
         )
@@ -90,4 +95,5 @@ class WorkerMetrics:
             self.transitions.labels(*labels).inc(count)
         self.rows.inc(len(step.staged.rows))
         self.flips.inc(counts.flips)
+        self.ids_dropped.inc(counts.ids_dropped)
         self.commit_seconds.observe(seconds)

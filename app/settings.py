@@ -42,6 +42,7 @@ from app.setting_values import (
     size,
     whole,
 )
+from rules.dedupe import LONGEST_MS
 
 MIB = 1024**2
 _HOUR_MS = 3_600_000
@@ -149,6 +150,14 @@ class StateSettings(_Section):
     )
 
 
+class DedupeSettings(_Section):
+    """Events that come again under an ``id`` that the same user's event had."""
+
+    window_ms: Whole = whole(
+        86_400_000, 0, LONGEST_MS, "How long after it was applied an id counts once (ms); 0: ids don't count."
+    )
+
+
 class ApiKey(_Section):
     """Who may use the HTTP interface."""
 
@@ -238,6 +247,7 @@ class Settings(_Section):
     cache: CacheSettings = Field(default_factory=CacheSettings)
     records: RecordsSettings = Field(default_factory=RecordsSettings)
     state: StateSettings = Field(default_factory=StateSettings)
+    dedupe: DedupeSettings = Field(default_factory=DedupeSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     deliver: DeliverSettings = Field(default_factory=DeliverSettings)
     logs: LogsSettings = Field(default_factory=LogsSettings)

@@ -24,11 +24,11 @@ from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
 from agents.restore import Restorer, send_again
-from agents.steps import Limits
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
 from agents.transport import Batch, Consumer, consumed
 from app.http import Server
 from app.kafka import broker_of, parse_published, plan_of
+from app.limits import limits_of
 from app.metrics import WorkerMetrics
 from app.settings import Settings
 from rules.compile import RuleSet
@@ -139,7 +139,7 @@ class Worker:
             Path(settings.worker.data_dir),
             memory,
             topics,
-            Limits(settings.records.max_bytes, settings.records.max_attributes_bytes),
+            limits_of(settings),
             max(1000, settings.cache.rows // max(1, self.partitions)),
         )
         self.feed = DefinitionsFeed(

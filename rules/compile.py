@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import TypeAlias
 
 from rules import model
 from rules.canonical import audience_key
 from rules.condition import Condition
-from rules.conditions import build_condition
+from rules.conditions import StateCondition, build_condition, node_of, row_node
 from rules.event_index import NO_EVENTS, EventIndex, event_index
-from rules.operators import compile_predicate
 from rules.row import Row
-from rules.truth import Change, Node, Truth, condition_node, never, rule_node
+from rules.truth import Change, Node, Truth, never, rule_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,32 @@ class CompiledAudience:
     """Indexes of the audiences whose rules ask about this one."""
 
 
+Readers: TypeAlias = tuple[int, ...]
+"""Indexes of audiences, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Whom time alone may change, by what of a row it needs for that."""
+
+    conditions: Mapping[int, Readers]
+    """A condition's state, by its key."""
+    attributes: Mapping[str, Readers]
+    """An attribute, by its root name."""
+    members: Mapping[int, Readers]
+    """A membership, by the audience's key."""
+
+
+NOT_TIMED = Timed({}, {}, {})
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectRules:
     """The audiences of one project, ready to decide."""
 
     audiences: tuple[CompiledAudience, ...] = ()
     conditions: Mapping[int, Condition] = field(default_factory=dict)
-    timed: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    """Per key of a condition that changes by time, the audiences that read it."""
+    timed: Timed = NOT_TIMED
     by_event: Mapping[str, EventIndex] = field(default_factory=dict)
     any_event: EventIndex = NO_EVENTS
     by_attribute: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -101,59 +119,114 @@ def compile_rules(published: Iterable[PublishedAudience], max_samples: int = 100
         for each in everything
     ]
     return RuleSet(
-        projects={name: _compile_project(name, each, max_samples) for name, each in by_project.items()},
+        projects={name: _Project(name, each, max_samples).rules() for name, each in by_project.items()},
         fingerprint=blake2b(";".join(names).encode(), digest_size=8).hexdigest() if names else "",
     )
 
 
-def _compile_project(project: str, published: list[PublishedAudience], max_samples: int) -> ProjectRules:
-    shared: dict[int, Condition] = {}
-    used_by: dict[int, set[int]] = {}
-    readers: dict[str, set[int]] = {}
-    audiences: list[CompiledAudience] = []
-    for index, each in enumerate(each for each in published if not each.deleted):
-        source = each.audience
+class _Project:
+    """One project's rules in the making."""
 
-        def leaf(condition: model.Condition, index: int = index) -> Node:
-            if isinstance(condition, model.EventCondition):
-                built = build_condition(project, condition, max_samples)
-                built = shared.setdefault(built.key, built)
-                used_by.setdefault(built.key, set()).add(index)
-                return condition_node(built)
-            for root in attribute_roots(condition.test):
-                readers.setdefault(root, set()).add(index)
-            test = compile_predicate(condition.test)
-            return Node(lambda row, at_ms: test(row.attributes), never)
+    def __init__(self, name: str, published: list[PublishedAudience], max_samples: int) -> None:
+        self.name = name
+        self.max_samples = max_samples
+        self.published = _in_order([each for each in published if not each.deleted])
+        self.gone = {audience_key(name, each.audience.id): each for each in published if each.deleted}
+        self.shared: dict[int, Condition] = {}
+        self.readers: dict[int, set[int]] = {}
+        self.by_attribute: dict[str, set[int]] = {}
+        self.timed_attributes: dict[str, set[int]] = {}
+        self.timed_members: dict[int, set[int]] = {}
 
-        node = rule_node(source.rule, leaf)
-        audiences.append(
-            CompiledAudience(
-                index=index,
-                key=audience_key(project, source.id),
-                project=project,
-                id=source.id,
-                name=source.name,
-                version=each.version,
-                truth=node.truth,
-                change=node.change,
-            )
+    def rules(self) -> ProjectRules:
+        indexes = {each.audience.id: index for index, each in enumerate(self.published)}
+        asked = [
+            {indexes[each] for each in model.references(published.audience.rule) if each in indexes}
+            for published in self.published
+        ]
+        audiences = [self._audience(index, asked) for index in range(len(self.published))]
+        for key, readers in self.readers.items():
+            self.shared[key].audiences = _sorted(readers)
+        conditions = self.shared.values()
+        observers = {key: condition.observer() for key, condition in self.shared.items()}
+        names = {name for condition in conditions for name in condition.names} - {model.ANY_EVENT}
+        unknown = Row(now_ms=0)
+        return ProjectRules(
+            audiences=tuple(audiences),
+            conditions=self.shared,
+            timed=Timed(
+                {key: each.audiences for key, each in self.shared.items() if each.flips},
+                {name: _sorted(readers) for name, readers in self.timed_attributes.items()},
+                {key: _sorted(readers) for key, readers in self.timed_members.items()},
+            ),
+            by_event={name: event_index(conditions, observers, name) for name in names},
+            any_event=event_index(conditions, observers, model.ANY_EVENT),
+            by_attribute={root: _sorted(readers) for root, readers in self.by_attribute.items()},
+            initial=tuple(each.index for each in audiences if each.truth(unknown, 0)),
+            is_nested=any(asked),
+            by_key={each.key: each for each in audiences},
+            gone=self.gone,
         )
-    for key, indexes in used_by.items():
-        shared[key].audiences = tuple(sorted(indexes))
-    observers = {key: condition.observer() for key, condition in shared.items()}
-    names = {name for condition in shared.values() for name in condition.names} - {model.ANY_EVENT}
-    unknown = Row(now_ms=0)
-    return ProjectRules(
-        audiences=tuple(audiences),
-        conditions=shared,
-        timed={key: each.audiences for key, each in shared.items() if each.flips},
-        by_event={name: event_index(shared.values(), observers, name) for name in names},
-        any_event=event_index(shared.values(), observers, model.ANY_EVENT),
-        by_attribute={root: tuple(sorted(indexes)) for root, indexes in readers.items()},
-        initial=tuple(each.index for each in audiences if each.truth(unknown, 0)),
-        by_key={each.key: each for each in audiences},
-        gone={audience_key(project, each.audience.id): each for each in published if each.deleted},
-    )
+
+    def _audience(self, index: int, asked: list[set[int]]) -> CompiledAudience:
+        published = self.published[index]
+        source = published.audience
+        node = rule_node(source.rule, lambda condition: self._leaf(index, source, condition))
+        needs, waiting = set[int](), [*asked[index]]
+        while waiting:
+            each = waiting.pop()
+            needs.add(each)
+            waiting += asked[each] - needs
+        return CompiledAudience(
+            index=index,
+            key=audience_key(self.name, source.id),
+            project=self.name,
+            id=source.id,
+            name=source.name,
+            version=published.version,
+            truth=node.truth,
+            change=node.change,
+            needs=_sorted(needs),
+            dependents=tuple(each for each, others in enumerate(asked) if index in others),
+        )
+
+    def _leaf(self, index: int, source: model.Audience, condition: model.Condition) -> Node:
+        """The node of a condition, and who must look when what it reads changes."""
+        if isinstance(condition, StateCondition):
+            built = build_condition(self.name, condition, self.max_samples, source.timezone)
+            built = self.shared.setdefault(built.key, built)
+            self.readers.setdefault(built.key, set()).add(index)
+            return node_of(built)
+        node = row_node(self.name, condition, source.timezone)
+        if isinstance(condition, model.InAudience):
+            if node.change is not never:
+                key = audience_key(self.name, condition.audience)
+                self.timed_members.setdefault(key, set()).add(index)
+            return node
+        for root in attribute_roots(condition.test):
+            self.by_attribute.setdefault(root, set()).add(index)
+            if node.change is not never:
+                self.timed_attributes.setdefault(root, set()).add(index)
+        return node
+
+
+def _sorted(indexes: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(indexes))
+
+
+def _in_order(published: list[PublishedAudience]) -> list[PublishedAudience]:
+    """Each after those that its rule asks about; by id where that leaves a choice."""
+    by_id = {each.audience.id: each for each in published}
+    levels: dict[str, int] = {}
+
+    def level_of(name: str) -> int:
+        if name not in levels:
+            levels[name] = 0  # what was published in a circle, against all checks, ends here
+            others = [each for each in model.references(by_id[name].audience.rule) if each in by_id]
+            levels[name] = 1 + max(map(level_of, others), default=0)
+        return levels[name]
+
+    return sorted(published, key=lambda each: (level_of(each.audience.id), each.audience.id))
 
 
 def attribute_roots(predicate: model.Predicate) -> set[str]:

@@ -63,9 +63,16 @@ def timed_audiences(rules: ProjectRules, row: Row) -> set[int]:
     """The audiences that time alone may change for this user."""
     timed = rules.timed
     found: set[int] = set()
+    readers_of = timed.conditions
     for key in row.conditions:
-        readers = timed.get(key)
+        readers = readers_of.get(key)
         if readers is not None:
+            found.update(readers)
+    for name, readers in timed.attributes.items():
+        if name in row.attributes or name in row.changed_ms:
+            found.update(readers)
+    for key, readers in timed.members.items():
+        if key in row.audiences:
             found.update(readers)
     return found
 

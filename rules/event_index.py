@@ -29,7 +29,7 @@ def event_index(conditions: Iterable[Condition], observers: Mapping[int, Observe
     always: list[Observe] = []
     by_value: dict[str, dict[str, list[Observe]]] = {}
     for each in mine:
-        wanted = wanted_text(each.source.where)
+        wanted = wanted_text(each.source.where) if isinstance(each.source, model.EventCondition) else None
         if wanted is None:
             always.append(observers[each.key])
             continue

@@ -38,6 +38,8 @@ class Row(msgspec.Struct, array_like=True):
     changed_ms: dict[str, int] = {}
     """Per attribute, the instant of its last change; an unset attribute keeps its entry."""
     identities: dict[str, str] = {}
+    seen: bytes = b""
+    """Ids of the events applied of late (``rules.dedupe``)."""
 
 
 class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):

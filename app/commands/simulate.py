@@ -31,14 +31,14 @@ def simulate(
     settings: SettingsFile = None,
 ) -> None:
     """Run records from a file through the pipeline, without Kafka; exit code 3 when lines were bad."""
-    from agents.steps import Limits
     from app.definition_files import load_audiences
+    from app.limits import limits_of
     from app.settings import load_settings
     from app.simulate import Simulation
 
     loaded = load_settings(settings)
     until_ms = None if until is None else parse_time(until)
-    records, max_samples = loaded.records, loaded.state.max_samples
+    max_samples = loaded.state.max_samples
     definitions = load_audiences(audiences, max_samples)
     shown = "stdin" if events == "-" else events
 
@@ -48,7 +48,7 @@ def simulate(
     with contextlib.ExitStack() as files:
         lines = files.enter_context(_open_events(events))
         sink = files.enter_context(_open_out(out, lines))
-        limits = Limits(records.max_bytes, records.max_attributes_bytes)
+        limits = limits_of(loaded)
         summary = Simulation(definitions, sink, bad_line, limits, max_samples).run(lines, until_ms)
         sink.flush()
     text = f"{summary.records} records, {summary.transitions} transitions, {summary.bad} bad lines"

@@ -19,14 +19,14 @@ def run(
     settings: SettingsFile = None,
 ) -> None:
     """Run authors' cases: events in, expected membership and transitions out; exit code 1 when one fails."""
-    from agents.steps import Limits
     from app.case_report import report
     from app.cases import load_cases, run_cases
+    from app.limits import limits_of
     from app.settings import load_settings
     from rules.problems import DefinitionsInvalid
 
     loaded = load_settings(settings)
-    limits = Limits(loaded.records.max_bytes, loaded.records.max_attributes_bytes)
+    limits = limits_of(loaded)
     try:
         found = load_cases(files, loaded.state.max_samples)
     except DefinitionsInvalid as invalid:
