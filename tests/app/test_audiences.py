@@ -155,3 +155,11 @@ def test_nothing_is_published_or_deleted_when_a_part_is_wrong(
         "there is no audience 'ken' in project 'default'; did you mean 'keen'? allowed: buyer, keen\n"
     )
     assert len(RUN.invoke(cli, ["audiences", "list"]).stdout.splitlines()) == 2
+    file.write_text("{id: vip, name: Vip, rule: {audience: keen, for: 7d}}")
+    assert RUN.invoke(cli, ["audiences", "apply", str(file)]).exit_code == 0
+    with pytest.raises(SystemExit, match="2"):
+        main(["audiences", "delete", "keen"])
+    assert capsys.readouterr().err == (
+        "audience 'keen' is part of the rule of 'vip': delete or change that first\n"
+    )
+    assert RUN.invoke(cli, ["audiences", "delete", "keen", "vip"]).exit_code == 0

@@ -46,14 +46,13 @@ SOURCES = Path(__file__).parents[2]
 
 def test_check_tells_every_error_with_its_place(folder: Path) -> None:
     (folder / "good.yaml").write_text(GOOD)
-    (folder / "bad.yaml").write_text("id: two\nname: One\nrule: {event: a, wthin: 1h}\n")
+    (folder / "bad.yaml").write_text("id: two\nname: One\nrule: {audience: one, fro: 1h}\n")
     (folder / "worse.json").write_text('{"id": "one", "name": "One", "rule": {"event": "b"}}')
     result = RUN.invoke(cli, ["check", ".", "gone.yaml"])
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        "bad.yaml:3:18: unknown key 'wthin' (at rule.wthin) - did you mean 'within'? "
-        "allowed: count, distinct, event, sum, where, within",
+        "bad.yaml:3:23: unknown key 'fro' (at rule.fro) - did you mean 'for'? allowed: audience, for",
         "gone.yaml:1:1: can't be read: No such file or directory",
         "worse.json:1:8: id 'one' is taken in project 'default' (at id) - first used at good.yaml:1:5",
         "worse.json:1:23: name 'One' is taken in project 'default' (at name) - first used at good.yaml:2:7",
