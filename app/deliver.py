@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import tempfile
@@ -27,7 +28,13 @@ from agents.deliver.dead_letters import DeadLetters, dead_letter_topic
 from agents.deliver.deliverer import Deliverer, Topics
 from agents.deliver.engine import Engine
 from agents.deliver.faust_app import DeliverApp, deliver_app
-from agents.deliver.feed import DestinationsFeed, PublishedDestination, destinations_topic, group_of
+from agents.deliver.feed import (
+    DestinationsFeed,
+    PublishedDestination,
+    destinations_topic,
+    group_of,
+    publish,
+)
 from agents.deliver.report import Report
 from agents.deliver.secrets import Secrets
 from agents.deliver.sink import SinkContext
@@ -263,6 +270,14 @@ class DeliveryService:
             self._admin, {topic: (self._topics.partitions, kept)}, self.settings.topics.replication
         )
 
+    async def publish(self, published: PublishedDestination) -> None:
+        """Write a definition to the topic; returns once this process has read it, too."""
+        name, topic = published.destination.name, destinations_topic(self.settings.topics.prefix)
+        await publish(self._producer, topic, [published])
+        async with asyncio.timeout(STOP_SECONDS):
+            while self.feed.published.get(name) != published:
+                await asyncio.sleep(0.02)
+
     def new_consumer(self) -> AIOKafkaConsumer:
         """A consumer outside of groups."""
         return AIOKafkaConsumer(
@@ -304,6 +319,11 @@ def new_producer(settings: Settings) -> AIOKafkaProducer:
 async def run(settings: Settings, names: Sequence[str]) -> None:
     """Deliver until SIGTERM or Ctrl-C; a second one doesn't wait for an orderly end."""
     service = DeliveryService(settings, names)
+    # Jobs live for milliseconds and hold no cycles: Python's default looks through them all the time, at a
+    # cost of as much as all else that is done to a transition.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
     def stop_or_end() -> None:
         if service.stopping.is_set():

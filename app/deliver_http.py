@@ -6,6 +6,7 @@ Scope ``lookup`` reads, ``admin`` sends. Errors are problem+json as on the worke
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,11 +14,13 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from agents.deliver.feed import plan_changes
+from agents.deliver.parse import load_destinations
 from app.api_keys import is_allowed
 from app.deliver_metrics import DeliveryCollector
 from app.deliver_trial import TestSend, send_test
 from app.http import Handler, Problem
-from rules.problems import name_hint
+from rules.problems import DefinitionsInvalid, name_hint
 
 if TYPE_CHECKING:
     from app.deliver import DeliveryService, Running
@@ -42,6 +45,8 @@ class DeliverServer:
         app = web.Application(middlewares=[self._problems])
         app.router.add_get("/v1/destinations", self._destinations)
         app.router.add_get("/v1/destinations/{name}", self._destination)
+        app.router.add_put("/v1/destinations/{name}", self._put)
+        app.router.add_delete("/v1/destinations/{name}", self._delete)
         app.router.add_post("/v1/destinations/{name}:test", self._test)
         app.router.add_post("/v1/destinations/{name}:replay", self._replay)
         app.router.add_get("/livez", self._livez)
@@ -75,6 +80,38 @@ class DeliverServer:
     async def _destination(self, request: web.Request) -> web.StreamResponse:
         self._allow(request, "lookup")
         return _json(self._shown(self._running(request)))
+
+    async def _put(self, request: web.Request) -> web.StreamResponse:
+        """Publish a definition, YAML or JSON; 422 with every error found."""
+        self._allow(request, "admin")
+        name = request.match_info["name"]
+        try:
+            (destination,) = load_destinations([(f"{name}.yaml", (await request.read()).decode())])
+        except DefinitionsInvalid as invalid:
+            errors = [
+                {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}
+                for each in invalid.problems
+            ]
+            raise Problem(422, "Not a destination", str(invalid), errors=errors) from None
+        except (ValueError, UnicodeDecodeError):
+            raise Problem(422, "Not a destination", "the body must be one definition, UTF-8") from None
+        if destination.name != name:
+            detail = f"the definition's name is {destination.name!r}, the path's {name!r}"
+            raise Problem(422, "Not a destination", detail)
+        (change,) = plan_changes(self._service.feed.published, [destination])
+        if change.action != "unchanged":
+            await self._service.publish(change.published)
+        body = {"name": name, "action": change.action, "version": change.published.version}
+        return _json(body, 201 if change.action == "created" else 200)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        self._allow(request, "admin")
+        name = request.match_info["name"]
+        published = self._service.feed.published.get(name)
+        if published is None or published.deleted:
+            raise Problem(404, "No such destination", f"no destination {name!r} is published")
+        await self._service.publish(replace(published, version=published.version + 1, deleted=True))
+        return web.Response(status=204)
 
     async def _test(self, request: web.Request) -> web.StreamResponse:
         self._allow(request, "admin")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agents.deliver.bodies import body_maker, encode, message_id
-from agents.deliver.destination import Destination
+from agents.deliver.destination import Destination, Webhook
 from agents.deliver.jobs import Job, properties_of
 from agents.deliver.sink import Delivery, Outcome, Refused, Retry, UserFacts
 from agents.deliver.users import LookupFailed, Users, needs_user
+
+NO_PROPERTIES: Mapping[str, object] = {}
 
 
 class Maker:
@@ -18,6 +20,10 @@ class Maker:
         self._destination = destination
         self._users = users if users is not None and needs_user(destination) else None
         self._body = body_maker(destination.body, destination.name, destination.attributes)
+        target = destination.target
+        self._wants_properties = isinstance(target, Webhook) and any(
+            each.source == "property" for each in target.variables.values()
+        )
         self._is_raw = destination.body == "native" and destination.id_type == "user_id"
 
     async def make(self, jobs: Sequence[Job]) -> dict[int, Outcome]:
@@ -63,7 +69,9 @@ class Maker:
         id_sent = user_id if id_sent is None else id_sent
         original = job.originals[-1]
         body = original.value if self._is_raw else encode(self._body(job.transitions, id_sent, facts))
-        properties: Mapping[str, object] = properties_of(job.originals[0])
+        properties: Mapping[str, object] = (
+            properties_of(job.originals[0]) if self._wants_properties else NO_PROPERTIES
+        )
         return Delivery(
             message_id(job.transitions),
             user_id,

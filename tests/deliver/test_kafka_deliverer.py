@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from aiohttp import ClientSession
+
 from agents.deliver.engine import LEAST_IN_FLIGHT
 from tests.deliver.receiver import (
     close_mid_body,
@@ -260,4 +262,19 @@ async def test_a_destination_starts_stops_and_changes_with_its_definition(
         assert "did you mean 'crm'?" in missing.stderr
         assert "deleted" in (await command(stage, "destinations", "delete", "crm")).stdout
         await until(lambda: state("absent"), "gone", 20, [deliverer])
+        url = f"{deliverer.url}/v1/destinations/api"
+        async with ClientSession() as session:
+            async with session.put(url, data="{name: api, kind: webhok, retry: 1}") as answer:
+                assert answer.status == 422
+                assert len((await answer.json())["errors"]) == 2
+            definition = f"{{name: api, kind: webhook, webhook: {{url: '{hook.url}'}}}}"
+            for code in (201, 200):
+                async with session.put(url, data=definition) as answer:
+                    assert answer.status == code
+            await started(stage, deliverer, "api")
+            await stage.send([transition("other", 1)])
+            await until(lambda: len(hook.taken) == 3, "it is delivered to", 20, [deliverer])
+            for code in (204, 404):
+                async with session.delete(url) as answer:
+                    assert answer.status == code
         deliverer.end()
