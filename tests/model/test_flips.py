@@ -11,8 +11,9 @@ from tests.model.instants import instant_ms
 from tests.model.partition import Model
 from tests.model.truth import audience_truth
 from tests.strategies.definitions import audiences
-from tests.strategies.examples import record_body
-from tests.strategies.histories import histories
+from tests.strategies.dice import drawn
+from tests.strategies.examples import NUMBERS, record_body
+from tests.strategies.histories import happening
 from tests.strategies.scales import SHORT
 
 START_MS = (instant_ms("2024-03-31T01:00:00Z") or 0) - 15
@@ -21,8 +22,11 @@ NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_CHECKS)
-@given(audiences(SHORT), histories(SHORT, START_MS), st.integers(10, 60))
-def test_looking_every_millisecond_finds_no_more_flips(definitions: Any, history: Any, length: int) -> None:
+@given(st.composite(lambda draw: audiences(drawn(draw), SHORT))(), NUMBERS, st.integers(10, 60))
+def test_looking_every_millisecond_finds_no_more_flips(
+    definitions: Any, numbers: list[int], length: int
+) -> None:
+    history = [happening(number, SHORT, START_MS) for number in numbers]
     model = Model(definitions)
     wall_ms = START_MS
     for number, (kind, *rest) in enumerate(history):

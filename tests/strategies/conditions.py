@@ -2,161 +2,128 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from hypothesis import strategies as st
-
 from tests.model import duration_ms
-from tests.strategies.predicates import (
-    ORDERED,
-    PROPERTIES,
-    SCALARS,
-    dated,
-    mostly_without,
-    one,
-    pairs,
-    tests,
-    timeless,
-    wheres,
-)
+from tests.strategies.dice import Dice
+from tests.strategies.predicates import COMPARED, PROPERTIES, on_date, operator, tests, where
 from tests.strategies.scales import BOUNDARIES, Scale
 
 Json = Any
 EVENTS = ["view", "buy", "rate"]
+PATTERNS = [*EVENTS, *EVENTS, ["view", "buy"], "*"]
 ATTRIBUTES = ["x", "y", "x.n", "d"]
 PERIODS = ["today", "yesterday", "this_week", "last_week", "this_month", "last_month", "this_year"]
+UNITS = ["day", "hour", "week", "month"]
 EDGES = [*BOUNDARIES[:4], BOUNDARIES[0][:10], BOUNDARIES[2][:10]]
+SPANS = [[at, to] for at in BOUNDARIES for to in BOUNDARIES if at < to]
 STEPS = ("s0", "s1", "s2", "s3")
-COMPARISONS = [*ORDERED, "eq", "ne"]
-
-event_names = st.sampled_from([*EVENTS, *EVENTS, "*", ["view", "buy"]])
-properties = st.sampled_from(PROPERTIES)
-whole = st.integers(0, 3)
-counted = st.one_of(
-    one(COMPARISONS, whole),
-    pairs([0, 1, 2, 3]).map(lambda pair: {"between": pair}),
-    st.tuples(whole, whole).map(lambda pair: {"gte": pair[0], "ne": pair[1]}),
-)
+COMPARISONS = [*COMPARED, "eq", "ne", "between"]
+COUNTS = [1, 2, 0, 3]
 SUMS = [0, 0.3, 1, 2.5, -1]
-summed = st.one_of(one(COMPARISONS, st.sampled_from(SUMS)), pairs(SUMS).map(lambda pair: {"between": pair}))
+OF_PROPERTY = ["sum", "avg", "min", "max"]
 
 
-def with_property(kind: str, bounds: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
-    return st.tuples(properties, bounds).map(lambda pair: {kind: {"property": pair[0], **pair[1]}})
+def compared(dice: Dice, values: list[Any]) -> Json:
+    """One comparison, or two."""
+    kind = dice.pick(COMPARISONS)
+    found = {kind: dice.two(values) if kind == "between" else dice.pick(values)}
+    return found | {"ne": dice.pick(values)} if dice.once_in(6) else found
 
 
-@cache
-def lengths(scale: Scale) -> st.SearchStrategy[Json]:
-    durations = st.sampled_from(scale.durations)
-    between = st.tuples(durations, durations).map(lambda pair: {"between": sorted(pair, key=duration_ms)})
-    return one(COMPARISONS, durations) | between
+def length(dice: Dice, scale: Scale) -> Json:
+    kind = dice.pick(COMPARISONS)
+    if kind == "between":
+        return {kind: dice.two(scale.durations, duration_ms)}
+    return {kind: dice.pick(scale.durations)}
 
 
-@cache
-def aggregates(scale: Scale) -> st.SearchStrategy[Json]:
-    return st.one_of(
-        st.just({}),
-        counted.map(lambda bound: {"count": bound}),
-        counted.map(lambda bound: {"days": bound}),
-        with_property("distinct", counted),
-        st.sampled_from(["sum", "avg", "min", "max"]).flatmap(lambda kind: with_property(kind, summed)),
-        st.sampled_from(["first", "last"]).flatmap(lambda kind: with_property(kind, tests(scale))),
-        one(["since_last", "since_first"], lengths(scale)),
+def aggregate(dice: Dice, scale: Scale) -> Json:
+    kind = dice.pick(
+        [
+            "",
+            "",
+            "count",
+            "count",
+            *OF_PROPERTY,
+            "distinct",
+            "days",
+            "first",
+            "last",
+            "since_last",
+            "since_first",
+        ]
     )
+    if kind == "":
+        return {}
+    if kind in ("count", "days"):
+        return {kind: compared(dice, COUNTS)}
+    if kind in ("since_last", "since_first"):
+        return {kind: length(dice, scale)}
+    name = {"property": dice.pick(PROPERTIES)}
+    if kind in ("first", "last"):
+        return {kind: name | tests(dice, scale)}
+    return {kind: name | compared(dice, COUNTS if kind == "distinct" else SUMS)}
 
 
-def from_to(ends: list[str]) -> Json:
-    return {"from": ends[0], "to": ends[1]}
+def window(dice: Dice, scale: Scale, more: tuple[str, ...] = ()) -> Json:
+    """One that sequences have, too, or one of ``more``: ``between_ago``, or audiences to be in since."""
+    kind = dice.pick(["", "within", "within", "within", "period", "last", "from_to", *more])
+    if kind == "":
+        return {}
+    if kind == "within":
+        return {"within": dice.pick(scale.durations)}
+    if kind == "period":
+        return {"period": dice.pick(PERIODS)}
+    if kind == "last":
+        return {"period": {"last": dice.whole(1, 3), "unit": dice.pick(UNITS)}}
+    if kind == "from_to":
+        at, to = dice.pick(SPANS)
+        return dice.pick([{"from": dice.pick(EDGES)}, {"to": dice.pick(EDGES)}, {"from": at, "to": to}])
+    if kind == "between_ago":
+        near, far = dice.two(scale.durations, duration_ms)
+        return {"between_ago": [far, near]} if duration_ms(near) < duration_ms(far) else {"within": far}
+    return {"within": {"audience": kind}}
 
 
-@cache
-def plain_windows(scale: Scale) -> st.SearchStrategy[Json]:
-    """Those that sequences have, too."""
-    last = st.tuples(st.integers(1, 3), st.sampled_from(["hour", "day", "week", "month"]))
-    spans = [[at, to] for at in BOUNDARIES for to in BOUNDARIES if at < to]
-    return st.one_of(
-        st.sampled_from(scale.durations).map(lambda length: {"within": length}),
-        st.sampled_from(scale.durations).map(lambda length: {"within": length}),
-        one(["from", "to"], st.sampled_from(EDGES)),
-        st.sampled_from(spans).map(from_to),
-        st.sampled_from(PERIODS).map(lambda name: {"period": name}),
-        last.map(lambda pair: {"period": {"last": pair[0], "unit": pair[1]}}),
-    )
+def pattern(dice: Dice, scale: Scale, steps: tuple[str, ...] = ()) -> Json:
+    found = {"event": dice.pick(PATTERNS)}
+    wanted = dice.once_in(2) if steps else dice.once_in(4)
+    return found | {"where": where(dice, scale, steps)} if wanted else found
 
 
-@cache
-def windows(scale: Scale, audiences: tuple[str, ...]) -> st.SearchStrategy[Json]:
-    spans = [[far, near] for far in scale.durations for near in scale.durations]
-    spans = [pair for pair in spans if duration_ms(pair[0]) > duration_ms(pair[1])]
-    between = st.sampled_from(spans).map(lambda pair: {"between_ago": pair})
-    entry = st.sampled_from(audiences or ("-",)).map(lambda name: {"within": {"audience": name}})
-    kinds = [st.just({}), plain_windows(scale), plain_windows(scale), between]
-    return st.one_of(*kinds, *([entry, entry] if audiences else []))
+def event_condition(dice: Dice, scale: Scale, audiences: tuple[str, ...]) -> Json:
+    more = ("between_ago", *audiences)
+    return pattern(dice, scale) | aggregate(dice, scale) | window(dice, scale, more)
 
 
-@cache
-def patterns(scale: Scale, steps: tuple[str, ...] = ()) -> st.SearchStrategy[Json]:
-    where = wheres(scale, steps).map(lambda each: {"where": each})
-    wanted = where | st.just({}) if steps else mostly_without(where)
-    return st.tuples(event_names, wanted).map(lambda pair: {"event": pair[0]} | pair[1])
-
-
-@cache
-def event_conditions(scale: Scale, audiences: tuple[str, ...]) -> st.SearchStrategy[Json]:
-    return st.tuples(patterns(scale), aggregates(scale), windows(scale, audiences)).map(
-        lambda parts: parts[0] | parts[1] | parts[2]
-    )
-
-
-@st.composite
-def sequences(draw: st.DrawFn, scale: Scale) -> Json:
-    durations = st.sampled_from(scale.durations)
+def sequence(dice: Dice, scale: Scale) -> Json:
     steps: list[Json] = []
-    for at in range(draw(st.sampled_from([2, 2, 2, 3, 4]))):
-        step = draw(patterns(scale, STEPS[:at]))
-        if at and draw(st.booleans()):
-            step["within"] = draw(durations)
+    for at in range(dice.pick([2, 2, 2, 3, 4])):
+        step = pattern(dice, scale, STEPS[:at])
+        if at and dice.pick([True, False]):
+            step["within"] = dice.pick(scale.durations)
         steps.append({**step, "as": STEPS[at]})
     rule: Json = {"sequence": steps}
-    if draw(st.integers(0, 2)) == 0:
-        rule["without"] = draw(patterns(scale))
-    if draw(st.integers(0, 2)) == 0:
-        rule["total"] = draw(durations)
-    return rule | draw(plain_windows(scale) | st.just({}))
+    if dice.once_in(3):
+        rule["without"] = pattern(dice, scale)
+    if dice.once_in(3):
+        rule["total"] = dice.pick(scale.durations)
+    return rule | window(dice, scale)
 
 
-@cache
-def not_followed(scale: Scale) -> st.SearchStrategy[Json]:
-    return st.tuples(
-        patterns(scale),
-        patterns(scale) | patterns(scale, ("a",)),
-        st.sampled_from(scale.durations),
-        st.just({}) | plain_windows(scale),
-    ).map(lambda each: each[0] | {"not_followed_by": each[1], "for": each[2]} | each[3])
+def not_followed(dice: Dice, scale: Scale) -> Json:
+    follower = pattern(dice, scale, ("a",) if dice.pick([True, False]) else ())
+    parts = {"not_followed_by": follower, "for": dice.pick(scale.durations)}
+    return pattern(dice, scale) | parts | window(dice, scale)
 
 
-@cache
-def attribute_conditions(scale: Scale) -> st.SearchStrategy[Json]:
-    names = st.sampled_from(ATTRIBUTES)
-    changed = st.sampled_from(scale.durations).map(lambda length: {"changed_within": length})
-    tested = st.tuples(names, tests(scale)).map(lambda pair: {"attribute": pair[0]} | pair[1])
-    on_dates = dated(scale) | st.tuples(dated(scale), timeless).map(lambda pair: pair[0] | pair[1])
-    return st.one_of(
-        tested,
-        on_dates.map(lambda test: {"attribute": "d"} | test),
-        st.tuples(names, changed, mostly_without(tests(scale))).map(
-            lambda each: {"attribute": each[0]} | each[1] | each[2]
-        ),
-    )
-
-
-__all__ = [
-    "ATTRIBUTES",
-    "EVENTS",
-    "SCALARS",
-    "attribute_conditions",
-    "event_conditions",
-    "not_followed",
-    "sequences",
-]
+def attribute_condition(dice: Dice, scale: Scale) -> Json:
+    kind = dice.pick(["tests", "date", "changed"])
+    if kind == "tests":
+        return {"attribute": dice.pick(ATTRIBUTES)} | tests(dice, scale)
+    if kind == "date":
+        found = {"attribute": "d"} | on_date(dice, scale)
+        return found | operator(dice, scale) if dice.once_in(4) else found
+    found = {"attribute": dice.pick(ATTRIBUTES), "changed_within": dice.pick(scale.durations)}
+    return found | operator(dice, scale) if dice.once_in(4) else found

@@ -2,75 +2,65 @@
 
 from __future__ import annotations
 
-from functools import cache
+from decimal import Decimal
 from typing import Any
 
-from hypothesis import strategies as st
-
-from tests.strategies.conditions import attribute_conditions, event_conditions, not_followed, sequences
-from tests.strategies.predicates import one
+from tests.strategies.conditions import attribute_condition, event_condition, not_followed, sequence
+from tests.strategies.dice import Dice
 from tests.strategies.scales import ZONES, Scale
 
 Json = Any
 SCHEDULES = [
-    "once", "daily", "weekly", "monthly",
+    "daily", "weekly", "monthly", "once",
     "0 6 * * *", "30 2 * * *", "*/30 * * * *", "0 0 1 * *", "15 1 * * sun",
 ]  # fmt: skip
-IDS = ["d", "b", "e", "a", "c"]
+POINTS = [1, 2, -1, 0.1, 0.2, 0.7, 3]
+IDS = ["d", "b", "e", "a", "c", "f"]
 """An audience may refer to those before it, whose ids come before and after its own in the alphabet."""
 
 
-@cache
-def in_audience(scale: Scale, audiences: tuple[str, ...]) -> st.SearchStrategy[Json]:
-    names = st.sampled_from(audiences).map(lambda name: {"audience": name})
-    lengths = st.sampled_from(scale.durations).map(lambda length: {"for": length})
-    return names | st.tuples(names, lengths).map(lambda pair: pair[0] | pair[1])
-
-
-@st.composite
-def scores(draw: st.DrawFn, rules: st.SearchStrategy[Json]) -> Json:
-    """With a bound that some sum of the points can meet, for others are refused."""
-    points = st.sampled_from([1, 2, -1, 0.1, 0.2, 0.5, 3])
-    parts = [{"when": draw(rules), "points": draw(points)} for _ in range(draw(st.integers(1, 3)))]
-    least = sum(part["points"] for part in parts if part["points"] < 0)
-    most = sum(part["points"] for part in parts if part["points"] > 0)
-    near = [0, 1, 0.3, 2, *(part["points"] for part in parts)]
-    inside = [each for each in near if least < each < most]
-    bounds: list[Json] = [{"gte": 0.3}] if most >= 0.3 else [{"lte": 1}]
-    bounds += [{name: each} for name in ("gt", "gte", "lt", "lte") for each in inside]
-    bounds += [{"between": [each, each + 1]} for each in inside]
-    return {"score": parts} | draw(st.sampled_from(bounds))
-
-
-@cache
-def rules(scale: Scale, audiences: tuple[str, ...]) -> st.SearchStrategy[Json]:
-    events = event_conditions(scale, audiences)
-    kinds = [events, events, events, sequences(scale), not_followed(scale), attribute_conditions(scale)]
-    kinds += [in_audience(scale, audiences)] * 2 if audiences else []
-    leaves = st.one_of(*kinds)
-
-    def composed(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
-        some = st.lists(inner, min_size=1, max_size=3)
-        return st.one_of(
-            inner.map(lambda part: {"not": part}),
-            one(["all", "any"], some),
-            some.flatmap(
-                lambda parts: st.integers(1, len(parts)).map(lambda n: {"at_least": n, "of": parts})
-            ),
-            scores(inner),
-        )
-
-    return st.recursive(leaves, composed, max_leaves=4)
-
-
-@st.composite
-def audiences(draw: st.DrawFn, scale: Scale) -> list[Json]:
-    zones = draw(st.sampled_from([[zone] for zone in ZONES] + [ZONES]))
+def audiences(dice: Dice, scale: Scale) -> list[Json]:
+    zones = dice.pick([*([zone] for zone in ZONES), ZONES])
     found: list[Json] = []
-    for at in range(draw(st.integers(1, 4))):
-        definition = {"id": IDS[at], "name": IDS[at].upper(), "timezone": draw(st.sampled_from(zones))}
-        if draw(st.integers(0, 3)) == 0:
-            definition |= {"type": "batch", "schedule": draw(st.sampled_from(SCHEDULES))}
-        definition["rule"] = draw(rules(scale, tuple(each["id"] for each in found)))
+    for at in range(dice.whole(1, 6)):
+        definition = {"id": IDS[at], "name": IDS[at].upper(), "timezone": dice.pick(zones)}
+        if dice.once_in(5):
+            definition |= {"type": "batch", "schedule": dice.pick(SCHEDULES)}
+        definition["rule"] = rule(dice, scale, tuple(each["id"] for each in found), depth=2)
         found.append(definition)
     return found
+
+
+def rule(dice: Dice, scale: Scale, others: tuple[str, ...], depth: int) -> Json:
+    """``others``: the audiences that it may refer to."""
+    leaves = ["event"] * 6 + ["attribute", "sequence", "not_followed"] + ["audience"] * min(len(others), 2)
+    composed = ["not", "all", "any", "at_least", "score"] if depth else []
+    kind = dice.pick(leaves + composed)
+    if kind == "event":
+        return event_condition(dice, scale, others)
+    if kind == "attribute":
+        return attribute_condition(dice, scale)
+    if kind == "sequence":
+        return sequence(dice, scale)
+    if kind == "not_followed":
+        return not_followed(dice, scale)
+    if kind == "audience":
+        found = {"audience": dice.pick(others)}
+        return found | {"for": dice.pick(scale.durations)} if dice.pick([False, True]) else found
+    if kind == "not":
+        return {"not": rule(dice, scale, others, depth - 1)}
+    parts = [rule(dice, scale, others, depth - 1) for _ in range(dice.whole(1, 3))]
+    if kind == "at_least":
+        return {"at_least": dice.whole(1, len(parts)), "of": parts}
+    return score(dice, parts) if kind == "score" else {kind: parts}
+
+
+def score(dice: Dice, parts: list[Json]) -> Json:
+    """With a bound that some sum of the points can meet, for others are refused."""
+    scored = [{"when": part, "points": dice.pick(POINTS)} for part in parts]
+    points = [Decimal(str(part["points"])) for part in scored]
+    least, most = sum(each for each in points if each < 0), sum(each for each in points if each > 0)
+    bounds: list[Json] = [{"gte": float(most)}, {"lte": float(least)}]
+    if least < most:
+        bounds += [{"gt": float(least)}, {"lt": float(most)}, {"between": [float(least), float(most) / 2]}]
+    return {"score": scored} | dice.pick(bounds)

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.strategies.definitions import audiences
-from tests.strategies.histories import Happening, histories
-from tests.strategies.scales import LONG, SHORT, starts
+from tests.strategies.dice import drawn
+from tests.strategies.histories import Happening, happening
+from tests.strategies.scales import LONG, SHORT, start
 
 Json = Any
 
@@ -23,17 +24,22 @@ class Example:
     """Of batch sizes and the like."""
 
 
-examples = st.sampled_from([SHORT, LONG]).flatmap(
-    lambda scale: starts[scale].flatmap(
-        lambda start_ms: st.builds(
-            Example,
-            st.just(start_ms),
-            audiences(scale),
-            histories(scale, start_ms),
-            st.integers(0, 2**16),
-        )
+@st.composite
+def examples(draw: st.DrawFn) -> Example:
+    dice = drawn(draw)
+    scale = dice.pick([SHORT, LONG])
+    start_ms = start(dice, scale)
+    definitions = audiences(dice, scale)
+    numbers = draw(NUMBERS)
+    return Example(
+        start_ms,
+        definitions,
+        [happening(number, scale, start_ms) for number in numbers],
+        dice.whole(0, 2**16),
     )
-)
+
+
+NUMBERS = st.lists(st.integers(0, 2**30), min_size=12, max_size=48)
 
 
 def record_body(kind: str, rest: tuple[Any, ...], at_ms: int, number: int) -> Json:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from hypothesis import strategies as st
-
 from tests.model import instant_ms, instant_text
+from tests.strategies.dice import Dice
 
 ZONES = [
     "UTC",
@@ -58,12 +57,9 @@ LONG = Scale(
     (0, 1, HOUR, DAY, 2 * DAY),
 )
 
-starts = {
-    scale: st.tuples(st.sampled_from(BOUNDARIES), st.sampled_from(scale.before)).map(
-        lambda pair: (instant_ms(pair[0]) or 0) - pair[1]
-    )
-    for scale in (SHORT, LONG)
-}
+
+def start(dice: Dice, scale: Scale) -> int:
+    return (instant_ms(dice.pick(BOUNDARIES)) or 0) - dice.pick(scale.before)
 
 
 @cache
