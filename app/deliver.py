@@ -163,6 +163,8 @@ class DeliveryService:
             await self._reconcile.wait()
             self._reconcile.clear()
             wanted = self.wanted()
+            if missing := sorted(self.names - wanted.keys()):
+                log.warning("not_published", names=missing, known=sorted(self.feed.published))
             changed = [
                 running for name, running in self.running.items() if wanted.get(name) != running.published
             ]
