@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from rules import model
 from rules.calendar import Calendar
@@ -12,46 +10,32 @@ from rules.condition import FAR_MS
 from rules.dates import DATE_OPERATORS, compile_date_test
 from rules.operators import compile_predicate, lookup
 from rules.row import Row
-
-Truth: TypeAlias = Callable[[Row, int], bool]
-NextChange: TypeAlias = Callable[[Row, int], int]
-"""The first instant after another at which a test may change, ``FAR_MS``: never."""
+from rules.truth import Change, Node, Truth, never
 
 MAX_LOOKS: Final = 64
-"""How many possible changes ``next_flip`` looks at before it answers with the last of them, a lower bound:
-an anniversary comes every year, and may never be what decides."""
+"""How many possible changes are looked at before the last of them is the answer, a lower bound: an
+anniversary comes every year, and may never be what decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeTruth:
-    """The run-time form of an ``AttributeCondition``. It keeps no state: the row has the attributes."""
+def attribute_node(source: model.AttributeCondition, calendar: Calendar) -> Node:
+    """The tests on one attribute. They keep no state: the row has the attributes and when they changed."""
+    changes: list[Change] = []
+    truth = _compile(source.test, calendar, changes)
+    if not changes:
+        return Node(truth, never)
 
-    value: Truth
-    changes: tuple[NextChange, ...]
-    """One for each test against the clock; none: time changes nothing."""
-
-    def next_flip(self, row: Row, after_ms: int) -> int | None:
-        """The first instant after ``after_ms`` at which the value changes, or an earlier one."""
-        if not self.changes:
-            return None
-        now, at_ms = self.value(row, after_ms), after_ms
+    def change(row: Row, after_ms: int) -> int:
+        now, at_ms = truth(row, after_ms), after_ms
         for _ in range(MAX_LOOKS):
-            at_ms = min(change(row, at_ms) for change in self.changes)
-            if at_ms >= FAR_MS:
-                return None
-            if self.value(row, at_ms) != now:
-                return at_ms
+            at_ms = min(each(row, at_ms) for each in changes)
+            if at_ms >= FAR_MS or truth(row, at_ms) != now:
+                break
         return at_ms
 
-
-def build_attribute_truth(source: model.AttributeCondition, calendar: Calendar) -> AttributeTruth:
-    """Compile the tests on one attribute."""
-    changes: list[NextChange] = []
-    value = _compile(source.test, calendar, changes)
-    return AttributeTruth(value, tuple(changes))
+    return Node(truth, change)
 
 
-def _compile(predicate: model.Predicate, calendar: Calendar, changes: list[NextChange]) -> Truth:
+def _compile(predicate: model.Predicate, calendar: Calendar, changes: list[Change]) -> Truth:
     match predicate:
         case model.Test(path=path, operator="changed_within", operand=int(length_ms)):
             return _changed_within(path[0], length_ms, changes)
@@ -74,7 +58,7 @@ def _compile(predicate: model.Predicate, calendar: Calendar, changes: list[NextC
             return lambda row, at_ms: any(each(row, at_ms) for each in some)
 
 
-def _changed_within(name: str, length_ms: int, changes: list[NextChange]) -> Truth:
+def _changed_within(name: str, length_ms: int, changes: list[Change]) -> Truth:
     """An attribute changes as a whole: ``address.city`` changed when ``address`` did."""
 
     def end_ms(row: Row) -> int:

@@ -2,29 +2,135 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from rules import model
+from rules.attributes import attribute_node
+from rules.calendar import Calendar, calendar_of
 from rules.canonical import condition_key
 from rules.condition import Condition, count_bound, is_at_least
 from rules.counts import CountAtLeastWithin, CountEver, CountWithin
+from rules.dates import is_timed
 from rules.distincts import DistinctEver, DistinctWithin
+from rules.followed import NotFollowedCondition
+from rules.guards import TimedWhere
+from rules.nested import SinceEntryCondition, audience_node
+from rules.sequences import SequenceCondition
 from rules.sums import SumEver, SumWithin
+from rules.tallies import build_tally
+from rules.truth import Node, condition_node
+from rules.windowed import Windowed
+from rules.windows import build_window
+
+StateCondition = model.EventCondition | model.Sequence | model.NotFollowed
+"""The conditions that keep state, and take events."""
 
 
-def build_condition(project: str, source: model.EventCondition, max_samples: int = 1000) -> Condition:
-    """The run-time condition of its kind. ``max_samples`` bounds the events a sum keeps per user."""
-    key = condition_key(project, source)
-    kind = source.aggregate.kind
-    ever = source.window is None
-    if kind == "count":
-        if ever:
-            return CountEver(key, source, max_samples)
-        comparisons = source.aggregate.comparisons
-        if is_at_least(comparisons) and count_bound(comparisons) == at_least_needed(comparisons[0]):
-            return CountAtLeastWithin(key, source, max_samples)
-        return CountWithin(key, source, max_samples)
-    if kind == "sum":
-        return SumEver(key, source, max_samples) if ever else SumWithin(key, source, max_samples)
-    return DistinctEver(key, source, max_samples) if ever else DistinctWithin(key, source, max_samples)
+def build_condition(
+    project: str, source: StateCondition, max_samples: int = 1000, timezone: str = "UTC"
+) -> Condition:
+    """The run-time condition of its kind, in the audience's time zone (an IANA name). ``max_samples`` bounds
+    the events kept per user, of the kinds that need them one by one."""
+    calendar = calendar_of(timezone)
+    key = condition_key(scope_of(project, source, timezone), source)
+    match source:
+        case model.Sequence():
+            return SequenceCondition(key, source, max_samples, calendar)
+        case model.NotFollowed():
+            return NotFollowedCondition(key, source, max_samples, calendar)
+        case model.EventCondition(where=where) if where is not None and is_timed(where):
+            inner = _build_event_condition(project, key, replace(source, where=None), max_samples, calendar)
+            return TimedWhere(inner, source, calendar)
+        case model.EventCondition():
+            return _build_event_condition(project, key, source, max_samples, calendar)
+
+
+def node_of(condition: Condition) -> Node:
+    """The truth of a condition that ``build_condition`` made, for a row."""
+    inner = condition.inner if isinstance(condition, TimedWhere) else condition
+    return inner.node() if isinstance(inner, SinceEntryCondition) else condition_node(condition)
+
+
+def row_node(
+    project: str, source: model.AttributeCondition | model.InAudience, timezone: str = "UTC"
+) -> Node:
+    """The truth of a condition that reads the row alone."""
+    if isinstance(source, model.InAudience):
+        return audience_node(project, source)
+    return attribute_node(source, calendar_of(timezone))
+
+
+def scope_of(project: str, source: StateCondition, timezone: str) -> str:
+    """What a condition's key is made in: the project, with the time zone where the value depends on it, so
+    that audiences in different zones share what they can and no more."""
+    return f"{project} {timezone}" if timezone != "UTC" and in_zone(source) else project
+
+
+def in_zone(source: model.Condition) -> bool:
+    """Whether the value depends on the audience's time zone."""
+    match source:
+        case model.EventCondition(where=where, aggregate=aggregate, window=window):
+            if isinstance(window, model.Period) or aggregate.kind == "days":
+                return True
+            return has_anniversary(where) or has_anniversary(aggregate.test)
+        case model.Sequence(steps=steps, without=without, window=window):
+            patterns = [step.event for step in steps] + ([] if without is None else [without])
+            return isinstance(window, model.Period) or any(has_anniversary(each.where) for each in patterns)
+        case model.NotFollowed(event=event, follower=follower, window=window):
+            if isinstance(window, model.Period):
+                return True
+            return has_anniversary(event.where) or has_anniversary(follower.where)
+        case model.AttributeCondition(test=test):
+            return has_anniversary(test)
+        case model.InAudience():
+            return False
+
+
+def has_anniversary(predicate: model.Predicate | None) -> bool:
+    match predicate:
+        case model.Test(operator=operator):
+            return operator == "anniversary"
+        case model.NotTest(part=part):
+            return has_anniversary(part)
+        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
+            return any(map(has_anniversary, parts))
+        case None:
+            return False
+
+
+def _build_event_condition(
+    project: str, key: int, source: model.EventCondition, max_samples: int, calendar: Calendar
+) -> Condition:
+    if isinstance(source.window, model.SinceEntry):
+        tally = build_tally(source.aggregate, calendar)
+        return SinceEntryCondition(key, source, max_samples, project, source.window.audience, tally)
+    fast = _fast(source)
+    if fast is not None:
+        return fast(key, source, max_samples)
+    window = build_window(source.window, calendar)
+    return Windowed(key, source, max_samples, window, build_tally(source.aggregate, calendar))
+
+
+def _fast(source: model.EventCondition) -> Callable[[int, model.EventCondition, int], Condition] | None:
+    """The class of the commonest kinds: counts, sums and distinct values, for ever or ``within``."""
+    kind, ever = source.aggregate.kind, source.window is None
+    if not ever and not isinstance(source.window, model.Within):
+        return None
+    match kind:
+        case "count" if ever:
+            return CountEver
+        case "count":
+            comparisons = source.aggregate.comparisons
+            if is_at_least(comparisons) and count_bound(comparisons) == at_least_needed(comparisons[0]):
+                return CountAtLeastWithin
+            return CountWithin
+        case "sum":
+            return SumEver if ever else SumWithin
+        case "distinct":
+            return DistinctEver if ever else DistinctWithin
+        case _:
+            return None
 
 
 def at_least_needed(comparison: model.Comparison) -> int:

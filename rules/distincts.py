@@ -88,8 +88,10 @@ def distinct_value(value: object) -> str | int | float | None:
         return value
     if type(value) is bool:
         return "\0true" if value else "\0false"
-    if type(value) is float and value.is_integer() and abs(value) < 2**63:
-        return int(value)
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is int and not -(2**63) <= value < 2**64:  # too long to be stored as it is
+        return "\0" + blake2b(b"%d" % value, digest_size=16).hexdigest()
     if type(value) is int or type(value) is float:
         return value
     return None

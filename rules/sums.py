@@ -24,9 +24,9 @@ class SumEver(Condition):
         return self.compare(round(fsum(state), 9) if state else 0)
 
     def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
-        number = _number(lookup(properties, self.path))
+        number = number_of(lookup(properties, self.path))
         if number is not None:
-            _add_exactly(state, number)
+            add_exactly(state, number)
 
 
 class SumWithin(Condition):
@@ -45,7 +45,7 @@ class SumWithin(Condition):
         if gone:
             exact = list(exact)
             for expired in values[:gone]:
-                _add_exactly(exact, -expired)
+                add_exactly(exact, -expired)
         return self.compare(round(fsum(exact), 9))
 
     def flips_only_later(self, state: State) -> bool:
@@ -57,19 +57,19 @@ class SumWithin(Condition):
         rest = list(exact)
         gone = bisect_right(times, after_ms - length_ms)
         for expired in values[:gone]:
-            _add_exactly(rest, -expired)
+            add_exactly(rest, -expired)
         now = self.compare(round(fsum(rest), 9))
         while gone < len(times):
             flip: int = times[gone] + length_ms
             while gone < len(times) and times[gone] + length_ms == flip:
-                _add_exactly(rest, -values[gone])
+                add_exactly(rest, -values[gone])
                 gone += 1
             if self.compare(round(fsum(rest), 9)) != now:
                 return flip
         return None
 
     def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
-        number = _number(lookup(properties, self.path))
+        number = number_of(lookup(properties, self.path))
         horizon = now_ms - self.length_ms
         if number is not None and event_ms > horizon:
             if not state:
@@ -78,7 +78,7 @@ class SumWithin(Condition):
             at = bisect_right(times, event_ms)
             times.insert(at, event_ms)
             values.insert(at, number)
-            _add_exactly(exact, number)
+            add_exactly(exact, number)
         if not state:
             return
         times, values, exact = state
@@ -88,13 +88,13 @@ class SumWithin(Condition):
             gone = len(times) - self.max_samples
         if gone:
             for expired in values[:gone]:
-                _add_exactly(exact, -expired)
+                add_exactly(exact, -expired)
             del times[:gone], values[:gone]
             if not times:
                 state.clear()
 
 
-def _add_exactly(partials: State, number: float) -> None:
+def add_exactly(partials: State, number: float) -> None:
     """Add to a list of non-overlapping floats without losing a bit (Shewchuk's grow-expansion)."""
     kept = 0
     for partial in partials:
@@ -107,7 +107,8 @@ def _add_exactly(partials: State, number: float) -> None:
     partials[kept:] = [number] if number else []
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
+    """A value that takes part in sums and means; None for all else."""
     if (type(value) is float or type(value) is int) and -FLOAT_LIMIT < value < FLOAT_LIMIT:
         return float(value)
     return None

@@ -18,6 +18,10 @@ from rules.condition import FAR_MS
 class Window(Protocol):
     """A window at run time. Event times are no later than the clock at which they are asked about."""
 
+    @property
+    def joins_at_once(self) -> bool:
+        """Whether an event counts from its own time on."""
+
     def admits(self, event_ms: int) -> bool:
         """Whether an event of this time ever counts."""
 
@@ -44,6 +48,10 @@ class Always:
     first_ms: int = -FAR_MS
     last_ms: int = FAR_MS
 
+    @property
+    def joins_at_once(self) -> bool:
+        return True
+
     def admits(self, event_ms: int) -> bool:
         return self.first_ms <= event_ms <= self.last_ms
 
@@ -69,6 +77,10 @@ class Sliding:
 
     far_ms: int
     near_ms: int = 0
+
+    @property
+    def joins_at_once(self) -> bool:
+        return self.near_ms == 0
 
     def admits(self, event_ms: int) -> bool:
         return True
@@ -97,6 +109,10 @@ class Periods:
     unit: model.PeriodUnit
     length: int
     ago: int
+
+    @property
+    def joins_at_once(self) -> bool:
+        return self.ago == 0
 
     def admits(self, event_ms: int) -> bool:
         return True
@@ -129,6 +145,10 @@ class Delayed:
 
     window: Window
     delay_ms: int
+
+    @property
+    def joins_at_once(self) -> bool:
+        return False
 
     def admits(self, event_ms: int) -> bool:
         return self.window.admits(event_ms)

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules import model
-from rules.attributes import AttributeTruth, build_attribute_truth
+from rules.attributes import attribute_node
 from rules.calendar import calendar_of
 from rules.dates import compile_timed_predicate
+from rules.condition import FAR_MS
 from rules.row import Row
+from rules.truth import Node
 
 DAY = 86_400_000
 
@@ -23,9 +25,9 @@ def ms(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def truth(operator: str, operand: int, zone: str = "UTC", path: str = "a") -> AttributeTruth:
+def truth(operator: str, operand: int, zone: str = "UTC", path: str = "a") -> Node:
     test = model.Test(tuple(path.split(".")), operator, operand)
-    return build_attribute_truth(model.AttributeCondition(test), calendar_of(zone))
+    return attribute_node(model.AttributeCondition(test), calendar_of(zone))
 
 
 def row_of(value: Any, changed_ms: int | None = None) -> Row:
@@ -37,10 +39,10 @@ def test_a_value_is_newer_until_it_is_exactly_so_old_and_older_from_then_on(valu
     older, newer, row = truth("older_than", 30 * DAY), truth("newer_than", 30 * DAY), row_of(value)
     flip = ms("2024-05-31")
     for at_ms in (ms("2020-01-01"), ms("2024-05-02"), flip - 1):
-        assert (older.value(row, at_ms), newer.value(row, at_ms)) == (False, True)
-        assert older.next_flip(row, at_ms) == newer.next_flip(row, at_ms) == flip
-    assert (older.value(row, flip), newer.value(row, flip)) == (True, False)
-    assert older.next_flip(row, flip) is None
+        assert (older.truth(row, at_ms), newer.truth(row, at_ms)) == (False, True)
+        assert older.change(row, at_ms) == newer.change(row, at_ms) == flip
+    assert (older.truth(row, flip), newer.truth(row, flip)) == (True, False)
+    assert older.change(row, flip) == FAR_MS
 
 
 @pytest.mark.parametrize(
@@ -49,42 +51,42 @@ def test_a_value_is_newer_until_it_is_exactly_so_old_and_older_from_then_on(valu
 @pytest.mark.parametrize("operator", ["older_than", "newer_than", "anniversary"])
 def test_what_is_no_instant_is_neither_old_nor_new_nor_has_anniversaries(operator: str, value: Any) -> None:
     built, row = truth(operator, DAY), row_of(value)
-    assert not built.value(row, ms("2024-05-01"))
-    assert built.next_flip(row, ms("2024-05-01")) is None
+    assert not built.truth(row, ms("2024-05-01"))
+    assert built.change(row, ms("2024-05-01")) == FAR_MS
 
 
 def test_dates_deep_in_an_attribute_are_found() -> None:
     built = truth("older_than", DAY, path="a.b")
-    assert built.value(row_of({"b": "2024-05-01"}), ms("2024-05-02"))
-    assert not built.value(row_of("2024-05-01"), ms("2024-05-02"))
+    assert built.truth(row_of({"b": "2024-05-01"}), ms("2024-05-02"))
+    assert not built.truth(row_of("2024-05-01"), ms("2024-05-02"))
 
 
 def test_an_attribute_has_changed_until_exactly_so_long_after() -> None:
     built = truth("changed_within", 7 * DAY)
     row = row_of("x", 1000)
-    assert (built.value(row, 1000), built.value(row, 1000 + 7 * DAY - 1)) == (True, True)
-    assert not built.value(row, 1000 + 7 * DAY)
-    assert built.next_flip(row, 1000) == 1000 + 7 * DAY
-    assert built.next_flip(row, 1000 + 7 * DAY) is None
+    assert (built.truth(row, 1000), built.truth(row, 1000 + 7 * DAY - 1)) == (True, True)
+    assert not built.truth(row, 1000 + 7 * DAY)
+    assert built.change(row, 1000) == 1000 + 7 * DAY
+    assert built.change(row, 1000 + 7 * DAY) == FAR_MS
     unset = Row(now_ms=0, changed_ms={"a": 1000})
-    assert built.value(unset, 2000)
-    assert not built.value(row_of("x"), 2000)
+    assert built.truth(unset, 2000)
+    assert not built.truth(row_of("x"), 2000)
 
 
 def test_an_anniversary_holds_from_before_the_day_until_it_is_over_in_the_audiences_zone() -> None:
     built, row = truth("anniversary", 7 * DAY, "Asia/Shanghai"), row_of("1990-05-20")
     first, end = ms("2024-05-12T16:00:00"), ms("2024-05-20T16:00:00")
-    assert built.next_flip(row, ms("2024-01-01")) == first
-    assert [built.value(row, at) for at in (first - 1, first, end - 1, end)] == [False, True, True, False]
-    assert built.next_flip(row, first) == end
-    assert built.next_flip(row, end) == ms("2025-05-12T16:00:00")
+    assert built.change(row, ms("2024-01-01")) == first
+    assert [built.truth(row, at) for at in (first - 1, first, end - 1, end)] == [False, True, True, False]
+    assert built.change(row, first) == end
+    assert built.change(row, end) == ms("2025-05-12T16:00:00")
 
 
 def test_the_day_itself_is_no_anniversary_and_leap_days_have_theirs_on_the_28th() -> None:
     built, row = truth("anniversary", DAY), row_of("2024-02-29")
-    assert not built.value(row, ms("2024-02-29"))
-    assert built.next_flip(row, ms("2024-02-29")) == ms("2025-02-27")
-    assert [built.value(row, ms(at)) for at in ("2025-02-28", "2025-03-01", "2028-02-29")] == [
+    assert not built.truth(row, ms("2024-02-29"))
+    assert built.change(row, ms("2024-02-29")) == ms("2025-02-27")
+    assert [built.truth(row, ms(at)) for at in ("2025-02-28", "2025-03-01", "2028-02-29")] == [
         True,
         False,
         True,
@@ -93,14 +95,14 @@ def test_the_day_itself_is_no_anniversary_and_leap_days_have_theirs_on_the_28th(
 
 def test_an_instants_anniversary_is_the_day_on_the_audiences_clock() -> None:
     built = truth("anniversary", DAY, "Asia/Shanghai")
-    assert built.next_flip(row_of("1990-05-20T20:00:00Z"), ms("2024-01-01")) == ms("2024-05-19T16:00:00")
+    assert built.change(row_of("1990-05-20T20:00:00Z"), ms("2024-01-01")) == ms("2024-05-19T16:00:00")
 
 
 def test_a_bound_longer_than_a_year_never_lets_go() -> None:
     built, row = truth("anniversary", 800 * DAY), row_of("1990-05-20")
-    assert built.value(row, ms("2024-01-01"))
-    flip = built.next_flip(row, ms("2024-01-01"))  # a lower bound: looking there again finds no difference
-    assert flip is None or built.value(row, flip)
+    assert built.truth(row, ms("2024-01-01"))
+    flip = built.change(row, ms("2024-01-01"))  # a lower bound: looking there again finds no difference
+    assert flip == FAR_MS or built.truth(row, flip)
 
 
 def test_an_event_propertys_date_is_held_against_the_events_time() -> None:
@@ -174,12 +176,12 @@ def naive(predicate: Any, value: Any, changed_ms: int, at_ms: int, zone: ZoneInf
 def test_attributes_agree_with_a_walk_over_every_hour(
     predicate: Any, value: Any, day: int, zone: str
 ) -> None:
-    built = build_attribute_truth(model.AttributeCondition(predicate), calendar_of(zone))
+    built = attribute_node(model.AttributeCondition(predicate), calendar_of(zone))
     changed_ms = ms("2021-01-01") + day * DAY
     row = row_of(value, changed_ms)
     start, info = changed_ms, ZoneInfo(zone)
     now = naive(predicate, value, changed_ms, start, info)
-    assert built.value(row, start) == now
+    assert built.truth(row, start) == now
     hour = DAY // 24
     first = start // hour * hour + hour
     changes = (
@@ -189,8 +191,8 @@ def test_attributes_agree_with_a_walk_over_every_hour(
     )
     flip = next(changes, None)
     if flip is not None:
-        assert built.next_flip(row, start) == flip
-        assert built.value(row, flip - 1) == now
+        assert built.change(row, start) == flip
+        assert built.truth(row, flip - 1) == now
     else:
-        told = built.next_flip(row, start)
-        assert told is None or told >= start + 79 * DAY
+        told = built.change(row, start)
+        assert told >= start + 79 * DAY

@@ -1,0 +1,61 @@
+"""Conditions whose ``where`` has date operators: they need an event's time, which plain predicates don't."""
+
+from __future__ import annotations
+
+from rules import model
+from rules.calendar import Calendar
+from rules.condition import Condition, Observe, Properties, State
+from rules.dates import compile_timed_predicate
+from rules.row import Row
+
+
+class TimedWhere(Condition):
+    """A condition of any kind behind a predicate over an event's properties and time. State: the inner one's.
+
+    ``inner`` is built without ``where``, so that it and its fast way of taking events stay as they are.
+    """
+
+    def __init__(self, inner: Condition, source: model.EventCondition, calendar: Calendar) -> None:
+        assert source.where is not None
+        self.inner = inner
+        self.key = inner.key
+        self.source = source
+        self.names = source.names
+        self.where = None
+        self.check = compile_timed_predicate(source.where, calendar)
+        self.compare = inner.compare
+        self.at_least = inner.at_least
+        self.max_samples = inner.max_samples
+
+    @property
+    def dropped_samples(self) -> int:  # type: ignore[override]
+        return self.inner.dropped_samples
+
+    @property
+    def flips(self) -> bool:
+        return self.inner.flips
+
+    def value(self, state: State | None, at_ms: int) -> bool:
+        return self.inner.value(state, at_ms)
+
+    def next_flip(self, state: State, after_ms: int) -> int | None:
+        return self.inner.next_flip(state, after_ms)
+
+    def flips_only_later(self, state: State) -> bool:
+        return self.inner.flips_only_later(state)
+
+    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+        if self.check(properties, event_ms):
+            self.inner.apply(state, event_ms, properties, now_ms)
+
+    def observer(self) -> Observe:
+        check, inner = self.check, self.inner.observer()
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> bool:
+            return check(properties, event_ms) and inner(
+                row, properties, event_ms, decided_ms, now_ms, touched
+            )
+
+        return observe
