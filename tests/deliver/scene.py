@@ -107,6 +107,14 @@ class Scene:
             await each
         return bodies
 
+    async def is_committed(self, name: str) -> bool:
+        """Whether a destination's group has committed all that is in the topic now."""
+        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
+            tps = [TopicPartition(self.transitions, each) for each in range(self.partitions)]
+            ends = await consumer.end_offsets(tps)
+        held = await self.admin.list_consumer_group_offsets(f"{self.prefix}.deliver.{name}")
+        return all(tp in held and held[tp].offset >= end for tp, end in ends.items())
+
     async def read(self, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
         """All that is in a topic now, each partition in order."""
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:

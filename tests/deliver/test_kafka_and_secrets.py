@@ -68,7 +68,7 @@ destinations:
             ]
         )
         for name in ("members", "shared", "lytics"):
-            await caught_up(deliverer, name)
+            await caught_up(stage, deliverer, name)
         since = {"since": bodies[0]["entered_at"]}
         assert await records(stage, own[0]) == [
             ("u1", {"uid": "u1", **since}),
@@ -135,7 +135,7 @@ webhook:
         await started(stage, deliverer, "crm")
         await stage.send([transition("u1", 1)])
         await until(lambda: hook.requests, "it was sent", 20, [deliverer])
-        await caught_up(deliverer, "crm")
+        await caught_up(stage, deliverer, "crm")
         request, body = hook.requests[0]
         assert request.path == "/hook/5ecret-path"
         assert request.headers["Authorization"] == SECRETS["CRM_TOKEN"]

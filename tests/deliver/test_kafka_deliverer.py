@@ -39,9 +39,13 @@ async def started(stage: Scene, deliverer: Deliverer, *names: str) -> None:
     await until(running, f"{names} have their partitions", 60, [deliverer])
 
 
-async def caught_up(deliverer: Deliverer, name: str) -> None:
+async def caught_up(stage: Scene, deliverer: Deliverer, name: str) -> None:
+    """Wait until all that is in the topic now is committed, and the status says so."""
+
     async def no_lag() -> bool:
-        return (await deliverer.status(name))["lag"] == 0
+        if not await stage.is_committed(name):
+            return False
+        return bool((await deliverer.status(name))["lag"] == 0)
 
     await until(no_lag, f"{name} has no lag", 30, [deliverer])
 
@@ -109,9 +113,9 @@ async def test_faulty_receivers_delay_nobody_but_themselves_and_nothing_is_lost(
                     [deliverer],
                 )
                 assert_order(hook.taken)
-                await caught_up(deliverer, name)
+                await caught_up(stage, deliverer, name)
             for name, code in (("refusing", b"http_400"), ("moving", b"http_308")):
-                await caught_up(deliverer, name)
+                await caught_up(stage, deliverer, name)
                 letters = await stage.read(f"{topic_prefix}.deliver.{name}.dlq")
                 assert {json.loads(each.value)["id"] for each in letters} == ids
                 headers = dict(letters[0].headers)
@@ -193,8 +197,8 @@ async def test_kills_lose_nothing_and_keep_each_users_order(
             deliverer.kill()
             deliverer.start()
         await until(lambda: len(set(hook.ids)) == count, "all taken", 60, [deliverer])
-        await caught_up(deliverer, "hook")
-        await caught_up(deliverer, "copy")
+        await caught_up(stage, deliverer, "hook")
+        await caught_up(stage, deliverer, "copy")
         deliverer.end()
         copied = [json.loads(each.value) for each in await stage.read("copy." + topic_prefix)]
         assert set(hook.ids) == {each["id"] for each in copied} == ids
@@ -224,7 +228,7 @@ async def test_two_workers_share_a_destination_and_one_takes_over(
         one.end()
         ids = {each["id"] for each in await sent}
         await until(lambda: set(hook.ids) == ids, "all taken", 60, [two])
-        await caught_up(two, "hook")
+        await caught_up(stage, two, "hook")
         assert_order(hook.taken)
         assert hook.repeats() < 2 * LEAST_IN_FLIGHT
         two.end()
