@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TypeAlias
 
 from rules import model
 from rules.canonical import audience_key
 from rules.condition import Condition
 from rules.conditions import StateCondition, build_condition, node_of, row_node
 from rules.event_index import NO_EVENTS, EventIndex, event_index
+from rules.readers import Readers, anchors_of, readers_of
 from rules.row import Row
 from rules.truth import Change, Node, Truth, never, rule_node
 
@@ -46,10 +46,6 @@ class CompiledAudience:
     """Indexes of the audiences whose rules ask about this one."""
 
 
-Readers: TypeAlias = tuple[int, ...]
-"""Indexes of audiences, ascending."""
-
-
 @dataclass(frozen=True, slots=True)
 class Timed:
     """Whom time alone may change, by what of a row it needs for that."""
@@ -58,11 +54,11 @@ class Timed:
     """A condition's state, by its key."""
     attributes: Mapping[str, Readers]
     """An attribute, by its root name."""
-    members: Mapping[int, Readers]
+    members: Mapping[int, tuple[int, ...]]
     """A membership, by the audience's key."""
 
 
-NOT_TIMED = Timed({}, {}, {})
+NOTHING_TIMED = Timed({}, {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +67,13 @@ class ProjectRules:
 
     audiences: tuple[CompiledAudience, ...] = ()
     conditions: Mapping[int, Condition] = field(default_factory=dict)
-    timed: Timed = NOT_TIMED
+    readers: Mapping[int, Readers] = field(default_factory=dict)
+    """Per key of a condition."""
+    timed: Timed = NOTHING_TIMED
     by_event: Mapping[str, EventIndex] = field(default_factory=dict)
     any_event: EventIndex = NO_EVENTS
-    by_attribute: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Root name of an attribute to the indexes of the audiences that read it."""
+    by_attribute: Mapping[str, Readers] = field(default_factory=dict)
+    """Per root name of an attribute."""
     initial: tuple[int, ...] = ()
     """Audiences whose rule holds for a user of whom nothing is known yet."""
     is_nested: bool = False
@@ -133,6 +131,7 @@ class _Project:
         self.published = _in_order([each for each in published if not each.deleted])
         self.gone = {audience_key(name, each.audience.id): each for each in published if each.deleted}
         self.shared: dict[int, Condition] = {}
+        self.keys: list[dict[model.Condition, int]] = [{} for _ in self.published]
         self.readers: dict[int, set[int]] = {}
         self.by_attribute: dict[str, set[int]] = {}
         self.timed_attributes: dict[str, set[int]] = {}
@@ -145,28 +144,40 @@ class _Project:
             for published in self.published
         ]
         audiences = [self._audience(index, asked) for index in range(len(self.published))]
-        for key, readers in self.readers.items():
-            self.shared[key].audiences = _sorted(readers)
         conditions = self.shared.values()
-        observers = {key: condition.observer() for key, condition in self.shared.items()}
+        anchors = [self._anchors(index) for index in range(len(audiences))]
+        counts = {key: len(reading) for key, reading in self.readers.items()}
+        readers = {key: readers_of(each, anchors, counts, key) for key, each in self.readers.items()}
         names = {name for condition in conditions for name in condition.names} - {model.ANY_EVENT}
         unknown = Row(now_ms=0)
         return ProjectRules(
             audiences=tuple(audiences),
             conditions=self.shared,
+            readers=readers,
             timed=Timed(
-                {key: each.audiences for key, each in self.shared.items() if each.flips},
-                {name: _sorted(readers) for name, readers in self.timed_attributes.items()},
-                {key: _sorted(readers) for key, readers in self.timed_members.items()},
+                {key: readers[key] for key, each in self.shared.items() if each.flips},
+                {name: readers_of(each, anchors, counts) for name, each in self.timed_attributes.items()},
+                {key: _sorted(each) for key, each in self.timed_members.items()},
             ),
-            by_event={name: event_index(conditions, observers, name) for name in names},
-            any_event=event_index(conditions, observers, model.ANY_EVENT),
-            by_attribute={root: _sorted(readers) for root, readers in self.by_attribute.items()},
+            by_event={name: event_index(conditions, name) for name in names},
+            any_event=event_index(conditions, model.ANY_EVENT),
+            by_attribute={
+                name: readers_of(each, anchors, counts) for name, each in self.by_attribute.items()
+            },
             initial=tuple(each.index for each in audiences if each.truth(unknown, 0)),
             is_nested=any(asked),
             by_key={each.key: each for each in audiences},
             gone=self.gone,
         )
+
+    def _anchors(self, index: int) -> frozenset[int]:
+        """The conditions without whose state the audience's rule can't hold."""
+        false_alone = {
+            source: key
+            for source, key in self.keys[index].items()
+            if not node_of(self.shared[key]).truth(Row(now_ms=0), 0)
+        }
+        return anchors_of(self.published[index].audience.rule, false_alone)
 
     def _audience(self, index: int, asked: list[set[int]]) -> CompiledAudience:
         published = self.published[index]
@@ -195,6 +206,7 @@ class _Project:
         if isinstance(condition, StateCondition):
             built = build_condition(self.name, condition, self.max_samples, source.timezone)
             built = self.shared.setdefault(built.key, built)
+            self.keys[index][condition] = built.key
             self.readers.setdefault(built.key, set()).add(index)
             return node_of(built)
         node = row_node(self.name, condition, source.timezone)

@@ -25,7 +25,7 @@ Observe: TypeAlias = Callable[[Row, Properties, int, int, int, list[int]], bool]
 """Take one event of the condition's name: (row, properties, event_ms, decided_ms, now_ms, touched).
 
 ``decided_ms`` is the instant up to which flips are decided. False: the state is as before. If the truth is
-another, or may now change sooner by time, the audiences that read it are added to ``touched``.
+another, or may now change sooner by time, the condition's key is added to ``touched``.
 """
 
 
@@ -37,8 +37,6 @@ class Condition:
         self.source = source
         self.names = source.names
         self.where = compile_predicate(source.where) if source.where is not None else None
-        self.audiences: tuple[int, ...] = ()
-        """Indexes of the audiences that this condition is part of; set by ``rules.compile``."""
         comparisons = source.aggregate.comparisons
         self.compare = comparison_of(comparisons)
         self.at_least = is_at_least(comparisons)
@@ -68,9 +66,13 @@ class Condition:
         """Whether the value may change by time alone."""
         return type(self).next_flip is not Condition.next_flip
 
+    def observer_for(self, name: str) -> Observe:
+        """How events of a name are taken (``*``: of names that no condition mentions)."""
+        return self.observer()
+
     def observer(self) -> Observe:
-        """How events are taken. Made once ``audiences`` is known; kinds that can do it faster replace it."""
-        key, where, audiences = self.key, self.where, self.audiences
+        """How events are taken; kinds that can do it faster replace it."""
+        key, where = self.key, self.where
         value, apply, later = self.value, self.apply, self.flips_only_later
 
         def observe(
@@ -87,7 +89,7 @@ class Condition:
             if not state:
                 del states[key]
             if value(state, now_ms) != before or not later(state):
-                touched.extend(audiences)
+                touched.append(key)
             return True
 
         return observe

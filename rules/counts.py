@@ -34,7 +34,7 @@ class CountEver(Condition):
             state[0] += 1
 
     def observer(self) -> Observe:
-        key, where, audiences, bound, compare = self.key, self.where, self.audiences, self.bound, self.compare
+        key, where, bound, compare = self.key, self.where, self.bound, self.compare
 
         def observe(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
@@ -50,7 +50,7 @@ class CountEver(Condition):
                 return False
             state[0] = count + 1
             if compare(count + 1) != compare(count):
-                touched.extend(audiences)
+                touched.append(key)
             return True
 
         return observe
@@ -100,7 +100,7 @@ class CountAtLeastWithin(CountWithin):
         return flip if flip > after_ms else None
 
     def observer(self) -> Observe:
-        key, where, audiences = self.key, self.where, self.audiences
+        key, where = self.key, self.where
         bound, length_ms = self.bound, self.length_ms
 
         def observe(
@@ -116,7 +116,7 @@ class CountAtLeastWithin(CountWithin):
             if state is None:
                 states[key] = [event_ms]
                 if bound == 1:
-                    touched.extend(audiences)
+                    touched.append(key)
                 return True
             if event_ms >= state[-1]:
                 state.append(event_ms)
@@ -130,7 +130,7 @@ class CountAtLeastWithin(CountWithin):
                 # (At ``now_ms`` itself it may have run out: then the flip due now decides, not this event.)
                 return True
             if state[0] > horizon:
-                touched.extend(audiences)
+                touched.append(key)
             return True
 
         return observe

@@ -61,19 +61,19 @@ def next_flips(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
 
 def timed_audiences(rules: ProjectRules, row: Row) -> set[int]:
     """The audiences that time alone may change for this user."""
-    timed = rules.timed
+    timed, states = rules.timed, row.conditions
     found: set[int] = set()
-    readers_of = timed.conditions
-    for key in row.conditions:
-        readers = readers_of.get(key)
+    conditions = timed.conditions
+    for key in states:
+        readers = conditions.get(key)
         if readers is not None:
-            found.update(readers)
+            found.update(readers.of(states))
     for name, readers in timed.attributes.items():
         if name in row.attributes or name in row.changed_ms:
-            found.update(readers)
-    for key, readers in timed.members.items():
+            found.update(readers.of(states))
+    for key, audiences in timed.members.items():
         if key in row.audiences:
-            found.update(readers)
+            found.update(audiences)
     return found
 
 
@@ -105,9 +105,12 @@ def apply_event(
         if type(value) is str and value in by_value:
             observers = observers + by_value[value]
     event_ms = time_ms if time_ms < now_ms else now_ms
+    keys: list[int] = []
     for observe in observers:
-        if observe(row, properties, event_ms, decided_ms, now_ms, touched):
+        if observe(row, properties, event_ms, decided_ms, now_ms, keys):
             changed = True
+    for key in keys:
+        touched += rules.readers[key].of(row.conditions)
     row.now_ms = now_ms
     if touched:
         before = len(out)
@@ -129,7 +132,9 @@ def apply_profile(
     touched = _due_now(rules, row, now_ms, known)
     names = change_attributes(row, update, now_ms)
     for name in names:
-        touched += rules.by_attribute.get(name, ())
+        readers = rules.by_attribute.get(name)
+        if readers is not None:
+            touched += readers.of(row.conditions)
     row.now_ms = now_ms
     if touched:
         before = len(out)

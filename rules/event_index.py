@@ -24,18 +24,20 @@ class EventIndex:
 NO_EVENTS = EventIndex((), (), ())
 
 
-def event_index(conditions: Iterable[Condition], observers: Mapping[int, Observe], name: str) -> EventIndex:
+def event_index(conditions: Iterable[Condition], name: str) -> EventIndex:
+    """The conditions that take events of a name; of ``*``: events whose name no condition mentions."""
     mine = tuple(each for each in conditions if name in each.names or model.ANY_EVENT in each.names)
     always: list[Observe] = []
     by_value: dict[str, dict[str, list[Observe]]] = {}
     for each in mine:
+        observer = each.observer_for(name)
         wanted = wanted_text(each.source.where) if isinstance(each.source, model.EventCondition) else None
         if wanted is None:
-            always.append(observers[each.key])
+            always.append(observer)
             continue
         attribute, texts = wanted
         for text in texts:
-            by_value.setdefault(attribute, {}).setdefault(text, []).append(observers[each.key])
+            by_value.setdefault(attribute, {}).setdefault(text, []).append(observer)
     return EventIndex(
         mine,
         tuple(always),

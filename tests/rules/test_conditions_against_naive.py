@@ -171,7 +171,7 @@ def test_aggregates_over_windows(kind: str, data: st.DataObject) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", AGGREGATES)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_thousands_of_aggregates_over_windows(kind: str, data: st.DataObject) -> None:
     check_aggregate(kind, data)
@@ -229,7 +229,7 @@ def test_sequences(source: model.Sequence, log: list[Any]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=6000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(sequences(), steps_log)
 def test_thousands_of_sequences(source: model.Sequence, log: list[Any]) -> None:
     check(source, log)
@@ -262,7 +262,7 @@ def test_followed_by_nothing(source: model.NotFollowed, log: list[Any]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=5000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(not_followed(), steps_log)
 def test_thousands_followed_by_nothing(source: model.NotFollowed, log: list[Any]) -> None:
     check(source, log)

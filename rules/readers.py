@@ -1,0 +1,77 @@
+"""Which audiences to look at when a condition changed: of those that read it, the ones that may hold.
+
+An audience often can't hold unless another of its conditions has seen an event: its *anchor*. As long as
+the row has no state of the anchor the user isn't in, and no time alone brings the user in. So of a thousand
+audiences that all ask for ``not: {event: purchase, within: 7d}`` only those are looked at whose other
+conditions this user has met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rules import model
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Indexes of the audiences that read one thing. ``anchored`` are by the key of their anchor."""
+
+    always: tuple[int, ...]
+    anchored: Mapping[int, tuple[int, ...]]
+
+    def of(self, states: Collection[int]) -> Iterable[int]:
+        """Those to look at for a row that has these conditions' states."""
+        anchored = self.anchored
+        if not anchored:
+            return self.always
+        found = [*self.always]
+        if len(anchored) < len(states):
+            for key, audiences in anchored.items():
+                if key in states:
+                    found += audiences
+        else:
+            for key in states:
+                if key in anchored:
+                    found += anchored[key]
+        return found
+
+
+def anchors_of(rule: model.Rule, keys: Mapping[model.Condition, int]) -> frozenset[int]:
+    """Keys of the conditions without whose state the rule can't hold. ``keys`` has those conditions that are
+    false without state."""
+    match rule:
+        case model.All(parts=parts):
+            return frozenset().union(*(anchors_of(part, keys) for part in parts))
+        case model.Any(parts=parts):
+            first, *rest = (anchors_of(part, keys) for part in parts)
+            return first.intersection(*rest)
+        case model.AtLeast(n=n, parts=parts) if n == len(parts):
+            return frozenset().union(*(anchors_of(part, keys) for part in parts))
+        case model.EventCondition() | model.Sequence() | model.NotFollowed() if rule in keys:
+            return frozenset((keys[rule],))
+        case _:
+            return frozenset()
+
+
+def readers_of(
+    reading: Collection[int],
+    anchors: Sequence[frozenset[int]],
+    popularity: Mapping[int, int],
+    own: int | None = None,
+) -> Readers:
+    """Of the audiences ``reading`` something; ``own`` is the key of the condition that it is, if it is one.
+
+    Each goes by that anchor of its own (``anchors``) which the fewest audiences have (``popularity``).
+    """
+    always: list[int] = []
+    anchored: dict[int, list[int]] = {}
+    for index in sorted(reading):
+        others = anchors[index] - {own}
+        if others:
+            rarest = min(others, key=lambda key: (popularity[key], key))
+            anchored.setdefault(rarest, []).append(index)
+        else:
+            always.append(index)
+    return Readers(tuple(always), {key: tuple(found) for key, found in anchored.items()})
