@@ -40,10 +40,14 @@ class CompiledAudience:
     version: int
     truth: Truth
     change: Change
+    source: model.Audience
     needs: tuple[int, ...] = ()
     """Indexes of the audiences that the rule asks about, and of those that theirs do."""
     dependents: tuple[int, ...] = ()
     """Indexes of the audiences whose rules ask about this one."""
+    leaves: tuple[tuple[int | None, Node], ...] = ()
+    """The rule's conditions as they run, from left to right, for ``rules.explain``: (key in
+    ``ProjectRules.conditions``, None for those that read the row alone; node)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,15 @@ class _Project:
     def _audience(self, index: int, asked: list[set[int]]) -> CompiledAudience:
         published = self.published[index]
         source = published.audience
-        node = rule_node(source.rule, lambda condition: self._leaf(index, source, condition))
+        leaves: list[tuple[int | None, Node]] = []
+
+        def leaf(condition: model.Condition) -> Node:
+            made = self._leaf(index, source, condition)
+            # Read at once: equal dataclasses may be different conditions (1 and true).
+            leaves.append((self.keys[index].get(condition), made))
+            return made
+
+        node = rule_node(source.rule, leaf)
         needs, waiting = set[int](), [*asked[index]]
         while waiting:
             each = waiting.pop()
@@ -197,8 +209,10 @@ class _Project:
             version=published.version,
             truth=node.truth,
             change=node.change,
+            source=source,
             needs=_sorted(needs),
             dependents=tuple(each for each, others in enumerate(asked) if index in others),
+            leaves=tuple(leaves),
         )
 
     def _leaf(self, index: int, source: model.Audience, condition: model.Condition) -> Node:
