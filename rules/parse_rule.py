@@ -148,7 +148,8 @@ def _check_reach(
     comparisons: tuple[model.Comparison, ...],
 ) -> None:
     """Refuses a comparison that no sum of the points can meet."""
-    least, most = sum(each for each in points if each < 0), sum(each for each in points if each > 0)
+    # Rounded as the score itself is: 0.1 and 0.7 make 0.8.
+    least, most = (round(sum(each for each in points if (each > 0) is up), 9) for up in (False, True))
     for comparison in comparisons:
         operand, operator = comparison.operand, comparison.operator
         low, high = operand if isinstance(operand, tuple) else (operand, operand)
