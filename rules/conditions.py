@@ -28,22 +28,28 @@ StateCondition = model.EventCondition | model.Sequence | model.NotFollowed
 
 
 def build_condition(
-    project: str, source: StateCondition, max_samples: int = 1000, timezone: str = "UTC"
+    project: str,
+    source: StateCondition,
+    max_samples: int = 1000,
+    timezone: str = "UTC",
+    schedule: str = "",
 ) -> Condition:
     """The run-time condition of its kind, in the audience's time zone (an IANA name). ``max_samples`` bounds
-    the events kept per user, of the kinds that need them one by one."""
+    the events kept per user, of the kinds that need them one by one. ``schedule`` tells those of batch
+    audiences apart (``rules.batch``)."""
     calendar = calendar_of(timezone)
-    key = condition_key(scope_of(project, source, timezone), source)
+    key = condition_key(scope_of(project, source, timezone) + schedule, source)
     match source:
         case model.Sequence():
             return SequenceCondition(key, source, max_samples, calendar)
         case model.NotFollowed():
             return NotFollowedCondition(key, source, max_samples, calendar)
         case model.EventCondition(where=where) if where is not None and is_timed(where):
-            inner = _build_event_condition(project, key, replace(source, where=None), max_samples, calendar)
+            plain = replace(source, where=None)
+            inner = _build_event_condition(project, key, plain, max_samples, calendar, bool(schedule))
             return TimedWhere(inner, source, calendar)
         case model.EventCondition():
-            return _build_event_condition(project, key, source, max_samples, calendar)
+            return _build_event_condition(project, key, source, max_samples, calendar, bool(schedule))
 
 
 def node_of(condition: Condition) -> Node:
@@ -100,11 +106,11 @@ def has_anniversary(predicate: model.Predicate | None) -> bool:
 
 
 def _build_event_condition(
-    project: str, key: int, source: model.EventCondition, max_samples: int, calendar: Calendar
+    project: str, key: int, source: model.EventCondition, max_samples: int, calendar: Calendar, batch: bool
 ) -> Condition:
     if isinstance(source.window, model.SinceEntry):
-        tally = build_tally(source.aggregate, calendar)
-        return SinceEntryCondition(key, source, max_samples, project, source.window.audience, tally)
+        tally, audience = build_tally(source.aggregate, calendar), source.window.audience
+        return SinceEntryCondition(key, source, max_samples, project, audience, tally, batch)
     fast = _fast(source)
     if fast is not None:
         return fast(key, source, max_samples)

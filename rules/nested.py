@@ -12,7 +12,8 @@ from rules import model
 from rules.canonical import audience_key
 from rules.condition import FAR_MS, Condition, Observe, Properties, State
 from rules.row import Row
-from rules.tallies import Since, Tallies, Tally, Times
+from rules.tallies import Since
+from rules.tally import Tallies, Tally, Times
 from rules.truth import Node, never
 
 
@@ -49,45 +50,52 @@ class SinceEntryCondition(Condition):
         project: str,
         audience: str,
         tally: Tally,
+        strictly: bool = False,
     ) -> None:
+        """``strictly``: at an instant only earlier events count, as in batch audiences."""
         super().__init__(key, source, max_samples)
         self.audience = audience_key(project, audience)
         self.tally = tally
-        self._ages = isinstance(tally, Since)
+        self.strictly = strictly
+        self._by_time = strictly or isinstance(tally, Since)
 
     @property
     def flips(self) -> bool:
-        return self._ages
+        return self._by_time
 
     def node(self) -> Node:
-        return Node(self.value_in, self.change_in)
+        return Node(self.value_in, self.change_in if self._by_time else never)
 
     def value_in(self, row: Row, at_ms: int) -> bool:
         """The truth at an instant, for this row."""
-        times, tallies, first = self._counting(row)
-        return self.tally.holds(times, tallies, first, len(times), at_ms)
+        times, tallies, first, end = self._counting(row, at_ms)
+        return self.tally.holds(times, tallies, first, end, at_ms)
 
     def change_in(self, row: Row, after_ms: int) -> int:
         """The first instant after ``after_ms`` at which the value changes by time, or ``FAR_MS``."""
-        times, tallies, first = self._counting(row)
-        end, at_ms = len(times), after_ms
-        now = self.tally.holds(times, tallies, first, end, after_ms)
-        while (at_ms := self.tally.next_change(times, first, end, at_ms)) < FAR_MS:
+        times, tallies, first, end = self._counting(row, after_ms)
+        now, at_ms = self.tally.holds(times, tallies, first, end, after_ms), after_ms
+        while True:
+            joins_ms = times[end] + 1 if end < len(times) else FAR_MS
+            at_ms = min(self.tally.next_change(times, first, end, at_ms), joins_ms)
+            if at_ms >= FAR_MS:
+                return FAR_MS
+            _, _, first, end = self._counting(row, at_ms)
             if self.tally.holds(times, tallies, first, end, at_ms) != now:
                 return at_ms
-        return FAR_MS
 
-    def _counting(self, row: Row) -> tuple[Times, Tallies, int]:
-        """The state, and from where on it counts."""
+    def _counting(self, row: Row, at_ms: int) -> tuple[Times, Tallies, int, int]:
+        """The state, and the stretch of it that counts."""
         times, tallies = row.conditions.get(self.key) or ([], [])
         membership = row.audiences.get(self.audience)
         if membership is None or membership.seq % 2 == 0:
-            return times, tallies, len(times)
-        return times, tallies, bisect_left(times, membership.since_ms)
+            return times, tallies, len(times), len(times)
+        end = bisect_left(times, at_ms) if self.strictly else len(times)
+        return times, tallies, min(bisect_left(times, membership.since_ms), end), end
 
     def observer(self) -> Observe:
         key, where, audience = self.key, self.where, self.audience
-        sample_of, take, value_in, ages = self.tally.sample, self._take, self.value_in, self._ages
+        sample_of, take, value_in, by_time = self.tally.sample, self._take, self.value_in, self._by_time
 
         def observe(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
@@ -105,7 +113,7 @@ class SinceEntryCondition(Condition):
                 return False
             before = value_in(row, decided_ms)
             take(row.conditions.setdefault(key, []), event_ms, sample, low, now_ms)
-            if ages or value_in(row, now_ms) != before:
+            if by_time or value_in(row, now_ms) != before:
                 touched.append(key)
             return True
 

@@ -150,11 +150,15 @@ def _kept(value: object, whole: bool) -> object:
         return None
     if type(value) is int and not -(2**63) <= value < 2**64:
         return float(value) if -(2**1000) < value < 2**1000 else None  # too long to be stored as it is
+    if isinstance(value, dict):
+        return None  # equals nothing, and has nothing in order
+    if isinstance(value, list):
+        return [_kept(each, True) for each in value if not isinstance(each, list)] if whole else None
     if whole:
         return value
     if isinstance(value, str) and (len(value) > LONGEST_TEXT or value.startswith("\0")):
         return "\0" + blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return None if isinstance(value, list | dict) else value  # these equal nothing
+    return value
 
 
 Match: TypeAlias = Callable[[Mapping[str, object], int], int]

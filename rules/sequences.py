@@ -103,8 +103,8 @@ class SequenceCondition(Condition):
         ends = self.chains.find(state)
         if self.source.without is None:  # type: ignore[attr-defined]
             ends = sorted({*before, *ends})
-        kept = state[0] = self._thin(ends, now_ms)
-        return kept != before
+        state[0] = self._thin(ends, now_ms)
+        return bool(state[0] != before)
 
     def _thin(self, ends: list[int], now_ms: int) -> list[int]:
         """One end of those that count at the same instants, and of those that count now the latest."""

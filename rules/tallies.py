@@ -1,60 +1,20 @@
-"""What a condition keeps of events that count at the same instants, and the aggregate of several of these.
-
-A state is [event times ascending, their tallies]. A tally stands for every event whose time is ``alike`` its
-own (``rules.windows``); it is a list of plain values, and the time is that of one of them: of the earliest
-for ``first``, of the latest for ``last``. An aggregate looks at one stretch, ``first`` to ``end``, of both.
-"""
+"""Tallies of events and their times: how many, of what, the first and the last (``rules.tally``)."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from math import fsum
-from typing import Any, TypeAlias
+from typing import Any
 
 from rules import model
 from rules.calendar import Calendar
 from rules.condition import FAR_MS, Properties, comparison_of, count_bound
 from rules.dates import compile_timed_predicate
 from rules.distincts import distinct_value
+from rules.numeric_tallies import Average, Extreme, Sum
 from rules.operators import lookup
-from rules.sums import add_exactly, number_of
+from rules.tally import Tallies, Tally, Times
 from rules.windows import Window
-
-Times: TypeAlias = list[int]
-Tallies: TypeAlias = list[list[Any]]
-Compare: TypeAlias = Callable[[float | int], bool]
-
-
-class Tally:
-    """One aggregate with its comparisons. Kinds say what an event adds and whether a stretch compares."""
-
-    grows = False
-    """One more event can never make the aggregate less."""
-
-    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        """The tally of one event; None: it doesn't take part."""
-        raise NotImplementedError
-
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
-        """Take the tally of events that arrived later into ``tallies[at]``."""
-        raise NotImplementedError
-
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        """Whether the aggregate of a stretch compares."""
-        raise NotImplementedError
-
-    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
-        """``holds`` asked again and again of one state: (first, end, at_ms), no index ever going back."""
-        return lambda first, end, at_ms: self.holds(times, tallies, first, end, at_ms)
-
-    def next_change(self, times: Times, first: int, end: int, after_ms: int) -> int:
-        """When a stretch may next compare otherwise, though it stays the same; ``FAR_MS``: never."""
-        return FAR_MS
-
-    def thin(self, window: Window, times: Times, tallies: Tallies, joined: int) -> None:
-        """Let go of what can't matter any more. The first ``joined`` have all joined the window, so what of
-        them comes later stays longer."""
 
 
 class Count(Tally):
@@ -112,118 +72,6 @@ class Count(Tally):
                 return None
             count += tallies[at][0]
         return at
-
-
-class Sum(Tally):
-    """[floats that don't overlap, whose sum is exact] (``rules.sums``)."""
-
-    def __init__(self, source: model.Aggregate) -> None:
-        assert source.property is not None
-        self.path = source.property
-        self.compare = comparison_of(source.comparisons)
-
-    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        number = number_of(lookup(properties, self.path))
-        return None if number is None else [number]
-
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
-        for number in sample:
-            add_exactly(tallies[at], number)
-
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        return self.compare(round(fsum([number for tally in tallies[first:end] for number in tally]), 9))
-
-    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
-        exact: list[float] = []
-        at = [0, 0]
-
-        def holds(first: int, end: int, at_ms: int) -> bool:
-            for tally in tallies[at[1] : end]:
-                for number in tally:
-                    add_exactly(exact, number)
-            for tally in tallies[at[0] : first]:
-                for number in tally:
-                    add_exactly(exact, -number)
-            at[:] = first, end
-            return self.compare(round(fsum(exact), 9))
-
-        return holds
-
-
-class Average(Tally):
-    """[number of values, floats that don't overlap and whose sum is exact]."""
-
-    def __init__(self, source: model.Aggregate) -> None:
-        assert source.property is not None
-        self.path = source.property
-        self.compare = comparison_of(source.comparisons)
-
-    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        number = number_of(lookup(properties, self.path))
-        return None if number is None else [1, number]
-
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
-        count, *exact = tallies[at]
-        for number in sample[1:]:
-            add_exactly(exact, number)
-        tallies[at] = [count + sample[0], *exact]
-
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        stretch = tallies[first:end]
-        count = sum([tally[0] for tally in stretch])
-        return self._compares(count, [number for tally in stretch for number in tally[1:]])
-
-    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
-        exact: list[float] = []
-        at = [0, 0, 0]
-
-        def holds(first: int, end: int, at_ms: int) -> bool:
-            count = at[2]
-            for tally in tallies[at[1] : end]:
-                count += tally[0]
-                for number in tally[1:]:
-                    add_exactly(exact, number)
-            for tally in tallies[at[0] : first]:
-                count -= tally[0]
-                for number in tally[1:]:
-                    add_exactly(exact, -number)
-            at[:] = first, end, count
-            return self._compares(count, exact)
-
-        return holds
-
-    def _compares(self, count: int, numbers: list[float]) -> bool:
-        return count > 0 and self.compare(round(fsum(numbers) / count, 9))
-
-
-class Extreme(Tally):
-    """[the least value], or the greatest."""
-
-    def __init__(self, source: model.Aggregate) -> None:
-        assert source.property is not None
-        self.path = source.property
-        self.compare = comparison_of(source.comparisons)
-        self.pick: Callable[..., Any] = min if source.kind == "min" else max
-
-    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        value = lookup(properties, self.path)
-        if type(value) is int and not -(2**63) <= value < 2**63:
-            value = number_of(value)  # too long a number to be stored as it is
-        if type(value) is not int and not (type(value) is float and abs(value) < float("inf")):
-            return None
-        return [value]
-
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
-        tallies[at] = self.pick(tallies[at], sample)
-
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        return first < end and self.compare(self.pick(tallies[first:end])[0])
-
-    def thin(self, window: Window, times: Times, tallies: Tallies, joined: int) -> None:
-        """Of those that joined, whoever has a later one at least as extreme can go."""
-        for at in range(joined - 2, -1, -1):
-            if self.pick(tallies[at + 1], tallies[at]) == tallies[at + 1]:
-                del times[at], tallies[at]
 
 
 class Distinct(Tally):

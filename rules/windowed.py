@@ -10,12 +10,12 @@ from bisect import bisect_left, bisect_right
 
 from rules import model
 from rules.condition import FAR_MS, Condition, Properties, State
-from rules.tallies import Tally
+from rules.tally import Tally
 from rules.windows import Always, Window, counting, next_change
 
 
 class Windowed(Condition):
-    """State: [event times ascending, their tallies] (``rules.tallies``)."""
+    """State: [event times ascending, their tallies] (``rules.tally``)."""
 
     def __init__(
         self, key: int, source: model.EventCondition, max_samples: int, window: Window, tally: Tally

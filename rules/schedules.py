@@ -1,0 +1,131 @@
+"""Compute instants of batch audiences (spec: rules.md, section 8), in the audience's time zone.
+
+``daily`` is each local midnight, ``weekly`` that of Mondays, ``monthly`` that of the first. A cron time that
+the clock skips comes at the first instant after the gap, one that it shows twice comes the first time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Final, Protocol
+
+from croniter import CroniterBadDateError, croniter
+
+from rules import model
+from rules.calendar import Calendar
+
+UNITS: Final[dict[str, model.PeriodUnit]] = {"daily": "day", "weekly": "week", "monthly": "month"}
+
+
+class Schedule(Protocol):
+    """The compute instants of an audience."""
+
+    def latest(self, at_ms: int) -> int | None:
+        """The last compute instant at or before ``at_ms``."""
+
+    def next(self, after_ms: int) -> int | None:
+        """The first compute instant after ``after_ms``."""
+
+
+class Once:
+    """One instant, at which the audience was created."""
+
+    def __init__(self, created_ms: int) -> None:
+        self.created_ms = created_ms
+
+    def latest(self, at_ms: int) -> int | None:
+        return self.created_ms if self.created_ms <= at_ms else None
+
+    def next(self, after_ms: int) -> int | None:
+        return self.created_ms if self.created_ms > after_ms else None
+
+
+class Periodic:
+    """The beginnings of calendar periods."""
+
+    def __init__(self, calendar: Calendar, unit: model.PeriodUnit) -> None:
+        self.calendar = calendar
+        self.unit = unit
+
+    def latest(self, at_ms: int) -> int | None:
+        return self.calendar.bounds(self.unit, at_ms)[0]
+
+    def next(self, after_ms: int) -> int | None:
+        return self.calendar.bounds(self.unit, after_ms)[1]
+
+
+class Cron:
+    """The times of a cron expression of five fields."""
+
+    def __init__(self, calendar: Calendar, cron: str) -> None:
+        self.calendar = calendar
+        self.cron = cron
+        self._instants = lru_cache(maxsize=64)(self._of_day)
+        self._between: tuple[int, int] = (0, 0)
+
+    def latest(self, at_ms: int) -> int | None:
+        before, after = self._between
+        if before <= at_ms < after:
+            return before
+        found = self._latest(at_ms)
+        if found is not None:
+            following = self.next(found)
+            self._between = found, at_ms + 1 if following is None else following
+        return found
+
+    def next(self, after_ms: int) -> int | None:
+        day: date | None = self.calendar.date(after_ms) - timedelta(days=1)
+        while day is not None:
+            instants = self._instants(day)
+            at = bisect_right(instants, after_ms)
+            if at < len(instants):
+                return instants[at]
+            day = self._day(day, 1)
+        return None
+
+    def _latest(self, at_ms: int) -> int | None:
+        day: date | None = self.calendar.date(at_ms) + timedelta(days=1)
+        while day is not None:
+            instants = self._instants(day)
+            at = bisect_right(instants, at_ms)
+            if at:
+                return instants[at - 1]
+            day = self._day(day, -1)
+        return None
+
+    def _day(self, day: date, step: int) -> date | None:
+        """The next day, or the one before, that has a time; None: none for a long while."""
+        midnight = datetime(day.year, day.month, day.day)
+        try:
+            if step > 0:
+                found = croniter(self.cron, midnight + timedelta(days=1) - timedelta(seconds=1)).get_next(
+                    datetime
+                )
+            else:
+                found = croniter(self.cron, midnight).get_prev(datetime)
+        except (CroniterBadDateError, ValueError, OverflowError):
+            return None
+        return found.date()
+
+    def _of_day(self, day: date) -> list[int]:
+        """The instants of a local day, ascending."""
+        wall = datetime(day.year, day.month, day.day)
+        times = croniter(self.cron, wall - timedelta(seconds=1))
+        instants: set[int] = set()
+        try:
+            while (found := times.get_next(datetime)).date() == day:
+                instants.add(self.calendar.instants(found)[0])
+        except (CroniterBadDateError, ValueError, OverflowError):
+            pass
+        return sorted(instants)
+
+
+def build_schedule(source: model.Schedule, calendar: Calendar, created_ms: int) -> Schedule:
+    """The schedule of a batch audience; ``created_ms`` is when it was created, for ``once``."""
+    if source.kind == "once":
+        return Once(created_ms)
+    if source.kind == "cron":
+        return Cron(calendar, source.cron)
+    return Periodic(calendar, UNITS[source.kind])
