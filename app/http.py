@@ -20,7 +20,9 @@ from agents.evaluate import Answer
 from agents.faust_app import owner_url
 from agents.placement import partition_of
 from app.api_keys import is_allowed
+from app.http_explain import explanation
 from app.openapi import OPENAPI
+from rules.compile import CompiledAudience, ProjectRules
 from rules.decide import predict_exit
 from rules.instants import format_instant
 from rules.row import Membership, Row
@@ -60,6 +62,7 @@ class Server:
         app = web.Application(middlewares=[self._problems])
         app.router.add_get("/v1/users/{user_id}/audiences", self._user_audiences)
         app.router.add_get("/v1/users/{user_id}", self._user)
+        app.router.add_get("/v1/users/{user_id}/explain/{audience}", self._explain)
         app.router.add_get("/v1/audiences/{audience}/members/{user_id}", self._member)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
@@ -93,7 +96,7 @@ class Server:
             return await self._forward(request, user_id)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
         if row is None:
-            raise Problem(404, "No such user", f"project {project!r} knows nothing of user {user_id!r}")
+            raise _no_such_user(project, user_id)
         return _json(
             {
                 "user_id": user_id,
@@ -139,23 +142,11 @@ class Server:
         self._allow(request, "lookup")
         project = request.query.get("project", "default")
         user_id, audience_id = request.match_info["user_id"], request.match_info["audience"]
-        rules = self._worker.evaluator.rules.project(project)
-        audience = rules.by_id(audience_id)
-        if audience is None:
-            near = get_close_matches(audience_id, [each.id for each in rules.audiences], n=1)
-            raise Problem(
-                404,
-                "No such audience",
-                f"project {project!r} has no audience {audience_id!r}",
-                **({"hint": f"did you mean {near[0]!r}?"} if near else {}),
-            )
+        rules, audience = self._audience(project, audience_id)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
             return await self._forward(request, user_id)
-        if answer.pipeline.sweeping:
-            raise Problem(
-                409, "Audience is not ready", f"the rows are still being looked at for {audience_id!r}"
-            )
+        _ready(answer, audience_id)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
         membership = row.audiences.get(audience.key) if row is not None else None
         body: dict[str, object] = {"member": False, "since": None, "exit_at": None}
@@ -163,6 +154,33 @@ class Server:
             exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
             body = {"member": True, **_stay(membership, exit_ms)}
         return _json({**body, "at": _at(answer)})
+
+    async def _explain(self, request: web.Request) -> web.StreamResponse:
+        self._allow(request, "lookup")
+        project = request.query.get("project", "default")
+        user_id, audience_id = request.match_info["user_id"], request.match_info["audience"]
+        rules, audience = self._audience(project, audience_id)
+        answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
+        if answer is None:
+            return await self._forward(request, user_id)
+        _ready(answer, audience_id)
+        row = answer.pipeline.look(project, user_id, answer.at_ms)
+        if row is None:
+            raise _no_such_user(project, user_id)
+        return _json(explanation(rules, audience, user_id, row, max(answer.at_ms, row.now_ms)))
+
+    def _audience(self, project: str, audience_id: str) -> tuple[ProjectRules, CompiledAudience]:
+        rules = self._worker.evaluator.rules.project(project)
+        audience = rules.by_id(audience_id)
+        if audience is not None:
+            return rules, audience
+        near = get_close_matches(audience_id, [each.id for each in rules.audiences], n=1)
+        raise Problem(
+            404,
+            "No such audience",
+            f"project {project!r} has no audience {audience_id!r}",
+            **({"hint": f"did you mean {near[0]!r}?"} if near else {}),
+        )
 
     async def _forward(self, request: web.Request, user_id: str) -> web.StreamResponse:
         """Fetch the answer from the worker that owns the user."""
@@ -265,6 +283,15 @@ class Server:
             self._worker.metrics.lookups.labels(route, str(response.status)).inc()
             self._worker.metrics.lookup_seconds.observe(time.perf_counter() - started)
         return response
+
+
+def _no_such_user(project: str, user_id: str) -> Problem:
+    return Problem(404, "No such user", f"project {project!r} knows nothing of user {user_id!r}")
+
+
+def _ready(answer: Answer, audience_id: str) -> None:
+    if answer.pipeline.sweeping:
+        raise Problem(409, "Audience is not ready", f"the rows are still being looked at for {audience_id!r}")
 
 
 def _stay(membership: Membership, exit_ms: int | None) -> dict[str, object]:

@@ -15,6 +15,8 @@ from app.commands import (
     deliver,
     demo,
     destinations,
+    explain,
+    lookup,
     schema,
     settings,
     simulate,
@@ -40,6 +42,8 @@ cli.command("check")(check.check)
 cli.command("schema")(schema.schema)
 cli.command("simulate")(simulate.simulate)
 cli.command("test")(test.run)
+cli.command("lookup")(lookup.lookup)
+cli.command("explain")(explain.explain)
 cli.add_typer(audiences.cli, name="audiences")
 cli.add_typer(destinations.cli, name="destinations")
 cli.add_typer(deliver.cli, name="deliver")

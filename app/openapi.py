@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
+
+from rules.explain import Kind
 
 _PROBLEM = {
     "description": "RFC 9457 problem",
@@ -11,6 +13,7 @@ _PROBLEM = {
 _INSTANT = {"type": "string", "format": "date-time"}
 _MAYBE_INSTANT = {"type": ["string", "null"], "format": "date-time"}
 _USER = {"name": "user_id", "in": "path", "required": True, "schema": {"type": "string"}}
+_AUDIENCE = {"name": "audience", "in": "path", "required": True, "schema": {"type": "string"}}
 _PROJECT = {"name": "project", "in": "query", "schema": {"type": "string", "default": "default"}}
 
 
@@ -46,14 +49,23 @@ OPENAPI: dict[str, Any] = {
                 },
             }
         },
+        "/v1/users/{user_id}/explain/{audience}": {
+            "get": {
+                "summary": "Why the user is in the audience or not: the rule as a tree of sentences, facts",
+                "parameters": [_USER, _AUDIENCE, _PROJECT],
+                "responses": {
+                    "200": _ok({"$ref": "#/components/schemas/Explanation"}),
+                    "401": _PROBLEM,
+                    "404": _PROBLEM,
+                    "409": _PROBLEM,
+                    "503": _PROBLEM,
+                },
+            }
+        },
         "/v1/audiences/{audience}/members/{user_id}": {
             "get": {
                 "summary": "Whether the user is in the audience, at the instant of the request",
-                "parameters": [
-                    {"name": "audience", "in": "path", "required": True, "schema": {"type": "string"}},
-                    _USER,
-                    _PROJECT,
-                ],
+                "parameters": [_AUDIENCE, _USER, _PROJECT],
                 "responses": {
                     "200": _ok({"$ref": "#/components/schemas/Member"}),
                     "401": _PROBLEM,
@@ -84,6 +96,40 @@ OPENAPI: dict[str, Any] = {
                     "exit_at": _MAYBE_INSTANT,
                     "version": {"type": "integer"},
                     "at": _INSTANT,
+                },
+            },
+            "Explanation": {
+                "type": "object",
+                "required": ["user_id", "project", "audience", "at", "member", "since", "exit_at", "rule"],
+                "properties": {
+                    "user_id": {"type": "string"},
+                    "project": {"type": "string"},
+                    "audience": {"type": "string"},
+                    "audience_name": {"type": "string"},
+                    "audience_version": {"type": "integer"},
+                    "at": _INSTANT,
+                    "member": {"type": "boolean"},
+                    "since": _MAYBE_INSTANT,
+                    "exit_at": _MAYBE_INSTANT,
+                    "rule": {"$ref": "#/components/schemas/ExplainedNode"},
+                },
+            },
+            "ExplainedNode": {
+                "type": "object",
+                "required": ["kind", "text", "value", "found", "flips_at"],
+                "properties": {
+                    "kind": {"enum": list(get_args(Kind))},
+                    "text": {"type": "string", "description": "What the node asks for, as a sentence"},
+                    "value": {"type": "boolean"},
+                    "found": {"type": "string", "description": "What was found, as a sentence"},
+                    "flips_at": {
+                        **_MAYBE_INSTANT,
+                        "description": "When the value changes next if nothing more happens; null: never",
+                    },
+                    "points": {"type": "number", "description": "Of a part of a score"},
+                    "parts": {"type": "array", "items": {"$ref": "#/components/schemas/ExplainedNode"}},
+                    "rule": {"type": "object", "description": "A condition as the language writes it"},
+                    "facts": {"type": "object", "description": "What a condition rests on"},
                 },
             },
             "User": {

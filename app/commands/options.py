@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
+
+if TYPE_CHECKING:
+    from app.worker_client import WorkerClient
 
 SettingsFile: TypeAlias = Annotated[
     Path | None,
@@ -20,3 +23,26 @@ Definitions: TypeAlias = Annotated[
     list[Path],
     typer.Argument(metavar="FILE|DIR...", help="Definition files, and folders of them", show_default=False),
 ]
+
+WorkerUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--url", help="A worker's URL; any answers for any user (default: deliver.lookup_url)"),
+]
+WorkerKey: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--key", help="API key with the scope lookup (default: deliver.lookup_key)"),
+]
+Project: TypeAlias = Annotated[str, typer.Option("--project", help="The project of the user.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+UserId: TypeAlias = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
+
+
+def worker_client(url: str | None, key: str | None, project: str, settings_file: Path | None) -> WorkerClient:
+    """The worker that options and settings name."""
+    from app.commands.audiences import load_quiet
+    from app.worker_client import WorkerClient
+
+    deliver = load_quiet(settings_file).deliver
+    known = deliver.lookup_key.get_secret_value() if deliver.lookup_key is not None else None
+    # A key is for the worker it was set for, not for whatever --url names.
+    return WorkerClient(url or deliver.lookup_url, key or (known if url is None else None), project)

@@ -11,7 +11,18 @@ from app.main import cli, main
 
 RUN = CliRunner()
 GOOD = "id: one\nname: One\nrule: {event: a}\n"
-ALL = ("demo", "worker", "check", "simulate", "audiences", "topology", "settings", "bench")
+ALL = (
+    "demo",
+    "worker",
+    "check",
+    "simulate",
+    "lookup",
+    "explain",
+    "audiences",
+    "topology",
+    "settings",
+    "bench",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,76 @@
+"""``turnstile explain``: why a user is in an audience, or not, as a tree of sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.options import AsJson, Project, SettingsFile, UserId, WorkerKey, WorkerUrl, worker_client
+
+if TYPE_CHECKING:
+    from rich.text import Text
+    from rich.tree import Tree
+
+STYLES = {True: ("yes", "bold green"), False: ("no", "bold red")}
+UNWRAPPED = 1_000_000
+"""Columns where nobody looks at a terminal."""
+
+
+def explain(
+    user: UserId,
+    audience: Annotated[
+        str, typer.Argument(metavar="AUDIENCE", help="Id of an audience.", show_default=False)
+    ],
+    project: Project = "default",
+    url: WorkerUrl = None,
+    key: WorkerKey = None,
+    as_json: AsJson = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Say why a user is in an audience, or not: the rule as a tree, what was found, what comes next."""
+    import json
+    import sys
+
+    found = worker_client(url, key, project, settings).get("users", user, "explain", audience)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNWRAPPED)
+    console.print(tree(found))
+
+
+def tree(found: dict[str, Any]) -> Tree:
+    """An explanation, as the worker gives it, for a terminal."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from rules.phrases import quoted
+
+    name = f"{found['audience']} ({quoted(found['audience_name'])}, version {found['audience_version']})"
+    if found["member"]:
+        leaves = f"leaves at {found['exit_at']}" if found["exit_at"] else "doesn't leave by time alone"
+        stay = f"is in {name} since {found['since']}; {leaves}"
+    else:
+        stay = f"is not in {name}"
+    root = Tree(Text(f"{quoted(found['user_id'])} {stay} (as of {found['at']})"))
+    _grow(root, found["rule"])
+    return root
+
+
+def _grow(above: Tree, node: dict[str, Any]) -> None:
+    branch = above.add(_line(node))
+    for part in node.get("parts", ()):
+        _grow(branch, part)
+
+
+def _line(node: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    points = f"{node['points']} points: " if "points" in node else ""
+    flips = f" {'Until' if node['value'] else 'From'} {node['flips_at']}." if node["flips_at"] else ""
+    line = Text.assemble(STYLES[node["value"]], " ", f"{points}{node['text']} ", (node["found"], "cyan"))
+    line.append(flips, "yellow")
+    return line
