@@ -28,6 +28,7 @@ class DefinitionRecord(msgspec.Struct, omit_defaults=True):
     version: int
     definition: dict[str, object]
     deleted: bool = False
+    created_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,14 @@ def topic_key(audience: Audience) -> bytes:
 
 def encode_definition(published: PublishedAudience) -> bytes:
     document = to_document(published.audience)
-    return _encode(DefinitionRecord(published.version, document, published.deleted))
+    return _encode(DefinitionRecord(published.version, document, published.deleted, published.created_ms))
 
 
 def decode_definition(value: bytes, parse: Callable[[str, str], Audience]) -> PublishedAudience:
     """Raises DefinitionsInvalid, or a decode error, for a record that this program can't read."""
     record = _decode(value)
     audience = parse(msgspec.json.encode(record.definition).decode(), "definitions topic")
-    return PublishedAudience(audience, record.version, record.deleted)
+    return PublishedAudience(audience, record.version, record.deleted, record.created_ms)
 
 
 def plan_changes(current: Mapping[bytes, PublishedAudience], wanted: Sequence[Audience]) -> list[Change]:

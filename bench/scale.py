@@ -48,8 +48,7 @@ def many_audiences(count: int) -> list[Audience]:
     """``count`` audiences of which ``CONCERNED`` ask for the campaign that an event has."""
     rules = (
         "{event: view, where: {campaign: c%d}, count: {gte: %d}, within: %dh}",
-        "{all: [{event: view, where: {campaign: c%d}, count: {gte: %d}}, "
-        "{not: {event: buy, within: %dh}}]}",
+        "{all: [{event: view, where: {campaign: c%d}, count: {gte: %d}}, {not: {event: buy, within: %dh}}]}",
     )
     lines = []
     for number in range(count):
@@ -60,15 +59,16 @@ def many_audiences(count: int) -> list[Audience]:
 
 
 def make_log(events: int, users: int, campaigns: int, seed: int = 1) -> list[LogRecord]:
-    """Views (nine of ten) and purchases, evenly over campaigns and users."""
+    """Views (nine of ten) and purchases of users who each follow one campaign."""
     random = Random(seed)
     log = []
     for number in range(events):
         at_ms = BASE_MS + number * STEP_MS
         name = "view" if random.random() < 0.9 else "buy"
+        user = random.randrange(users)
         value = (
-            f'{{"user_id":"u{random.randrange(users)}","event":"{name}","time":"{format_instant(at_ms)}",'
-            f'"properties":{{"campaign":"c{random.randrange(campaigns)}","price":{random.randrange(100)},'
+            f'{{"user_id":"u{user}","event":"{name}","time":"{format_instant(at_ms)}",'
+            f'"properties":{{"campaign":"c{user % campaigns}","price":{random.randrange(100)},'
             f'"sku":"s{random.randrange(20)}"}}}}'
         )
         log.append(LogRecord(number, at_ms, b"", value.encode(), 0, "bench"))

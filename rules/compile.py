@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from rules import model
+from rules.batch import BatchTruth, build_batch_condition
+from rules.calendar import calendar_of
 from rules.canonical import audience_key
 from rules.condition import Condition
 from rules.conditions import StateCondition, build_condition, node_of, row_node
 from rules.event_index import NO_EVENTS, EventIndex, event_index
 from rules.readers import Readers, anchors_of, readers_of
 from rules.row import Row
+from rules.schedules import Schedule, build_schedule
 from rules.truth import Change, Node, Truth, never, rule_node
 
 
@@ -27,6 +30,8 @@ class PublishedAudience:
     audience: model.Audience
     version: int
     deleted: bool = False
+    created_ms: int = 0
+    """When this version was published: the compute instant of a batch audience with ``schedule: once``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +65,11 @@ class Timed:
     """An attribute, by its root name."""
     members: Mapping[int, tuple[int, ...]]
     """A membership, by the audience's key."""
+    always: Readers
+    """Nothing of it: batch audiences, which look again at each of their compute instants."""
 
 
-NOTHING_TIMED = Timed({}, {}, {})
+NOTHING_TIMED = Timed({}, {}, {}, Readers((), {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,7 @@ class _Project:
         self.by_attribute: dict[str, set[int]] = {}
         self.timed_attributes: dict[str, set[int]] = {}
         self.timed_members: dict[int, set[int]] = {}
+        self.schedules: dict[int, Schedule] = {}
 
     def rules(self) -> ProjectRules:
         indexes = {each.audience.id: index for index, each in enumerate(self.published)}
@@ -162,13 +170,16 @@ class _Project:
                 {key: readers[key] for key, each in self.shared.items() if each.flips},
                 {name: readers_of(each, anchors, counts) for name, each in self.timed_attributes.items()},
                 {key: _sorted(each) for key, each in self.timed_members.items()},
+                readers_of([*self.schedules], anchors, counts),
             ),
             by_event={name: event_index(conditions, name) for name in names},
             any_event=event_index(conditions, model.ANY_EVENT),
             by_attribute={
                 name: readers_of(each, anchors, counts) for name, each in self.by_attribute.items()
             },
-            initial=tuple(each.index for each in audiences if each.truth(unknown, 0)),
+            initial=tuple(
+                each.index for each in audiences if each.index in self.schedules or each.truth(unknown, 0)
+            ),
             is_nested=any(asked),
             by_key={each.key: each for each in audiences},
             gone=self.gone,
@@ -194,7 +205,16 @@ class _Project:
             leaves.append((self.keys[index].get(condition), made))
             return made
 
-        node = rule_node(source.rule, leaf)
+        key = audience_key(self.name, source.id)
+        if source.schedule is not None:
+            calendar = calendar_of(source.timezone)
+            schedule = build_schedule(source.schedule, calendar, published.created_ms)
+            self.schedules[index] = schedule
+            # A member has to leave at a compute instant even if no state of an anchor is left.
+            self.timed_members.setdefault(key, set()).add(index)
+            node = BatchTruth(key, rule_node(source.rule, leaf), schedule).node()
+        else:
+            node = rule_node(source.rule, leaf)
         needs, waiting = set[int](), [*asked[index]]
         while waiting:
             each = waiting.pop()
@@ -202,7 +222,7 @@ class _Project:
             waiting += asked[each] - needs
         return CompiledAudience(
             index=index,
-            key=audience_key(self.name, source.id),
+            key=key,
             project=self.name,
             id=source.id,
             name=source.name,
@@ -218,7 +238,11 @@ class _Project:
     def _leaf(self, index: int, source: model.Audience, condition: model.Condition) -> Node:
         """The node of a condition, and who must look when what it reads changes."""
         if isinstance(condition, StateCondition):
-            built = build_condition(self.name, condition, self.max_samples, source.timezone)
+            schedule = self.schedules.get(index)
+            if schedule is None:
+                built = build_condition(self.name, condition, self.max_samples, source.timezone)
+            else:
+                built = build_batch_condition(self.name, condition, self.max_samples, source, schedule)
             built = self.shared.setdefault(built.key, built)
             self.keys[index][condition] = built.key
             self.readers.setdefault(built.key, set()).add(index)

@@ -155,7 +155,7 @@ def next_expiry_flip(
 
 
 def length_ms_of(source: model.EventCondition) -> int:
-    assert source.window is not None
+    assert isinstance(source.window, model.Within)
     return source.window.length_ms
 
 

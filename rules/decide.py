@@ -74,6 +74,7 @@ def timed_audiences(rules: ProjectRules, row: Row) -> set[int]:
     for key, audiences in timed.members.items():
         if key in row.audiences:
             found.update(audiences)
+    found.update(timed.always.of(states))
     return found
 
 

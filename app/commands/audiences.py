@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +56,10 @@ async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: 
         changes = plan_changes(published, [each.audience for each in wanted])
         changed = [each for each in changes if each.action != "unchanged"]
         if not dry_run:
-            await topic.write([PublishedAudience(each.audience, each.version) for each in changed])
+            now_ms = time.time_ns() // 1_000_000
+            await topic.write(
+                [PublishedAudience(each.audience, each.version, created_ms=now_ms) for each in changed]
+            )
     typer.echo(_report(changes, published, dry_run))
 
 
