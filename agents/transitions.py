@@ -88,4 +88,6 @@ def encode_transition(transition: Transition) -> tuple[bytes, Headers]:
         ("ce_time", body.at.encode()),
         _CONTENT_TYPE,
     ]
+    if transition.trigger is not None and transition.trigger.properties:
+        headers.append(("trigger.properties", transition.trigger.properties))
     return _encode(body), headers

@@ -12,12 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 
+import msgspec
 from msgspec.structs import replace
 
 from rules.compile import CompiledAudience, ProjectRules
 from rules.condition import FAR_MS
 from rules.profile_update import ProfileUpdate, change_attributes
 from rules.row import Membership, Row, Transition, Trigger
+
+TRIGGER_BYTES = 4096
+"""Larger properties don't go along with the transitions that an event causes."""
+_encode = msgspec.json.Encoder().encode
 
 PREDICTION_STEPS = 1000
 """How many flips ``predict_exit`` looks ahead before it gives up and says null."""
@@ -115,7 +120,9 @@ def apply_event(
     row.now_ms = now_ms
     if touched:
         before = len(out)
-        decide(rules, user_id, row, now_ms, touched, "event", Trigger(name, record_id, time_ms), out)
+        kept = _encode(properties) if properties else b""
+        trigger = Trigger(name, record_id, time_ms, kept if len(kept) <= TRIGGER_BYTES else b"")
+        decide(rules, user_id, row, now_ms, touched, "event", trigger, out)
         return changed or len(out) > before
     return changed
 

@@ -48,6 +48,8 @@ class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):
     event: str | None
     id: str | None
     time_ms: int
+    properties: bytes = b""
+    """The event's, as JSON, for those who write to users about it; empty where they are large."""
 
 
 class Transition(msgspec.Struct, array_like=True, frozen=True, gc=False):

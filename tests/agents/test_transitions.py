@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+from msgspec.structs import replace
+
 from agents.transitions import encode_transition, transition_id
 from rules.row import Transition, Trigger
 
@@ -39,6 +41,12 @@ def test_an_enter_is_written_as_the_contract_says() -> None:
         ("ce_time", b"2023-11-14T22:13:20.123Z"),
         ("content-type", b"application/json"),
     ]
+
+
+def test_the_properties_of_the_event_go_along_in_a_header() -> None:
+    trigger = Trigger("buy", "r1", T, b'{"price":5}')
+    _, headers = encode_transition(replace(ENTER, trigger=trigger))
+    assert dict(headers)["trigger.properties"] == b'{"price":5}'
 
 
 def test_an_exit_tells_the_stay_and_no_trigger() -> None:

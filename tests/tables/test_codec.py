@@ -46,12 +46,13 @@ ENTER = Transition(
 )
 EXIT = Transition("shop", "buyers", "Buyers", 2, "ann", 4, T + 9, "time", None, T, None)
 OUTBOX = Outbox(41, [ENTER, EXIT])
+TELLING = Outbox(41, [replace(ENTER, trigger=Trigger("buy", "r1", T - 1, b'{"price":5}'))])
 MARKER = Marker(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
 META = StoreMeta(123_456, encode_marker(MARKER))
 
 FILES = {
     "row-1-seen": (SEEN, encode_row, decode_row),
-    "outbox": (OUTBOX, encode_outbox, decode_outbox),
+    "outbox-properties": (TELLING, encode_outbox, decode_outbox),
     "marker": (MARKER, encode_marker, decode_marker),
     "meta": (META, encode_meta, decode_meta),
 }
@@ -63,6 +64,10 @@ def test_a_golden_file_is_what_is_written_and_what_is_read(name: str) -> None:
     golden = (GOLDEN / f"{name}.bin").read_bytes()
     assert encode(value) == golden  # type: ignore[operator]
     assert decode(golden) == value  # type: ignore[operator]
+
+
+def test_an_outbox_of_a_program_that_kept_no_properties_is_read() -> None:
+    assert decode_outbox((GOLDEN / "outbox.bin").read_bytes()) == OUTBOX
 
 
 def test_a_row_of_a_program_that_knew_no_ids_is_read() -> None:
