@@ -47,10 +47,10 @@ class BatchCondition(Condition):
 
     def value(self, state: State | None, at_ms: int) -> bool:
         """The truth at an instant: exact at compute instants from the latest event's clock on."""
-        return self.inner.value(_seen(state, at_ms) or None, at_ms)
+        return self.inner.value(state_seen(state, at_ms) or None, at_ms)
 
     def next_flip(self, state: State, after_ms: int) -> int | None:
-        seen = _seen(state, after_ms + 1)
+        seen = state_seen(state, after_ms + 1)
         flip_ms = self.inner.next_flip(seen, after_ms) if seen and self.inner.flips else None
         if len(state) > 1 and after_ms <= state[1]:
             return state[1] + 1 if flip_ms is None else min(flip_ms, state[1] + 1)  # type: ignore[no-any-return]
@@ -111,7 +111,7 @@ class BatchCondition(Condition):
         return observe
 
 
-def _seen(state: State | None, at_ms: int) -> State:
+def state_seen(state: State | None, at_ms: int) -> State:
     """The inner state that counts at an instant."""
     if not state:
         return []

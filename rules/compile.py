@@ -50,6 +50,8 @@ class CompiledAudience:
     """Indexes of the audiences that the rule asks about, and of those that theirs do."""
     dependents: tuple[int, ...] = ()
     """Indexes of the audiences whose rules ask about this one."""
+    schedule: Schedule | None = None
+    """Of a batch audience."""
     leaves: tuple[tuple[int | None, Node], ...] = ()
     """The rule's conditions as they run, from left to right, for ``rules.explain``: (key in
     ``ProjectRules.conditions``, None for those that read the row alone; node)."""
@@ -232,6 +234,7 @@ class _Project:
             source=source,
             needs=_sorted(needs),
             dependents=tuple(each for each, others in enumerate(asked) if index in others),
+            schedule=self.schedules.get(index),
             leaves=tuple(leaves),
         )
 

@@ -17,13 +17,23 @@ from rules.canonical import audience_key
 from rules.compile import CompiledAudience, ProjectRules
 from rules.condition import FAR_MS
 from rules.decide import PREDICTION_STEPS
-from rules.facts import Facts, attribute_facts, membership_facts, state_facts
+from rules.facts import BatchFacts, Facts, attribute_facts, membership_facts, state_facts
 from rules.row import Membership, Row
-from rules.sentences import finding, requirement
+from rules.sentences import batch_finding, batch_requirement, finding, requirement
 from rules.truth import Node, rule_node
 
 Kind: TypeAlias = Literal[
-    "all", "any", "not", "at_least", "score", "audience", "attribute", "event", "sequence", "not_followed_by"
+    "all",
+    "any",
+    "not",
+    "at_least",
+    "score",
+    "audience",
+    "attribute",
+    "event",
+    "sequence",
+    "not_followed_by",
+    "batch",
 ]
 KINDS: Final[dict[type, Kind]] = {
     model.All: "all",
@@ -53,7 +63,7 @@ class Explained:
     flips_ms: int | None
     """When the value changes next if nothing more happens; None: never, or not in ``PREDICTION_STEPS``."""
     facts: Facts | None = None
-    """Of conditions; composites rest on their parts."""
+    """Of conditions and of ``batch``; composites rest on their parts."""
     parts: tuple[Explained, ...] = ()
     points: int | float | None = None
     """Of a part of a score."""
@@ -74,12 +84,20 @@ class _Wired:
 
 
 def explain(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> Explained:
-    """The tree of ``audience``'s rule for a row that is decided up to ``at_ms``. The row stays as it is."""
+    """The tree of ``audience``'s rule for a row that is decided up to ``at_ms``. The row stays as it is.
+
+    Of a batch audience it stands under a node of kind ``batch``: that one's value is what the latest compute
+    instant left, the others' are as of ``at_ms``.
+    """
     root = _Wiring(audience).wire(audience.source.rule)
+    if audience.schedule is not None:
+        root = _Wired(audience.source.rule, Node(audience.truth, audience.change), None, [root])
     everything = _flat(root)
     for each in everything:
         each.value = each.node.truth(row, at_ms)
     _predict(rules, audience, everything, row, at_ms)
+    if audience.schedule is not None:
+        return _explained_batch(rules, audience, root, row, at_ms)
     return _explained(rules, audience, root, row, at_ms)
 
 
@@ -167,4 +185,23 @@ def _explained(
         facts=facts,
         parts=tuple([_explained(rules, audience, each, row, at_ms) for each in wired.parts]),
         points=wired.points,
+    )
+
+
+def _explained_batch(
+    rules: ProjectRules, audience: CompiledAudience, wired: _Wired, row: Row, at_ms: int
+) -> Explained:
+    schedule, source = audience.schedule, audience.source
+    assert schedule is not None
+    assert source.schedule is not None
+    facts = BatchFacts(schedule.latest(at_ms), schedule.next(at_ms))
+    return Explained(
+        kind="batch",
+        rule=wired.rule,
+        text=batch_requirement(source.schedule, source.timezone),
+        found=batch_finding(facts),
+        value=wired.value,
+        flips_ms=wired.flips_ms,
+        facts=facts,
+        parts=(_explained(rules, audience, wired.parts[0], row, at_ms),),
     )

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rules.explain import Explained
-from rules.facts import AttributeFacts, EventFacts, Facts, MembershipFacts, NotFollowedFacts, SequenceFacts
+from rules.facts import (
+    AttributeFacts,
+    BatchFacts,
+    EventFacts,
+    Facts,
+    MembershipFacts,
+    NotFollowedFacts,
+    SequenceFacts,
+)
 from rules.instants import format_instant
 from rules.operators import MISSING
 from rules.write import rule_document
@@ -27,8 +35,9 @@ def explained_document(explained: Explained) -> Document:
         document["points"] = explained.points
     if explained.parts:
         document["parts"] = [explained_document(each) for each in explained.parts]
-    if explained.facts is not None:
+    if not explained.parts:
         document["rule"] = rule_document(explained.rule)
+    if explained.facts is not None:
         document["facts"] = _facts(explained.facts)
     return document
 
@@ -57,6 +66,8 @@ def _facts(facts: Facts) -> Document:
             is_set = facts.value is not MISSING
             value = {"value": facts.value} if is_set else {}
             return {"set": is_set, **value, "changed_at": _instant(facts.changed_ms)}
+        case BatchFacts():
+            return {"computed_at": _instant(facts.decided_ms), "next_at": _instant(facts.next_ms)}
         case MembershipFacts():
             return {"member": facts.inside, "since": _instant(facts.since_ms)}
 

@@ -6,7 +6,7 @@ known, and that there may be more; of an average that it is 12.5, but not of whi
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,17 +14,20 @@ from math import fsum
 from typing import TypeAlias
 
 from rules import model
+from rules.batch import BatchCondition, state_seen
 from rules.condition import Condition, State
 from rules.counts import CountEver, CountWithin
 from rules.distincts import DistinctEver, DistinctWithin
 from rules.followed import NotFollowedCondition
 from rules.guards import TimedWhere
 from rules.nested import SinceEntryCondition
+from rules.numeric_tallies import Average, Extreme, Sum
 from rules.operators import lookup
 from rules.row import Membership, Row
 from rules.sequences import SequenceCondition
 from rules.sums import SumEver, SumWithin
-from rules.tallies import Average, Count, Distinct, Extreme, First, Since, Sum, Tallies, Tally, Times
+from rules.tallies import Count, Distinct, First, Since
+from rules.tally import Tallies, Tally, Times
 from rules.windowed import Windowed
 from rules.windows import Always, Delayed, Periods, counting
 
@@ -84,7 +87,17 @@ class MembershipFacts:
     """When the user entered, or left; None: never was in it."""
 
 
-Facts: TypeAlias = EventFacts | SequenceFacts | NotFollowedFacts | AttributeFacts | MembershipFacts
+@dataclass(frozen=True, slots=True)
+class BatchFacts:
+    decided_ms: int | None
+    """The latest compute instant; None: there was none yet."""
+    next_ms: int | None
+    """The one after it; None: there is none."""
+
+
+Facts: TypeAlias = (
+    EventFacts | SequenceFacts | NotFollowedFacts | AttributeFacts | MembershipFacts | BatchFacts
+)
 
 
 def attribute_facts(source: model.AttributeCondition, row: Row) -> AttributeFacts:
@@ -106,6 +119,8 @@ def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int)
     """Of a condition that keeps a state, at an instant no earlier than the row's last step."""
     state = state or None
     match condition:
+        case BatchCondition(inner=inner):
+            return state_facts(inner, state_seen(state, at_ms), row, at_ms)
         case TimedWhere(inner=inner):
             return state_facts(inner, state, row, at_ms)
         case SequenceCondition():
@@ -113,7 +128,7 @@ def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int)
         case NotFollowedCondition():
             return _not_followed(condition, state, at_ms)
         case SinceEntryCondition():
-            return _since_entry(condition, state, row)
+            return _since_entry(condition, row, at_ms)
         case Windowed(window=window):
             times, tallies = state or ([], [])
             first, end = counting(window, times, at_ms)
@@ -184,13 +199,10 @@ def _of_tallies(tally: Tally, times: Times, tallies: Tallies, single: bool) -> E
             raise TypeError(f"no facts are known of {type(tally).__name__}")
 
 
-def _since_entry(condition: SinceEntryCondition, state: State | None, row: Row) -> EventFacts:
-    times, tallies = state or ([], [])
+def _since_entry(condition: SinceEntryCondition, row: Row, at_ms: int) -> EventFacts:
+    times, tallies, first, end = condition.counting(row, at_ms)
+    found = _of_tallies(condition.tally, times[first:end], tallies[first:end], False)
     membership = row.audiences.get(condition.audience)
-    first = len(times)
-    if membership is not None and membership.seq % 2 == 1:
-        first = bisect_left(times, membership.since_ms)
-    found = _of_tallies(condition.tally, times[first:], tallies[first:], False)
     return EventFacts(found.number, found.or_more, found.events_ms, 0, found.values, membership)
 
 

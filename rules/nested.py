@@ -68,23 +68,23 @@ class SinceEntryCondition(Condition):
 
     def value_in(self, row: Row, at_ms: int) -> bool:
         """The truth at an instant, for this row."""
-        times, tallies, first, end = self._counting(row, at_ms)
+        times, tallies, first, end = self.counting(row, at_ms)
         return self.tally.holds(times, tallies, first, end, at_ms)
 
     def change_in(self, row: Row, after_ms: int) -> int:
         """The first instant after ``after_ms`` at which the value changes by time, or ``FAR_MS``."""
-        times, tallies, first, end = self._counting(row, after_ms)
+        times, tallies, first, end = self.counting(row, after_ms)
         now, at_ms = self.tally.holds(times, tallies, first, end, after_ms), after_ms
         while True:
             joins_ms = times[end] + 1 if end < len(times) else FAR_MS
             at_ms = min(self.tally.next_change(times, first, end, at_ms), joins_ms)
             if at_ms >= FAR_MS:
                 return FAR_MS
-            _, _, first, end = self._counting(row, at_ms)
+            _, _, first, end = self.counting(row, at_ms)
             if self.tally.holds(times, tallies, first, end, at_ms) != now:
                 return at_ms
 
-    def _counting(self, row: Row, at_ms: int) -> tuple[Times, Tallies, int, int]:
+    def counting(self, row: Row, at_ms: int) -> tuple[Times, Tallies, int, int]:
         """The state, and the stretch of it that counts."""
         times, tallies = row.conditions.get(self.key) or ([], [])
         membership = row.audiences.get(self.audience)

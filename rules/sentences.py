@@ -8,6 +8,7 @@ from typing import Final
 from rules import model
 from rules.facts import (
     AttributeFacts,
+    BatchFacts,
     EventFacts,
     Facts,
     MembershipFacts,
@@ -24,6 +25,14 @@ _VALUES_OF: Final = {
     "min": "The least {} of",
     "max": "The greatest {} of",
     "distinct": "The number of different {} of",
+}
+
+
+_SCHEDULES: Final = {
+    "once": "once, when the audience was published",
+    "daily": "each midnight in {}",
+    "weekly": "each Monday's midnight in {}",
+    "monthly": "the midnight of each first of the month in {}",
 }
 
 
@@ -55,6 +64,22 @@ def requirement(rule: model.Rule) -> str:
             other = events(follower.names, follower.where)
             return f"{first} was followed by no {other} within {span(for_ms)}."
     raise TypeError(f"not a rule: {rule!r}")
+
+
+def batch_requirement(schedule: model.Schedule, timezone: str) -> str:
+    """What a batch audience asks for."""
+    when = _SCHEDULES.get(schedule.kind) or f"at the times of cron {quoted(schedule.cron)} in {timezone}"
+    return f"This held when it was last computed: {when.format(timezone)}."
+
+
+def batch_finding(facts: BatchFacts) -> str:
+    """When a batch audience was decided, and what its tree shows."""
+    if facts.decided_ms is None:
+        decided = "It wasn't computed yet"
+    else:
+        decided = f"It was computed at {format_instant(facts.decided_ms)}"
+    coming = "not again" if facts.next_ms is None else f"next at {format_instant(facts.next_ms)}"
+    return f"{decided}, {coming}; what follows is as of now."
 
 
 def _aggregate(rule: model.EventCondition) -> str:

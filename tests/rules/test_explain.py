@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from rules import model
 from rules.compile import ProjectRules, PublishedAudience, compile_rules
 from rules.condition import comparison_of
 from rules.decide import apply_event, apply_profile, fire, new_row, predict_exit
-from rules.explain import KINDS, Explained, explain
+from rules.explain import KINDS, Explained, Kind, explain
 from rules.explain_document import explained_document
 from rules.facts import EventFacts, MembershipFacts, NotFollowedFacts, SequenceFacts
 from rules.instants import format_instant
@@ -263,6 +264,29 @@ def test_flips_follow_the_audiences_that_the_rule_asks_about() -> None:
     assert (explained.value, explained.flips_ms) == (True, T + 10 * MINUTE)
 
 
+def test_a_batch_audience_tells_when_it_was_computed_and_when_it_will_be() -> None:
+    user = User("{event: buy, within: 2d}, type: batch", zone="Asia/Shanghai")
+    user.event("buy")  # 08:00 there
+    document = user.document(MINUTE)
+    assert (document["kind"], document["value"]) == ("batch", False)
+    assert document["text"] == "This held when it was last computed: each midnight in Asia/Shanghai."
+    assert document["facts"] == {
+        "computed_at": "2023-12-31T16:00:00.000Z",
+        "next_at": "2024-01-01T16:00:00.000Z",
+    }
+    assert document["flips_at"] == "2024-01-01T16:00:00.000Z"
+    (rule,) = document["parts"]
+    assert (rule["kind"], rule["value"], rule["facts"]["number"]) == ("event", True, 1)
+    later = user.explain(DAY)
+    assert later.found == (
+        "It was computed at 2024-01-01T16:00:00.000Z, next at 2024-01-02T16:00:00.000Z; "
+        "what follows is as of now."
+    )
+    # Gone on the second day at 08:00, but noticed at the midnight after it.
+    assert (later.value, later.flips_ms) == (True, T + 2 * DAY + 16 * 60 * MINUTE)
+    assert later.parts[0].flips_ms == T + 2 * DAY
+
+
 def test_names_and_values_cannot_command_a_terminal() -> None:
     user = User('{attribute: "a\\e[2J", contains: "\\x9b31m\\u202e"}')
     user.profile(0, **{"a\x1b[2J": ["\x9b31m\u202e"]})
@@ -304,8 +328,12 @@ moves = st.lists(
 )
 
 
+batch = st.none() | some.schedules
+
+
 def test_every_kind_of_node_is_drawn() -> None:
     assert set(EVERY_KIND) == set(KINDS.values())
+    assert {*EVERY_KIND, "batch"} == set(get_args(Kind))
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
@@ -314,6 +342,9 @@ def test_every_kind_of_node_is_drawn() -> None:
 def test_any_rule_is_explained_as_it_is_decided(kind: str, data: st.DataObject) -> None:
     zone = data.draw(st.sampled_from(["UTC", "America/New_York"]))
     source = model.Audience("it", "It", data.draw(EVERY_KIND[kind]), timezone=zone)
+    schedule = data.draw(batch)
+    if schedule is not None:
+        source = replace(source, type="batch", schedule=schedule)
     rules = compile_rules([PublishedAudience(each, 1) for each in (source, *others)]).project("default")
     row, now_ms = new_row(T), T
     for number, (step, late, name, properties) in enumerate(data.draw(moves)):
@@ -331,7 +362,7 @@ def test_any_rule_is_explained_as_it_is_decided(kind: str, data: st.DataObject) 
     before = msgspec.msgpack.encode(row)
     explained = explain(rules, audience, row, now_ms)
     assert msgspec.msgpack.encode(row) == before
-    assert explained.kind == kind
+    assert (explained.kind if schedule is None else explained.parts[0].kind) == kind
     assert explained.value is audience.truth(row, now_ms)
     membership = row.audiences.get(audience.key)
     if explained.value and membership is not None:
@@ -342,7 +373,7 @@ def test_any_rule_is_explained_as_it_is_decided(kind: str, data: st.DataObject) 
         assert node.found.endswith(".")
         assert (node.text + node.found).isprintable()
         assert node.flips_ms is None or node.flips_ms > now_ms
-        assert (node.facts is None) == bool(node.parts)
+        assert (node.facts is None) == (bool(node.parts) and node.kind != "batch")
         assert _as_the_facts_say(node) in (node.value, None)
     leaves = [node.rule for node in nodes if not node.parts]
     assert leaves == list(model.conditions(source.rule))
