@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -20,31 +21,33 @@ class ProfileUpdate(msgspec.Struct, gc=False):
     add: Mapping[str, float | int]
 
 
+_ABSENT: Final = object()
+
+
 def change_attributes(row: Row, update: ProfileUpdate, now_ms: int) -> list[str]:
-    """Apply ``set``, ``set_once``, ``add``, ``unset``; the names whose value is another than before."""
+    """Apply ``set``, ``set_once``, ``add``, ``unset``; the names whose value is another than before.
+
+    What one update sets and takes back has not changed.
+    """
     attributes = row.attributes
-    changed: list[str] = []
-    for name, value in update.set.items():
-        if name not in attributes or not same_value(attributes[name], value):
-            attributes[name] = value
-            changed.append(name)
+    parts = (update.set, update.set_once, update.add, update.unset)
+    before = {name: attributes.get(name, _ABSENT) for names in parts for name in names}
+    attributes.update(update.set)
     for name, value in update.set_once.items():
-        if name not in attributes:
-            attributes[name] = value
-            changed.append(name)
+        attributes.setdefault(name, value)
     for name, amount in update.add.items():
         current = attributes.get(name)
         number = current if type(current) is int or type(current) is float else 0
-        total = _bounded_sum(number, amount)
-        if name not in attributes or not same_value(current, total):
-            attributes[name] = total
-            changed.append(name)
+        attributes[name] = _bounded_sum(number, amount)
     for name in update.unset:
-        if name in attributes:
-            del attributes[name]
+        attributes.pop(name, None)
+    changed: list[str] = []
+    for name, value in before.items():
+        if not same_value(value, attributes.get(name, _ABSENT)):
             changed.append(name)
-    for name in changed:
-        row.changed_ms[name] = now_ms
+            row.changed_ms[name] = now_ms
+        elif value is not _ABSENT:
+            attributes[name] = value  # as it is stored: 1 stays 1 where 1.0 was set
     return changed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.model.operators import MISSING, reach, same_json
+from tests.model.operators import MISSING, same_json
 
 Json = Any
 
@@ -71,10 +71,14 @@ class View:
         return versions[-1][1] if versions else {}
 
     def changed_ms(self, dotted: str) -> int | None:
-        """When the value at a dotted name last became another one, or came to be, or went."""
+        """When an attribute last became another value, or came to be, or went.
+
+        Choice: an attribute is one value, whatever is in it: ``address.city`` changed when ``address`` did.
+        """
+        name = dotted.split(".")[0]
         before, changed = MISSING, None
         for applied_ms, attributes in self._versions():
-            value = reach(attributes, dotted)
+            value = attributes.get(name, MISSING)
             if not same_json(value, before):
                 changed = applied_ms
             before = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -12,21 +13,22 @@ from tests.model.partition import Model
 from tests.model.truth import audience_truth
 from tests.strategies.definitions import audiences
 from tests.strategies.dice import drawn
+from tests.strategies.domains import SHORT
 from tests.strategies.examples import NUMBERS, record_body
 from tests.strategies.histories import happening
-from tests.strategies.scales import SHORT
 
 START_MS = (instant_ms("2024-03-31T01:00:00Z") or 0) - 15
 """The rules' periods and the clocks change in between."""
+DOMAIN = replace(SHORT, start_ms=START_MS)
 NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_CHECKS)
-@given(st.composite(lambda draw: audiences(drawn(draw), SHORT))(), NUMBERS, st.integers(10, 60))
+@given(st.composite(lambda draw: audiences(drawn(draw), DOMAIN))(), NUMBERS, st.integers(10, 60))
 def test_looking_every_millisecond_finds_no_more_flips(
     definitions: Any, numbers: list[int], length: int
 ) -> None:
-    history = [happening(number, SHORT, START_MS) for number in numbers]
+    history = [happening(number, DOMAIN) for number in numbers]
     model = Model(definitions)
     wall_ms = START_MS
     for number, (kind, *rest) in enumerate(history):

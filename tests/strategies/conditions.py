@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.model import duration_ms
 from tests.strategies.dice import Dice
+from tests.strategies.domains import BOUNDARIES, Domain
 from tests.strategies.predicates import COMPARED, PROPERTIES, on_date, operator, tests, where
-from tests.strategies.scales import BOUNDARIES, Scale
 
 Json = Any
 EVENTS = ["view", "buy", "rate"]
@@ -31,14 +31,14 @@ def compared(dice: Dice, values: list[Any]) -> Json:
     return found | {"ne": dice.pick(values)} if dice.once_in(6) else found
 
 
-def length(dice: Dice, scale: Scale) -> Json:
+def length(dice: Dice, domain: Domain) -> Json:
     kind = dice.pick(COMPARISONS)
     if kind == "between":
-        return {kind: dice.two(scale.durations, duration_ms)}
-    return {kind: dice.pick(scale.durations)}
+        return {kind: dice.two(domain.durations, duration_ms)}
+    return {kind: dice.pick(domain.durations)}
 
 
-def aggregate(dice: Dice, scale: Scale) -> Json:
+def aggregate(dice: Dice, domain: Domain) -> Json:
     kind = dice.pick(
         [
             "",
@@ -59,20 +59,20 @@ def aggregate(dice: Dice, scale: Scale) -> Json:
     if kind in ("count", "days"):
         return {kind: compared(dice, COUNTS)}
     if kind in ("since_last", "since_first"):
-        return {kind: length(dice, scale)}
+        return {kind: length(dice, domain)}
     name = {"property": dice.pick(PROPERTIES)}
     if kind in ("first", "last"):
-        return {kind: name | tests(dice, scale)}
+        return {kind: name | tests(dice, domain)}
     return {kind: name | compared(dice, COUNTS if kind == "distinct" else SUMS)}
 
 
-def window(dice: Dice, scale: Scale, more: tuple[str, ...] = ()) -> Json:
+def window(dice: Dice, domain: Domain, more: tuple[str, ...] = ()) -> Json:
     """One that sequences have, too, or one of ``more``: ``between_ago``, or audiences to be in since."""
     kind = dice.pick(["", "within", "within", "within", "period", "last", "from_to", *more])
     if kind == "":
         return {}
     if kind == "within":
-        return {"within": dice.pick(scale.durations)}
+        return {"within": dice.pick(domain.durations)}
     if kind == "period":
         return {"period": dice.pick(PERIODS)}
     if kind == "last":
@@ -81,49 +81,49 @@ def window(dice: Dice, scale: Scale, more: tuple[str, ...] = ()) -> Json:
         at, to = dice.pick(SPANS)
         return dice.pick([{"from": dice.pick(EDGES)}, {"to": dice.pick(EDGES)}, {"from": at, "to": to}])
     if kind == "between_ago":
-        near, far = dice.two(scale.durations, duration_ms)
+        near, far = dice.two(domain.durations, duration_ms)
         return {"between_ago": [far, near]} if duration_ms(near) < duration_ms(far) else {"within": far}
     return {"within": {"audience": kind}}
 
 
-def pattern(dice: Dice, scale: Scale, steps: tuple[str, ...] = ()) -> Json:
+def pattern(dice: Dice, domain: Domain, steps: tuple[str, ...] = ()) -> Json:
     found = {"event": dice.pick(PATTERNS)}
     wanted = dice.once_in(2) if steps else dice.once_in(4)
-    return found | {"where": where(dice, scale, steps)} if wanted else found
+    return found | {"where": where(dice, domain, steps)} if wanted else found
 
 
-def event_condition(dice: Dice, scale: Scale, audiences: tuple[str, ...]) -> Json:
+def event_condition(dice: Dice, domain: Domain, audiences: tuple[str, ...]) -> Json:
     more = ("between_ago", *audiences)
-    return pattern(dice, scale) | aggregate(dice, scale) | window(dice, scale, more)
+    return pattern(dice, domain) | aggregate(dice, domain) | window(dice, domain, more)
 
 
-def sequence(dice: Dice, scale: Scale) -> Json:
+def sequence(dice: Dice, domain: Domain) -> Json:
     steps: list[Json] = []
     for at in range(dice.pick([2, 2, 2, 3, 4])):
-        step = pattern(dice, scale, STEPS[:at])
+        step = pattern(dice, domain, STEPS[:at])
         if at and dice.pick([True, False]):
-            step["within"] = dice.pick(scale.durations)
+            step["within"] = dice.pick(domain.durations)
         steps.append({**step, "as": STEPS[at]})
     rule: Json = {"sequence": steps}
     if dice.once_in(3):
-        rule["without"] = pattern(dice, scale)
+        rule["without"] = pattern(dice, domain)
     if dice.once_in(3):
-        rule["total"] = dice.pick(scale.durations)
-    return rule | window(dice, scale)
+        rule["total"] = dice.pick(domain.durations)
+    return rule | window(dice, domain)
 
 
-def not_followed(dice: Dice, scale: Scale) -> Json:
-    follower = pattern(dice, scale, ("a",) if dice.pick([True, False]) else ())
-    parts = {"not_followed_by": follower, "for": dice.pick(scale.durations)}
-    return pattern(dice, scale) | parts | window(dice, scale)
+def not_followed(dice: Dice, domain: Domain) -> Json:
+    follower = pattern(dice, domain, ("a",) if dice.pick([True, False]) else ())
+    parts = {"not_followed_by": follower, "for": dice.pick(domain.durations)}
+    return pattern(dice, domain) | parts | window(dice, domain)
 
 
-def attribute_condition(dice: Dice, scale: Scale) -> Json:
+def attribute_condition(dice: Dice, domain: Domain) -> Json:
     kind = dice.pick(["tests", "date", "changed"])
     if kind == "tests":
-        return {"attribute": dice.pick(ATTRIBUTES)} | tests(dice, scale)
+        return {"attribute": dice.pick(ATTRIBUTES)} | tests(dice, domain)
     if kind == "date":
-        found = {"attribute": "d"} | on_date(dice, scale)
-        return found | operator(dice, scale) if dice.once_in(4) else found
-    found = {"attribute": dice.pick(ATTRIBUTES), "changed_within": dice.pick(scale.durations)}
-    return found | operator(dice, scale) if dice.once_in(4) else found
+        found = {"attribute": "d"} | on_date(dice, domain)
+        return found | operator(dice, domain) if dice.once_in(4) else found
+    found = {"attribute": dice.pick(ATTRIBUTES), "changed_within": dice.pick(domain.durations)}
+    return found | operator(dice, domain) if dice.once_in(4) else found

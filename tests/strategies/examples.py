@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.strategies.definitions import audiences
 from tests.strategies.dice import drawn
+from tests.strategies.domains import some_domain
 from tests.strategies.histories import Happening, happening
-from tests.strategies.scales import LONG, SHORT, start
 
 Json = Any
 
@@ -27,16 +27,10 @@ class Example:
 @st.composite
 def examples(draw: st.DrawFn) -> Example:
     dice = drawn(draw)
-    scale = dice.pick([SHORT, LONG])
-    start_ms = start(dice, scale)
-    definitions = audiences(dice, scale)
-    numbers = draw(NUMBERS)
-    return Example(
-        start_ms,
-        definitions,
-        [happening(number, scale, start_ms) for number in numbers],
-        dice.whole(0, 2**16),
-    )
+    domain = some_domain(dice)
+    definitions = audiences(dice, domain)
+    history = [happening(number, domain) for number in draw(NUMBERS)]
+    return Example(domain.start_ms, definitions, history, dice.whole(0, 2**16))
 
 
 NUMBERS = st.lists(st.integers(0, 2**30), min_size=12, max_size=48)

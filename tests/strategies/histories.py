@@ -11,8 +11,7 @@ from typing import Any
 
 from tests.strategies.conditions import EVENTS
 from tests.strategies.dice import Dice, rolled
-from tests.strategies.predicates import VALUES
-from tests.strategies.scales import Scale, dates_near
+from tests.strategies.domains import Domain, dates_near
 
 Json = Any
 USERS = ["ann", "ann", "bob"]
@@ -22,7 +21,7 @@ IDS = [None] * 8 + ["", "", "twin", "other"]
 Happening = tuple[Any, ...]
 
 
-def happening(number: int, scale: Scale, start_ms: int) -> Happening:
+def happening(number: int, domain: Domain) -> Happening:
     """Made from one number: what hypothesis draws is then little. 0 is a commit, which hardly matters."""
     if number == 0:
         return ("commit",)
@@ -30,28 +29,28 @@ def happening(number: int, scale: Scale, start_ms: int) -> Happening:
     kind = dice.pick(KINDS)
     if kind == "track":
         event = dice.pick([*EVENTS, *EVENTS, "unheard"])
-        properties = values(dice, ["p", "q", "o"], scale, start_ms)
+        properties = values(dice, ["p", "q", "o"], domain)
         return (
             kind,
             dice.pick(USERS),
-            dice.pick(scale.steps),
+            dice.pick(domain.steps),
             event,
-            dice.pick(scale.late),
+            dice.pick(domain.late),
             properties,
             dice.pick(IDS),
         )
     if kind == "profile":
-        return kind, dice.pick(USERS), dice.pick(scale.steps), update(dice, scale, start_ms)
+        return kind, dice.pick(USERS), dice.pick(domain.steps), update(dice, domain)
     if kind == "advance":
-        return kind, dice.pick(scale.idles), dice.whole(1, 3)
+        return kind, dice.pick(domain.idles), dice.whole(1, 3)
     if kind == "look":
-        return kind, dice.pick(USERS), dice.pick([*scale.idles, -2])
+        return kind, dice.pick(USERS), dice.pick([*domain.idles, -2])
     if kind == "commit":
         return (kind,)
     return kind, dice.whole(0, 12), dice.once_in(2), dice.once_in(2), dice.whole(1, 5)
 
 
-def update(dice: Dice, scale: Scale, start_ms: int) -> Json:
+def update(dice: Dice, domain: Domain) -> Json:
     made: Json = {}
     for part in dice.some(["set", "set", "set", "set_once", "unset", "add"], 2):
         if part == "unset":
@@ -59,12 +58,11 @@ def update(dice: Dice, scale: Scale, start_ms: int) -> Json:
         elif part == "add":
             made[part] = {dice.pick("xy"): dice.pick([1, -1, 0.5])}
         elif dice.once_in(2):
-            made[part] = {"d": dice.pick(dates_near(start_ms))}
+            made[part] = {"d": dice.pick(dates_near(domain.start_ms))}
         else:
-            made[part] = values(dice, ["x", "y"], scale, start_ms) or {"x": 1}
+            made[part] = values(dice, ["x", "y"], domain) or {"x": 1}
     return made
 
 
-def values(dice: Dice, names: list[str], scale: Scale, start_ms: int) -> Json:
-    options = [*VALUES, *VALUES, *dates_near(start_ms)]
-    return {name: dice.pick(options) for name in names if not dice.once_in(3)}
+def values(dice: Dice, names: list[str], domain: Domain) -> Json:
+    return {name: dice.pick(domain.values) for name in names if not dice.once_in(3)}

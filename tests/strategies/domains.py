@@ -1,13 +1,16 @@
-"""Time in an example: milliseconds around a boundary of some calendar, or hours and days around it."""
+"""What an example is about: few durations and values, so that things coincide; and when it happens:
+milliseconds around a boundary of some calendar, or hours and days around it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from tests.model import instant_ms, instant_text
 from tests.strategies.dice import Dice
 
+Json = Any
 ZONES = [
     "UTC",
     "Europe/Berlin",
@@ -29,8 +32,13 @@ BOUNDARIES = [
 ]
 
 
+NUMBERS = (0, 1, 2, -1, 0.1, 0.2, 0.3, 1.0, 2.5, 1e16, -1e16)
+SCALARS = (1, 0, 1.0, 2, "1", "a", "ab", "AB", True, False, None, "2024-05-01", "2024-05-01T12:00:00Z")
+VALUES: tuple[Json, ...] = (*SCALARS, *NUMBERS, ["a", 1], [], {"n": 1}, {"n": "a"})
+
+
 @dataclass(frozen=True)
-class Scale:
+class Domain:
     """Durations as text; steps of the clock between records, idle times and lateness in ms."""
 
     durations: tuple[str, ...]
@@ -39,17 +47,24 @@ class Scale:
     late: tuple[int, ...]
     before: tuple[int, ...]
     """How long before a boundary an example starts."""
+    start_ms: int = 0
+    values: tuple[Json, ...] = VALUES
+    """What properties and attributes have, and are compared with."""
+
+    @property
+    def scalars(self) -> list[Json]:
+        return [each for each in self.values if not isinstance(each, list | dict)] or [1]
 
 
 HOUR, DAY = 3_600_000, 86_400_000
-SHORT = Scale(
+SHORT = Domain(
     ("2ms", "3ms", "5ms", "8ms", "13ms", "1s"),
     (0, 0, 0, 1, 1, 2, 3, 5, -2, 8),
     (0, 1, 3, 9),
     (0, 0, -1, -3, -6, 4),
     (0, 3, 9, 20),
 )
-LONG = Scale(
+LONG = Domain(
     ("30m", "1h", "2h", "12h", "1d", "24h", "2d", "7d"),
     (0, 0, 1, HOUR // 2, HOUR, 12 * HOUR, DAY, 2 * DAY, -HOUR, DAY - HOUR, DAY + HOUR),
     (0, HOUR, DAY, 7 * DAY, 31 * DAY),
@@ -58,8 +73,14 @@ LONG = Scale(
 )
 
 
-def start(dice: Dice, scale: Scale) -> int:
-    return (instant_ms(dice.pick(BOUNDARIES)) or 0) - dice.pick(scale.before)
+def some_domain(dice: Dice) -> Domain:
+    """One with few of everything."""
+    wide = dice.pick([SHORT, LONG])
+    start_ms = (instant_ms(dice.pick(BOUNDARIES)) or 0) - dice.pick(wide.before)
+    durations = tuple({dice.pick(wide.durations): None for _ in range(3)})
+    values = [dice.pick(VALUES) for _ in range(3)] + [dice.pick(NUMBERS) for _ in range(2)]
+    values += [dice.pick(dates_near(start_ms))] if dice.once_in(2) else []
+    return replace(wide, durations=durations, start_ms=start_ms, values=tuple(values))
 
 
 @cache
