@@ -173,6 +173,27 @@ def recovery(
 
 
 @app.command()
+def rules(
+    events: Annotated[int, typer.Option(min=1, help="Events a run.")] = 100_000,
+    users: Annotated[int, typer.Option(min=1, help="Different users.")] = 2_000,
+    json: Json = None,
+) -> None:
+    """The pure pipeline with 1 to 5,000 audiences, and each kind of condition by itself, without Kafka.
+
+    CPU time from bytes to transitions and encoded rows. However many audiences there are, an event and its
+    user concern about ten of them.
+    """
+    from bench.scale import kinds, ordinary, scale
+    from bench.show_rules import show_rules
+
+    with _reporting(json) as report:
+        report.say("more and more audiences")
+        scaled = scale(events, users)
+        report.say("each kind of condition")
+        show_rules(report, scaled, kinds(events, users), ordinary())
+
+
+@app.command()
 def memory(
     users: Annotated[int, typer.Option(min=1, help="Users that pass, one event each.")] = 5_000_000,
     partitions: Partitions = 8,
@@ -196,27 +217,50 @@ def memory(
 def delivery(
     transitions: Annotated[int, typer.Option(min=1, help="Transitions, and so requests.")] = 20_000,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time.")] = 32,
+    eventhub_transitions: Annotated[int, typer.Option(min=1, help="Transitions to the hub.")] = 100_000,
+    per_second: Annotated[int, typer.Option(min=1, help="Pace while the hub's latency is measured.")] = 1_000,
+    seconds: Annotated[int, typer.Option(min=1, help="For how long.")] = 15,
+    only: Annotated[str, typer.Option(help="Which kinds: webhooks, eventhub.")] = "webhooks,eventhub",
     repeat: Annotated[int, typer.Option(min=1, help="Runs; medians are shown.")] = 1,
     broker: Broker = None,
     json: Json = None,
     folder: Folder = None,
 ) -> None:
-    """Webhook requests per second of one `turnstile deliver`, beside a plain aiohttp client.
+    """Deliveries per second of one `turnstile deliver`, beside a plain client of each kind.
 
-    Both post the same bodies to the same receiver in a process of its own, one transition a request. The
-    deliverer reads them from Kafka, keeps each user's order and commits; every transition must arrive, or
-    the run fails.
+    Webhooks: both post the same bodies to the same receiver in a process of its own, one transition a
+    request. Event Hub: both send batches with azure-eventhub over AMQP to a local stand-in for a hub (it
+    lives with the tests); then the latency that delivery adds at a steady pace. The deliverer reads from
+    Kafka, keeps each user's order and commits; every transition must arrive, or the run fails.
     """
     from bench.delivery import measure_webhooks
-    from bench.show import show_webhooks
+    from bench.delivery_eventhub import check_stand_in, measure_eventhub
+    from bench.show import show_eventhub, show_webhooks
 
+    kinds = only.split(",")
     with _running(broker, json, folder) as (report, started, scratch_folder):
-        runs = []
+        if "eventhub" in kinds:
+            check_stand_in()
+        webhooks, hubs, latencies = [], [], []
         for turn in range(repeat):
             run_folder = scratch_folder / f"run-{turn + 1}"
             run_folder.mkdir()
-            runs += asyncio.run(measure_webhooks(started, run_folder, transitions, concurrency, report.say))
-        show_webhooks(report, runs)
+            if "webhooks" in kinds:
+                webhooks += asyncio.run(
+                    measure_webhooks(started, run_folder, transitions, concurrency, report.say)
+                )
+            if "eventhub" in kinds:
+                runs, latency = asyncio.run(
+                    measure_eventhub(
+                        started, run_folder, eventhub_transitions, per_second, seconds, report.say
+                    )
+                )
+                hubs += runs
+                latencies.append(latency)
+        if webhooks:
+            show_webhooks(report, webhooks)
+        if hubs:
+            show_eventhub(report, hubs, latencies)
 
 
 @contextlib.contextmanager

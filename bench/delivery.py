@@ -74,7 +74,7 @@ async def measure_webhooks(
     url = f"http://127.0.0.1:{port}/"
     with Child("bench.delivery_receiver", [str(port)], folder / "receiver.log") as receiver:
         async with aiohttp.ClientSession() as session:
-            await _until(lambda: _counted(session, url), "the receiver answers", [receiver])
+            await wait_until(lambda: _counted(session, url), "the receiver answers", [receiver])
             say(f"plain aiohttp: {count:,} requests, {concurrency} at a time")
             plain = await _plain(folder, url, count, concurrency)
             await session.delete(url)
@@ -118,21 +118,21 @@ async def _ours(
             status = f"http://127.0.0.1:{port}/v1/destinations/bench"
 
             async def ready() -> bool:
-                found = await _json(session, status)
+                found = await get_json(session, status)
                 return found is not None and len(found["partitions"]) == partitions
 
-            await _until(ready, "the deliverer is ready", [receiver, child])
+            await wait_until(ready, "the deliverer is ready", [receiver, child])
             before = usage(child.pid)
             for user, body in bodies(count):
                 await producer.send(f"{prefix}.transitions", body, user)
             await producer.flush()
 
             async def arrived() -> bool:
-                found = await _json(session, url)
+                found = await get_json(session, url)
                 return found is not None and found["ids"] == count
 
-            await _until(arrived, "all has arrived", [receiver, child], DELIVER_SECONDS)
-            after, found = usage(child.pid), await _json(session, url)
+            await wait_until(arrived, "all has arrived", [receiver, child], DELIVER_SECONDS)
+            after, found = usage(child.pid), await get_json(session, url)
     if before is None or after is None or found is None:
         raise BenchFailed("the deliverer or the receiver is gone")
     cpu_us = (after.cpu_seconds - before.cpu_seconds) * 1e6 / count
@@ -166,10 +166,10 @@ async def _prepare(
 
 
 async def _counted(session: aiohttp.ClientSession, url: str) -> bool:
-    return await _json(session, url) is not None
+    return await get_json(session, url) is not None
 
 
-async def _json(session: aiohttp.ClientSession, url: str) -> Any:
+async def get_json(session: aiohttp.ClientSession, url: str) -> Any:
     """The body; None: nobody answers, or not with 200."""
     try:
         async with session.get(url) as answer:
@@ -178,7 +178,7 @@ async def _json(session: aiohttp.ClientSession, url: str) -> Any:
         return None
 
 
-async def _until(
+async def wait_until(
     condition: Callable[[], Any], what: str, children: list[Child], seconds: float = READY_SECONDS
 ) -> None:
     deadline = time.monotonic() + seconds

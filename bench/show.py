@@ -7,6 +7,7 @@ from dataclasses import asdict
 from statistics import median
 
 from bench.delivery import WebhookRun
+from bench.delivery_eventhub import EventHubLatency, EventHubRun
 from bench.latency import LatencyRun
 from bench.memory import MemoryRun
 from bench.processes import BenchFailed
@@ -74,6 +75,40 @@ def show_webhooks(report: Report, runs: Sequence[WebhookRun]) -> None:
     columns = ("", "requests", "requests/s", "CPU µs/request", "to plain", "repeats")
     report.table("delivery to a local webhook receiver", columns, rows)
     report.keep("webhooks", [asdict(run) for run in runs])
+
+
+def show_eventhub(report: Report, runs: Sequence[EventHubRun], latencies: Sequence[EventHubLatency]) -> None:
+    by_kind: dict[str, list[EventHubRun]] = {}
+    for run in runs:
+        by_kind.setdefault(run.kind, []).append(run)
+    plain = median(run.rate for run in by_kind["plain azure-eventhub"])
+    rows = [
+        (
+            kind,
+            f"{found[0].transitions:,}",
+            middle([run.rate for run in found]),
+            middle([run.cpu_us for run in found], "{:.0f}"),
+            f"{median(run.rate for run in found) / plain:.2f}x",
+            f"{max(run.repeats for run in found)}",
+        )
+        for kind, found in by_kind.items()
+    ]
+    columns = ("", "transitions", "transitions/s", "CPU µs/transition", "to plain", "repeats")
+    report.table("delivery to a local stand-in for an event hub, over AMQP", columns, rows)
+    pace = latencies[0].per_second
+    paced = [
+        (
+            f"{each.measured:,}",
+            f"{each.p50_ms:.0f}",
+            f"{each.p99_ms:.0f}",
+            f"{each.max_ms:.0f}",
+        )
+        for each in latencies
+    ]
+    title = f"from Kafka to the hub at {pace:,} transitions/s, milliseconds"
+    report.table(title, ("measured", "p50", "p99", "max"), paced)
+    report.keep("eventhub", [asdict(run) for run in runs])
+    report.keep("eventhub_latency", [asdict(each) for each in latencies])
 
 
 def show_profile(report: Report, found: Profile) -> None:
