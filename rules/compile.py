@@ -144,7 +144,6 @@ class _Project:
         self.published = _in_order([each for each in published if not each.deleted])
         self.gone = {audience_key(name, each.audience.id): each for each in published if each.deleted}
         self.shared: dict[int, Condition] = {}
-        self.keys: list[dict[model.Condition, int]] = [{} for _ in self.published]
         self.readers: dict[int, set[int]] = {}
         self.by_attribute: dict[str, set[int]] = {}
         self.timed_attributes: dict[str, set[int]] = {}
@@ -159,7 +158,7 @@ class _Project:
         ]
         audiences = [self._audience(index, asked) for index in range(len(self.published))]
         conditions = self.shared.values()
-        anchors = [self._anchors(index) for index in range(len(audiences))]
+        anchors = [_anchors(each) for each in audiences]
         counts = {key: len(reading) for key, reading in self.readers.items()}
         readers = {key: readers_of(each, anchors, counts, key) for key, each in self.readers.items()}
         names = {name for condition in conditions for name in condition.names} - {model.ANY_EVENT}
@@ -187,15 +186,6 @@ class _Project:
             gone=self.gone,
         )
 
-    def _anchors(self, index: int) -> frozenset[int]:
-        """The conditions without whose state the audience's rule can't hold."""
-        false_alone = {
-            source: key
-            for source, key in self.keys[index].items()
-            if not node_of(self.shared[key]).truth(Row(now_ms=0), 0)
-        }
-        return anchors_of(self.published[index].audience.rule, false_alone)
-
     def _audience(self, index: int, asked: list[set[int]]) -> CompiledAudience:
         published = self.published[index]
         source = published.audience
@@ -203,9 +193,8 @@ class _Project:
 
         def leaf(condition: model.Condition) -> Node:
             made = self._leaf(index, source, condition)
-            # Read at once: equal dataclasses may be different conditions (1 and true).
-            leaves.append((self.keys[index].get(condition), made))
-            return made
+            leaves.append(made)
+            return made[1]
 
         key = audience_key(self.name, source.id)
         if source.schedule is not None:
@@ -238,8 +227,10 @@ class _Project:
             leaves=tuple(leaves),
         )
 
-    def _leaf(self, index: int, source: model.Audience, condition: model.Condition) -> Node:
-        """The node of a condition, and who must look when what it reads changes."""
+    def _leaf(
+        self, index: int, source: model.Audience, condition: model.Condition
+    ) -> tuple[int | None, Node]:
+        """The key and node of a condition; notes who must look when what it reads changes."""
         if isinstance(condition, StateCondition):
             schedule = self.schedules.get(index)
             if schedule is None:
@@ -247,20 +238,29 @@ class _Project:
             else:
                 built = build_batch_condition(self.name, condition, self.max_samples, source, schedule)
             built = self.shared.setdefault(built.key, built)
-            self.keys[index][condition] = built.key
             self.readers.setdefault(built.key, set()).add(index)
-            return node_of(built)
+            return built.key, node_of(built)
         node = row_node(self.name, condition, source.timezone)
         if isinstance(condition, model.InAudience):
             if node.change is not never:
                 key = audience_key(self.name, condition.audience)
                 self.timed_members.setdefault(key, set()).add(index)
-            return node
+            return None, node
         for root in attribute_roots(condition.test):
             self.by_attribute.setdefault(root, set()).add(index)
             if node.change is not never:
                 self.timed_attributes.setdefault(root, set()).add(index)
-        return node
+        return None, node
+
+
+def _anchors(audience: CompiledAudience) -> frozenset[int]:
+    """The conditions without whose state the audience's rule can't hold."""
+    unknown = Row(now_ms=0)
+    leaves = (
+        frozenset((key,)) if key is not None and not node.truth(unknown, 0) else frozenset[int]()
+        for key, node in audience.leaves
+    )
+    return anchors_of(audience.source.rule, leaves)
 
 
 def _sorted(indexes: Iterable[int]) -> tuple[int, ...]:

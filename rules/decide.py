@@ -250,6 +250,7 @@ def _predict_nested(rules: ProjectRules, audience: CompiledAudience, row: Row, a
         at_ms = min(each.change(ahead, at_ms) for each in group)
         if at_ms >= FAR_MS:
             return None
+        ahead.now_ms = at_ms
         for each in group:
             membership = memberships.get(each.key)
             inside = membership is not None and membership.seq % 2 == 1

@@ -8,7 +8,7 @@ conditions this user has met.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rules import model
@@ -38,21 +38,34 @@ class Readers:
         return found
 
 
-def anchors_of(rule: model.Rule, keys: Mapping[model.Condition, int]) -> frozenset[int]:
-    """Keys of the conditions without whose state the rule can't hold. ``keys`` has those conditions that are
-    false without state."""
+def anchors_of(rule: model.Rule, leaves: Iterator[frozenset[int]]) -> frozenset[int]:
+    """Keys of the conditions without whose state the rule can't hold.
+
+    ``leaves`` gives for each condition, from left to right, its key if it is false without state, else none.
+    """
     match rule:
         case model.All(parts=parts):
-            return frozenset().union(*(anchors_of(part, keys) for part in parts))
+            return frozenset().union(*[anchors_of(part, leaves) for part in parts])
         case model.Any(parts=parts):
-            first, *rest = (anchors_of(part, keys) for part in parts)
-            return first.intersection(*rest)
+            return _in_each(parts, leaves)
         case model.AtLeast(n=n, parts=parts) if n == len(parts):
-            return frozenset().union(*(anchors_of(part, keys) for part in parts))
-        case model.EventCondition() | model.Sequence() | model.NotFollowed() if rule in keys:
-            return frozenset((keys[rule],))
-        case _:
+            return frozenset().union(*[anchors_of(part, leaves) for part in parts])
+        case model.AtLeast(parts=parts):
+            return _in_each(parts, leaves)
+        case model.Not(part=part):
+            anchors_of(part, leaves)
             return frozenset()
+        case model.Score(parts=scored):
+            for part, _ in scored:
+                anchors_of(part, leaves)
+            return frozenset()
+        case _:
+            return next(leaves)
+
+
+def _in_each(parts: Iterable[model.Rule], leaves: Iterator[frozenset[int]]) -> frozenset[int]:
+    first, *rest = [anchors_of(part, leaves) for part in parts]
+    return first.intersection(*rest)
 
 
 def readers_of(
