@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from app.settings import ApiKey
+from app.http_settings import ApiKey
 
 
 def is_allowed(keys: Sequence[ApiKey], given: str, scope: str) -> bool:

@@ -10,12 +10,12 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from app.http_settings import DeliverSettings, HttpSettings
 from app.setting_sources import (
     FILE_VARIABLE,
     Given,
@@ -29,11 +29,9 @@ from app.setting_sources import (
 from app.setting_values import (
     KAFKA_NAME,
     TOPIC_NAMES,
-    BaseUrl,
     Bootstrap,
-    JsonList,
     KafkaName,
-    Sha256,
+    Section,
     Size,
     Text,
     Topics,
@@ -48,11 +46,7 @@ MIB = 1024**2
 _HOUR_MS = 3_600_000
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class KafkaSettings(_Section):
+class KafkaSettings(Section):
     """How to reach Kafka."""
 
     bootstrap: Bootstrap = setting(
@@ -88,7 +82,7 @@ class KafkaSettings(_Section):
         return self.bootstrap.split(",")
 
 
-class TopicsSettings(_Section):
+class TopicsSettings(Section):
     """The topics, and how those that are missing are made."""
 
     prefix: KafkaName = setting("turnstile", KAFKA_NAME, "What the service's own topics start with.")
@@ -103,7 +97,7 @@ class TopicsSettings(_Section):
     replication: Whole = whole(1, 1, 100, "Copies of topics that are made.")
 
 
-class WorkerSettings(_Section):
+class WorkerSettings(Section):
     """One worker process."""
 
     app_id: KafkaName = setting(
@@ -119,7 +113,7 @@ class WorkerSettings(_Section):
     )
 
 
-class ClockSettings(_Section):
+class ClockSettings(Section):
     """Time while no records come (rules.md, section 2)."""
 
     grace_ms: Whole = whole(
@@ -127,7 +121,7 @@ class ClockSettings(_Section):
     )
 
 
-class CacheSettings(_Section):
+class CacheSettings(Section):
     """Memory for rows."""
 
     rows: Whole = whole(200_000, 1, 1_000_000_000, "Decoded rows kept, over all partitions.")
@@ -135,14 +129,14 @@ class CacheSettings(_Section):
     write_buffer_bytes: Size = size(256 * MIB, MIB, 1024**4, "RocksDB's write buffers, over all partitions.")
 
 
-class RecordsSettings(_Section):
+class RecordsSettings(Section):
     """What one input record may bring; one that brings more is a dead letter."""
 
     max_bytes: Size = size(512 * 1024, 1, 4 * MIB, "Size of a record's value.")
     max_attributes_bytes: Size = size(256 * 1024, 1, 4 * MIB, "Size of all attributes of a user.")
 
 
-class StateSettings(_Section):
+class StateSettings(Section):
     """What a condition may keep."""
 
     max_samples: Whole = whole(
@@ -150,7 +144,7 @@ class StateSettings(_Section):
     )
 
 
-class DedupeSettings(_Section):
+class DedupeSettings(Section):
     """Events that come again under an ``id`` that the same user's event had."""
 
     window_ms: Whole = whole(
@@ -158,66 +152,7 @@ class DedupeSettings(_Section):
     )
 
 
-class ApiKey(_Section):
-    """Who may use the HTTP interface."""
-
-    name: Text = setting(..., "text", "Whose key it is.")
-    sha256: Sha256 = setting(
-        ..., "64 hexadecimal digits (SHA-256 of the key)", "The key's hash.", secret=True, repr=False
-    )
-    scopes: tuple[Literal["lookup", "admin"], ...] = setting(
-        ..., "a list of lookup, admin or both", "What the key is good for.", min_length=1
-    )
-
-
-class HttpSettings(_Section):
-    """The HTTP interface: lookups, definitions, probes, metrics."""
-
-    host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
-    port: Whole = whole(6066, 0, 65_535, "Port to listen on; 0: any free one.")
-    advertised_url: BaseUrl | None = setting(
-        None, "http://host:port", "Where other workers reach this one; by default http://<host>:<port>."
-    )
-    api_keys: Annotated[tuple[ApiKey, ...], JsonList] = setting(
-        (), "a list of {name, sha256, scopes} (JSON in a variable)", "The keys that are good.", secret=True
-    )
-    allow_open: bool = setting(
-        False, "true or false", "Without api_keys, listen on other addresses than loopback all the same."
-    )
-
-    @property
-    def is_loopback(self) -> bool:
-        """Nobody outside this machine gets through."""
-        return _is_loopback(self.host)
-
-
-class DeliverSettings(_Section):
-    """Delivery workers (``turnstile deliver``). Their HTTP interface takes http.api_keys, too."""
-
-    host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
-    port: Whole = whole(6067, 0, 65_535, "Port to listen on; 0: any free one.")
-    lookup_url: BaseUrl = setting(
-        "http://127.0.0.1:6066",
-        "http://host:port",
-        "A worker that is asked for attributes and identities, where a destination sends them.",
-    )
-    lookup_key: SecretStr | None = setting(
-        None, "text", "The key for it (header api-key), with the scope lookup.", secret=True
-    )
-    allow_private: bool = setting(
-        False, "true or false", "Whether webhooks may go to loopback, private and link-local addresses."
-    )
-    in_flight: Whole = whole(
-        10_000, 1, 1_000_000, "Messages in hand per destination, before its reading stops."
-    )
-
-    @property
-    def is_loopback(self) -> bool:
-        """Nobody outside this machine gets through."""
-        return _is_loopback(self.host)
-
-
-class LogsSettings(_Section):
+class LogsSettings(Section):
     """What is written on standard error."""
 
     format: Literal["console", "json"] = setting(
@@ -230,14 +165,7 @@ class LogsSettings(_Section):
     )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class Settings(_Section):
+class Settings(Section):
     """The whole tree."""
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

@@ -11,11 +11,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from app.failures import CommandFailed
+from app.http_settings import HttpSettings
 from app.settings import (
     MIB,
     CacheSettings,
     ClockSettings,
-    HttpSettings,
     KafkaSettings,
     Settings,
     TopicsSettings,
