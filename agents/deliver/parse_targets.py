@@ -22,6 +22,7 @@ from agents.deliver.templates import BUILT_IN, names_in
 from rules.parse_reader import join
 
 MAX_TIMEOUT_MS: Final = 600_000
+MIN_EVENTHUB_TIMEOUT_MS: Final = 5_000
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _TOPIC_NAMES: Final = ("audience", "project")
 _ADDRESSES: Final = re.compile(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*")
@@ -77,6 +78,8 @@ def parse_eventhub(fields: Fields) -> EventHub | None:
         max_batch_bytes=fields.whole("max_batch_bytes", 0, 1_024, 1_048_576) or None,
         timeout_ms=_timeout(fields, 30_000),
     )
+    if made.timeout_ms < MIN_EVENTHUB_TIMEOUT_MS:
+        fields.wrong("timeout", "timeout of an event hub must be at least 5s: opening a link takes 2")
     entries = fields.entries
     if ("connection_string" in entries) is ("namespace" in entries):
         message = "an event hub is reached by connection_string, or by namespace with an Azure identity"

@@ -98,6 +98,7 @@ async def misconfigured(deliverer: Deliverer) -> bool:
     return found["state"] == "misconfigured" and len(found["partitions"]) == 4
 
 
+@pytest.mark.slow
 async def test_random_faults_and_kills_lose_nothing_and_keep_order(
     broker: str, topic_prefix: str, tmp_path: Path, peer: Peer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,7 +175,7 @@ async def test_an_outage_of_one_partition_makes_no_dead_letters(peer: Peer) -> N
     running = Running(peer, in_flight=20)
     await running.engine.open()
     sent = jobs(200, users=50)
-    for _ in range(12):
+    for _ in range(10):
         peer.faults.order(Fault.DETACH, partition=0)
     putting = asyncio.create_task(running.engine.put(sent))
     await asyncio.wait_for(putting, 60)

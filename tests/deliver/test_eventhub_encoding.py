@@ -9,9 +9,11 @@ from azure.eventhub import EventDataBatch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.deliver.parse import load_destinations
 from agents.deliver.sink import Delivery
 from agents.sinks import eventhub_events
 from agents.sinks.eventhub_events import add, attributes, encoded, event_of
+from rules.problems import DefinitionsInvalid
 from tests.eventhub.deliveries import delivery, transition
 
 texts = st.text(st.characters(codec="utf-8"), max_size=300)
@@ -80,3 +82,13 @@ def test_several_transitions_in_one_message_are_a_change_unless_all_go_one_way(
     sent = Delivery("id", "u1", "u1", moves, b"{}", 0, 0)
     assert attributes(sent)["cloudEvents:type"] == f"turnstile.audience.{kind}"
     assert bytes(by_the_sdk(sent)._message[5][0]) == encoded(sent)
+
+
+@pytest.mark.parametrize(("timeout", "fine"), [("4999ms", False), ("5s", True)])
+def test_a_timeout_leaves_room_for_opening_a_link(timeout: str, fine: bool) -> None:
+    text = f"{{name: a, kind: eventhub, eventhub: {{connection_string: {{env: A}}, timeout: {timeout}}}}}"
+    if fine:
+        assert len(load_destinations([("a.yaml", text)])) == 1
+    else:
+        with pytest.raises(DefinitionsInvalid, match="at least 5s"):
+            load_destinations([("a.yaml", text)])

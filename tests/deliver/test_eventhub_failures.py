@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from azure.core.credentials import AccessToken
 from azure.eventhub.aio import EventHubProducerClient
+from azure.eventhub.exceptions import AuthenticationError
 
 from agents.deliver.destination import Destination, EventHub, Secret
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.secrets import Secrets
 from agents.deliver.sink import DELIVERED, Delivery, Outcome, Refused, Retry, Unknown, lane_of
 from agents.sinks import eventhub, eventhub_client, eventhub_errors
 from agents.sinks.eventhub import EventHubSink
@@ -228,7 +230,8 @@ async def test_what_needs_a_change_is_misconfigured(
     assert key not in str(raised.value)
 
 
-async def test_a_rotated_key_is_found_after_a_refusal(peer: Peer) -> None:
+async def test_a_rotated_key_is_found_after_a_refusal(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventhub_errors, "BUSY_SECONDS", 0.1)
     environ = {NAME: peer.connection_string}
     sink = EventHubSink(destination(), context(environ))
     await sink.open()
@@ -236,28 +239,23 @@ async def test_a_rotated_key_is_found_after_a_refusal(peer: Peer) -> None:
     old, new = peer.credentials.key, "bmV3LWtleS1vZi10aGUtc3RhbmQtaW4tMDEyMzQ1Njc="
     peer.credentials = type(peer.credentials)(key=new)
     peer.drop_all()
-    (outcome,) = await send(sink, ONE)
-    assert isinstance(outcome, Retry)
-    assert outcome.code == "unauthorized"
+    pauses: list[float] = []
+    for _ in range(2):
+        (outcome,) = await send(sink, ONE)
+        assert isinstance(outcome, Retry)
+        assert outcome.code == "unauthorized"
+        pauses.append(outcome.retry_after_s or 0.0)
+    assert pauses[0] == 0.1 < pauses[1]
     environ[NAME] = environ[NAME].replace(old, new)
     assert await send(sink, ONE) == [DELIVERED]
     await sink.close()
 
 
-async def test_pauses_grow_while_rights_are_missing(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eventhub_errors, "BUSY_SECONDS", 0.1)
-    monkeypatch.setattr(eventhub_errors, "MISCONFIGURED_SECONDS", 1.5)
-    async with opened(peer) as sink:
-        pauses = []
-        peer.faults.for_good(Fault.AUTH_REFUSED)
-        for _ in range(3):
-            (outcome,) = await send(sink, ONE)
-            assert isinstance(outcome, Retry)
-            pauses.append(outcome.retry_after_s or 0.0)
-        peer.faults.heal()
-        assert await send(sink, ONE) == [DELIVERED]
-    assert pauses[0] == 0.1
-    assert pauses[0] < pauses[1] <= pauses[2] == 1.5
+@pytest.mark.parametrize(("refused_s", "pause_s"), [(0.0, 4.0), (3.0, 4.0), (30.0, 30.0), (500.0, 60.0)])
+def test_pauses_grow_while_rights_are_missing(refused_s: float, pause_s: float) -> None:
+    outcome = eventhub_errors.outcome_of(AuthenticationError("no"), Secrets({}), refused_s)
+    assert isinstance(outcome, Retry)
+    assert (outcome.retry_after_s, outcome.needs_change) == (pause_s, True)
 
 
 class Identity:
