@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +100,7 @@ records = st.one_of(
 ).map(lambda value: json.dumps(value).encode())
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=NO_CHECKS)
 @given(st.lists(st.tuples(records | st.binary(max_size=9) | st.none(), timestamps), min_size=1, max_size=8))
 def test_any_records_end_in_state_or_in_a_dead_letter(log: list[tuple[bytes | None, int]]) -> None:

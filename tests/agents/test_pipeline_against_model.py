@@ -15,6 +15,7 @@ NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data
 Histories = list[tuple[Any, ...]]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=NO_CHECKS)
 @given(audiences, histories, st.integers(0, 2**16))
 def test_the_pipeline_agrees_with_the_model(definitions: Any, history: Histories, seed: int) -> None:

@@ -171,6 +171,7 @@ def jobs(count: int, users: int) -> list[Job]:
     return made
 
 
+@pytest.mark.slow
 async def test_an_outage_of_one_partition_makes_no_dead_letters(peer: Peer) -> None:
     running = Running(peer, in_flight=20)
     await running.engine.open()

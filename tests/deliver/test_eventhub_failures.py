@@ -68,6 +68,7 @@ PASSING = {Fault.DROP_BEFORE_COMMIT: 1, Fault.DROP_AFTER_COMMIT: 2, Fault.SERVER
 """With the copies that are stored of a message then."""
 
 
+@pytest.mark.slow
 # Most of the time of these goes by in the SDK's own pauses: each has a stand-in of its own, at the same time.
 async def test_a_lasting_fault_is_told_without_a_secret_and_the_same_message_goes_after_it(
     new_peer: Callable[[], Awaitable[Peer]], caplog: pytest.LogCaptureFixture
@@ -251,6 +252,7 @@ async def test_a_rotated_key_is_found_after_a_refusal(peer: Peer, monkeypatch: p
     await sink.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("refused_s", "pause_s"), [(0.0, 4.0), (3.0, 4.0), (30.0, 30.0), (500.0, 60.0)])
 def test_pauses_grow_while_rights_are_missing(refused_s: float, pause_s: float) -> None:
     outcome = eventhub_errors.outcome_of(AuthenticationError("no"), Secrets({}), refused_s)

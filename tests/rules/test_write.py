@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given, settings
 
 from rules import model
@@ -10,6 +11,7 @@ from rules.write import to_document
 from tests.audiences import audiences
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(audiences)
 def test_an_audience_that_is_written_reads_back_equal(audience: model.Audience) -> None:
