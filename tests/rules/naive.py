@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
-from itertools import combinations
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -155,31 +154,42 @@ def event_condition(source: Any, events: list[Event], at: int, zone: ZoneInfo) -
 
 
 def sequence(source: Any, events: list[Event], at: int, zone: ZoneInfo) -> bool:
-    return any(
-        fits(source, chain, events, at, zone) for chain in combinations(in_order(events), len(source.steps))
-    )
+    return any(counts(source.window, end, at, zone) for end in chain_ends(source, events))
 
 
-def fits(source: Any, chain: tuple[Event, ...], events: list[Event], at: int, zone: ZoneInfo) -> bool:
-    chosen: dict[str, Event] = {}
-    for number, (step, event) in enumerate(zip(source.steps, chain, strict=True)):
-        if step.within_ms is not None and event.ms - chain[number - 1].ms > step.within_ms:
-            return False
-        if not matches(step.event.names, step.event.where, event, chosen):
-            return False
-        if step.name is not None:
-            chosen[step.name] = event
-    first, last = chain[0], chain[-1]
-    if source.total_ms is not None and last.ms - first.ms > source.total_ms:
-        return False
-    if not counts(source.window, last.ms, at, zone):
-        return False
+def chain_ends(source: Any, events: list[Event]) -> set[int]:
+    """The times of the last events of all chains that fit, whatever the window says."""
+    ends: set[int] = set()
+    _choose(source, [], in_order(events), ends)
+    return ends
+
+
+def _choose(source: Any, chain: list[Event], events: list[Event], ends: set[int]) -> None:
+    """Try every event after the chain's last one as its next step."""
+    steps = source.steps
+    if len(chain) == len(steps):
+        if not _is_broken(source, chain, events):
+            ends.add(chain[-1].ms)
+        return
+    step = steps[len(chain)]
+    chosen = {earlier.name: event for earlier, event in zip(steps, chain, strict=False)}
+    for event in events:
+        if chain and (event.ms, event.order) <= (chain[-1].ms, chain[-1].order):
+            continue
+        if step.within_ms is not None and event.ms - chain[-1].ms > step.within_ms:
+            continue
+        if source.total_ms is not None and chain and event.ms - chain[0].ms > source.total_ms:
+            continue
+        if matches(step.event.names, step.event.where, event, chosen):
+            _choose(source, [*chain, event], events, ends)
+
+
+def _is_broken(source: Any, chain: list[Event], events: list[Event]) -> bool:
     if source.without is None:
-        return True
-    between = [
-        each for each in events if (first.ms, first.order) < (each.ms, each.order) < (last.ms, last.order)
-    ]
-    return not any(matches(source.without.names, source.without.where, each) for each in between)
+        return False
+    first, last = (chain[0].ms, chain[0].order), (chain[-1].ms, chain[-1].order)
+    between = [each for each in events if first < (each.ms, each.order) < last]
+    return any(matches(source.without.names, source.without.where, each) for each in between)
 
 
 def not_followed(source: Any, events: list[Event], at: int, zone: ZoneInfo) -> bool:

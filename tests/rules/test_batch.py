@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,16 +19,7 @@ from rules.schedules import Once, Schedule
 from rules.truth import Node, condition_node, rule_node
 from tables.codec import decode_row, encode_row
 from tests.rules.naive import Event, evaluate
-from tests.rules.test_conditions_against_naive import (
-    AGGREGATES,
-    T,
-    names,
-    not_followed,
-    sequences,
-    steps_log,
-    wheres,
-    windows,
-)
+from tests.rules.random_conditions import T, drawn, event_condition_of, log_of, not_followed_of, sequence_of
 
 KEY = 77
 AUDIENCE = model.Audience("a", "A", model.Any(()), type="batch", schedule=model.Schedule("daily"))
@@ -127,24 +120,24 @@ class Driver:
 
 
 vip = model.AttributeCondition(model.Test(("vip",), "eq", "yes"))
-event_conditions = st.sampled_from(sorted(AGGREGATES)).flatmap(
-    lambda kind: st.builds(model.EventCondition, names, wheres, AGGREGATES[kind], windows)
-)
-leaves: st.SearchStrategy[Any] = st.one_of(
-    event_conditions, event_conditions, sequences(), not_followed(), st.just(vip)
-)
-rules = st.one_of(
-    leaves,
-    leaves,
-    leaves.map(model.Not),
-    st.lists(leaves, min_size=2, max_size=2).map(lambda parts: model.All(tuple(parts))),
-)
 
 
+def rule_of(dice: Random) -> Any:
+    shape = dice.choice(["leaf", "leaf", "not", "all"])
+    if shape == "not":
+        return model.Not(rule_of(dice))
+    if shape == "all":
+        return model.All((rule_of(dice), rule_of(dice)))
+    return dice.choice(
+        [event_condition_of, event_condition_of, sequence_of, not_followed_of, lambda dice: vip]
+    )(dice)
+
+
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(
-    rules,
-    steps_log,
+    drawn(rule_of),
+    drawn(lambda dice: log_of(dice, "xxxyyzo")),
     st.integers(1, 9),
     st.lists(st.sampled_from(["", "", "", "yes", "no"]), min_size=14, max_size=14),
 )

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from rules import model
 from rules.durations import LONGEST_MS
 from rules.instants import MAX_MS, MIN_MS
-from tests.rules.test_conditions_against_naive import (
-    AGGREGATES,
-    Run,
-    not_followed,
-    sequences,
-    wheres,
-    windows,
+from tests.rules.naive_run import Run
+from tests.rules.random_conditions import (
+    KINDS,
+    aggregate_of,
+    drawn,
+    not_followed_of,
+    sequence_of,
+    where_of,
+    window_of,
 )
 
 scalars = st.one_of(
@@ -44,20 +46,16 @@ periods = st.builds(
 far = st.builds(model.Within, st.just(LONGEST_MS))
 dated = st.sampled_from(["older_than", "newer_than", "anniversary"])
 dates = st.builds(model.Test, st.just(("p",)), dated, st.sampled_from([1, 86_400_000, LONGEST_MS]))
-events = st.sampled_from(sorted(AGGREGATES)).flatmap(
-    lambda kind: st.builds(
-        model.EventCondition,
-        st.just(("*",)),
-        st.one_of(wheres, dates),
-        AGGREGATES[kind],
-        st.one_of(windows, periods, far),
-    )
+aggregates = drawn(lambda dice: aggregate_of(dice, dice.choice(KINDS)))
+wheres = st.one_of(drawn(where_of), dates)
+events = st.builds(
+    model.EventCondition, st.just(("*",)), wheres, aggregates, st.one_of(drawn(window_of), periods, far)
 )
 
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.one_of(events, sequences(), not_followed()),
+    st.one_of(events, drawn(sequence_of), drawn(not_followed_of)),
     st.lists(st.tuples(instants, instants, st.sampled_from("xyz"), properties), min_size=1, max_size=6),
     st.sampled_from(["UTC", "Pacific/Apia", "America/New_York"]),
 )

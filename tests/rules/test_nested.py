@@ -16,7 +16,7 @@ from rules.conditions import build_condition, node_of, row_node
 from rules.row import Membership, Row
 from tables.codec import decode_row, encode_row
 from tests.rules.naive import Event, aggregate, in_order, matches
-from tests.rules.test_conditions_against_naive import AGGREGATES, T, log
+from tests.rules.random_conditions import KINDS, T, aggregate_of, drawn, log_of
 
 OTHER = audience_key("default", "other")
 AHEAD_MS = 30
@@ -45,13 +45,15 @@ only_toggles = st.lists(st.booleans(), min_size=14, max_size=14)
 
 
 @pytest.mark.parametrize("batch", [False, True])
-@pytest.mark.parametrize("kind", AGGREGATES)
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObject) -> None:
     """Of batch audiences only those before the instant count."""
     where = data.draw(st.sampled_from([None, model.NotTest(model.Test(("p",), "older_than", 3))]))
-    source = model.EventCondition(("x",), where, data.draw(AGGREGATES[kind]), model.SinceEntry("other"))
+    source = model.EventCondition(
+        ("x",), where, data.draw(drawn(lambda dice: aggregate_of(dice, kind))), model.SinceEntry("other")
+    )
     built = build_condition("default", source, schedule=" daily" if batch else "")
     node, observe = node_of(built), built.observer_for("x")
     row, events, now_ms, due_ms = Row(now_ms=T, conditions={}, audiences={}), [], T, FAR_MS
@@ -63,7 +65,7 @@ def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObje
         found = [each for each in counting if matches(source.names, source.where, each)]
         return aggregate(source.aggregate, in_order(found), at_ms, ZoneInfo("UTC"))
 
-    moves = zip(data.draw(log), data.draw(toggles), data.draw(only_toggles), strict=False)
+    moves = zip(data.draw(drawn(log_of)), data.draw(toggles), data.draw(only_toggles), strict=False)
     for (step, late, name, found), times, without_event in moves:
         now_ms += step
         before, touched = truth(now_ms), []

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from rules import model
 from rules.conditions import build_condition
-from tests.rules.test_conditions_against_naive import AGGREGATES, Run
+from tests.rules.naive_run import Run
+from tests.rules.random_conditions import KINDS, aggregate_of, drawn
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -73,11 +74,11 @@ def check_at(run: Run, looks: list[int]) -> None:
     assert told is None or told > looks[-1]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in AGGREGATES if not kind.startswith("since")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("since")])
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_aggregates_over_calendar_periods(kind: str, data: st.DataObject) -> None:
-    aggregate = data.draw(AGGREGATES[kind])
+    aggregate = data.draw(drawn(lambda dice: aggregate_of(dice, kind)))
     place = data.draw(st.sampled_from(PLACES))
     check(model.EventCondition(("x",), None, aggregate, data.draw(periods)), data.draw(logs), place)
 
@@ -92,7 +93,11 @@ def test_aggregates_over_calendar_periods(kind: str, data: st.DataObject) -> Non
 def test_days_are_those_of_the_zone(
     log: list[Any], place: tuple[str, int], window: Any, data: st.DataObject
 ) -> None:
-    check(model.EventCondition(("x",), None, data.draw(AGGREGATES["days"]), window), log, place)
+    check(
+        model.EventCondition(("x",), None, data.draw(drawn(lambda dice: aggregate_of(dice, "days"))), window),
+        log,
+        place,
+    )
 
 
 @settings(max_examples=30, deadline=None)

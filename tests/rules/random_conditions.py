@@ -1,0 +1,169 @@
+"""Random conditions and logs of a few ms, from small domains so that things coincide.
+
+They are thrown with dice rather than drawn piece by piece: that spreads further. ``drawn`` makes a strategy
+of such a function; an example that fails is printed whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from rules import model
+
+T = 1_700_000_000_000
+AHEAD_MS = 40
+"""Longer than every window, bound and delay together."""
+
+LONGEST_MS = 12
+OPERATORS = ["gt", "gte", "gte", "lt", "lte", "eq", "ne"]
+SOME = [1, 2, 1, 0, -1, 0.1, 0.2, 1.0, 3]
+ODD = [True, "a", "1", None, [1], 2**63, "2023-11-14T22:13:20.005+00:00"]
+FEW = [1, 1, 2, "a", None]
+KINDS = [
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "distinct",
+    "days",
+    "first",
+    "last",
+    "since_first",
+    "since_last",
+]
+
+Drawn = TypeVar("Drawn")
+Log = list[tuple[int, int, str, dict[str, Any]]]
+"""Of each event: ms since the one before, ms late, name, properties."""
+
+
+def drawn(throw: Callable[[Random], Drawn]) -> st.SearchStrategy[Drawn]:
+    return st.integers(0, 2**48).map(lambda seed: throw(Random(seed)))
+
+
+def log_of(dice: Random, names: str = "xxxyo") -> Log:
+    steps = dice.choice(([0, 1, 1, 2], [1, 2, 3, 5], [0, 0, 1]))
+    late = dice.choice(([0], [0, 0, 0, 1, 3], [0, 0, 1, 5, 9, 20]))
+    found = []
+    for _ in range(dice.randint(3, 14)):
+        properties = {"p": dice.choice(SOME * 2 + ODD), "q": dice.choice(ODD)} if dice.random() < 0.5 else {}
+        if dice.random() < 0.5:
+            properties = {"p": dice.choice(FEW), "q": dice.choice(FEW)}
+        if dice.random() < 0.2:
+            properties.pop("q", None)
+        found.append((dice.choice(steps), dice.choice(late), dice.choice(names), properties))
+    return found
+
+
+def small(dice: Random) -> int:
+    return dice.randint(1, LONGEST_MS)
+
+
+def where_of(dice: Random) -> model.Predicate | None:
+    old = model.Test(("p",), "older_than", 3)
+    return dice.choice(
+        [
+            None,
+            None,
+            None,
+            model.Test(("q",), "exists", True),
+            model.Test(("q",), "eq", 1),
+            model.NotTest(old),
+            model.AllTests((old, model.Test(("q",), "ne", 1))),
+        ]
+    )
+
+
+def window_of(dice: Random) -> model.Window:
+    match dice.choice(["none", "within", "within", "ago", "ago", "from_to"]):
+        case "within":
+            return model.Within(small(dice))
+        case "ago":
+            near_ms = small(dice)
+            return model.BetweenAgo(near_ms + small(dice), near_ms)
+        case "from_to":
+            return model.FromTo(dice.choice([None, T - 5, T + 3]), dice.choice([None, T + 8, T + 20]))
+    return None
+
+
+def comparisons_of(dice: Random, bounds: list[Any]) -> tuple[model.Comparison, ...]:
+    found = []
+    for _ in range(dice.choice([1, 1, 1, 2])):
+        if dice.random() < 0.15:
+            low, high = sorted((dice.choice(bounds), dice.choice(bounds)))
+            found.append(model.Comparison("between", (low, high)))
+        else:
+            found.append(model.Comparison(dice.choice(OPERATORS), dice.choice(bounds)))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def aggregate_of(dice: Random, kind: str) -> model.Aggregate:
+    if kind in ("first", "last"):
+        positive, other = model.Test(("p",), "gt", 0), model.Test(("p",), "ne", 2)
+        tests = [
+            model.Test(("p",), "eq", 1),
+            model.Test(("p",), "ne", 1),
+            model.Test(("p",), "exists", False),
+        ]
+        test = dice.choice([*tests, model.AllTests((positive, other)), model.Test(("p",), "older_than", 5)])
+        return model.Aggregate(kind, ("p",), (), test)  # type: ignore[arg-type]
+    bounds: list[Any] = [1, 2, 2, 3, 0, 4]
+    if kind.startswith("since"):
+        bounds = list(range(1, LONGEST_MS + 1))
+    elif kind in ("sum", "avg", "min", "max"):
+        bounds = [0, 1, 2, 3, 0.1, 0.3, 1.5, -1]
+    path = None if kind in ("count", "days", "since_first", "since_last") else ("p",)
+    return model.Aggregate(kind, path, comparisons_of(dice, bounds))  # type: ignore[arg-type]
+
+
+def names_of(dice: Random) -> tuple[str, ...]:
+    return dice.choice([("x",), ("x",), ("x", "y"), ("*",)])
+
+
+def event_condition_of(dice: Random, kind: str = "") -> model.EventCondition:
+    aggregate = aggregate_of(dice, kind or dice.choice(KINDS))
+    return model.EventCondition(names_of(dice), where_of(dice), aggregate, window_of(dice))
+
+
+def last_window_of(dice: Random) -> model.Within | model.FromTo | None:
+    return dice.choice([None, model.Within(small(dice)), model.FromTo(T + 2, dice.choice([None, T + 20]))])
+
+
+def sequence_of(dice: Random) -> model.Sequence:
+    alike, wheres, refs = dice.random() < 0.3, dice.random() < 0.3, dice.random() < 0.4
+    within = dice.choice([0, 0.3, 0.6, 1])
+    steps = []
+    for number in range(dice.choice([2, 2, 3, 3, 4])):
+        parts: list[model.Predicate] = (
+            [model.Test(("p",), "exists", True)] if wheres and dice.random() < 0.4 else []
+        )
+        if number and refs and dice.random() < 0.6:
+            ref = model.Ref(f"s{dice.randrange(number)}", (dice.choice("ppq"),))
+            test: model.Predicate = model.Test(("p",), dice.choice(["eq", "eq", "ne", "gt"]), ref)
+            if dice.random() < 0.2:
+                test = model.AnyTest((test, model.Test(("q",), "eq", 1)))
+            parts.append(test)
+        where = None if not parts else parts[0] if len(parts) == 1 else model.AllTests(tuple(parts))
+        names: tuple[str, ...] = ("xyzx"[number],)
+        if alike:
+            names = dice.choice([("x",), ("y",), ("x", "y"), ("*",)])
+        within_ms = small(dice) if number and dice.random() < within else None
+        steps.append(model.Step(model.EventPattern(names, where), within_ms, f"s{number}"))
+    without = model.EventPattern((dice.choice("xyzo"),), None) if dice.random() < 0.35 else None
+    total_ms = dice.randint(1, 20) if dice.random() < 0.3 else None
+    return model.Sequence(tuple(steps), without, total_ms, last_window_of(dice))
+
+
+def not_followed_of(dice: Random) -> model.NotFollowed:
+    p = model.Test(("p",), "eq", model.Ref("a", ("p",)))
+    q = model.NotTest(model.Test(("p",), "eq", model.Ref("a", ("q",))))
+    both = model.AllTests((model.Test(("q",), "ne", 1), model.Test(("p",), "gt", model.Ref("a", ("p",)))))
+    where = dice.choice([None, None, None, model.Test(("q",), "eq", 1), p, q, both])
+    event = model.EventPattern(names_of(dice), dice.choice([None, None, model.Test(("q",), "eq", 1)]))
+    follower = model.EventPattern(dice.choice([("y",), ("y",), ("x",), ("x", "y"), ("*",)]), where)
+    return model.NotFollowed(event, follower, small(dice), last_window_of(dice))
