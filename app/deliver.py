@@ -17,10 +17,11 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
@@ -37,10 +38,9 @@ from agents.deliver.feed import (
 )
 from agents.deliver.report import Report
 from agents.deliver.secrets import Secrets
-from agents.deliver.sink import SinkContext
-from agents.deliver.users import Users
 from agents.sinks.make import make_sink
 from agents.topics import LARGE_MESSAGE_BYTES, create_topics, ensure_topics, existing
+from app.deliver_clients import context_of, new_consumer, new_producer, users_of
 from app.deliver_http import DeliverServer
 from app.kafka import broker_of, plan_of
 from app.settings import Settings
@@ -76,12 +76,13 @@ class DeliveryService:
         self.settings = settings
         self.names = frozenset(names)
         self.broker = broker_of(settings)
+        self._new_consumer = partial(new_consumer, settings)
         self.plan = plan_of(settings)
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.running: dict[str, Running] = {}
         self.feed = DestinationsFeed(
-            self.new_consumer, destinations_topic(settings.topics.prefix), self._reconcile_soon
+            self._new_consumer, destinations_topic(settings.topics.prefix), self._reconcile_soon
         )
         self._reconcile = asyncio.Event()
         self._topics: Topics
@@ -230,7 +231,7 @@ class DeliveryService:
             await consumer._commit({TP(topic, partition): each for partition, each in offsets.items()})
 
         running.deliverer = Deliverer(
-            destination, engine, letters, self._topics, self.new_consumer, commit, fail
+            destination, engine, letters, self._topics, self._new_consumer, commit, fail
         )
         with tempfile.TemporaryDirectory(prefix="turnstile-deliver-") as folder:
             app = running.app = deliver_app(
@@ -280,42 +281,10 @@ class DeliveryService:
             while self.feed.published.get(name) != published:
                 await asyncio.sleep(0.02)
 
-    def new_consumer(self) -> AIOKafkaConsumer:
-        """A consumer outside of groups."""
-        return AIOKafkaConsumer(
-            **self.broker.client_options(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=4 * 1024 * 1024,
-            fetch_max_wait_ms=100,
-        )
-
 
 def _tell(task: asyncio.Task[None], fail: Any) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         fail(error)
-
-
-def context_of(settings: Settings, secrets: Secrets, trace: Any = None) -> SinkContext:
-    """What sinks are made with."""
-    return SinkContext(secrets, broker_of(settings), settings.deliver.allow_private, trace)
-
-
-def users_of(settings: Settings) -> Users:
-    """Lookups at a worker."""
-    key = settings.deliver.lookup_key
-    return Users(settings.deliver.lookup_url, key.get_secret_value() if key else None)
-
-
-def new_producer(settings: Settings) -> AIOKafkaProducer:
-    """For dead letters."""
-    return AIOKafkaProducer(
-        **broker_of(settings).client_options(),
-        acks="all",
-        enable_idempotence=settings.kafka.idempotence,
-        max_request_size=2 * LARGE_MESSAGE_BYTES,
-        request_timeout_ms=60_000,
-    )
 
 
 async def run(settings: Settings, names: Sequence[str]) -> None:

@@ -17,9 +17,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from agents.deliver.feed import plan_changes
 from agents.deliver.parse import load_destinations
 from app.api_keys import is_allowed
-from app.deliver_metrics import DeliveryCollector
+from app.deliver_metrics import DeliveryCollector, lag_of
+from app.deliver_replay import replay
 from app.deliver_trial import TestSend, send_test
 from app.http import Handler, Problem
+from rules.instants import format_instant
 from rules.problems import DefinitionsInvalid, name_hint
 
 if TYPE_CHECKING:
@@ -124,8 +126,6 @@ class DeliverServer:
         return _json(result)
 
     async def _replay(self, request: web.Request) -> web.StreamResponse:
-        from app.deliver_replay import replay
-
         self._allow(request, "admin")
         running = self._running(request)
         name = running.published.destination.name
@@ -192,9 +192,6 @@ class DeliverServer:
 
 def status_of(running: Running, topic: str) -> dict[str, object]:
     """A destination and how its delivery goes; secrets are references here."""
-    from app.deliver_metrics import lag_of
-    from rules.instants import format_instant
-
     report, destination = running.report, running.published.destination
     lag = lag_of(running, topic)
     return {

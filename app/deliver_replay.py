@@ -23,6 +23,7 @@ from agents.deliver.progress import Progress
 from agents.deliver.secrets import Secrets
 from agents.sinks.make import make_sink
 from agents.topics import existing
+from app.deliver_clients import context_of, new_producer, users_of
 from app.kafka import broker_of, plan_of
 from app.settings import Settings
 
@@ -49,8 +50,6 @@ async def replay(
     settings: Settings, published: PublishedDestination, seconds: float = 300.0
 ) -> dict[str, object]:
     """Send the dead letters that are there now; ``seconds`` at most."""
-    from app.deliver import context_of, new_producer, users_of
-
     destination, prefix = published.destination, settings.topics.prefix
     secrets, users, producer = Secrets(), users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)

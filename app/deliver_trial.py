@@ -15,6 +15,7 @@ from agents.deliver.sink import Delivered, Delivery, Outcome, UserFacts
 from agents.deliver.users import LookupFailed, needs_user
 from agents.sinks.make import make_sink
 from agents.transitions import TransitionBody, TriggerBody, transition_id
+from app.deliver_clients import context_of, users_of
 from app.settings import Settings
 from rules.instants import format_instant
 
@@ -34,8 +35,6 @@ class TestSend(msgspec.Struct, forbid_unknown_fields=True):
 
 async def send_test(settings: Settings, destination: Destination, wanted: TestSend) -> dict[str, object]:
     """Send once, without retries. The result's ``ok``, ``outcome`` and ``exchanges`` hold no secret."""
-    from app.deliver import context_of, users_of
-
     secrets = Secrets()
     exchanges: list[object] = []
     outcome: Outcome | None = None

@@ -6,8 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.topics import TopicPlan
+from agents.deliver.dead_letters import dead_letter_topic
+from agents.deliver.feed import destinations_topic, group_name
+from app.kafka import plan_of
 from app.settings import Settings
+
+DESTINATION = "NAME"
+"""Destinations aren't settings: in the names of their topics and groups this stands for each one's name."""
 
 Kind = Literal["agent", "topic", "table", "outside"]
 
@@ -32,7 +37,10 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything a worker reads, keeps and writes. Flows are in the order in which data takes them."""
+    """Everything that workers and delivery workers read, keep and write.
+
+    Flows are in the order in which data takes them.
+    """
 
     app_id: str
     parts: Sequence[Part]
@@ -47,7 +55,7 @@ class Topology:
 
 def build_topology(settings: Settings) -> Topology:
     """The graph for these settings; nothing is asked of Kafka."""
-    plan = TopicPlan(settings.topics.prefix, settings.worker.app_id, settings.topics.events)
+    plan = plan_of(settings)
     producers = Part("producers", "outside", "your services")
     operators = Part("turnstile audiences", "outside", "publishes definitions")
     callers = Part("HTTP", "outside", "lookups")
@@ -75,10 +83,34 @@ def build_topology(settings: Settings) -> Topology:
         *(Flow(evaluate, each, "refused records") for each in dead),
         Flow(transitions, consumers, "enter, exit"),
         Flow(profiles, callers, "memberships"),
+        *_delivery(settings, transitions, changelog, audiences, profiles),
     ]
     parts = [producers, operators, *events, rekeyed, audiences, follow, evaluate]
     parts += [profiles, changelog, transitions, *dead, consumers, callers]
-    return Topology(plan.app_id, parts, flows)
+    parts += [part for flow in flows for part in (flow.source, flow.target)]
+    return Topology(plan.app_id, list(dict.fromkeys(parts)), flows)
+
+
+def _delivery(
+    settings: Settings, transitions: Part, changelog: Part, audiences: Part, profiles: Part
+) -> Iterator[Flow]:
+    """What ``turnstile deliver`` reads and writes: the agent of each destination is drawn once, for all."""
+    prefix = settings.topics.prefix
+    group = group_name(prefix, DESTINATION)
+    deliver = Part("deliver", "agent", f"sends on, each destination at its own pace; consumer group {group}")
+    operators = Part("turnstile destinations", "outside", "publishes destinations")
+    definitions = Part(destinations_topic(prefix), "topic", "compacted, key name: destinations")
+    receivers = Part("receivers", "outside", "webhooks, Azure event hubs, Kafka topics")
+    dead = Part(dead_letter_topic(prefix, DESTINATION), "topic", "kept for ever: what a destination refused")
+    yield Flow(operators, definitions, "definitions")
+    yield Flow(definitions, deliver, "definitions")
+    yield Flow(changelog, deliver, "current members, once")
+    yield Flow(audiences, deliver, "names of audiences")
+    yield Flow(transitions, deliver, "enter, exit")
+    yield Flow(profiles, deliver, "attributes, identities, over HTTP")
+    yield Flow(deliver, receivers, "messages")
+    yield Flow(deliver, dead, "refused for good")
+    yield Flow(dead, deliver, f"replays, group {group}.replay")
 
 
 def as_text(topology: Topology) -> str:

@@ -67,10 +67,15 @@ def decode_destination(value: bytes) -> PublishedDestination:
     return PublishedDestination(destination, record.version, record.generation, record.deleted)
 
 
+def group_name(prefix: str, destination: str, generation: int = 1) -> str:
+    """The consumer group that delivers to a destination of this name."""
+    group = f"{prefix}.deliver.{destination}"
+    return group if generation == 1 else f"{group}.{generation}"
+
+
 def group_of(prefix: str, published: PublishedDestination) -> str:
     """The consumer group that delivers to a destination."""
-    group = f"{prefix}.deliver.{published.destination.name}"
-    return group if published.generation == 1 else f"{group}.{published.generation}"
+    return group_name(prefix, published.destination.name, published.generation)
 
 
 @dataclass(frozen=True, slots=True)

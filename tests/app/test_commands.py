@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from agents.deliver.feed import PublishedDestination, group_of
+from agents.deliver.parse import load_destinations
+from app.deliver_replay import replay_group
 from app.main import cli, main
 
 RUN = CliRunner()
@@ -15,10 +18,14 @@ ALL = (
     "demo",
     "worker",
     "check",
+    "schema",
     "simulate",
+    "test",
     "lookup",
     "explain",
     "audiences",
+    "destinations",
+    "deliver",
     "topology",
     "settings",
     "bench",
@@ -161,3 +168,35 @@ def test_topology_names_every_topic_of_the_settings(monkeypatch: pytest.MonkeyPa
     for topic in [*topics, "seg-profiles-changelog"]:
         assert f"topic {topic} " in text
         assert f'[/"{topic}"/]' in mermaid
+
+
+def test_topology_shows_what_delivery_reads_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNSTILE_TOPICS__PREFIX", "shop")
+    monkeypatch.setenv("TURNSTILE_WORKER__APP_ID", "seg")
+    text = RUN.invoke(cli, ["topology"]).stdout
+    (deliver,) = [each for each in text.split("\n\n") if each.startswith("agent deliver:")]
+    head, *branches = deliver.splitlines()
+    assert head.endswith("consumer group shop.deliver.NAME")
+    assert [branch.split("  ")[0].strip("├└─ ") for branch in branches] == [
+        "<- topic shop.destinations",
+        "<- topic seg-profiles-changelog",
+        "<- topic shop.audiences",
+        "<- topic shop.transitions",
+        "<- table profiles",
+        "<- topic shop.deliver.NAME.dlq",
+        "-> receivers",
+        "-> topic shop.deliver.NAME.dlq",
+    ]
+    parts = [line.strip() for line in RUN.invoke(cli, ["topology", "--mermaid"]).stdout.splitlines()]
+    assert len(parts) == len(set(parts))
+    for part in ('[["deliver"]]', '(["turnstile destinations"])', '[/"shop.destinations"/]'):
+        assert sum(line.endswith(part) for line in parts) == 1
+
+
+def test_topology_names_the_group_and_topics_that_delivery_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNSTILE_TOPICS__PREFIX", "shop")
+    (crm,) = load_destinations([("crm.yaml", "{name: NAME, kind: webhook, webhook: {url: 'https://c.rm'}}")])
+    text = RUN.invoke(cli, ["topology"]).stdout
+    group = group_of("shop", PublishedDestination(crm, 1))
+    assert f"consumer group {group}\n" in text
+    assert f"group {replay_group('shop', PublishedDestination(crm, 1))}  " in text

@@ -1,0 +1,49 @@
+"""What delivery, replays and test sends reach others with, as the settings say: sinks, lookups, Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from agents.deliver.secrets import Secrets
+from agents.deliver.sink import SinkContext
+from agents.deliver.users import Users
+from agents.topics import LARGE_MESSAGE_BYTES
+from app.kafka import broker_of
+from app.settings import Settings
+
+
+def context_of(
+    settings: Settings, secrets: Secrets, trace: Callable[[object], None] | None = None
+) -> SinkContext:
+    """What sinks are made with. ``trace`` is given every exchange, secrets not masked."""
+    return SinkContext(secrets, broker_of(settings), settings.deliver.allow_private, trace)
+
+
+def users_of(settings: Settings) -> Users:
+    """Lookups at a worker."""
+    key = settings.deliver.lookup_key
+    return Users(settings.deliver.lookup_url, key.get_secret_value() if key else None)
+
+
+def new_producer(settings: Settings) -> AIOKafkaProducer:
+    """For dead letters and definitions; not started."""
+    return AIOKafkaProducer(
+        **broker_of(settings).client_options(),
+        acks="all",
+        enable_idempotence=settings.kafka.idempotence,
+        max_request_size=2 * LARGE_MESSAGE_BYTES,
+        request_timeout_ms=60_000,
+    )
+
+
+def new_consumer(settings: Settings) -> AIOKafkaConsumer:
+    """A consumer outside of groups; not started."""
+    return AIOKafkaConsumer(
+        **broker_of(settings).client_options(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        fetch_max_wait_ms=100,
+    )
