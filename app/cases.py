@@ -109,7 +109,7 @@ class _Run:
         self.found = Outcome(ready.source.file, case)
         self.projects = sorted({each.project for each in ready.audiences}) or ["default"]
         self.pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), CACHE_ROWS), limits)
-        published = [PublishedAudience(audience, version=1) for audience in ready.audiences]
+        published = [PublishedAudience(each, 1, created_ms=case.start_ms) for each in ready.audiences]
         self.pipeline.define(compile_rules(published, max_samples))
 
     def outcome(self) -> Outcome:

@@ -23,9 +23,11 @@ from tests.driver_partition import EVENTS, REKEYED, Crash, Headers, Part, Rec, U
 __all__ = ["EVENTS", "REKEYED", "Crash", "Driver", "Rec", "Until", "ruleset"]
 
 
-def ruleset(definitions: str, max_samples: int = 1000, version: int = 1) -> RuleSet:
+def ruleset(definitions: str, max_samples: int = 1000, version: int = 1, created_ms: int = 0) -> RuleSet:
     audiences = load_definitions([("test.yaml", definitions)], max_samples)
-    return compile_rules([PublishedAudience(each, version) for each in audiences], max_samples)
+    return compile_rules(
+        [PublishedAudience(each, version, created_ms=created_ms) for each in audiences], max_samples
+    )
 
 
 class Driver:
@@ -42,8 +44,9 @@ class Driver:
         behind_rows: int = 7,
         in_flight: int = 0,
         max_samples: int = 1000,
+        created_ms: int = 0,
     ) -> None:
-        self.rules = ruleset(definitions, max_samples)
+        self.rules = ruleset(definitions, max_samples, created_ms=created_ms)
         self.limits = limits or Limits()
         self.cache_rows = cache_rows
         self.behind_rows = behind_rows

@@ -37,8 +37,9 @@ class Run:
             directory=directory,
             cache_rows=self.random.choice([2, 100]),
             in_flight=self.random.randrange(3),
+            created_ms=example.created_ms,
         )
-        self.model = Model(example.definitions)
+        self.model = Model(example.definitions, created_ms=example.created_ms)
         self.most = self.random.choice([1, 3, 20])
         self.wall_ms = example.start_ms
 

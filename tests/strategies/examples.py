@@ -20,6 +20,8 @@ class Example:
     start_ms: int
     definitions: list[Json]
     history: list[Happening]
+    created_ms: int
+    """When the definitions were made."""
     seed: int
     """Of batch sizes and the like."""
 
@@ -30,7 +32,8 @@ def examples(draw: st.DrawFn) -> Example:
     domain = some_domain(dice)
     definitions = audiences(dice, domain)
     history = [happening(number, domain) for number in draw(NUMBERS)]
-    return Example(domain.start_ms, definitions, history, dice.whole(0, 2**16))
+    created_ms = domain.start_ms + dice.pick(domain.idles)
+    return Example(domain.start_ms, definitions, history, created_ms, dice.whole(0, 2**16))
 
 
 NUMBERS = st.lists(st.integers(0, 2**30), min_size=12, max_size=48)
