@@ -8,6 +8,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.installed
 PEER := .venv/.peer
+EXAMPLES ?= 20000
 
 # The lock must not say where it was made: neither a package index nor a path of this machine.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --no-config --strip-extras \
@@ -58,6 +59,14 @@ test: lint peer ## everything: linters, types, layers and the whole test suite
 .PHONY: test-quick
 test-quick: $(READY) peer ## the tests that need no broker and no minutes
 	$(BIN)/pytest -m "not slow and not broker and not kafka"
+
+.PHONY: fuzz
+fuzz: $(READY) ## the whole language against its model for longer; EXAMPLES=20000
+	TURNSTILE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/agents/test_language_against_model.py
+
+.PHONY: docs
+docs: $(READY) ## the generated tables of the documentation
+	$(BIN)/python docs/generate.py
 
 .PHONY: lint
 lint: $(READY) ## style, format, types, and which layer may import which
