@@ -58,6 +58,8 @@ class EventHubLatency:
     p50_ms: float
     p99_ms: float
     max_ms: float
+    cpu: float
+    """Of one core, the deliverer's at that pace."""
 
 
 class Hub:
@@ -154,6 +156,7 @@ async def _backlog(broker: BenchBroker, folder: Path, count: int) -> EventHubRun
 async def _paced(broker: BenchBroker, folder: Path, per_second: int, seconds: int) -> EventHubLatency:
     hub = Hub(folder, "paced")
     sent_ms: dict[str, float] = {}
+    before, from_s = None, 0.0
     warm_up, count = per_second * 3, per_second * (seconds + 3)
     try:
         async with _stage(broker, folder, hub) as stage, stage.deliverer() as child:
@@ -162,18 +165,23 @@ async def _paced(broker: BenchBroker, folder: Path, per_second: int, seconds: in
                 early = began + number / per_second - time.monotonic()
                 if early > 0:
                     await asyncio.sleep(early)
+                if number == warm_up:
+                    before, from_s = usage(child.pid), time.monotonic()
                 if number >= warm_up:
                     sent_ms[_id_of(body)] = time.time() * 1000
                 await stage.producer.send(stage.topic, body, user)
+            after, took_s = usage(child.pid), time.monotonic() - from_s
             await stage.delivered(child, count)
     finally:
         hub.end()
+    if before is None or after is None:
+        raise BenchFailed("the deliverer is gone")
+    cpu = (after.cpu_seconds - before.cpu_seconds) / took_s
     added = sorted(at_ms - sent_ms[ident] for ident, at_ms in _first(hub) if ident in sent_ms)
     if len(added) != len(sent_ms):
         raise BenchFailed(f"{len(added):,} of {len(sent_ms):,} transitions are in the hub")
-    return EventHubLatency(
-        per_second, len(added), added[len(added) // 2], added[len(added) * 99 // 100], added[-1]
-    )
+    p50_ms, p99_ms = added[len(added) // 2], added[len(added) * 99 // 100]
+    return EventHubLatency(per_second, len(added), p50_ms, p99_ms, added[-1], cpu)
 
 
 def _first(hub: Hub) -> list[tuple[str, int]]:

@@ -102,11 +102,12 @@ def show_eventhub(report: Report, runs: Sequence[EventHubRun], latencies: Sequen
             f"{each.p50_ms:.0f}",
             f"{each.p99_ms:.0f}",
             f"{each.max_ms:.0f}",
+            f"{each.cpu:.0%}",
         )
         for each in latencies
     ]
     title = f"from Kafka to the hub at {pace:,} transitions/s, milliseconds"
-    report.table(title, ("measured", "p50", "p99", "max"), paced)
+    report.table(title, ("measured", "p50", "p99", "max", "CPU of a core"), paced)
     report.keep("eventhub", [asdict(run) for run in runs])
     report.keep("eventhub_latency", [asdict(each) for each in latencies])
 
