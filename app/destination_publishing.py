@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from agents.deliver.destination import Destination
 from agents.deliver.feed import (
@@ -20,30 +18,22 @@ from agents.deliver.feed import (
     publish,
     read_published,
 )
-from agents.deliver.parse import ParsedDestination, check_destinations, parse_destinations
+from agents.deliver.parse import load_destinations
 from agents.topics import create_topics, existing
 from app.definition_files import read_definition_files
-from app.failures import CommandFailed, unreachable
+from app.failures import CommandFailed
 from app.kafka import broker_of
+from app.kafka_admin import connected_admin
 from app.settings import Settings
-from rules.problems import DefinitionsInvalid, name_hint
+from rules.problems import name_hint
 
-CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 
 
 def load_destination_files(paths: Sequence[Path]) -> list[Destination]:
     """The destinations of files and folders. Raises DefinitionsInvalid with every problem."""
     texts, problems = read_definition_files(paths)
-    parsed: list[ParsedDestination] = []
-    for name, text in texts:
-        found, wrong = parse_destinations(text, name)
-        parsed += found
-        problems += wrong
-    problems += check_destinations(parsed)
-    if problems:
-        raise DefinitionsInvalid(problems)
-    return [each.destination for each in parsed]
+    return load_destinations(texts, problems)
 
 
 class DestinationsTopic:
@@ -97,17 +87,5 @@ class DestinationsTopic:
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[DestinationsTopic]:
     """The topic, on a broker that answers. Raises CommandFailed when none does."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the messages below say it once
-    bootstrap = settings.kafka.bootstrap
-    options = broker_of(settings).client_options()
-    admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(CONNECT_SECONDS * 1000))
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await admin.start()
+    async with connected_admin(settings) as admin:
         yield DestinationsTopic(settings, admin)
-    except (KafkaConnectionError, TimeoutError):
-        raise unreachable(bootstrap) from None
-    except KafkaError as error:
-        raise CommandFailed(f"Kafka at {bootstrap} (kafka.bootstrap) said no: {error!r}") from None
-    finally:
-        await admin.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -13,12 +12,12 @@ from typing import TypeAlias
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from agents.definitions import Change, publish, read_published
 from agents.topics import TopicPlan, create_topics, existing
-from app.failures import CommandFailed, unreachable
+from app.failures import CommandFailed
 from app.kafka import broker_of
+from app.kafka_admin import connected_admin
 from app.settings import Settings
 from rules.canonical import condition_key
 from rules.compile import PublishedAudience
@@ -29,7 +28,6 @@ from rules.parse_audience import ParsedAudience
 from rules.parse_references import referrers
 from rules.problems import Problem
 
-CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 
 Published = Mapping[bytes, PublishedAudience]
@@ -87,20 +85,8 @@ class DefinitionsTopic:
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[DefinitionsTopic]:
     """The definitions topic, on a broker that answers. Raises CommandFailed when none does."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the messages below say it once
-    bootstrap = settings.kafka.bootstrap
-    options = broker_of(settings).client_options()
-    admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(CONNECT_SECONDS * 1000))
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await admin.start()
+    async with connected_admin(settings) as admin:
         yield DefinitionsTopic(settings, admin)
-    except (KafkaConnectionError, TimeoutError):
-        raise unreachable(bootstrap) from None
-    except KafkaError as error:
-        raise CommandFailed(f"Kafka at {bootstrap} (kafka.bootstrap) said no: {error!r}") from None
-    finally:
-        await admin.close()
 
 
 def check_beside_published(wanted: Collection[ParsedAudience], published: Published) -> list[Problem]:

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rules.document import Node
+from rules.document import Node, plain
 from rules.parse_reader import describe
 from rules.parse_text import parse_text
 
@@ -181,16 +181,6 @@ def _read_section(
 def _unknown_key(model: type[BaseModel], name: str, path: str) -> str:
     siblings = [f"{path}.{key}" if path else key for key in model.model_fields]
     return "no setting" + _nearest(name, siblings, f"; allowed here: {', '.join(model.model_fields)}")
-
-
-def plain(node: Node) -> Any:
-    """A node as Python's own lists and dictionaries."""
-    value = node.value
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: plain(entry.node) for key, entry in value.items()}
-    return value
 
 
 def validate(model: type[Tree], given: Mapping[str, Given]) -> tuple[Tree, list[WrongSetting]]:

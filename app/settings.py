@@ -76,11 +76,6 @@ class KafkaSettings(Section):
         True, "true or false", "Whether producers are idempotent; false for brokers that refuse it."
     )
 
-    @property
-    def servers(self) -> list[str]:
-        """``bootstrap`` as a list."""
-        return self.bootstrap.split(",")
-
 
 class TopicsSettings(Section):
     """The topics, and how those that are missing are made."""

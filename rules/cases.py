@@ -85,13 +85,3 @@ def check_mentions(cases: CaseFile, audiences: Iterable[str]) -> Iterator[Proble
             if audience not in known:
                 message, hint = f"no audience '{audience}'", name_hint(audience, known)
                 yield Problem("unknown_audience", message, path, cases.file, at.line, at.column, hint)
-
-
-def plain(node: Node) -> object:
-    """A tree's value without its places, as JSON has it."""
-    value = node.value
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: plain(entry.node) for key, entry in value.items()}
-    return value

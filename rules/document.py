@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rules.problems import Problem
 
@@ -37,6 +37,16 @@ class Entry:
 
 
 Value: TypeAlias = bool | int | float | str | tuple[Node, ...] | Mapping[str, Entry] | None
+
+
+def plain(node: Node) -> Any:
+    """A tree's value without its places, as JSON has it."""
+    value = node.value
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(entry.node) for key, entry in value.items()}
+    return value
 
 
 class Stopped(Exception):

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, get_args
 
-from rules.cases import Awaited, Case, CaseFile, Expected, Given, plain
-from rules.document import Entry, Node
+from rules.cases import Awaited, Case, CaseFile, Expected, Given
+from rules.document import Entry, Node, plain
 from rules.durations import UNITS_MS
 from rules.instants import format_instant, parse_instant
 from rules.parse_audience import ParsedAudience, parse_audience

@@ -20,7 +20,6 @@ Due = tuple[int, bytes]
 """(instant in ms, row key)."""
 
 _ROW, _DUE, _META = b"r", b"d", b"m"
-_DUE_END = b"e"
 
 
 @dataclass(slots=True)

@@ -57,10 +57,15 @@ def parse_destinations(text: str, file: str) -> tuple[list[ParsedDestination], l
     return usable, list(sort_problems(reader.problems))
 
 
-def load_destinations(files: Iterable[tuple[str, str]]) -> list[Destination]:
-    """The destinations of all files, given as (name, text). Raises DefinitionsInvalid with every problem."""
+def load_destinations(
+    files: Iterable[tuple[str, str]], found_before: Sequence[Problem] = ()
+) -> list[Destination]:
+    """The destinations of all files, given as (name, text).
+
+    Raises DefinitionsInvalid with every problem, those that were found before included.
+    """
     parsed: list[ParsedDestination] = []
-    problems: list[Problem] = []
+    problems = list(found_before)
     for file, text in files:
         found, wrong = parse_destinations(text, file)
         parsed += found

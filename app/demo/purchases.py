@@ -15,7 +15,6 @@ from importlib.resources import files
 import msgspec
 
 DAY_MS = 86_400_000
-FIRST_DAY = date(1997, 1, 1)
 LAST_DAY = date(1998, 6, 30)
 
 

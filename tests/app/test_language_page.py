@@ -24,9 +24,6 @@ DEFINITIONS = [text for text in EXAMPLES if re.match(r"(id|audiences):", text) a
 RULES = [text for text in EXAMPLES if text not in CASES and text not in DEFINITIONS]
 
 
-WORDS = {*KEYS, *KINDS, *WINDOWS, "for", "not_followed_by", "without", "total", "as", "ref", "points"}
-
-
 def label(text: str) -> str:
     found = re.search(r"id: (\w+)", text)
     return found[1] if found else text.splitlines()[0][:30]

@@ -26,7 +26,7 @@ def wrong(environ: dict[str, str], text: str = "", folder: Path | None = None) -
 
 def test_every_setting_has_a_default_and_a_description() -> None:
     settings = load_settings(environ={})
-    assert settings.kafka.servers == ["localhost:9092"]
+    assert settings.kafka.bootstrap == "localhost:9092"
     assert settings.topics.events == ("turnstile.events",)
     assert settings.cache.block_bytes == 256 * 1024**2
     assert all(field.description for _, field in leaves(Settings))

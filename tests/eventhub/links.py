@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.eventhub.connection import PeerConnection
 
 CBS, MANAGEMENT = "$cbs", "$management"
-SELECTOR = "apache.org:selector-filter:string"
 BY = {"by": "stand-in"}
 """The `info` of errors must not be empty: the SDK reads it by position."""
 

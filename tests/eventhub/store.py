@@ -12,7 +12,6 @@ from tests.eventhub.wire import before_body, unbatched
 
 KEY_ANNOTATION = "x-opt-partition-key"
 STANDARD_MESSAGE_BYTES = 1_048_576
-BASIC_MESSAGE_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
