@@ -1,0 +1,40 @@
+"""What helm renders, and finding one's way in it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CHART = Path(__file__).parents[2] / "helm" / "turnstile"
+
+Object = dict[str, Any]
+Render = Callable[..., list[Object]]
+Helm = Callable[..., subprocess.CompletedProcess[str]]
+Refused = Callable[..., str]
+
+
+def of_kind(objects: list[Object], kind: str, component: str = "worker") -> Object:
+    (found,) = [one for one in objects if one["kind"] == kind and component_of(one) == component]
+    return found
+
+
+def component_of(one: Object) -> str:
+    return str(one["metadata"]["labels"]["app.kubernetes.io/component"])
+
+
+def components(objects: list[Object]) -> list[str]:
+    """Whose pods there are."""
+    return [component_of(one) for one in objects if one["kind"] == "StatefulSet"]
+
+
+def pod_of(objects: list[Object], component: str = "worker") -> Object:
+    found: Object = of_kind(objects, "StatefulSet", component)["spec"]["template"]["spec"]
+    return found
+
+
+def container_of(objects: list[Object], component: str = "worker") -> Object:
+    (container,) = pod_of(objects, component)["containers"]
+    assert isinstance(container, dict)
+    return container
