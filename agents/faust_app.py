@@ -105,6 +105,30 @@ class WorkerApp(faust.App):
         return Transport(self.conf.broker_consumer, self)
 
 
+def faust_options(broker: Broker, instance_id: str | None, data_dir: str) -> dict[str, Any]:
+    """Settings that every app of ours has: how Kafka is reached, and what of Faust is not used."""
+    return {
+        "broker": [f"kafka://{each}" for each in broker.bootstrap.split(",")],
+        "broker_credentials": credentials(broker),
+        "broker_session_timeout": broker.session_timeout_ms / 1000,
+        "broker_rebalance_timeout": broker.rebalance_timeout_ms / 1000,
+        "broker_heartbeat_interval": broker.heartbeat_interval_ms / 1000,
+        "broker_request_timeout": max(90.0, broker.session_timeout_ms / 1000 + 30),
+        "consumer_max_fetch_size": MAX_FETCH_BYTES,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": instance_id,
+        "datadir": data_dir,
+        "store": "memory://",
+        "topic_disable_leader": True,
+        "topic_allow_declare": False,
+        "web_enabled": False,
+        "stream_wait_empty": True,
+        "stream_recovery_delay": 0,
+        "table_standby_replicas": 0,
+        "autodiscover": False,
+    }
+
+
 def worker_app(
     *,
     app_id: str,
@@ -124,28 +148,11 @@ def worker_app(
     """Build the app. ``take`` gets every batch; ``restore`` the partitions to bring up to date."""
     app = WorkerApp(
         app_id,
-        broker=[f"kafka://{each}" for each in broker.bootstrap.split(",")],
-        broker_credentials=credentials(broker),
-        broker_session_timeout=broker.session_timeout_ms / 1000,
-        broker_rebalance_timeout=broker.rebalance_timeout_ms / 1000,
-        broker_heartbeat_interval=broker.heartbeat_interval_ms / 1000,
-        broker_request_timeout=max(90.0, broker.session_timeout_ms / 1000 + 30),
+        **faust_options(broker, instance_id, data_dir),
         broker_max_poll_records=poll_records,
         broker_commit_interval=1.0,
-        consumer_max_fetch_size=MAX_FETCH_BYTES,
-        consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=instance_id,
         canonical_url=advertised_url,
-        datadir=data_dir,
-        store="memory://",
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        web_enabled=False,
-        stream_wait_empty=True,
-        stream_recovery_delay=0,
-        table_standby_replicas=0,
         TableManager=TableManager,
-        autodiscover=False,
     )
     app.restore = restore
     app.settle = settle

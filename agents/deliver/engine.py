@@ -10,8 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
-import structlog
-
+from agents.deliver.complaints import Complaints
 from agents.deliver.destination import Destination
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.jobs import Job
@@ -32,16 +31,12 @@ from agents.deliver.sink import (
 )
 from agents.deliver.users import Users
 
-log = structlog.get_logger("turnstile.deliver")
-
 SPAN_FACTOR = 10
 """So many times ``in_flight`` jobs may be done behind one that isn't, before reading stops."""
 LEAST_IN_FLIGHT = 1_000
 BATCHES_IN_FLIGHT = 4
 """So many full batches per lane may be in hand."""
 IN_THE_WAY_ATTEMPTS = 5
-COMPLAIN_SECONDS = 30.0
-"""Failures are logged so often at most; counters and the status have them all."""
 SILENCE_SECONDS = 5.0
 """A success after so long without one is news to all lanes."""
 MISCONFIGURED_PAUSE_SECONDS = 60.0
@@ -71,6 +66,7 @@ class Engine:
         self._destination = destination
         self._sink = sink
         self._secrets = secrets
+        self._complaints = Complaints(destination.name, secrets, self.report)
         self._maker = Maker(destination, users)
         self._bury = bury
         self._failed = failed
@@ -87,7 +83,6 @@ class Engine:
         self._epoch = 0
         self._in_hand = 0
         self._last_success_s = time.monotonic()
-        self._complained_s = -COMPLAIN_SECONDS
         self.span: Callable[[], int] = lambda: 0
         """Jobs since the first that isn't done, over all partitions."""
 
@@ -102,11 +97,11 @@ class Engine:
                 self._sizes = await self._sink.open()
                 break
             except SinkMisconfigured as error:
-                self._note("misconfigured", error)
+                self._complaints.unusable("misconfigured", error)
                 await asyncio.sleep(MISCONFIGURED_PAUSE_SECONDS)
             except SinkUnavailable as error:
                 failures += 1
-                self._note("retrying", error)
+                self._complaints.unusable("retrying", error)
                 await asyncio.sleep(
                     pause_s(self._destination.retry, failures, self._random, error.retry_after_s)
                 )
@@ -163,8 +158,7 @@ class Engine:
 
     def _lane_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.report.state = "crashed"
-            self.report.error(self._secrets.masked(repr(error)))
+            self._complaints.crashed(error)
             self._failed(error)
 
     # -- in ------------------------------------------------------------------------------------------
@@ -207,7 +201,7 @@ class Engine:
             now = time.monotonic()
             jobs = lane.take(now, self._sizes.batch)
             if not jobs:
-                await self._wait(lane, now)
+                await lane.wait(now)
                 continue
             lane.sending = True
             epoch = self._epoch
@@ -225,24 +219,6 @@ class Engine:
             await self._settle(lane, jobs, outcomes, epoch)
             lane.sending = False
             self._changed.set()
-
-    async def _wait(self, lane: Lane, now_s: float) -> None:
-        next_s = lane.next_s()
-        lane.wake.clear()
-        if next_s is None:
-            await lane.wake.wait()
-            return
-        try:
-            async with asyncio.timeout(max(0.0, next_s - now_s)):
-                # New jobs don't end a pause, nor do they come before a user's time.
-                while True:
-                    await lane.wake.wait()
-                    lane.wake.clear()
-                    changed = lane.next_s()
-                    if changed is None or changed < next_s:
-                        return
-        except TimeoutError:
-            return
 
     async def _send(self, lane: Lane, jobs: list[Job]) -> Sequence[Outcome]:
         """One send through the sink; jobs that can't be made into a delivery are left out of it."""
@@ -278,7 +254,7 @@ class Engine:
                 job.attempts += 1
                 report.retries += len(job.transitions)
                 report.unknown += len(job.transitions) if isinstance(outcome, Unknown) else 0
-                self._complain(job, outcome)
+                self._complaints.failed(job, outcome)
                 given_up = self._given_up(job, outcome, now)
                 if given_up is not None:
                     await self._dead(job, given_up, outcome.reason, epoch)
@@ -337,22 +313,5 @@ class Engine:
     async def _dead(self, job: Job, code: str, reason: str, epoch: int) -> None:
         await self._bury(job, code, self._secrets.masked(reason))
         self.report.dead_letters += len(job.transitions)
-        self.report.error(self._secrets.masked(f"{code}: {reason}"))
+        self._complaints.refused(code, reason)
         self._done(job, epoch)
-
-    def _complain(self, job: Job, outcome: Retry | Unknown) -> None:
-        text = self._secrets.masked(f"{outcome.code}: {outcome.reason}")
-        self.report.error(text)
-        now = time.monotonic()
-        if now - self._complained_s > COMPLAIN_SECONDS:
-            self._complained_s = now
-            log.warning(
-                "delivery_failed", destination=self._destination.name, error=text, attempts=job.attempts
-            )
-
-    def _note(self, state: str, error: Exception) -> None:
-        self.report.state = state
-        text = self._secrets.masked(str(error))
-        if text != self.report.last_error:
-            log.error("destination_unusable", destination=self._destination.name, state=state, error=text)
-        self.report.error(text)

@@ -18,7 +18,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.types import TP
 
 from agents.broker import Broker
-from agents.faust_app import MAX_FETCH_BYTES, credentials
+from agents.faust_app import faust_options
 from agents.transport import Batch, Consumer, ConsumerThread, Transport
 
 MEMBERS_FIRST = "members-first"
@@ -162,27 +162,10 @@ def deliver_app(
     """Build the app; its one agent hands every batch to ``worker``."""
     app = DeliverApp(
         group,
-        broker=[f"kafka://{each}" for each in broker.bootstrap.split(",")],
-        broker_credentials=credentials(broker),
-        broker_session_timeout=broker.session_timeout_ms / 1000,
-        broker_rebalance_timeout=broker.rebalance_timeout_ms / 1000,
-        broker_heartbeat_interval=broker.heartbeat_interval_ms / 1000,
-        broker_request_timeout=max(90.0, broker.session_timeout_ms / 1000 + 30),
+        **faust_options(broker, instance_id, data_dir),
         broker_max_poll_records=POLL_RECORDS,
         broker_max_poll_interval=LONGEST_POLL_PAUSE_SECONDS,
         broker_commit_interval=commit_seconds,
-        consumer_max_fetch_size=MAX_FETCH_BYTES,
-        consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=instance_id,
-        datadir=data_dir,
-        store="memory://",
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        web_enabled=False,
-        stream_wait_empty=True,
-        stream_recovery_delay=0,
-        table_standby_replicas=0,
-        autodiscover=False,
     )
     app.worker = worker
     app.members_first = members_first

@@ -79,6 +79,25 @@ class Lane:
             return None
         return max(self.pause_until_s, min(each.due_s for each in self.parked.values()))
 
+    async def wait(self, now_s: float) -> None:
+        """Until there may be something to send."""
+        next_s = self.next_s()
+        self.wake.clear()
+        if next_s is None:
+            await self.wake.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, next_s - now_s)):
+                # New jobs don't end a pause, nor do they come before a user's time.
+                while True:
+                    await self.wake.wait()
+                    self.wake.clear()
+                    changed = self.next_s()
+                    if changed is None or changed < next_s:
+                        return
+        except TimeoutError:
+            return
+
     def revive(self, at_s: float) -> None:
         """The destination takes again: don't wait out what was begun while it didn't."""
         self.pause_until_s = min(self.pause_until_s, at_s)

@@ -76,7 +76,7 @@ async def test_faulty_receivers_delay_nobody_but_themselves_and_nothing_is_lost(
         "breaking": first(20, close_mid_body),
         "refusing": status(400),
         "moving": status(308, Location="http://elsewhere.example/"),
-        "slow": slow(0.1),
+        "slow": slow(0.4),
         "good": ok,
         "down": ok,
     }
@@ -99,8 +99,8 @@ async def test_faulty_receivers_delay_nobody_but_themselves_and_nothing_is_lost(
             bodies = await stage.send(many(400, users=100))
             ids = {each["id"] for each in bodies}
             await until(lambda: len(hooks["good"].taken) == 400, "good has all", 20, [deliverer])
-            good_seconds = time.monotonic() - began
-            assert good_seconds < 5
+            good_seconds = time.monotonic() - began  # on two busy cores; the slow one needs 10 at least
+            assert good_seconds < 8
             assert len(hooks["slow"].taken) < 400
             assert (await deliverer.status("down"))["state"] == "retrying"
             await hooks["down"].start()

@@ -106,11 +106,11 @@ async def test_retry_after_pauses_every_lane() -> None:
 
 async def test_one_user_who_fails_holds_up_nobody_else_and_is_buried_when_time_is_up() -> None:
     async with receiver() as hook:
-        definition = text(hook, concurrency=1).replace("50ms}", "50ms, for: 600ms}")
+        definition = text(hook, concurrency=1).replace("50ms}", "50ms, for: 1500ms}")
         async with lab(definition) as made:
             hook.answer = poisoned
             bad = jobs([transition("bad", 1), transition("bad", 2)])
-            good = jobs(many(200, users=20))
+            good = jobs(many(60, users=20))
             assert await made.engine.put([*bad, *good])
             await done(good)
             assert not any(each.done for each in bad)
