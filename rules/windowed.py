@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 
 from rules import model
 from rules.condition import FAR_MS, Condition, Properties, State
+from rules.tallies import Since
 from rules.tally import Tally
 from rules.windows import Always, Window, counting, next_change
 
@@ -23,13 +24,17 @@ class Windowed(Condition):
         super().__init__(key, source, max_samples)
         self.window = window
         self.tally = tally
-        self._only_later = self.at_least and tally.grows and window.joins_at_once
         self._moves = not isinstance(window, Always)
+        self._only_later = not self.flips or (self.at_least and tally.grows and window.joins_at_once)
 
     def value(self, state: State | None, at_ms: int) -> bool:
         times, tallies = state or ([], [])
         first, end = counting(self.window, times, at_ms)
         return self.tally.holds(times, tallies, first, end, at_ms)
+
+    @property
+    def flips(self) -> bool:
+        return self._moves or isinstance(self.tally, Since)
 
     def flips_only_later(self, state: State) -> bool:
         return self._only_later

@@ -101,14 +101,16 @@ class Sliding:
         return event_ms, event_ms
 
 
-@dataclass(frozen=True, slots=True)
 class Periods:
     """``length`` calendar periods that end with the one ``ago`` before that of the instant."""
 
-    calendar: Calendar
-    unit: model.PeriodUnit
-    length: int
-    ago: int
+    def __init__(self, calendar: Calendar, unit: model.PeriodUnit, length: int, ago: int) -> None:
+        self.calendar = calendar
+        self.unit: model.PeriodUnit = unit
+        self.length = length
+        self.ago = ago
+        self._current = (0, 0, 0, 0)
+        """(start, end, low, high) of the period that was asked about last, and mostly is next."""
 
     @property
     def joins_at_once(self) -> bool:
@@ -118,12 +120,19 @@ class Periods:
         return True
 
     def low(self, at_ms: int) -> int:
-        return self.calendar.start(
-            self.unit, self.calendar.period(self.unit, at_ms) - self.ago - self.length + 1
-        )
+        start, end, low, _ = self._current
+        return low if start <= at_ms < end else self._at(at_ms)[2]
 
     def high(self, at_ms: int) -> int:
-        return self.calendar.start(self.unit, self.calendar.period(self.unit, at_ms) - self.ago + 1) - 1
+        start, end, _, high = self._current
+        return high if start <= at_ms < end else self._at(at_ms)[3]
+
+    def _at(self, at_ms: int) -> tuple[int, int, int, int]:
+        start, end, number = self.calendar.bounds(self.unit, at_ms)
+        last = number - self.ago + 1
+        low = self.calendar.start(self.unit, last - self.length)
+        self._current = start, end, low, self.calendar.start(self.unit, last) - 1
+        return self._current
 
     def joins(self, event_ms: int) -> int:
         if self.ago == 0:
@@ -207,10 +216,13 @@ def next_change(window: Window, times: list[int], after_ms: int) -> int:
 def next_presence_flip(window: Window, times: list[int], after_ms: int) -> int | None:
     """When "any of ``times`` counts" next changes."""
     first, end = counting(window, times, after_ms)
-    present = first < end
-    at_ms = after_ms
-    while (at_ms := next_change(window, times, at_ms)) < FAR_MS:
-        first, end = counting(window, times, at_ms)
-        if (first < end) != present:
-            return at_ms
-    return None
+    if first == end:
+        ever = (each for each in times[end:] if window.joins(each) < window.leaves(each))
+        following = next(ever, None)
+        return None if following is None else window.joins(following)
+    gone_ms = window.leaves(times[end - 1])
+    for each in times[end:]:
+        if window.joins(each) > gone_ms:
+            break
+        gone_ms = max(gone_ms, window.leaves(each))
+    return gone_ms if gone_ms < FAR_MS else None

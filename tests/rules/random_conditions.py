@@ -46,6 +46,11 @@ def drawn(throw: Callable[[Random], Drawn]) -> st.SearchStrategy[Drawn]:
     return st.integers(0, 2**48).map(lambda seed: throw(Random(seed)))
 
 
+def step_log_of(dice: Random) -> Log:
+    """For patterns of several names: now mostly in the order of the steps, now hardly ever."""
+    return log_of(dice, dice.choice(["xxxyyzo", "xyz", "yyyx", "zzyyx", "xy", "yzo"]))
+
+
 def log_of(dice: Random, names: str = "xxxyo") -> Log:
     steps = dice.choice(([0, 1, 1, 2], [1, 2, 3, 5], [0, 0, 1]))
     late = dice.choice(([0], [0, 0, 0, 1, 3], [0, 0, 1, 5, 9, 20]))

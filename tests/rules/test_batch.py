@@ -19,7 +19,14 @@ from rules.schedules import Once, Schedule
 from rules.truth import Node, condition_node, rule_node
 from tables.codec import decode_row, encode_row
 from tests.rules.naive import Event, evaluate
-from tests.rules.random_conditions import T, drawn, event_condition_of, log_of, not_followed_of, sequence_of
+from tests.rules.random_conditions import (
+    T,
+    drawn,
+    event_condition_of,
+    not_followed_of,
+    sequence_of,
+    step_log_of,
+)
 
 KEY = 77
 AUDIENCE = model.Audience("a", "A", model.Any(()), type="batch", schedule=model.Schedule("daily"))
@@ -137,7 +144,7 @@ def rule_of(dice: Random) -> Any:
 @settings(max_examples=250, deadline=None)
 @given(
     drawn(rule_of),
-    drawn(lambda dice: log_of(dice, "xxxyyzo")),
+    drawn(step_log_of),
     st.integers(1, 9),
     st.lists(st.sampled_from(["", "", "", "yes", "no"]), min_size=14, max_size=14),
 )
@@ -206,6 +213,16 @@ def test_a_late_event_applied_at_the_compute_instant_counts_there() -> None:
     driver.record(100, Event(0, 100, "x", {}), "", False)
     driver.record(100, Event(1, 99, "x", {}), "", False)
     assert driver.transitions == [100]
+
+
+def test_a_late_event_at_the_compute_instant_counts_from_the_next_one_on_as_well() -> None:
+    twice = model.Aggregate("count", None, (model.Comparison("gte", 2),))
+    driver = Driver(model.EventCondition(("x",), None, twice, None), Every(10), 95)
+    driver.record(95, None, "no", True)
+    driver.record(100, Event(0, 100, "x", {}), "", False)
+    driver.record(100, Event(1, 99, "x", {}), "", False)
+    driver.fire(111)
+    assert driver.transitions == [110]
 
 
 def test_two_states_are_kept_only_while_the_clock_stands_at_a_compute_instant() -> None:

@@ -16,10 +16,11 @@ from tests.rules.random_conditions import (
     log_of,
     not_followed_of,
     sequence_of,
+    step_log_of,
 )
 
 logs = drawn(log_of)
-step_logs = drawn(lambda dice: log_of(dice, "xxxyyzo"))
+step_logs = drawn(step_log_of)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from rules import model
 from tests.rules.naive_run import Run
 from tests.rules.random_conditions import T
@@ -21,6 +23,38 @@ def test_a_later_chain_with_an_earlier_beginning_beats_none_that_began_later() -
         run.take(T + at, name, {"p": p}, T + at)
     assert run.told(T + 12)
     assert run.truth(T + 12)
+
+
+def test_a_chain_that_began_earlier_goes_on_when_the_later_one_can_not() -> None:
+    same = model.Test(("p",), "eq", model.Ref("s", ("p",)))
+    source = model.Sequence((step("x", called="s"), step("y", where=same), step("z", 5)), None, 20, None)
+    run = Run(source)
+    for at, name, p in ((0, "x", 1), (8, "x", 2), (9, "y", 2), (10, "y", 1), (15, "z", 0)):
+        run.take(T + at, name, {"p": p}, T + at)
+    assert run.told(T + 15)
+    assert run.truth(T + 15)
+
+
+@pytest.mark.parametrize(
+    ("within_ms", "total_ms", "where"),
+    [(5, None, None), (None, 5, None), (None, None, model.Test(("p",), "eq", model.Ref("s", ("p",))))],
+)
+def test_a_last_step_is_kept_that_a_late_first_may_need(within_ms: Any, total_ms: Any, where: Any) -> None:
+    steps = (step("x", called="s"), step("y", within_ms, where))
+    run = Run(model.Sequence(steps, None, total_ms, None))
+    for now, at, name, p in ((10, 10, "y", 1), (20, 20, "y", 2), (21, 8, "x", 1)):
+        run.take(T + at, name, {"p": p}, T + now)
+    assert run.told(T + 21)
+    assert run.truth(T + 21)
+
+
+def test_a_follower_between_two_others_is_kept_that_are_further_apart_than_for() -> None:
+    x, y = model.EventPattern(("x",), None), model.EventPattern(("y",), None)
+    run = Run(model.NotFollowed(x, y, 5))
+    for now, at, name in ((0, 0, "y"), (2, 2, "y"), (6, 6, "y"), (7, 0, "x")):
+        run.take(T + at, name, {}, T + now)
+    assert not run.told(T + 20)
+    assert not run.truth(T + 20)
 
 
 def test_a_late_event_that_breaks_the_latest_chain_brings_the_flip_forward() -> None:
