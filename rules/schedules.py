@@ -53,7 +53,8 @@ class Periodic:
         return self.calendar.bounds(self.unit, at_ms)[0]
 
     def next(self, after_ms: int) -> int | None:
-        return self.calendar.bounds(self.unit, after_ms)[1]
+        end_ms = self.calendar.bounds(self.unit, after_ms)[1]
+        return end_ms if end_ms > after_ms else None  # the years that can be written are over
 
 
 class Cron:

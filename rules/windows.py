@@ -210,7 +210,7 @@ def next_change(window: Window, times: list[int], after_ms: int) -> int:
     end = bisect_right(times, window.high(after_ms))
     if end < len(times):
         change = min(change, window.joins(times[end]))
-    return change
+    return change if change > after_ms else FAR_MS  # calendars end with the years that can be written
 
 
 def next_presence_flip(window: Window, times: list[int], after_ms: int) -> int | None:
@@ -219,10 +219,11 @@ def next_presence_flip(window: Window, times: list[int], after_ms: int) -> int |
     if first == end:
         ever = (each for each in times[end:] if window.joins(each) < window.leaves(each))
         following = next(ever, None)
-        return None if following is None else window.joins(following)
+        flip_ms = FAR_MS if following is None else window.joins(following)
+        return flip_ms if after_ms < flip_ms < FAR_MS else None
     gone_ms = window.leaves(times[end - 1])
     for each in times[end:]:
         if window.joins(each) > gone_ms:
             break
         gone_ms = max(gone_ms, window.leaves(each))
-    return gone_ms if gone_ms < FAR_MS else None
+    return gone_ms if after_ms < gone_ms < FAR_MS else None

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rules import model
 from rules.attributes import attribute_node
 from rules.calendar import calendar_of
-from rules.dates import compile_timed_predicate
 from rules.condition import FAR_MS
+from rules.dates import compile_timed_predicate
 from rules.row import Row
 from rules.truth import Node
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rules import model
 from rules.calendar import calendar_of
+from rules.instants import MAX_MS
 from rules.schedules import Schedule, build_schedule
 from tests.model.calendars import compute_before, compute_from
 
@@ -73,6 +74,11 @@ def test_compute_instants(text: str, zone: str, at: str, latest: str, following:
     assert built.latest(ms(latest)) == ms(latest)
     assert built.next(ms(latest)) == ms(following)
     assert built.latest(ms(latest) - 1) != ms(latest)
+
+
+@pytest.mark.parametrize("text", ["daily", "monthly", "0 6 * * mon"])
+def test_at_the_end_of_time_there_is_no_next(text: str) -> None:
+    assert schedule(text, "America/New_York").next(MAX_MS) is None
 
 
 def test_once_is_at_creation() -> None:
