@@ -160,11 +160,14 @@ class Restorer:
 
     def _open_store(self, path: Path) -> tuple[RocksStore, bytes | None]:
         """The store and its meta value; a damaged one starts anew, and the changelog brings its rows."""
+        store: RocksStore | None = None
         try:
             store = RocksStore(path, self._memory)
             return store, store.meta()
         except StoreBroken as error:
             log.error("store_broken", path=str(path), error=str(error))
+            if store is not None:
+                store.close()  # or its lock would keep the new one out
             wipe(path)
             return RocksStore(path, self._memory), None
 

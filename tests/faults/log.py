@@ -73,14 +73,20 @@ class Log:
 
 
 def make_log(
-    seed: int, records: int, users: int, partitions: int = 4, minutes: int = 120, bad: float = 0.002
+    seed: int,
+    records: int,
+    users: int,
+    partitions: int = 4,
+    minutes: int = 120,
+    bad: float = 0.002,
+    start_ms: int = START_MS,
 ) -> Log:
     """Records of ``minutes``: late ones, stamps that go back, ids used twice, bad ones."""
     random = Random(seed)
     names = [f"user-{number}" for number in range(users)]
     log = Log([[] for _ in range(partitions)], names)
     step_ms = minutes * MINUTE_MS / records
-    at = float(START_MS)
+    at = float(start_ms)
     for number in range(records):
         at += random.expovariate(1) * step_ms
         # A few users do much, many do little.
