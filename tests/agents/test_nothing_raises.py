@@ -55,9 +55,23 @@ RULES: list[dict[str, Any]] = [
     *({"event": "*", "last": {"property": "p"} | test} for test in TESTS),
     *({"sequence": [{"event": "*", "as": "a"}, {"event": "*", "where": {"q": ref}}]} for ref in REFS),
     *({"event": "*", "not_followed_by": {"event": "*", "where": {"q": ref}}, "for": "2ms"} for ref in REFS),
+    {
+        "sequence": [{"event": "*"}, {"event": "e"}],
+        "without": {"event": "*", "where": {"p": 1}},
+        "total": "5ms",
+    },
+    {"at_least": 1, "of": [{"audience": "a0"}, {"audience": "a1", "for": "5ms"}]},
+    {"score": [{"when": {"audience": "a2"}, "points": -1e308}], "lte": 0},
 ]
+BATCH = {"type": "batch", "timezone": "America/Havana", "schedule": "daily"}
+BATCHED = [rule for rule in RULES if "anniversary" not in rule][::5]
 DEFINITIONS = json.dumps(
-    {"audiences": [{"id": f"a{at}", "name": f"A{at}", "rule": rule} for at, rule in enumerate(RULES)]}
+    {
+        "audiences": [
+            *({"id": f"a{at}", "name": f"A{at}", "rule": rule} for at, rule in enumerate(RULES)),
+            *({"id": f"b{at}", "name": f"B{at}", "rule": rule} | BATCH for at, rule in enumerate(BATCHED)),
+        ]
+    }
 )
 numbers = st.integers() | st.integers(-(2**64), 2**64) | st.floats()
 strings = st.text(max_size=8) | st.sampled_from(
