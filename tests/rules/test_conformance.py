@@ -12,7 +12,8 @@ import pytest
 
 from app.case_report import report
 from app.cases import Outcome, Ready, compare, load_cases, run_cases
-from rules.cases import Case, plain
+from rules.cases import Case
+from rules.document import plain
 from tests.model import Model
 
 FILES = sorted((Path(__file__).parents[1] / "conformance").glob("*.yaml"))
