@@ -13,7 +13,7 @@ from tests.strategies.agreement import agree
 from tests.strategies.examples import Example, examples
 
 NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-FUZZ_EXAMPLES = int(os.environ.get("TURNSTILE_FUZZ_EXAMPLES", "2500"))
+FUZZ_EXAMPLES = int(os.environ.get("TURNSTILE_FUZZ_EXAMPLES", "2750"))
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=NO_CHECKS)
