@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from agents.steps import Limits
 from tests.driver import Crash, Driver, Until
 from tests.model import Model
 from tests.strategies.examples import Example, record_body
@@ -35,11 +36,12 @@ class Run:
         self.driver = Driver(
             json.dumps({"audiences": example.definitions}),
             directory=directory,
+            limits=Limits(dedupe_ms=example.dedupe_ms),
             cache_rows=self.random.choice([2, 100]),
             in_flight=self.random.randrange(3),
             created_ms=example.created_ms,
         )
-        self.model = Model(example.definitions, created_ms=example.created_ms)
+        self.model = Model(example.definitions, example.dedupe_ms, example.created_ms)
         self.most = self.random.choice([1, 3, 20])
         self.wall_ms = example.start_ms
 

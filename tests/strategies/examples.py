@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.model import duration_ms
 from tests.strategies.definitions import audiences
 from tests.strategies.dice import drawn
 from tests.strategies.domains import some_domain
@@ -22,6 +23,7 @@ class Example:
     history: list[Happening]
     created_ms: int
     """When the definitions were made."""
+    dedupe_ms: int
     seed: int
     """Of batch sizes and the like."""
 
@@ -33,7 +35,8 @@ def examples(draw: st.DrawFn) -> Example:
     definitions = audiences(dice, domain)
     history = [happening(number, domain) for number in draw(NUMBERS)]
     created_ms = domain.start_ms + dice.pick(domain.idles)
-    return Example(domain.start_ms, definitions, history, created_ms, dice.whole(0, 2**16))
+    dedupe_ms = duration_ms(dice.pick([*domain.durations, "1d"]))
+    return Example(domain.start_ms, definitions, history, created_ms, dedupe_ms, dice.whole(0, 2**16))
 
 
 NUMBERS = st.lists(st.integers(0, 2**30), min_size=12, max_size=48)

@@ -16,7 +16,7 @@ from tests.strategies.domains import Domain, dates_near
 Json = Any
 USERS = ["ann", "ann", "bob"]
 KINDS = ["track"] * 12 + ["profile", "profile", "advance", "look", "commit", "crash"]
-IDS = [None] * 8 + ["", "", "twin", "other"]
+IDS = [None] * 6 + ["", "twin", "twin", "other"]
 """None: one of its own; empty: none."""
 Happening = tuple[Any, ...]
 
