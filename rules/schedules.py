@@ -7,7 +7,8 @@ the clock skips comes at the first instant after the gap, one that it shows twic
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import date, datetime, timedelta
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -65,6 +66,7 @@ class Cron:
         self.cron = cron
         self._instants = lru_cache(maxsize=64)(self._of_day)
         self._between: tuple[int, int] = (0, 0)
+        self._times: list[time] = []
 
     def latest(self, at_ms: int) -> int | None:
         before, after = self._between
@@ -112,15 +114,25 @@ class Cron:
 
     def _of_day(self, day: date) -> list[int]:
         """The instants of a local day, ascending."""
-        wall = datetime(day.year, day.month, day.day)
-        times = croniter(self.cron, wall - timedelta(seconds=1))
-        instants: set[int] = set()
+        midnight = datetime(day.year, day.month, day.day)
         try:
-            while (found := times.get_next(datetime)).date() == day:
-                instants.add(self.calendar.instants(found)[0])
+            first = croniter(self.cron, midnight - timedelta(seconds=1)).get_next(datetime)
         except (CroniterBadDateError, ValueError, OverflowError):
-            pass
-        return sorted(instants)
+            return []
+        if first.date() != day:
+            return []
+        if not self._times:
+            self._times = self._times_from(first)
+        return sorted({self.calendar.instants(datetime.combine(day, time))[0] for time in self._times})
+
+    def _times_from(self, first: datetime) -> list[time]:
+        """The times of a day, of every day that has some: asking for each anew would be slow."""
+        times = [first.time()]
+        each = croniter(self.cron, first)
+        with suppress(CroniterBadDateError, ValueError, OverflowError):
+            while (found := each.get_next(datetime)).date() == first.date():
+                times.append(found.time())
+        return times
 
 
 def build_schedule(source: model.Schedule, calendar: Calendar, created_ms: int) -> Schedule:
