@@ -85,6 +85,7 @@ async def test_a_lasting_fault_is_told_without_a_secret_and_the_same_message_goe
             return outcome, list(await send(sink, ONE)), set(ids(peer))
 
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="azure")  # which may have a level of its own by now
     met = await asyncio.gather(*(meet(fault, code) for fault, _, code, _ in LASTING))
     for (fault, kind, code, pause_s), (outcome, after, stored) in zip(LASTING, met, strict=True):
         assert isinstance(outcome, kind), fault
