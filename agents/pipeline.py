@@ -232,11 +232,11 @@ class Pipeline:
             if row is None:
                 continue
             project, user_id = split_row_key(key)
-            due_before, states = row.due_ms, len(row.conditions)
+            due_before, kept = row.due_ms, len(row.conditions) + len(row.changed_paths)
             emitted = len(draft.transitions)
             now_ms = max(self.clock_ms, row.now_ms)
             redefine(self.rules.project(project), user_id, row, now_ms, "definition", draft.transitions)
-            if len(draft.transitions) > emitted or len(row.conditions) != states:
+            if len(draft.transitions) > emitted or len(row.conditions) + len(row.changed_paths) != kept:
                 draft.keys.extend([key] * (len(draft.transitions) - emitted))
                 draft.changed[key] = due_before
             elif row.due_ms != due_before:

@@ -9,6 +9,7 @@ from rules.calendar import Calendar
 from rules.condition import FAR_MS
 from rules.dates import DATE_OPERATORS, compile_date_test
 from rules.operators import compile_predicate, lookup
+from rules.profile_update import last_change_ms
 from rules.row import Row
 from rules.truth import Change, Node, Truth, never
 
@@ -38,7 +39,7 @@ def attribute_node(source: model.AttributeCondition, calendar: Calendar) -> Node
 def _compile(predicate: model.Predicate, calendar: Calendar, changes: list[Change]) -> Truth:
     match predicate:
         case model.Test(path=path, operator="changed_within", operand=int(length_ms)):
-            return _changed_within(path[0], length_ms, changes)
+            return _changed_within(path, length_ms, changes)
         case model.Test(path=path, operator=operator, operand=int(length_ms)) if operator in DATE_OPERATORS:
             test = compile_date_test(operator, length_ms, calendar)
             holds, next_change = test.holds, test.next_change
@@ -58,11 +59,20 @@ def _compile(predicate: model.Predicate, calendar: Calendar, changes: list[Chang
             return lambda row, at_ms: any(each(row, at_ms) for each in some)
 
 
-def _changed_within(name: str, length_ms: int, changes: list[Change]) -> Truth:
-    """An attribute changes as a whole: ``address.city`` changed when ``address`` did."""
+def watched_paths(predicate: model.Predicate) -> set[model.Path]:
+    """The paths deep in attributes of which the predicate asks when they changed."""
+    match predicate:
+        case model.Test(path=path, operator=operator):
+            return {path} if operator == "changed_within" and len(path) > 1 else set()
+        case model.NotTest(part=part):
+            return watched_paths(part)
+        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
+            return set().union(*map(watched_paths, parts))
 
+
+def _changed_within(path: model.Path, length_ms: int, changes: list[Change]) -> Truth:
     def end_ms(row: Row) -> int:
-        changed_ms = row.changed_ms.get(name)
+        changed_ms = last_change_ms(row, path)
         return -FAR_MS if changed_ms is None else changed_ms + length_ms
 
     def next_change(row: Row, after_ms: int) -> int:

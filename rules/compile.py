@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from rules import model
+from rules.attributes import watched_paths
 from rules.batch import BatchTruth, build_batch_condition
 from rules.calendar import calendar_of
 from rules.canonical import audience_key
 from rules.condition import Condition
 from rules.conditions import StateCondition, build_condition, node_of, row_node
 from rules.event_index import NO_EVENTS, EventIndex, event_index
+from rules.profile_update import Watched
 from rules.readers import Readers, anchors_of, readers_of
 from rules.row import Row
 from rules.schedules import Schedule, build_schedule
@@ -87,6 +89,10 @@ class ProjectRules:
     any_event: EventIndex = NO_EVENTS
     by_attribute: Mapping[str, Readers] = field(default_factory=dict)
     """Per root name of an attribute."""
+    watched: Watched = field(default_factory=dict)
+    """Paths deep in attributes, per root name, whose changes are noted."""
+    watched_names: frozenset[str] = frozenset()
+    """The same as dotted names."""
     initial: tuple[int, ...] = ()
     """Audiences whose rule holds for a user of whom nothing is known yet."""
     is_nested: bool = False
@@ -148,6 +154,7 @@ class _Project:
         self.by_attribute: dict[str, set[int]] = {}
         self.timed_attributes: dict[str, set[int]] = {}
         self.timed_members: dict[int, set[int]] = {}
+        self.watched: set[model.Path] = set()
         self.schedules: dict[int, Schedule] = {}
 
     def rules(self) -> ProjectRules:
@@ -178,6 +185,11 @@ class _Project:
             by_attribute={
                 name: readers_of(each, anchors, counts) for name, each in self.by_attribute.items()
             },
+            watched={
+                root: tuple(sorted(path for path in self.watched if path[0] == root))
+                for root in {path[0] for path in self.watched}
+            },
+            watched_names=frozenset(map(".".join, self.watched)),
             initial=tuple(
                 each.index for each in audiences if each.index in self.schedules or each.truth(unknown, 0)
             ),
@@ -246,6 +258,7 @@ class _Project:
                 key = audience_key(self.name, condition.audience)
                 self.timed_members.setdefault(key, set()).add(index)
             return None, node
+        self.watched |= watched_paths(condition.test)
         for root in attribute_roots(condition.test):
             self.by_attribute.setdefault(root, set()).add(index)
             if node.change is not never:

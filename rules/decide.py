@@ -31,7 +31,14 @@ PREDICTION_STEPS = 1000
 def new_row(now_ms: int) -> Row:
     """The row of a user's first record at ``now_ms``."""
     return Row(
-        now_ms=now_ms, applied={}, conditions={}, audiences={}, attributes={}, changed_ms={}, identities={}
+        now_ms=now_ms,
+        applied={},
+        conditions={},
+        audiences={},
+        attributes={},
+        changed_ms={},
+        identities={},
+        changed_paths={},
     )
 
 
@@ -138,7 +145,7 @@ def apply_profile(
 ) -> bool:
     """One profile update at ``now_ms``; as ``apply_event`` for the rest."""
     touched = _due_now(rules, row, now_ms, known)
-    names = change_attributes(row, update, now_ms)
+    names = change_attributes(row, update, now_ms, rules.watched)
     for name in names:
         readers = rules.by_attribute.get(name)
         if readers is not None:
@@ -271,6 +278,8 @@ def redefine(
     fired = len(out)
     for key in [key for key in row.conditions if key not in rules.conditions]:
         del row.conditions[key]
+    for name in [name for name in row.changed_paths if name not in rules.watched_names]:
+        del row.changed_paths[name]
     row.now_ms = max(row.now_ms, now_ms)
     row.due_ms = None
     decide(rules, user_id, row, now_ms, range(len(rules.audiences)), cause, None, out)

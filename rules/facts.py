@@ -14,6 +14,7 @@ from math import fsum
 from typing import TypeAlias
 
 from rules import model
+from rules.attributes import watched_paths
 from rules.batch import BatchCondition, state_seen
 from rules.condition import Condition, State
 from rules.counts import CountEver, CountWithin
@@ -23,6 +24,7 @@ from rules.guards import TimedWhere
 from rules.nested import SinceEntryCondition
 from rules.numeric_tallies import Average, Extreme, Sum
 from rules.operators import lookup
+from rules.profile_update import last_change_ms
 from rules.row import Membership, Row
 from rules.sequences import SequenceCondition
 from rules.sums import SumEver, SumWithin
@@ -77,7 +79,8 @@ class AttributeFacts:
     value: object
     """``operators.MISSING`` when there is none."""
     changed_ms: int | None
-    """When the attribute changed last; None: it never was set."""
+    """When the attribute changed last, or the value deep in it where the condition asks for that; None: it
+    never was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,9 @@ def attribute_facts(source: model.AttributeCondition, row: Row) -> AttributeFact
     test = source.test
     while not isinstance(test, model.Test):
         test = test.part if isinstance(test, model.NotTest) else test.parts[0]
-    return AttributeFacts(lookup(row.attributes, test.path), row.changed_ms.get(test.path[0]))
+    path = test.path
+    watched = path if watched_paths(source.test) else path[:1]
+    return AttributeFacts(lookup(row.attributes, path), last_change_ms(row, watched))
 
 
 def membership_facts(key: int, row: Row) -> MembershipFacts:

@@ -40,6 +40,8 @@ class Row(msgspec.Struct, array_like=True):
     identities: dict[str, str] = {}
     seen: bytes = b""
     """Ids of the events applied of late (``rules.dedupe``)."""
+    changed_paths: dict[str, int] = {}
+    """As ``changed_ms``, of the values deep in attributes (dotted names) whose changes a rule watches."""
 
 
 class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.model.operators import MISSING, same_json
+from tests.model.operators import MISSING, reach, same_json
 
 Json = Any
 
@@ -71,14 +71,10 @@ class View:
         return versions[-1][1] if versions else {}
 
     def changed_ms(self, dotted: str) -> int | None:
-        """When an attribute last became another value, or came to be, or went.
-
-        Choice: an attribute is one value, whatever is in it: ``address.city`` changed when ``address`` did.
-        """
-        name = dotted.split(".")[0]
+        """When the value of a dotted name last became another, or came to be, or went."""
         before, changed = MISSING, None
         for applied_ms, attributes in self._versions():
-            value = attributes.get(name, MISSING)
+            value = reach(attributes, dotted)
             if not same_json(value, before):
                 changed = applied_ms
             before = value

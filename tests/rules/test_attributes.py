@@ -15,6 +15,7 @@ from rules.attributes import attribute_node
 from rules.calendar import calendar_of
 from rules.condition import FAR_MS
 from rules.dates import compile_timed_predicate
+from rules.profile_update import ProfileUpdate, change_attributes
 from rules.row import Row
 from rules.truth import Node
 
@@ -196,3 +197,31 @@ def test_attributes_agree_with_a_walk_over_every_hour(
     else:
         told = built.change(row, start)
         assert told >= start + 79 * DAY
+
+
+def test_a_value_deep_in_an_attribute_has_a_change_of_its_own() -> None:
+    built, row = truth("changed_within", DAY, path="a.b"), Row(now_ms=0)
+    watched = {"a": (("a", "b"),)}
+
+    def take(value: Any, at_ms: int) -> None:
+        change_attributes(row, ProfileUpdate(None, at_ms, {"a": value}, {}, (), {}), at_ms, watched)
+
+    take({"c": 1}, 0)
+    assert not built.truth(row, 0)
+    take({"b": 1, "c": 1}, 10)
+    take({"b": 1.0, "c": 2}, 20)
+    assert built.change(row, 20) == DAY + 10
+    assert row.changed_paths == {"a.b": 10}
+    take("gone", 30)
+    assert row.changed_paths == {"a.b": 30}
+
+
+def test_what_was_not_watched_from_the_start_changed_no_later_than_its_attribute() -> None:
+    built, row = truth("changed_within", DAY, path="a.b"), Row(now_ms=0)
+    change_attributes(row, ProfileUpdate(None, 10, {"a": {"b": 1}}, {}, (), {}), 10)
+    assert row.changed_paths == {}
+    assert built.change(row, 10) == DAY + 10
+    watched = {"a": (("a", "b"),)}
+    change_attributes(row, ProfileUpdate(None, 20, {"a": {"b": 1, "c": 2}}, {}, (), {}), 20, watched)
+    assert row.changed_paths == {"a.b": 10}
+    assert built.change(row, 20) == DAY + 10

@@ -8,6 +8,7 @@ import pytest
 
 from rules.decide import (
     apply_event,
+    apply_profile,
     fire,
     new_row,
     redefine,
@@ -82,6 +83,17 @@ def test_definitions_that_change_nothing_bring_nothing() -> None:
     buy(row, T, out, known=False)
     redefine(RULES, "ann", row, T + 1, "definition", out)
     assert len(out) == 1
+
+
+def test_what_no_rule_watches_any_more_is_let_go_of() -> None:
+    watching = ruleset("{id: moved, name: M, rule: {attribute: a.b, changed_within: 1d}}").project("default")
+    row, out = new_row(T), list[Transition]()
+    update = ProfileUpdate(None, T, {"a": {"b": 1}}, {}, (), {})
+    apply_profile(watching, "ann", row, update, T, False, out)
+    redefine(watching, "ann", row, T + 1, "definition", out)
+    assert row.changed_paths == {"a.b": T}
+    redefine(RULES, "ann", row, T + 1, "definition", out)
+    assert row.changed_paths == {}
 
 
 UPDATES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], set[str]]] = [

@@ -59,6 +59,8 @@ def update(dice: Dice, domain: Domain) -> Json:
             made[part] = {dice.pick("xy"): dice.pick([1, -1, 0.5])}
         elif dice.once_in(2):
             made[part] = {"d": dice.pick(dates_near(domain.start_ms))}
+        elif dice.once_in(3):
+            made[part] = {"x": values(dice, ["n", "m"], domain)}
         else:
             made[part] = values(dice, ["x", "y"], domain) or {"x": 1}
     return made

@@ -41,6 +41,7 @@ ROW = Row(
     identities={"email": "a@b.c"},
 )
 SEEN = replace(ROW, seen=remember(b"", hash_of("r1"), T, 1000, 9)[0])
+PATHS = replace(SEEN, changed_paths={"n.x": T - 2})
 ENTER = Transition(
     "default", "buyers", "Buyers", 2, "ann", 3, T, "event", Trigger("buy", "r1", T - 1), T, T + 3_600_000
 )
@@ -51,7 +52,7 @@ MARKER = Marker(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_
 META = StoreMeta(123_456, encode_marker(MARKER))
 
 FILES = {
-    "row-1-seen": (SEEN, encode_row, decode_row),
+    "row-1-paths": (PATHS, encode_row, decode_row),
     "outbox-properties": (TELLING, encode_outbox, decode_outbox),
     "marker": (MARKER, encode_marker, decode_marker),
     "meta": (META, encode_meta, decode_meta),
@@ -74,6 +75,10 @@ def test_a_row_of_a_program_that_knew_no_ids_is_read() -> None:
     assert decode_row((GOLDEN / "row-1.bin").read_bytes()) == ROW
 
 
+def test_a_row_of_a_program_that_watched_no_dotted_names_is_read() -> None:
+    assert decode_row((GOLDEN / "row-1-seen.bin").read_bytes()) == SEEN
+
+
 def test_the_head_of_a_row_is_read_alone() -> None:
     head = decode_head((GOLDEN / "row-1.bin").read_bytes())
     assert (head.now_ms, head.due_ms) == (T, T + 3_600_000)
@@ -82,8 +87,8 @@ def test_the_head_of_a_row_is_read_alone() -> None:
 def test_a_row_with_fields_of_a_later_program_is_read() -> None:
     """Fields are only ever appended, so that a rollback can read what the newer program wrote."""
     value = bytearray(encode_row(ROW))
-    assert value[1] == 0x99  # an array of nine
-    value[1] = 0x9A
+    assert value[1] == 0x9A  # an array of ten
+    value[1] = 0x9B
     assert decode_row(bytes(value) + b"\xa3new") == ROW
 
 
