@@ -38,10 +38,11 @@ def new_producer(settings: Settings) -> AIOKafkaProducer:
     )
 
 
-def new_consumer(settings: Settings) -> AIOKafkaConsumer:
-    """A consumer outside of groups; not started."""
+def new_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsumer:
+    """A consumer that is given its partitions, by default outside of groups; not started."""
     return AIOKafkaConsumer(
         **broker_of(settings).client_options(),
+        group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 * 1024 * 1024,

@@ -1,6 +1,6 @@
 """HTTP on a delivery worker: destinations with their status, test sends, replays, health, metrics.
 
-Scope ``lookup`` reads, ``admin`` sends. Errors are problem+json as on the worker (``app.http``).
+Scope ``lookup`` reads, ``admin`` sends. Errors are problem+json as on the worker (``app.problems``).
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from app.api_keys import is_allowed
 from app.deliver_metrics import DeliveryCollector, lag_of
 from app.deliver_replay import replay
 from app.deliver_trial import TestSend, send_test
-from app.http import Handler, Problem
+from app.problems import Handler, Problem, answer_or_problem, json_answer
 from rules.instants import format_instant
 from rules.problems import DefinitionsInvalid, name_hint
 
 if TYPE_CHECKING:
-    from app.deliver import DeliveryService, Running
+    from app.deliver import DeliveryService
+    from app.deliver_one import Running
 
 log = structlog.get_logger("turnstile.deliver")
-
-_encode = msgspec.json.Encoder().encode
 
 
 class DeliverServer:
@@ -77,11 +76,11 @@ class DeliverServer:
         self._allow(request, "lookup")
         service = self._service
         found = [self._shown(each) for _, each in sorted(service.running.items())]
-        return _json({"destinations": found, "unreadable": service.feed.unreadable})
+        return json_answer({"destinations": found, "unreadable": service.feed.unreadable})
 
     async def _destination(self, request: web.Request) -> web.StreamResponse:
         self._allow(request, "lookup")
-        return _json(self._shown(self._running(request)))
+        return json_answer(self._shown(self._running(request)))
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
         """Publish a definition, YAML or JSON; 422 with every error found."""
@@ -104,7 +103,7 @@ class DeliverServer:
         if change.action != "unchanged":
             await self._service.publish(change.published)
         body = {"name": name, "action": change.action, "version": change.published.version}
-        return _json(body, 201 if change.action == "created" else 200)
+        return json_answer(body, 201 if change.action == "created" else 200)
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         self._allow(request, "admin")
@@ -123,7 +122,7 @@ class DeliverServer:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise Problem(400, "Not a test send", str(error)) from None
         result = await send_test(self._service.settings, running.published.destination, wanted)
-        return _json(result)
+        return json_answer(result)
 
     async def _replay(self, request: web.Request) -> web.StreamResponse:
         self._allow(request, "admin")
@@ -134,7 +133,7 @@ class DeliverServer:
             raise Problem(409, "Replay is under way", f"dead letters of {name!r} are being sent already")
         task = asyncio.create_task(replay(self._service.settings, running.published))
         self._replays[name] = task
-        return _json(await asyncio.shield(task))
+        return json_answer(await asyncio.shield(task))
 
     def _running(self, request: web.Request) -> Running:
         name = request.match_info["name"]
@@ -174,20 +173,7 @@ class DeliverServer:
 
     @web.middleware
     async def _problems(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except Problem as problem:
-            body = {**problem.body, "instance": request.path}
-            return _json(body, problem.status, "application/problem+json")
-        except web.HTTPException as error:
-            body = {
-                "type": "about:blank",
-                "title": error.reason,
-                "status": error.status,
-                "detail": f"{request.method} {request.path} is not served",
-                "instance": request.path,
-            }
-            return _json(body, error.status, "application/problem+json")
+        return await answer_or_problem(request, handler)
 
 
 def status_of(running: Running, topic: str) -> dict[str, object]:
@@ -198,7 +184,7 @@ def status_of(running: Running, topic: str) -> dict[str, object]:
         "name": destination.name,
         "kind": destination.kind,
         "version": running.published.version,
-        "state": report.state,
+        "state": running.state,
         "partitions": running.deliverer.partitions if running.deliverer is not None else [],
         "lag": lag,
         "in_hand": report.in_hand,
@@ -216,7 +202,3 @@ def status_of(running: Running, topic: str) -> dict[str, object]:
         else {"at": format_instant(report.last_error_ms), "error": report.last_error},
         "definition": destination.document,
     }
-
-
-def _json(body: object, status: int = 200, content_type: str = "application/json") -> web.Response:
-    return web.Response(body=_encode(body), status=status, content_type=content_type, charset="utf-8")

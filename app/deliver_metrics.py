@@ -10,7 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from app.deliver import DeliveryService, Running
+    from app.deliver import DeliveryService
+    from app.deliver_one import Running
 
 COUNTERS = (
     ("delivered", "turnstile_delivery_transitions", "Transitions that destinations have."),
@@ -54,7 +55,7 @@ class DeliveryCollector(Collector):
             "turnstile_delivery_last_success_seconds", "When it last took something.", labels=["destination"]
         )
         for destination, each in running:
-            up.add_metric([destination], float(each.report.state == "running"))
+            up.add_metric([destination], float(each.state == "running"))
             in_hand.add_metric([destination], each.report.in_hand)
             behind = lag_of(each, topic)
             if behind is not None:

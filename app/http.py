@@ -7,11 +7,9 @@ What another worker owns is fetched from it.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -22,6 +20,7 @@ from agents.placement import partition_of
 from app.api_keys import is_allowed
 from app.http_explain import explanation
 from app.openapi import OPENAPI
+from app.problems import Handler, Problem, answer_or_problem, json_answer
 from rules.compile import CompiledAudience, ProjectRules
 from rules.decide import predict_exit
 from rules.instants import format_instant
@@ -34,18 +33,6 @@ log = structlog.get_logger("turnstile.http")
 
 FORWARDED = "x-turnstile-forwarded"
 """Marks a request from another worker, which is answered here or not at all."""
-RETRY_SECONDS = "1"
-_encode = msgspec.json.Encoder().encode
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Problem(Exception):
-    """An answer as RFC 9457 problem+json."""
-
-    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
 
 
 class Server:
@@ -97,7 +84,7 @@ class Server:
         row = answer.pipeline.look(project, user_id, answer.at_ms)
         if row is None:
             raise _no_such_user(project, user_id)
-        return _json(
+        return json_answer(
             {
                 "user_id": user_id,
                 "project": project,
@@ -117,7 +104,7 @@ class Server:
         if answer is None:
             return await self._forward(request, user_id)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
-        return _json(
+        return json_answer(
             {
                 "user_id": user_id,
                 "project": project,
@@ -153,7 +140,7 @@ class Server:
         if row is not None and membership is not None and membership.seq % 2 == 1:
             exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
             body = {"member": True, **_stay(membership, exit_ms)}
-        return _json({**body, "at": _at(answer)})
+        return json_answer({**body, "at": _at(answer)})
 
     async def _explain(self, request: web.Request) -> web.StreamResponse:
         self._allow(request, "lookup")
@@ -167,7 +154,7 @@ class Server:
         row = answer.pipeline.look(project, user_id, answer.at_ms)
         if row is None:
             raise _no_such_user(project, user_id)
-        return _json(explanation(rules, audience, user_id, row, max(answer.at_ms, row.now_ms)))
+        return json_answer(explanation(rules, audience, user_id, row, max(answer.at_ms, row.now_ms)))
 
     def _audience(self, project: str, audience_id: str) -> tuple[ProjectRules, CompiledAudience]:
         rules = self._worker.evaluator.rules.project(project)
@@ -221,7 +208,7 @@ class Server:
         if "verbose" not in request.query:
             return web.Response(text="not ready\n" if reasons else "ok\n", status=status)
         evaluator = self._worker.evaluator
-        return _json(
+        return json_answer(
             {
                 "ready": not reasons,
                 "reasons": reasons,
@@ -246,7 +233,7 @@ class Server:
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _openapi(self, request: web.Request) -> web.StreamResponse:
-        return _json(OPENAPI)
+        return json_answer(OPENAPI)
 
     # -- around every request ------------------------------------------------------------------------
 
@@ -258,25 +245,7 @@ class Server:
     @web.middleware
     async def _problems(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        try:
-            response = await handler(request)
-        except Problem as problem:
-            response = _json(
-                {**problem.body, "instance": request.path}, problem.status, "application/problem+json"
-            )
-            if problem.status == 503:
-                response.headers["Retry-After"] = RETRY_SECONDS
-        except web.HTTPException as error:
-            body = {
-                "type": "about:blank",
-                "title": error.reason,
-                "status": error.status,
-                "detail": f"{request.method} {request.path} is not served; see /openapi.json",
-                "instance": request.path,
-            }
-            response = _json(body, error.status, "application/problem+json")
-            if "Allow" in error.headers:
-                response.headers["Allow"] = error.headers["Allow"]
+        response = await answer_or_problem(request, handler, "; see /openapi.json")
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "unknown"
         if route.startswith("/v1/"):
@@ -304,7 +273,3 @@ def _stay(membership: Membership, exit_ms: int | None) -> dict[str, object]:
 
 def _at(answer: Answer) -> str:
     return format_instant(answer.at_ms)
-
-
-def _json(body: object, status: int = 200, content_type: str = "application/json") -> web.Response:
-    return web.Response(body=_encode(body), status=status, content_type=content_type, charset="utf-8")

@@ -70,6 +70,8 @@ class Deliverer:
         self._groups: dict[int, Grouping] = {}
         self._sent: dict[int, dict[tuple[str, str], int]] = {}
         """Per partition: up to which ``seq`` the backfill sent (user, audience)."""
+        self.joined = False
+        """Whether the group has let this process in, with partitions or without."""
         self._epoch = 0
         self._assigned = False
         self._ready = asyncio.Event()
@@ -100,7 +102,7 @@ class Deliverer:
 
     def begin(self, starts: Mapping[int, Start]) -> None:
         report = self._engine.report
-        self._assigned = True
+        self._assigned = self.joined = True
         self._progress = {partition: Progress(start.offset) for partition, start in starts.items()}
         self._groups = {partition: Grouping() for partition in starts}
         self._sent = {}

@@ -1,8 +1,8 @@
 """The Faust app of one destination: an agent on the transitions topic, in a consumer group of its own.
 
 The worker's transport (``agents.transport``) brings batches. What differs: offsets are those that
-``agents.deliver.progress`` says are delivered, record by record; a group begins at the end of the topic
-instead of its beginning, and that beginning is committed at once; and before partitions move, what isn't
+``agents.deliver.progress`` says are delivered, record by record; a group begins where
+``agents.deliver.starts`` decided, and that is committed at once; and before partitions move, what isn't
 delivered is let go instead of waited for, for a dead destination may need days.
 """
 
@@ -18,12 +18,12 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.types import TP
 
 from agents.broker import Broker
+from agents.deliver.starts import MEMBERS_FIRST, FirstStart
 from agents.faust_app import faust_options
 from agents.transport import Batch, Consumer, ConsumerThread, Transport
 
-MEMBERS_FIRST = "members-first"
-"""Metadata of a committed offset: the current members weren't all sent yet, nothing after it was."""
 POLL_RECORDS = 2_000
+WATCH_SECONDS = 1.0
 LONGEST_POLL_PAUSE_SECONDS = 20 * 86_400.0
 """A dead destination stops the polls; that is no reason to leave the group."""
 
@@ -54,7 +54,7 @@ class Worker(Protocol):
 
 
 class DeliverThread(ConsumerThread):
-    """Begins at the end of the topic, and makes that certain by committing it."""
+    """Begins where it was decided, and commits that at once."""
 
     starts: dict[int, Start]
 
@@ -69,9 +69,8 @@ class DeliverThread(ConsumerThread):
         held = {tp: each for tp, each in held.items() if each.offset >= 0}
         fresh = [tp for tp in assigned if tp not in held]
         if fresh:
-            metadata = MEMBERS_FIRST if cast(DeliverApp, self.app).members_first else ""
-            ends = await consumer.end_offsets(fresh)
-            begun = {tp: OffsetAndMetadata(ends[tp], metadata) for tp in fresh}
+            first_start = cast(DeliverApp, self.app).first_start
+            begun = {tp: first_start.committed(tp.partition) for tp in fresh}
             await consumer.commit(begun)
             held = {**held, **begun}
         kept = await consumer.beginning_offsets(assigned)
@@ -84,6 +83,14 @@ class DeliverThread(ConsumerThread):
             members_first = each.metadata == MEMBERS_FIRST
             self.starts[tp.partition] = Start(offset, members_first, offset - each.offset)
         return offsets
+
+    async def check_group(self) -> None:
+        """Raises what ended this member's part in its group for good."""
+        await self.call_thread(self._check_group)
+
+    async def _check_group(self) -> None:
+        if self._consumer is not None:
+            cast(Any, self._consumer._coordinator).check_errors()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: a slow destination is no stalled consumer."""
@@ -105,6 +112,12 @@ class DeliverConsumer(Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         super()._new_offset(tp)  # lets go of the batches that were taken
         return self._worker.watermark(tp.partition)
+
+    async def watch_group(self) -> None:
+        """Raises what ended this member's part in its group for good; stock code would wait for ever."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            await cast(DeliverThread, self._thread).check_group()
 
     async def perform_seek(self) -> None:
         await self._worker.let_go()
@@ -142,7 +155,7 @@ class DeliverApp(faust.App):
     """One destination's Faust app."""
 
     worker: Worker
-    members_first: bool
+    first_start: FirstStart
 
     def _new_transport(self) -> Transport:
         return DeliverTransport(self.conf.broker_consumer, self)
@@ -156,7 +169,7 @@ def deliver_app(
     data_dir: str,
     topic: str,
     worker: Worker,
-    members_first: bool,
+    first_start: FirstStart,
     commit_seconds: float = 0.25,
 ) -> DeliverApp:
     """Build the app; its one agent hands every batch to ``worker``."""
@@ -168,7 +181,7 @@ def deliver_app(
         broker_commit_interval=commit_seconds,
     )
     app.worker = worker
-    app.members_first = members_first
+    app.first_start = first_start
     transitions = app.topic(topic, maxsize=2, value_serializer="raw", key_serializer="raw")
 
     @app.agent(transitions, name="deliver", concurrency=1)

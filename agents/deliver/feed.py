@@ -2,7 +2,7 @@
 
 Value: ``{"version": n, "definition": {…}}``, the definition as it was written. A deleted one stays, with
 ``deleted``: one that comes back under its name is a new ``generation`` with a consumer group of its own, so
-it doesn't go on where the old one stopped.
+it doesn't go on where the old one stopped. Beside each lies where it began (``agents.deliver.starts``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.deliver.destination import Destination
 from agents.deliver.parse import load_destinations
+from agents.deliver.starts import FirstStart, decode_start, destination_of_start
 from rules.problems import DefinitionsInvalid
 
 log = structlog.get_logger("turnstile.destinations")
@@ -121,10 +122,11 @@ async def read_published(consumer: AIOKafkaConsumer, topic: str) -> dict[str, Pu
     while await consumer.position(partition) < end:
         polled = await consumer.getmany(timeout_ms=500)
         for record in polled.get(partition, []):
+            key = record.key.decode()
             if record.value is None:
-                found.pop(record.key.decode(), None)
-            else:
-                found[record.key.decode()] = decode_destination(record.value)
+                found.pop(key, None)
+            elif destination_of_start(key) is None:
+                found[key] = decode_destination(record.value)
     return found
 
 
@@ -138,6 +140,8 @@ class DestinationsFeed:
         self._topic = topic
         self._changed = changed
         self.published: dict[str, PublishedDestination] = {}
+        self.starts: dict[str, FirstStart] = {}
+        """Where destinations began, by name."""
         self.unreadable: dict[str, str] = {}
         self.loaded = asyncio.Event()
 
@@ -155,9 +159,25 @@ class DestinationsFeed:
                 polled = await consumer.getmany(timeout_ms=200)
                 records = polled.get(partition, [])
                 for record in records:
-                    self._take(record.key.decode("utf-8", "replace"), record.value)
+                    key = record.key.decode("utf-8", "replace")
+                    destination = destination_of_start(key)
+                    if destination is None:
+                        self._take(key, record.value)
+                    elif record.value is not None:
+                        self._take_start(destination, record.value)
                 if records and self.loaded.is_set():
                     self._changed()
+
+    def _take_start(self, name: str, value: bytes) -> None:
+        """Two processes may decide at the same time; both go by what was written first."""
+        try:
+            start = decode_start(value)
+        except msgspec.DecodeError as error:
+            log.error("start_unreadable", name=name, error=str(error))
+            return
+        known = self.starts.get(name)
+        if known is None or known.generation != start.generation:
+            self.starts[name] = start
 
     def _take(self, name: str, value: bytes | None) -> None:
         if value is None:

@@ -1,0 +1,76 @@
+"""Where a destination begins: decided once, before anything is delivered, and kept for good.
+
+The group's committed offsets are not enough: there are none before partitions were assigned, and brokers
+throw those of an empty group away after a week (``offsets.retention.minutes``), so one that was paused for
+longer would begin at the end of the topic and skip what came meanwhile. So the decision lies on the
+compacted destinations topic, beside the definition (key ``<name>/start``; no name has a slash). Where a
+partition has no committed offset it is taken up from there; what was delivered already comes again then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+MEMBERS_FIRST: Final = "members-first"
+"""Metadata of a committed offset: the current members weren't all sent yet, nothing after it was."""
+_SUFFIX: Final = "/start"
+
+
+class FirstStart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The transitions topic's ends by partition, when a generation of a destination was first seen."""
+
+    generation: int
+    offsets: dict[int, int]
+    members_first: bool = False
+
+    def committed(self, partition: int) -> OffsetAndMetadata:
+        """What is committed for a partition without an offset; one the topic didn't have then: from 0."""
+        if partition not in self.offsets:
+            return OffsetAndMetadata(0, "")
+        return OffsetAndMetadata(self.offsets[partition], MEMBERS_FIRST if self.members_first else "")
+
+
+_decode = msgspec.json.Decoder(FirstStart).decode
+
+
+def start_key(destination: str) -> bytes:
+    """Of the record on the destinations topic."""
+    return f"{destination}{_SUFFIX}".encode()
+
+
+def destination_of_start(key: str) -> str | None:
+    """The destination's name; None: the key isn't that of a start."""
+    return key.removesuffix(_SUFFIX) if key.endswith(_SUFFIX) else None
+
+
+def encode_start(start: FirstStart) -> bytes:
+    return msgspec.json.encode(start)
+
+
+def decode_start(value: bytes) -> FirstStart:
+    """Raises msgspec.DecodeError."""
+    return _decode(value)
+
+
+async def decide_start(
+    consumer: AIOKafkaConsumer, topic: str, partitions: int, generation: int, members_first: bool
+) -> FirstStart:
+    """The end of each partition now; where the group has an offset already, that one.
+
+    ``consumer`` is of the destination's group, started, and has nothing assigned yet.
+    """
+    tps = [TopicPartition(topic, each) for each in range(partitions)]
+    consumer.assign(tps)
+    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
+    coordinator = cast(Any, consumer._coordinator)
+    found: Mapping[TopicPartition, OffsetAndMetadata] = await coordinator.fetch_committed_offsets(tps)
+    held = {tp: each for tp, each in found.items() if each.offset >= 0}
+    if held:
+        members_first = any(each.metadata == MEMBERS_FIRST for each in held.values())
+    offsets = {tp.partition: held[tp].offset if tp in held else ends[tp] for tp in tps}
+    return FirstStart(generation, offsets, members_first)

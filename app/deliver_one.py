@@ -1,0 +1,187 @@
+"""One destination in this process: its Faust app started, watched, started anew after a crash, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from faust.types import TP
+
+from agents.deliver.dead_letters import DeadLetters, dead_letter_topic
+from agents.deliver.deliverer import Deliverer, Topics
+from agents.deliver.engine import Engine
+from agents.deliver.faust_app import DeliverApp, DeliverConsumer, deliver_app
+from agents.deliver.feed import PublishedDestination, group_of
+from agents.deliver.report import Report
+from agents.deliver.secrets import Secrets
+from agents.deliver.starts import FirstStart
+from agents.sinks.make import make_sink
+from agents.topics import LARGE_MESSAGE_BYTES, create_topics, existing
+from app.deliver_clients import context_of, new_consumer, users_of
+from app.kafka import broker_of
+from app.settings import Settings
+
+log = structlog.get_logger("turnstile.deliver")
+
+STOP_SECONDS = 30.0
+LONGEST_RESTART_PAUSE_SECONDS = 60.0
+CALM_SECONDS = 60.0
+"""After so long without a crash the next one counts as the first."""
+
+
+class DestinationStopped(Exception):
+    """A destination's Faust app ended by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all destinations of a process share. ``first_start`` says where one begins, for good."""
+
+    settings: Settings
+    topics: Topics
+    producer: AIOKafkaProducer
+    admin: AIOKafkaAdminClient
+    first_start: Callable[[PublishedDestination], Awaitable[FirstStart]]
+
+
+class Running:
+    """A destination that this process delivers to, or would, were it not paused."""
+
+    def __init__(self, published: PublishedDestination, surroundings: Surroundings) -> None:
+        self.published = published
+        self.secrets = Secrets()
+        self.report = Report()
+        self.deliverer: Deliverer | None = None
+        self.app: DeliverApp | None = None
+        self._surroundings = surroundings
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> str:
+        """The report's, but for a destination that could be sent to and isn't in its group yet: joining."""
+        deliverer, state = self.deliverer, self.report.state
+        is_out = deliverer is not None and not deliverer.joined
+        return "joining" if is_out and state == "running" else state
+
+    def begin(self) -> None:
+        if self.published.destination.paused:
+            self.report.state = "paused"
+        else:
+            self._task = asyncio.create_task(self._keep())
+
+    async def end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled() and (error := self._task.exception()) is not None:
+                text = self.secrets.masked(repr(error))
+                log.error("destination_ended_badly", destination=self.published.destination.name, error=text)
+        self.report.state = "stopped"
+
+    async def _keep(self) -> None:
+        """Deliver for good: after a crash again, with longer and longer pauses."""
+        name, crashes, own = self.published.destination.name, 0, asyncio.current_task()
+        assert own is not None
+        while True:
+            started = time.monotonic()
+            try:
+                await self._deliver()
+            except (Exception, asyncio.CancelledError) as error:
+                if own.cancelling():  # by ``end``; else something within was cancelled: a crash like others
+                    raise
+                crashes = 1 if time.monotonic() - started > CALM_SECONDS else crashes + 1
+                text = self.secrets.masked(repr(error))
+                self.report.state = "crashed"
+                self.report.error(text)
+                log.error("destination_crashed", destination=name, error=text, crashes=crashes)
+            await asyncio.sleep(min(LONGEST_RESTART_PAUSE_SECONDS, 2.0 ** min(crashes, 10) / 2))
+
+    async def _deliver(self) -> None:
+        """Until it crashes or is cancelled."""
+        around, destination = self._surroundings, self.published.destination
+        settings, topics = around.settings, around.topics
+        failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+        def fail(error: BaseException) -> None:
+            if not failed.done():
+                failed.set_result(error)
+
+        self.report.state = "starting"
+        await self._make_dead_letter_topic()
+        first_start = await around.first_start(self.published)
+        prefix = settings.topics.prefix
+        letters = DeadLetters(around.producer, prefix, destination.name, topics.transitions)
+        users = users_of(settings)
+        sink = make_sink(destination, context_of(settings, self.secrets))
+        in_flight = settings.deliver.in_flight
+        engine = Engine(destination, sink, self.secrets, users, letters.bury, fail, in_flight, self.report)
+
+        async def commit(offsets: Mapping[int, int]) -> None:
+            consumer: Any = app.consumer
+            await consumer._commit(
+                {TP(topics.transitions, partition): each for partition, each in offsets.items()}
+            )
+
+        deliverer = self.deliverer = Deliverer(
+            destination, engine, letters, topics, partial(new_consumer, settings), commit, fail
+        )
+        with tempfile.TemporaryDirectory(prefix="turnstile-deliver-") as folder:
+            app = self.app = deliver_app(
+                group=group_of(prefix, self.published),
+                broker=broker_of(settings),
+                instance_id=settings.worker.id and f"{settings.worker.id}-{destination.name}",
+                data_dir=folder,
+                topic=topics.transitions,
+                worker=deliverer,
+                first_start=first_start,
+            )
+            opening = asyncio.create_task(engine.open())
+            opening.add_done_callback(partial(_tell, fail))
+            app.finalize()
+            living = asyncio.create_task(_live(app))
+            watching = asyncio.create_task(cast(DeliverConsumer, app.consumer).watch_group())
+            try:
+                waited: set[asyncio.Future[Any]] = {living, watching, failed}
+                done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                if failed in done:
+                    raise failed.result()
+                await done.pop()
+                raise app.crash_reason or DestinationStopped("Faust stopped by itself")
+            finally:
+                for task in (living, watching, opening):
+                    task.cancel()
+                await asyncio.gather(living, watching, opening, return_exceptions=True)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(STOP_SECONDS):
+                        await app.stop()
+                await engine.close()
+                await users.close()
+
+    async def _make_dead_letter_topic(self) -> None:
+        around, topics = self._surroundings, self._surroundings.settings.topics
+        topic = dead_letter_topic(topics.prefix, self.published.destination.name)
+        if topic in await existing(around.admin):
+            return
+        # Kept until somebody has looked at them: by default a broker throws records away after a week.
+        kept = {"retention.ms": "-1", "max.message.bytes": str(LARGE_MESSAGE_BYTES)}
+        await create_topics(around.admin, {topic: (around.topics.partitions, kept)}, topics.replication)
+
+
+async def _live(app: DeliverApp) -> None:
+    """Start it, which lasts until its group has let it in, and wait for its end."""
+    await app.start()
+    await app.wait_until_stopped()
+
+
+def _tell(fail: Callable[[BaseException], None], task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        fail(error)
