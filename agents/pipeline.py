@@ -27,9 +27,10 @@ from agents.records import (
 )
 from agents.steps import DeadLetter, Draft, Limits, ReadRecord, Record, Step
 from rules.compile import EMPTY, NO_RULES, ProjectRules, RuleSet
-from rules.decide import apply_event, apply_profile, fire, new_row, redefine
+from rules.decide import apply_event, apply_profile, fire, new_row
 from rules.dedupe import hash_of, is_repeated, remember
 from rules.instants import MAX_MS
+from rules.redefine import redefine
 from rules.row import Row, Transition
 from tables.codec import Marker, Outbox, encode_attributes, encode_marker, row_key, source_key, split_row_key
 from tables.profiles import Profiles
@@ -47,6 +48,7 @@ class Pipeline:
         self.rules: RuleSet = EMPTY
         self.clock_ms = recovered.clock_ms if recovered else 0
         self.swept = recovered.swept if recovered else EMPTY.fingerprint
+        self.swept_ms = recovered.swept_ms if recovered else 0
         self.step = recovered.step if recovered else 0
         self.acked_step = recovered.acked_step if recovered else 0
         self.noted_step = self.acked_step
@@ -226,17 +228,18 @@ class Pipeline:
                 self._sweep_after = keys[-1]
             else:
                 self.swept = self.rules.fingerprint
+                self.swept_ms = max(self.swept_ms, self.rules.published_ms)
         rows = self.profiles.load(keys)
         for key in keys:
             row = rows.get(key)
             if row is None:
                 continue
             project, user_id = split_row_key(key)
-            due_before, kept = row.due_ms, len(row.conditions) + len(row.changed_paths)
+            due_before = row.due_ms
             emitted = len(draft.transitions)
             now_ms = max(self.clock_ms, row.now_ms)
-            redefine(self.rules.project(project), user_id, row, now_ms, "definition", draft.transitions)
-            if len(draft.transitions) > emitted or len(row.conditions) + len(row.changed_paths) != kept:
+            rules, out = self.rules.project(project), draft.transitions
+            if redefine(rules, user_id, row, now_ms, "definition", out, self.swept_ms):
                 draft.keys.extend([key] * (len(draft.transitions) - emitted))
                 draft.changed[key] = due_before
             elif row.due_ms != due_before:
@@ -256,7 +259,7 @@ class Pipeline:
         rules = self.rules.project(project)
         at_ms = max(at_ms, self.clock_ms, row.now_ms)
         if self.sweeping:
-            redefine(rules, user_id, row, at_ms, "definition", [])
+            redefine(rules, user_id, row, at_ms, "definition", [], self.swept_ms)
         if row.due_ms is not None and row.due_ms <= at_ms:
             fire(rules, user_id, row, at_ms + 1, [])
         return row
@@ -368,7 +371,15 @@ class Pipeline:
 
     def _marker(self, clock_ms: int, positions: dict[int, int]) -> bytes:
         return encode_marker(
-            Marker(self.step, self.acked_step, clock_ms, self.swept, self.place.partitions, positions)
+            Marker(
+                self.step,
+                self.acked_step,
+                clock_ms,
+                self.swept,
+                self.place.partitions,
+                positions,
+                self.swept_ms,
+            )
         )
 
 

@@ -22,8 +22,8 @@ from app.http_explain import explanation
 from app.openapi import OPENAPI
 from app.problems import Handler, Problem, answer_or_problem, json_answer
 from rules.compile import CompiledAudience, ProjectRules
-from rules.decide import predict_exit
 from rules.instants import format_instant
+from rules.predict import predict_exit
 from rules.row import Membership, Row
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rules.compile import CompiledAudience, ProjectRules
-from rules.decide import predict_exit
 from rules.explain import explain
 from rules.explain_document import explained_document
 from rules.instants import format_instant
+from rules.predict import predict_exit
 from rules.row import Row
 
 

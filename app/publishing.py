@@ -19,7 +19,7 @@ from app.failures import CommandFailed
 from app.kafka import broker_of
 from app.kafka_admin import connected_admin
 from app.settings import Settings
-from rules.canonical import condition_key
+from rules.canonical import condition_key, schedule_scope
 from rules.compile import PublishedAudience
 from rules.document import Node
 from rules.model import Audience, Condition, EventCondition, NotFollowed, Sequence, conditions
@@ -109,6 +109,11 @@ def check_beside_published(wanted: Collection[ParsedAudience], published: Publis
     ]
 
 
+def publication_ms(published: Published, now_ms: int) -> int:
+    """The instant of a publication: now, but later than all before, for workers tell new ones by it."""
+    return max([now_ms, *(each.created_ms + 1 for each in published.values())])
+
+
 def check_deletion(ids: Collection[str], project: str, published: Published) -> list[str]:
     """Why published audiences can't be deleted: others, which stay, have them in their rules."""
     staying = [
@@ -151,5 +156,5 @@ def new_event_conditions(
 
 
 def _key(audience: Audience, condition: Condition) -> tuple[str, int]:
-    project, zone, batch = audience.project, audience.timezone, audience.type == "batch"
-    return project, condition_key(project, condition, zone, batch)
+    project = audience.project
+    return project, condition_key(project, condition, audience.timezone, schedule_scope(audience))

@@ -66,7 +66,8 @@ BadLine = Callable[[int, str, str], None]
 class Simulation:
     """One run. Transitions go to ``out`` as JSON lines; ``bad_line`` gets what can't be used, in line order.
 
-    ``chunk`` records make one step, for speed; what comes out is the same for any number.
+    ``chunk`` records make one step, for speed; what comes out is the same for any number. ``created_ms`` is
+    the instant at which audiences with ``schedule: once`` are computed; 0: they never are.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Simulation:
         limits: Limits | None = None,
         max_samples: int = 1000,
         chunk: int = 1000,
+        created_ms: int = 0,
     ) -> None:
         self.summary = Summary()
         self._out = out
@@ -85,7 +87,7 @@ class Simulation:
         self._chunk = chunk
         self._bad: list[tuple[int, str, str]] = []
         self._pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), CACHE_ROWS), self._limits)
-        published = [PublishedAudience(audience, version=1) for audience in audiences]
+        published = [PublishedAudience(audience, 1, created_ms=created_ms) for audience in audiences]
         self._pipeline.define(compile_rules(published, max_samples))
 
     def run(self, lines: Iterable[bytes], until_ms: int | None = None) -> Summary:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from rules import model
+from rules.canonical import schedule_scope
 from rules.condition import FAR_MS, Condition, Observe, Properties, State
 from rules.conditions import StateCondition, build_condition
 from rules.row import Row
-from rules.schedules import Once, Schedule
+from rules.schedules import Schedule
 from rules.truth import Node
 
 MAX_LOOKS: Final = 64
@@ -165,12 +166,7 @@ def build_batch_condition(
     project: str, source: StateCondition, max_samples: int, audience: model.Audience, schedule: Schedule
 ) -> Condition:
     """A condition of a batch audience. Those of audiences with one schedule and zone share their state."""
-    assert audience.schedule is not None
-    name = audience.schedule.cron or audience.schedule.kind
-    if isinstance(schedule, Once):
-        name = f"once {schedule.created_ms}"
-    scope = f" {audience.timezone} {name}"
-    inner = build_condition(project, source, max_samples, audience.timezone, scope)
+    inner = build_condition(project, source, max_samples, audience.timezone, schedule_scope(audience))
     if isinstance(source, model.EventCondition) and isinstance(source.window, model.SinceEntry):
         return inner  # it tells the events of the latest instant apart by itself
     return BatchCondition(inner.key, inner, schedule)

@@ -51,26 +51,37 @@ def canonical(node: model.Rule | model.Predicate) -> bytes:
             return _frame(b"not_followed", [*events, _scalar(for_ms), _window(window)])
 
 
-def condition_key(
-    project: str, condition: model.Condition, timezone: str = "UTC", batch: bool = False
-) -> int:
+def condition_key(project: str, condition: model.Condition, timezone: str = "UTC", schedule: str = "") -> int:
     """An unsigned 32-bit key, the same for conditions of a project with equal ``key_bytes``."""
-    return _key(b"condition", project, key_bytes(condition, timezone, batch))
+    return _key(b"condition", project, key_bytes(condition, timezone, schedule))
 
 
-def key_bytes(condition: model.Condition, timezone: str = "UTC", batch: bool = False) -> bytes:
+def key_bytes(condition: model.Condition, timezone: str = "UTC", schedule: str = "") -> bytes:
     """What a condition's key is made from.
 
     Its canonical bytes; where its value depends on the audience's time zone (``is_zoned``) that zone's
-    name, too, UTC included; and whether the audience is a batch one, whose state is held differently.
-    The same definition of a realtime audience in another zone, or of a batch audience, so has another key
-    only where it has another value or state. A batch audience's schedule isn't in it: state that differs by
-    schedule needs a key of its own.
+    name, too, UTC included; and the ``schedule_scope`` of the audience, for the state of a batch one is held
+    differently, and differs by its compute instants. So a condition has another key only where it has another
+    value or state.
     """
     content = canonical(condition)
     if is_zoned(condition):
         content = _frame(b"zoned", [_scalar(timezone), content])
-    return _frame(b"batch", [content]) if batch else content
+    return _frame(b"batch", [_scalar(schedule), content]) if schedule else content
+
+
+def schedule_scope(audience: model.Audience) -> str:
+    """What tells the conditions of batch audiences apart by their compute instants; empty for others.
+
+    Audiences with one schedule and time zone share. One that is computed ``once`` shares with none, but keeps
+    its state when it is published anew.
+    """
+    schedule = audience.schedule
+    if schedule is None:
+        return ""
+    if schedule.kind == "once":
+        return f"once {audience.id}"
+    return f"{audience.timezone} {schedule.cron or schedule.kind}"
 
 
 def is_zoned(condition: model.Condition) -> bool:

@@ -14,7 +14,7 @@ from rules import model
 from rules.attributes import watched_paths
 from rules.batch import BatchTruth, build_batch_condition
 from rules.calendar import calendar_of
-from rules.canonical import audience_key
+from rules.canonical import audience_key, condition_key
 from rules.condition import Condition
 from rules.conditions import StateCondition, build_condition, node_of, row_node
 from rules.event_index import NO_EVENTS, EventIndex, event_index
@@ -47,6 +47,8 @@ class CompiledAudience:
     version: int
     truth: Truth
     change: Change
+    rule: Truth
+    """The rule's; of a batch audience, whatever its schedule."""
     source: model.Audience
     needs: tuple[int, ...] = ()
     """Indexes of the audiences that the rule asks about, and of those that theirs do."""
@@ -54,6 +56,8 @@ class CompiledAudience:
     """Indexes of the audiences whose rules ask about this one."""
     schedule: Schedule | None = None
     """Of a batch audience."""
+    published_ms: int = 0
+    """When this version was published."""
     leaves: tuple[tuple[int | None, Node], ...] = ()
     """The rule's conditions as they run, from left to right, for ``rules.explain``: (key in
     ``ProjectRules.conditions``, None for those that read the row alone; node)."""
@@ -93,6 +97,10 @@ class ProjectRules:
     """Paths deep in attributes, per root name, whose changes are noted."""
     watched_names: frozenset[str] = frozenset()
     """The same as dotted names."""
+    batch: tuple[int, ...] = ()
+    """Indexes of the batch audiences."""
+    twins: Mapping[int, int] = field(default_factory=dict)
+    """Of conditions of batch audiences, by key: the key of the same condition of a realtime one."""
     initial: tuple[int, ...] = ()
     """Audiences whose rule holds for a user of whom nothing is known yet."""
     is_nested: bool = False
@@ -117,6 +125,8 @@ class RuleSet:
 
     projects: Mapping[str, ProjectRules]
     fingerprint: str = ""
+    published_ms: int = 0
+    """When the latest of them was published."""
 
     def project(self, name: str) -> ProjectRules:
         return self.projects.get(name, NO_RULES)
@@ -138,6 +148,7 @@ def compile_rules(published: Iterable[PublishedAudience], max_samples: int = 100
     return RuleSet(
         projects={name: _Project(name, each, max_samples).rules() for name, each in by_project.items()},
         fingerprint=blake2b(";".join(names).encode(), digest_size=8).hexdigest() if names else "",
+        published_ms=max((each.created_ms for each in everything), default=0),
     )
 
 
@@ -154,6 +165,7 @@ class _Project:
         self.by_attribute: dict[str, set[int]] = {}
         self.timed_attributes: dict[str, set[int]] = {}
         self.timed_members: dict[int, set[int]] = {}
+        self.twins: dict[int, int] = {}
         self.watched: set[model.Path] = set()
         self.schedules: dict[int, Schedule] = {}
 
@@ -190,6 +202,8 @@ class _Project:
                 for root in {path[0] for path in self.watched}
             },
             watched_names=frozenset(map(".".join, self.watched)),
+            batch=_sorted(self.schedules),
+            twins=self.twins,
             initial=tuple(
                 each.index for each in audiences if each.index in self.schedules or each.truth(unknown, 0)
             ),
@@ -215,9 +229,10 @@ class _Project:
             self.schedules[index] = schedule
             # A member has to leave at a compute instant even if no state of an anchor is left.
             self.timed_members.setdefault(key, set()).add(index)
-            node = BatchTruth(key, rule_node(source.rule, leaf), schedule).node()
+            rule = rule_node(source.rule, leaf)
+            node = BatchTruth(key, rule, schedule).node()
         else:
-            node = rule_node(source.rule, leaf)
+            node = rule = rule_node(source.rule, leaf)
         needs, waiting = set[int](), [*asked[index]]
         while waiting:
             each = waiting.pop()
@@ -232,10 +247,12 @@ class _Project:
             version=published.version,
             truth=node.truth,
             change=node.change,
+            rule=rule.truth,
             source=source,
             needs=_sorted(needs),
             dependents=tuple(each for each, others in enumerate(asked) if index in others),
             schedule=self.schedules.get(index),
+            published_ms=published.created_ms,
             leaves=tuple(leaves),
         )
 
@@ -249,6 +266,7 @@ class _Project:
                 built = build_condition(self.name, condition, self.max_samples, source.timezone)
             else:
                 built = build_batch_condition(self.name, condition, self.max_samples, source, schedule)
+                self.twins[built.key] = condition_key(self.name, condition, source.timezone)
             built = self.shared.setdefault(built.key, built)
             self.readers.setdefault(built.key, set()).add(index)
             return built.key, node_of(built)

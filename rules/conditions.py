@@ -36,9 +36,9 @@ def build_condition(
 ) -> Condition:
     """The run-time condition of its kind, in the audience's time zone (an IANA name). ``max_samples`` bounds
     the events kept per user, of the kinds that need them one by one. ``schedule`` tells those of batch
-    audiences apart (``rules.batch``)."""
+    audiences apart (``canonical.schedule_scope``)."""
     calendar = calendar_of(timezone)
-    key = condition_key(scope_of(project, source, timezone) + schedule, source)
+    key = condition_key(project, source, timezone, schedule)
     match source:
         case model.Sequence():
             return SequenceCondition(key, source, max_samples, calendar)
@@ -65,44 +65,6 @@ def row_node(
     if isinstance(source, model.InAudience):
         return audience_node(project, source)
     return attribute_node(source, calendar_of(timezone))
-
-
-def scope_of(project: str, source: StateCondition, timezone: str) -> str:
-    """What a condition's key is made in: the project, with the time zone where the value depends on it, so
-    that audiences in different zones share what they can and no more."""
-    return f"{project} {timezone}" if timezone != "UTC" and in_zone(source) else project
-
-
-def in_zone(source: model.Condition) -> bool:
-    """Whether the value depends on the audience's time zone."""
-    match source:
-        case model.EventCondition(where=where, aggregate=aggregate, window=window):
-            if isinstance(window, model.Period) or aggregate.kind == "days":
-                return True
-            return has_anniversary(where) or has_anniversary(aggregate.test)
-        case model.Sequence(steps=steps, without=without, window=window):
-            patterns = [step.event for step in steps] + ([] if without is None else [without])
-            return isinstance(window, model.Period) or any(has_anniversary(each.where) for each in patterns)
-        case model.NotFollowed(event=event, follower=follower, window=window):
-            if isinstance(window, model.Period):
-                return True
-            return has_anniversary(event.where) or has_anniversary(follower.where)
-        case model.AttributeCondition(test=test):
-            return has_anniversary(test)
-        case model.InAudience():
-            return False
-
-
-def has_anniversary(predicate: model.Predicate | None) -> bool:
-    match predicate:
-        case model.Test(operator=operator):
-            return operator == "anniversary"
-        case model.NotTest(part=part):
-            return has_anniversary(part)
-        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
-            return any(map(has_anniversary, parts))
-        case None:
-            return False
 
 
 def _build_event_condition(

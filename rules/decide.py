@@ -9,23 +9,21 @@ before ``row.due_ms``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from heapq import heappop, heappush
 
 import msgspec
-from msgspec.structs import replace
 
-from rules.compile import CompiledAudience, ProjectRules
+from rules.compile import ProjectRules
 from rules.condition import FAR_MS
+from rules.predict import predict_exit
 from rules.profile_update import ProfileUpdate, change_attributes
 from rules.row import Membership, Row, Transition, Trigger
 
 TRIGGER_BYTES = 4096
 """Larger properties don't go along with the transitions that an event causes."""
-_encode = msgspec.json.Encoder().encode
 
-PREDICTION_STEPS = 1000
-"""How many flips ``predict_exit`` looks ahead before it gives up and says null."""
+_encode = msgspec.json.Encoder().encode
 
 
 def new_row(now_ms: int) -> Row:
@@ -177,10 +175,12 @@ def decide(
     cause: str,
     trigger: Trigger | None,
     out: list[Transition],
+    late: Collection[int] = (),
 ) -> None:
     """Compare the touched audiences' rules with the user's memberships; write what differs.
 
-    Audiences come after those that they ask about, so one pass settles them all.
+    Audiences come after those that they ask about, so one pass settles them all. ``late``: batch audiences
+    that are computed now, whatever their schedules.
     """
     audiences, memberships = rules.audiences, row.audiences
     due_ms = FAR_MS if row.due_ms is None else row.due_ms
@@ -198,7 +198,8 @@ def decide(
         flip_ms = audience.change(row, at_ms)
         if flip_ms < due_ms:
             due_ms = flip_ms
-        if audience.truth(row, at_ms) == inside:
+        truth = audience.rule if late and index in late else audience.truth
+        if truth(row, at_ms) == inside:
             continue
         if membership is None:
             membership = memberships[audience.key] = Membership(0, at_ms, audience.version)
@@ -230,83 +231,3 @@ def decide(
 
 def _by_audience(transition: Transition) -> str:
     return transition.audience
-
-
-def predict_exit(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
-    """When the user leaves if nothing more happens; None: never, or not in PREDICTION_STEPS flips.
-
-    The row must be decided up to ``at_ms``. It stays as it is.
-    """
-    if audience.needs:
-        return _predict_nested(rules, audience, row, at_ms)
-    for _ in range(PREDICTION_STEPS):
-        at_ms = audience.change(row, at_ms)
-        if at_ms >= FAR_MS:
-            return None
-        if not audience.truth(row, at_ms):
-            return at_ms
-    return None
-
-
-def _predict_nested(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
-    """As ``predict_exit``, with the memberships that the rule asks about changing on the way."""
-    ahead = replace(row, audiences={key: replace(each) for key, each in row.audiences.items()})
-    group = [rules.audiences[index] for index in (*audience.needs, audience.index)]
-    memberships = ahead.audiences
-    for _ in range(PREDICTION_STEPS):
-        at_ms = min(each.change(ahead, at_ms) for each in group)
-        if at_ms >= FAR_MS:
-            return None
-        ahead.now_ms = at_ms
-        for each in group:
-            membership = memberships.get(each.key)
-            inside = membership is not None and membership.seq % 2 == 1
-            if each.truth(ahead, at_ms) == inside:
-                continue
-            if each is audience:
-                return at_ms
-            seq = membership.seq if membership is not None else 0
-            memberships[each.key] = Membership(seq + 1, at_ms, each.version)
-    return None
-
-
-def redefine(
-    rules: ProjectRules, user_id: str, row: Row, now_ms: int, cause: str, out: list[Transition]
-) -> None:
-    """Look at every audience again after definitions changed: the difference comes out, nothing else."""
-    fire(rules, user_id, row, now_ms, out)
-    fired = len(out)
-    for key in [key for key in row.conditions if key not in rules.conditions]:
-        del row.conditions[key]
-    for name in [name for name in row.changed_paths if name not in rules.watched_names]:
-        del row.changed_paths[name]
-    row.now_ms = max(row.now_ms, now_ms)
-    row.due_ms = None
-    decide(rules, user_id, row, now_ms, range(len(rules.audiences)), cause, None, out)
-    left = [
-        (rules.gone[key], key)
-        for key, membership in row.audiences.items()
-        if membership.seq % 2 == 1 and key in rules.gone
-    ]
-    for published, key in left:
-        membership = row.audiences[key]
-        source = published.audience
-        membership.seq += 1
-        out.append(
-            Transition(
-                project=source.project,
-                audience=source.id,
-                audience_name=source.name,
-                audience_version=published.version,
-                user_id=user_id,
-                seq=membership.seq,
-                at_ms=now_ms,
-                cause=cause,
-                trigger=None,
-                entered_at_ms=membership.since_ms,
-                exit_at_ms=None,
-            )
-        )
-        membership.since_ms = now_ms
-        membership.version = published.version
-    out[fired:] = sorted(out[fired:], key=_by_audience)

@@ -2,7 +2,7 @@
 
 The tree is the compiled rule's own: the values are those that the decider sees, not computed another way.
 Flips are what happens if no more records come, with the audiences that the rule asks about changing on the
-way, as ``rules.decide.predict_exit`` has it.
+way, as ``rules.predict.predict_exit`` has it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from rules import model
 from rules.canonical import audience_key
 from rules.compile import CompiledAudience, ProjectRules
 from rules.condition import FAR_MS
-from rules.decide import PREDICTION_STEPS
 from rules.facts import BatchFacts, Facts, attribute_facts, membership_facts, state_facts
+from rules.predict import PREDICTION_STEPS
 from rules.row import Membership, Row
 from rules.sentences import batch_finding, batch_requirement, finding, requirement
 from rules.truth import Node, rule_node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from rules import model
-from rules.canonical import audience_key, condition_key, key_bytes
+from rules.canonical import audience_key, condition_key, key_bytes, schedule_scope
 from rules.document import Node
 from rules.parse_audience import ParsedAudience, parse_audience
 from rules.parse_reader import Reader, join
@@ -83,10 +83,10 @@ def _taken_keys(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
     taken: dict[tuple[str, int], tuple[bytes, str]] = {}
     for each in audiences:
         audience = each.audience
-        project, zone, batch = audience.project, audience.timezone, audience.type == "batch"
+        project, zone, schedule = audience.project, audience.timezone, schedule_scope(audience)
         own = audience_key(project, audience.id), audience.id.encode(), each.id_at
         parts = (
-            (condition_key(project, part, zone, batch), key_bytes(part, zone, batch), each.id_at)
+            (condition_key(project, part, zone, schedule), key_bytes(part, zone, schedule), each.id_at)
             for part in model.conditions(audience.rule)
         )
         for what, (key, content, at) in (("id", own), *(("condition", part) for part in parts)):

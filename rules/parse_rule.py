@@ -11,6 +11,7 @@ from rules.parse_aggregate import ComparisonName, parse_comparisons
 from rules.parse_event import parse_event, parse_sequence
 from rules.parse_predicate import ATTRIBUTE_OPERATORS, parse_tests
 from rules.parse_reader import MAX_RULE_DEPTH, Reader, is_number, join
+from rules.points import as_written, exact_sum, shown
 
 KINDS: Final[Mapping[str, str]] = {
     "all": "every part is true",
@@ -148,11 +149,10 @@ def _check_reach(
     comparisons: tuple[model.Comparison, ...],
 ) -> None:
     """Refuses a comparison that no sum of the points can meet."""
-    # Rounded as the score itself is: 0.1 and 0.7 make 0.8.
-    least, most = (round(sum(each for each in points if (each > 0) is up), 9) for up in (False, True))
+    least, most = (exact_sum(each for each in points if (each > 0) is up) for up in (False, True))
     for comparison in comparisons:
         operand, operator = comparison.operand, comparison.operator
-        low, high = operand if isinstance(operand, tuple) else (operand, operand)
+        low, high = map(as_written, operand if isinstance(operand, tuple) else (operand, operand))
         never = {
             "gt": most <= low,
             "gte": most < low,
@@ -161,7 +161,8 @@ def _check_reach(
             "between": most < low or least > high,
         }
         if never[operator]:
-            message = f"the points add up to {least} at least and {most} at most: this can never be true"
+            reach = f"{shown(least)} at least and {shown(most)} at most"
+            message = f"the points add up to {reach}: this can never be true"
             reader.problem("wrong_value", message, join(path, operator), entries[operator].node)
 
 

@@ -18,6 +18,7 @@ from rules.facts import (
 from rules.instants import format_instant
 from rules.operators import MISSING
 from rules.phrases import comparisons, events, numbered, predicate, quoted, span, value_text, window
+from rules.points import exact_sum, shown
 
 _VALUES_OF: Final = {
     "sum": "The sum of {} over",
@@ -145,7 +146,7 @@ def finding(rule: model.Rule, facts: Facts | None, parts: Sequence[tuple[bool, i
         case model.Not(), _:
             return "It holds." if parts[0][0] else "It doesn't hold."
         case model.Score(), _:
-            points = round(sum([each for value, each in parts if value]), 9)
+            points = shown(exact_sum(each for value, each in parts if value))
             return f"They add up to {value_text(points)}."
         case _:
             holding = sum([value for value, _ in parts])

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from rules import model
 from rules.condition import FAR_MS, Condition, comparison_of
+from rules.points import in_whole_numbers
 from rules.row import Row
 
 Truth: TypeAlias = Callable[[Row, int], bool]
@@ -157,12 +158,13 @@ def _at_least(n: int, nodes: list[Node]) -> Node:
 
 
 def _score(nodes: list[Node], points: list[int | float], comparisons: tuple[model.Comparison, ...]) -> Node:
-    compare = comparison_of(comparisons)
-    truths = tuple(zip((node.truth for node in nodes), points, strict=True))
+    whole, bounds = in_whole_numbers(points, comparisons)
+    compare = comparison_of(bounds)
+    truths = tuple(zip((node.truth for node in nodes), whole, strict=True))
     changes = tuple(node.change for node in nodes if node.change is not never)
 
     def truth(row: Row, at_ms: int) -> bool:
-        return compare(round(sum(each for part, each in truths if part(row, at_ms)), 9))
+        return compare(sum(each for part, each in truths if part(row, at_ms)))
 
     if not changes:
         return Node(truth, never)

@@ -54,6 +54,8 @@ class Marker(msgspec.Struct, array_like=True):
     """Number of partitions of the table; a user's place depends on it."""
     positions: dict[int, int] = {}
     """Last offset taken of each source partition (``source_key``)."""
+    swept_ms: int = 0
+    """When the latest of these rules was published."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -44,7 +44,7 @@ def apply(
 
 async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: bool) -> None:
     from agents.definitions import plan_changes
-    from app.publishing import check_beside_published, connected
+    from app.publishing import check_beside_published, connected, publication_ms
     from rules.compile import PublishedAudience
     from rules.problems import DefinitionsInvalid
 
@@ -56,9 +56,9 @@ async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: 
         changes = plan_changes(published, [each.audience for each in wanted])
         changed = [each for each in changes if each.action != "unchanged"]
         if not dry_run:
-            now_ms = time.time_ns() // 1_000_000
+            at_ms = publication_ms(published, time.time_ns() // 1_000_000)
             await topic.write(
-                [PublishedAudience(each.audience, each.version, created_ms=now_ms) for each in changed]
+                [PublishedAudience(each.audience, each.version, created_ms=at_ms) for each in changed]
             )
     typer.echo(_report(changes, published, dry_run))
 

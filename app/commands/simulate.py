@@ -25,6 +25,12 @@ def simulate(
             metavar="TIME", help="Where the clock goes after the last record (RFC 3339, or a number)."
         ),
     ] = None,
+    created: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="When the audiences were created: `schedule: once` is computed then."
+        ),
+    ] = None,
     out: Annotated[
         str, typer.Option(metavar="FILE|-", help="Where the transitions go, as JSON lines.")
     ] = "-",
@@ -38,8 +44,13 @@ def simulate(
 
     loaded = load_settings(settings)
     until_ms = None if until is None else parse_time(until)
+    created_ms = None if created is None else parse_time(created, "--created")
     max_samples = loaded.state.max_samples
     definitions = load_audiences(audiences, max_samples)
+    once = [each.id for each in definitions if each.schedule is not None and each.schedule.kind == "once"]
+    if once and created_ms is None:
+        told = ", ".join(f"'{each}'" for each in once)
+        typer.echo(f"{told}: computed once, when created: nobody gets in without --created TIME", err=True)
     shown = "stdin" if events == "-" else events
 
     def bad_line(number: int, code: str, message: str) -> None:
@@ -49,7 +60,8 @@ def simulate(
         lines = files.enter_context(_open_events(events))
         sink = files.enter_context(_open_out(out, lines))
         limits = limits_of(loaded)
-        summary = Simulation(definitions, sink, bad_line, limits, max_samples).run(lines, until_ms)
+        simulation = Simulation(definitions, sink, bad_line, limits, max_samples, created_ms=created_ms or 0)
+        summary = simulation.run(lines, until_ms)
         sink.flush()
     text = f"{summary.records} records, {summary.transitions} transitions, {summary.bad} bad lines"
     typer.echo(f"{text}, {summary.seconds:.2f} s", err=True)
@@ -57,7 +69,7 @@ def simulate(
         raise typer.Exit(BAD_LINES)
 
 
-def parse_time(text: str) -> int:
+def parse_time(text: str, option: str = "--until") -> int:
     """An instant on the command line (ms). Raises CommandFailed."""
     from rules.instants import InstantInvalid, parse_instant
 
@@ -68,7 +80,7 @@ def parse_time(text: str) -> int:
     try:
         return parse_instant(text if number is None else number)
     except InstantInvalid as error:
-        raise CommandFailed(f"--until: {error}") from None
+        raise CommandFailed(f"{option}: {error}") from None
 
 
 def _open_events(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:

@@ -73,6 +73,22 @@ def test_until_is_an_instant_that_flips_must_be_before(until: str, last: bool) -
     assert len(result.stdout.splitlines()) == (8 if last else 7)
 
 
+def test_audiences_that_are_computed_once_are_so_when_they_were_created(tmp_path: Path) -> None:
+    definition, events = tmp_path / "once.yaml", tmp_path / "events.jsonl"
+    definition.write_text("{id: once, name: Once, type: batch, schedule: once, rule: {event: buy}}")
+    times = {"before": 1, "at": 2, "after": 3}
+    lines = [{"user_id": user, "event": "buy", "timestamp": f"2024-05-0{day}"} for user, day in times.items()]
+    events.write_text("\n".join(map(json.dumps, lines)))
+    arguments = ["simulate", "--audiences", str(definition), "--events", str(events)]
+    result = RUN.invoke(cli, [*arguments, "--created", "2024-05-02"])
+    (made,) = map(json.loads, result.stdout.splitlines())
+    assert (made["user_id"], made["at"]) == ("before", "2024-05-02T00:00:00.000Z")
+    silent = RUN.invoke(cli, arguments)
+    assert silent.stdout == ""
+    told = "'once': computed once, when created: nobody gets in without --created TIME"
+    assert silent.stderr.startswith(told)
+
+
 AUDIENCES = load_definitions(
     [
         (

@@ -176,16 +176,18 @@ def test_conditions_share_state_where_schedule_and_zone_are_the_same() -> None:
     source = model.EventCondition(("x",), None, model.Aggregate("count", None, ()), None)
     daily, weekly, once = (model.Schedule(kind) for kind in ("daily", "weekly", "once"))  # type: ignore[arg-type]
 
-    def key(schedule: model.Schedule, zone: str, runs: Schedule) -> int:
-        audience = replace(AUDIENCE, schedule=schedule, timezone=zone)
-        return build_batch_condition("default", source, 1000, audience, runs).key
+    def key(schedule: model.Schedule, zone: str = "UTC", name: str = "a", at_ms: int = 1) -> int:
+        audience = replace(AUDIENCE, id=name, schedule=schedule, timezone=zone)
+        return build_batch_condition("default", source, 1000, audience, Once(at_ms)).key
 
-    assert key(daily, "UTC", Every(1)) == key(daily, "UTC", Every(1))
-    others = [key(weekly, "UTC", Every(1)), key(daily, "Asia/Tokyo", Every(1)), key(once, "UTC", Once(1))]
+    assert key(daily) == key(daily, name="b")
+    assert key(once, at_ms=1) == key(once, at_ms=2), "published anew, it keeps what it has seen"
     keys = {
-        *others,
-        key(once, "UTC", Once(2)),
-        key(daily, "UTC", Every(1)),
+        key(weekly),
+        key(daily, "Asia/Tokyo"),
+        key(once),
+        key(once, name="b"),
+        key(daily),
         build_condition("default", source).key,
     }
     assert len(keys) == 6

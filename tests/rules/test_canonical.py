@@ -5,7 +5,8 @@ import random
 import pytest
 
 from rules import model
-from rules.canonical import audience_key, canonical, condition_key
+from rules.canonical import audience_key, canonical, condition_key, schedule_scope
+from rules.compile import PublishedAudience, compile_rules
 from rules.parse import parse_definitions
 
 PINNED = [
@@ -255,4 +256,23 @@ def test_the_time_zone_is_in_the_key_where_it_decides_the_value() -> None:
 
 def test_a_batch_audience_shares_no_state_with_a_realtime_one() -> None:
     for condition in conditions(ZONED + ZONELESS):
-        assert condition_key("p", condition) != condition_key("p", condition, batch=True)
+        assert condition_key("p", condition) != condition_key("p", condition, schedule="UTC daily")
+
+
+def test_the_keys_that_are_checked_are_those_that_rows_have() -> None:
+    """Else two conditions could come to share a state against all checks."""
+    heads = ("", ", type: batch", ", type: batch, schedule: once", ", type: batch, schedule: 0 6 * * *")
+    for head in heads:
+        for zone in ("UTC", "Asia/Tokyo"):
+            for text in (ZONED + ZONELESS).splitlines():
+                if not text.strip() or "attribute" in text or "audience" in text[:20]:
+                    continue
+                source = f"{{id: x, name: X, timezone: {zone}{head}, rule: {text}}}"
+                (parsed,), problems = parse_definitions(source, "x.yaml")
+                assert problems == []
+                checked = condition_key(
+                    "default", parsed.audience.rule, zone, schedule_scope(parsed.audience)
+                )
+                assert [
+                    *compile_rules([PublishedAudience(parsed.audience, 1)]).project("default").conditions
+                ] == [checked], source

@@ -11,9 +11,9 @@ from rules.decide import (
     apply_profile,
     fire,
     new_row,
-    redefine,
 )
 from rules.profile_update import ProfileUpdate, change_attributes, same_value
+from rules.redefine import redefine
 from rules.row import Row, Transition
 from tests.driver import ruleset
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from rules import model
 from rules.compile import PublishedAudience, compile_rules
 from rules.condition import comparison_of
-from rules.decide import apply_event, apply_profile, fire, new_row, predict_exit
+from rules.decide import apply_event, apply_profile, fire, new_row
 from rules.explain import KINDS, Explained, Kind, explain
 from rules.explain_document import explained_document
 from rules.facts import EventFacts, MembershipFacts, NotFollowedFacts, SequenceFacts
+from rules.predict import predict_exit
 from rules.profile_update import ProfileUpdate
 from tests import audiences as some
 

@@ -54,7 +54,7 @@ def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObje
     source = model.EventCondition(
         ("x",), where, data.draw(drawn(lambda dice: aggregate_of(dice, kind))), model.SinceEntry("other")
     )
-    built = build_condition("default", source, schedule=" daily" if batch else "")
+    built = build_condition("default", source, schedule="UTC daily" if batch else "")
     node, observe = node_of(built), built.observer_for("x")
     row, events, now_ms, due_ms = Row(now_ms=T, conditions={}, audiences={}), [], T, FAR_MS
     stays: list[int] = []

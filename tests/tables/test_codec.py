@@ -49,12 +49,13 @@ EXIT = Transition("shop", "buyers", "Buyers", 2, "ann", 4, T + 9, "time", None, 
 OUTBOX = Outbox(41, [ENTER, EXIT])
 TELLING = Outbox(41, [replace(ENTER, trigger=Trigger("buy", "r1", T - 1, b'{"price":5}'))])
 MARKER = Marker(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
-META = StoreMeta(123_456, encode_marker(MARKER))
+SWEPT = replace(MARKER, swept_ms=T - 7)
+META = StoreMeta(123_456, (GOLDEN / "marker.bin").read_bytes())
 
 FILES = {
     "row-1-paths": (PATHS, encode_row, decode_row),
     "outbox-properties": (TELLING, encode_outbox, decode_outbox),
-    "marker": (MARKER, encode_marker, decode_marker),
+    "marker-swept": (SWEPT, encode_marker, decode_marker),
     "meta": (META, encode_meta, decode_meta),
 }
 
@@ -77,6 +78,10 @@ def test_a_row_of_a_program_that_knew_no_ids_is_read() -> None:
 
 def test_a_row_of_a_program_that_watched_no_dotted_names_is_read() -> None:
     assert decode_row((GOLDEN / "row-1-seen.bin").read_bytes()) == SEEN
+
+
+def test_a_marker_of_a_program_that_knew_no_publications_is_read() -> None:
+    assert decode_marker((GOLDEN / "marker.bin").read_bytes()) == MARKER
 
 
 def test_the_head_of_a_row_is_read_alone() -> None:
