@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from dataclasses import dataclass
 from typing import Any
+
+
+class _WithoutCredentials(logging.Filter):
+    """aiokafka logs whole requests when the level is debug, those that authenticate with their passwords."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        given = record.args if isinstance(record.args, tuple) else ()
+        return not any(type(each).__name__.startswith("SaslAuthenticate") for each in given)
+
+
+_WITHOUT_CREDENTIALS = _WithoutCredentials()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,7 @@ class Broker:
         if self.security_protocol.endswith("SSL"):
             options["ssl_context"] = self.ssl_context()
         if self.security_protocol.startswith("SASL"):
+            logging.getLogger("aiokafka.conn").addFilter(_WITHOUT_CREDENTIALS)
             options["sasl_mechanism"] = self.sasl_mechanism or "PLAIN"
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = self.sasl_password

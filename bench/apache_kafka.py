@@ -76,13 +76,37 @@ background.threads=2
 num.recovery.threads.per.data.dir=1
 """
 
+SECURE_PROPERTIES = """
+listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},SECURE://127.0.0.1:{secure_port}
+advertised.listeners=BROKER://127.0.0.1:{port},SECURE://127.0.0.1:{secure_port}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
+listener.name.secure.plain.sasl.jaas.config=\
+  org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+listener.name.secure.scram-sha-256.sasl.jaas.config=\
+  org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location={pem}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """A further listener with TLS and SASL (PLAIN, SCRAM-SHA-256). ``pem``: the node's key, certificate."""
+
+    user: str
+    password: str
+    pem: Path
+
 
 class ApacheKafka:
-    """A cluster of `nodes` (1 or 3). Nodes are numbered from 1."""
+    """A cluster of `nodes` (1 or 3), numbered from 1; of one node, with a secure listener if wanted."""
 
-    def __init__(self, nodes: int = 1, jvm: Jvm | None = None) -> None:
-        if nodes not in TEST_JVM:
-            raise ValueError(f"1 node or 3, not {nodes}")
+    def __init__(self, nodes: int = 1, jvm: Jvm | None = None, secure: Secure | None = None) -> None:
+        if nodes not in TEST_JVM or (secure is not None and nodes != 1):
+            raise ValueError(f"1 node or 3, a secure listener on one only, not {nodes}")
+        self._secure = secure
+        (self._secure_port,) = free_ports(1)
         self._jvm = jvm or TEST_JVM[nodes]
         self.nodes = range(1, nodes + 1)
         self._java = java_program()
@@ -96,6 +120,10 @@ class ApacheKafka:
     @property
     def bootstrap(self) -> str:
         return ",".join(f"127.0.0.1:{self._ports[node]}" for node in self.nodes)
+
+    @property
+    def secure_bootstrap(self) -> str:
+        return f"127.0.0.1:{self._secure_port}"
 
     def pid(self, node: int = 1) -> int:
         return self._processes[node].pid
@@ -175,15 +203,26 @@ class ApacheKafka:
 
     def _settings(self, node: int) -> str:
         several = len(self.nodes) > 1
-        return PROPERTIES.format(
+        ports = {"port": self._ports[node], "controller_port": self._controller_ports[node]}
+        more = ""
+        if self._secure is not None:
+            secure = self._secure
+            more = SECURE_PROPERTIES.format(
+                **ports,
+                secure_port=self._secure_port,
+                user=secure.user,
+                password=secure.password,
+                pem=secure.pem,
+            )
+        plain = PROPERTIES.format(
             node=node,
             voters=",".join(f"{one}@127.0.0.1:{self._controller_ports[one]}" for one in self.nodes),
-            port=self._ports[node],
-            controller_port=self._controller_ports[node],
+            **ports,
             data=self._folder / f"data-{node}",
             replicas=3 if several else 1,
             in_sync=2 if several else 1,
         )
+        return plain + more
 
     def _format(self, node: int, cluster: str) -> None:
         tool = [
@@ -193,6 +232,9 @@ class ApacheKafka:
             "-t",
             cluster,
         ]
+        if self._secure is not None:
+            account = f"name={self._secure.user},password={self._secure.password}"
+            tool += ["--add-scram", f"SCRAM-SHA-256=[{account}]"]
         formatted = subprocess.run(
             [*tool, "-c", str(self._properties(node))],
             stdin=subprocess.DEVNULL,

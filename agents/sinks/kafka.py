@@ -9,40 +9,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    InvalidTopicError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordTooLargeError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 
 from agents.broker import Broker
 from agents.deliver.bodies import encode
 from agents.deliver.destination import Destination, KafkaTopic
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
-from agents.deliver.sink import (
-    DELIVERED,
-    Delivery,
-    Lanes,
-    Outcome,
-    Refused,
-    Retry,
-    SinkContext,
-    Unknown,
-)
+from agents.deliver.sink import Delivery, Lanes, Outcome, Retry, SinkContext, Unknown
 from agents.deliver.templates import field_of, fill_text
+from agents.sinks.kafka_errors import TOO_LARGE, opening_error, opening_outcome, outcome_of
 
 LANES = 4
 PRODUCE_BATCH_BYTES = 512 * 1024
+_partition_of = DefaultPartitioner()
 
 
 class KafkaSink:
     """One topic, or one per audience.
 
-    aiokafka has one batch a partition under way, so a lane's records keep their order. Where one fails all
-    the same, those of its user that follow are sent again behind it.
+    A user's record goes when the one before it is acknowledged: where one fails, those of its user that
+    follow were not sent. A client that got nothing through is made anew, with secrets looked up again.
     """
 
     def __init__(self, destination: Destination, context: SinkContext) -> None:
@@ -53,34 +40,55 @@ class KafkaSink:
             destination.audiences is None or len(destination.audiences) > 1
         )
         self._producer: AIOKafkaProducer | None = None
+        self._is_stale = False
+        self._renewing = asyncio.Lock()
+        self._stopping: set[asyncio.Task[None]] = set()
 
     async def open(self) -> Lanes:
         await self.close()
+        self._producer = await self._started()
+        return Lanes(LANES, self._target.batch)
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+        await asyncio.gather(*self._stopping)
+
+    async def _started(self) -> AIOKafkaProducer:
+        """Raises SinkUnavailable, SinkMisconfigured."""
         try:
             options = self._broker().client_options()
         except (OSError, ssl.SSLError) as error:
             raise SinkMisconfigured(f"kafka.ssl_cafile can't be read: {error}") from None
+        options["request_timeout_ms"] = self._target.timeout_ms
         producer = AIOKafkaProducer(
             **options,
             acks="all",
             enable_idempotence=False,
             max_batch_size=PRODUCE_BATCH_BYTES,
             linger_ms=0,
-            request_timeout_ms=self._target.timeout_ms,
         )
         try:
             await producer.start()
         except (KafkaError, OSError) as error:
             await producer.stop()
-            raise SinkUnavailable(f"no connection to {options['bootstrap_servers']}: {error!r}") from None
-        self._producer = producer
-        return Lanes(LANES, self._target.batch)
+            raise await opening_error(options, error) from None
+        return producer
 
-    async def close(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            with contextlib.suppress(KafkaError, OSError):
-                await producer.stop()
+    async def _current(self) -> AIOKafkaProducer:
+        """The producer, made anew when the last sends failed. Raises as ``open`` does."""
+        async with self._renewing:
+            before = self._producer
+            if before is None or self._is_stale:
+                self._producer = await self._started()
+                self._is_stale = False
+                if before is not None:
+                    stopping = asyncio.create_task(_stop(before))
+                    self._stopping.add(stopping)
+                    stopping.add_done_callback(self._stopping.discard)
+            assert self._producer is not None
+            return self._producer
 
     def _broker(self) -> Broker:
         target, secrets = self._target, self._context.secrets
@@ -96,30 +104,43 @@ class KafkaSink:
         )
 
     async def send(self, lane: int, batch: Sequence[Delivery]) -> Sequence[Outcome]:
-        producer = self._producer
-        assert producer is not None
-        futures: list[Any] = []
-        for delivery in batch:
+        try:
+            producer = await self._current()
+        except (SinkMisconfigured, SinkUnavailable) as error:
+            return [opening_outcome(error)] * len(batch)
+        outcomes: dict[int, Outcome] = {}
+        failed: dict[str, Retry | Unknown] = {}
+        for together in _rounds(batch):
+            going = [each for each in together if each.user_id not in failed]
+            for delivery, result in zip(going, await self._acknowledged(producer, going), strict=True):
+                if self._context.trace is not None:
+                    self._context.trace({"request": self._shown(delivery), "answer": _answer(result)})
+                outcome = outcomes[id(delivery)] = outcome_of(result)
+                if isinstance(outcome, Retry | Unknown):
+                    failed[delivery.user_id] = outcome
+        is_unknown = any(isinstance(each, Unknown) for each in failed.values())
+        if is_unknown and len(failed) == len({each.user_id for each in batch}):
+            self._is_stale = self._is_stale or producer is self._producer
+        behind = Retry("behind", "an earlier one of this user waits")
+        return [outcomes.get(id(each), behind) for each in batch]
+
+    async def _acknowledged(self, producer: AIOKafkaProducer, going: Sequence[Delivery]) -> list[object]:
+        """What the brokers said of each, in order: metadata, or an error."""
+        records = [self._record(each) for each in going]
+        sent: list[Any] = []
+        for record in records:
             try:
-                futures.append(await producer.send(**self._record(delivery)))
+                sent.append(await producer.send(**record))
             except KafkaError as error:
-                futures.append(error)
-        results = await asyncio.gather(
-            *(each for each in futures if not isinstance(each, KafkaError)), return_exceptions=True
-        )
-        acknowledged = iter(results)
-        found = [each if isinstance(each, KafkaError) else next(acknowledged) for each in futures]
-        if self._context.trace is not None:
-            for delivery, each in zip(batch, found, strict=True):
-                self._context.trace({"request": self._shown(delivery), "answer": _answer(each)})
-        outcomes = [_outcome(each) for each in found]
-        failed: set[str] = set()
-        for at, (delivery, outcome) in enumerate(zip(batch, outcomes, strict=True)):
-            if delivery.user_id in failed:
-                outcomes[at] = Unknown("behind", "an earlier one of this user waits")
-            elif isinstance(outcome, Retry | Unknown):
-                failed.add(delivery.user_id)
-        return outcomes
+                sent.append(error)
+        waited = [each for each in sent if not isinstance(each, KafkaError)]
+        answers = iter(await asyncio.gather(*waited, return_exceptions=True))
+        results = [each if isinstance(each, KafkaError) else next(answers) for each in sent]
+        for at, result in enumerate(results):
+            # Brokers judge batches: each of those in one that was too large goes once more by itself.
+            if isinstance(result, TOO_LARGE) and not isinstance(sent[at], KafkaError):
+                results[at] = await _sent_alone(producer, records[at])
+        return results
 
     def _record(self, delivery: Delivery) -> dict[str, Any]:
         target, transition = self._target, delivery.transitions[0]
@@ -158,18 +179,31 @@ def _answer(result: Any) -> Mapping[str, object]:
     return {"partition": result.partition, "offset": result.offset}
 
 
-def _outcome(result: object) -> Outcome:
-    if not isinstance(result, BaseException):
-        return DELIVERED
-    name = type(result).__name__
-    if isinstance(result, MessageSizeTooLargeError | RecordTooLargeError):
-        return Refused("too_large", f"the record is larger than the topic takes: {result}")
-    if isinstance(result, InvalidTopicError):
-        return Refused("invalid_topic", f"not a topic's name: {result}")
-    if isinstance(result, UnknownTopicOrPartitionError):
-        return Retry("no_topic", f"there is no such topic: {result}", 10.0, whole=True)
-    if isinstance(result, TopicAuthorizationFailedError):
-        return Retry("not_authorized", f"may not write: {result}", 60.0, whole=True)
-    if isinstance(result, KafkaError):
-        return Unknown("kafka", f"{name}: {result}", whole=True)
-    raise result
+def _rounds(batch: Sequence[Delivery]) -> list[list[Delivery]]:
+    """In each round no user twice; each user's deliveries in order."""
+    seen: dict[str, int] = {}
+    rounds: list[list[Delivery]] = []
+    for delivery in batch:
+        at = seen.get(delivery.user_id, 0)
+        seen[delivery.user_id] = at + 1
+        if at == len(rounds):
+            rounds.append([])
+        rounds[at].append(delivery)
+    return rounds
+
+
+async def _sent_alone(producer: AIOKafkaProducer, record: Mapping[str, Any]) -> object:
+    """Send one record in a batch of its own; metadata, or an error."""
+    partitions = sorted(await producer.partitions_for(record["topic"]))
+    builder = producer.create_batch()
+    builder.append(timestamp=None, key=record["key"], value=record["value"], headers=list(record["headers"]))
+    try:
+        partition = _partition_of(record["key"], partitions, partitions)
+        return await (await producer.send_batch(builder, record["topic"], partition=partition))
+    except KafkaError as error:
+        return error
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    with contextlib.suppress(KafkaError, OSError):
+        await producer.stop()

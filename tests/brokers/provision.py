@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from app.embedded_broker import BrokerNotInstalled, BrokerNotReady, EmbeddedBroker, count_brokers
-from bench.apache_kafka import ApacheKafka
+from bench.apache_kafka import ApacheKafka, Secure
 from bench.kafka_jars import KafkaUnavailable, kafka_version
 
 GIVEN = "TURNSTILE_TEST_KAFKA"
@@ -50,9 +50,9 @@ class Brokers:
             except Unavailable as no_embedded:
                 raise Unavailable(f"{no_kafka}; {no_embedded}") from None
 
-    def start_kafka(self, nodes: int) -> ApacheKafka:
+    def start_kafka(self, nodes: int, secure: Secure | None = None) -> ApacheKafka:
         try:
-            kafka = ApacheKafka(nodes)
+            kafka = ApacheKafka(nodes, secure=secure)
             # Listed before it starts, so that an interrupt in the middle finds it.
             self._running.append(kafka)
             kafka.start()

@@ -1,0 +1,86 @@
+"""What Kafka's errors mean for a delivery, and why a cluster lets nobody in."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordTooLargeError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
+)
+
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.sink import DELIVERED, Outcome, Refused, Retry, Unknown
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError)
+NEEDS_CHANGE = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    ssl.SSLError,
+)
+NEEDS_CHANGE_PAUSE_S = 60.0
+_CONNECTION = (
+    "client_id",
+    "request_timeout_ms",
+    "ssl_context",
+    "security_protocol",
+    "sasl_mechanism",
+    "sasl_plain_username",
+    "sasl_plain_password",
+)
+
+
+def outcome_of(result: object) -> Outcome:
+    """Of one record's acknowledgement, or the error in its place. Raises what is no error of Kafka's."""
+    if not isinstance(result, BaseException):
+        return DELIVERED
+    if isinstance(result, TOO_LARGE):
+        return Refused("too_large", f"the record is larger than the topic takes: {result}")
+    if isinstance(result, InvalidTopicError):
+        return Refused("invalid_topic", f"not a topic's name: {result}")
+    if isinstance(result, UnknownTopicOrPartitionError):
+        return Retry("no_topic", f"there is no such topic: {result}", 10.0, whole=True, needs_change=True)
+    if isinstance(result, TopicAuthorizationFailedError):
+        reason = f"may not write: {result}"
+        return Retry("not_authorized", reason, NEEDS_CHANGE_PAUSE_S, whole=True, needs_change=True)
+    if isinstance(result, KafkaError):
+        return Unknown("kafka", f"{type(result).__name__}: {result}", whole=True)
+    raise result
+
+
+def opening_outcome(error: SinkUnavailable | SinkMisconfigured) -> Retry:
+    """For deliveries that came while the connection had to be made anew."""
+    if isinstance(error, SinkMisconfigured):
+        return Retry("misconfigured", str(error), NEEDS_CHANGE_PAUSE_S, whole=True, needs_change=True)
+    return Retry("unreachable", str(error), whole=True)
+
+
+async def opening_error(
+    options: Mapping[str, Any], error: BaseException
+) -> SinkUnavailable | SinkMisconfigured:
+    """Why no client could be started. aiokafka logs that and says "unable to bootstrap", so ask once more."""
+    given = {name: options[name] for name in _CONNECTION if name in options}
+    bootstrap = options["bootstrap_servers"]
+    for host, port, _ in collect_hosts(bootstrap):
+        try:
+            connection = await create_conn(host, port, **given)
+        except NEEDS_CHANGE as refused:
+            return SinkMisconfigured(f"{host}:{port} doesn't let us in: {refused}")
+        except (KafkaError, OSError, TimeoutError, asyncio.IncompleteReadError):
+            continue
+        connection.close()
+    return SinkUnavailable(f"no connection to {bootstrap}: {error!r}")

@@ -1,0 +1,74 @@
+"""A bug in one destination's sink: the others go on, it says so, comes back by itself, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import app.deliver_one as one
+from agents.deliver.destination import Destination
+from agents.deliver.sink import Delivery, Outcome, SinkContext
+from agents.sinks.webhook import WebhookSink
+from app.deliver import DeliveryService
+from app.settings import load_settings
+from tests.deliver.receiver import receiver
+from tests.deliver.scene import many, scene
+from tests.deliver.test_kafka_deliverer import assert_order, webhook
+from tests.faults.workers import environment, until
+
+BUG = "'NoneType' object has no attribute 'status', says k3y-in-an-error"
+
+
+class Buggy(WebhookSink):
+    """The real one; twice it raises after it has sent, then at each opening no more."""
+
+    crashes = 2
+
+    def __init__(self, destination: Destination, context: SinkContext) -> None:
+        super().__init__(destination, context)
+        self._named = destination.name
+
+    async def send(self, lane: int, batch: Sequence[Delivery]) -> Sequence[Outcome]:
+        outcomes = await super().send(lane, batch)
+        if self._named == "buggy" and Buggy.crashes and batch[0].transitions[0].seq == 2:
+            Buggy.crashes -= 1
+            raise AttributeError(BUG)
+        return outcomes
+
+
+async def test_a_bug_in_one_sink_stops_no_other_and_it_comes_back_with_nothing_lost(
+    kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one, "make_sink", Buggy)
+    monkeypatch.setenv("CRM_KEY", "k3y-in-an-error")
+    async with scene(kafka, topic_prefix, tmp_path) as stage, receiver() as hook, receiver() as other:
+        target = "headers: {X-Key: {env: CRM_KEY}}, concurrency: 4"
+        await stage.define(
+            "destinations:\n" + webhook("buggy", hook.url, target=target) + webhook("other", other.url)
+        )
+        service = DeliveryService(load_settings(environ=environment(stage.settings(deliver__port=0))))
+        task = asyncio.create_task(service.run())
+
+        def states() -> dict[str, str]:
+            return {name: each.state for name, each in service.running.items()}
+
+        try:
+            await until(lambda: states() == {"buggy": "running", "other": "running"}, "both run", 30)
+            ids = {each["id"] for each in await stage.send(many(400, users=100))}
+            await until(lambda: states()["buggy"] == "crashed", "it is down", 20)
+            error = str(service.running["buggy"].report.last_error)
+            assert "has no attribute" in error
+            assert "k3y" not in error
+            await until(lambda: set(other.ids) == ids, "the other has all", 20)
+            assert states() == {"buggy": "crashed", "other": "running"}
+            await until(lambda: set(hook.ids) == ids, "it has all, too", 30)
+            await until(lambda: states()["buggy"] == "running", "it runs again", 20)
+            assert_order(hook.taken)
+            assert other.repeats() == 0
+            assert service.crashed is None
+        finally:
+            service.stop()
+            await task

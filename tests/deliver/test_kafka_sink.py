@@ -1,0 +1,141 @@
+"""The Kafka sink on real clusters: what is too large, and clusters that let in only who has the password."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from agents.broker import Broker
+from agents.topics import create_topics
+from bench.apache_kafka import ApacheKafka, Secure
+from tests.brokers.provision import Brokers
+from tests.deliver.lab import Lab, jobs, lab
+from tests.deliver.scene import many, transition
+from tests.faults.workers import until
+
+PASSWORD = "p4ss-0f-the-cluster"
+WRONG = "wr0ng-0ne-of-last-year"
+
+
+@asynccontextmanager
+async def topic(bootstrap: str, name: str, **configs: str) -> AsyncIterator[None]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await create_topics(admin, {name: (1, configs)}, 1)
+        yield
+    finally:
+        await admin.close()
+
+
+async def keys_in(bootstrap: str, name: str) -> list[str]:
+    consumer = AIOKafkaConsumer(name, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    async with consumer:
+        found: list[str] = []
+        while polled := await consumer.getmany(timeout_ms=500):
+            found += [each.key.decode() for records in polled.values() for each in records]
+        return found
+
+
+async def test_brokers_refuse_batches_but_only_a_record_that_is_too_large_itself_is_a_dead_letter(
+    kafka: str, topic_prefix: str
+) -> None:
+    name = f"{topic_prefix}.small"
+    async with topic(kafka, name, **{"max.message.bytes": "4000"}):
+        text = f"{{name: small, kind: kafka, kafka: {{topic: {name}}}}}"
+        async with lab(text, broker=Broker(kafka)) as made:
+            large = transition("large", 1, audience_name="x" * 5_000)
+            await made.deliver(jobs([*many(60, users=30), large, transition("large", 2)]), 20)
+            assert [(job.user_id, code) for job, code, _ in made.buried] == [("large", "too_large")]
+            found = await keys_in(kafka, name)
+            assert len(found) == 61
+            assert found.count("large") == 1
+
+
+@pytest.fixture
+def secure(kafka: str, brokers: Brokers, tmp_path: Path) -> Iterator[ApacheKafka]:
+    """Skipped where ``kafka`` is: it can't be started there."""
+    node = brokers.start_kafka(1, Secure("turnstile", PASSWORD, certificate(tmp_path)))
+    yield node
+    node.stop()
+
+
+async def test_a_cluster_with_tls_and_passwords_takes_from_who_has_the_right_one_and_no_secret_is_told(
+    secure: ApacheKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("kafka", "aiokafka"):
+        caplog.set_level(logging.DEBUG, name)
+    told: list[str] = []
+
+    def text(mechanism: str, cafile: Path | None = tmp_path / "ca.pem") -> str:
+        trust = "" if cafile is None else f"ssl_cafile: '{cafile}',"
+        return f"""
+{{name: away, kind: kafka, retry: {{first: 50ms, most: 100ms}}, kafka: {{topic: away,
+  bootstrap: '{secure.secure_bootstrap}', security_protocol: SASL_SSL, sasl_mechanism: {mechanism}, {trust}
+  sasl_username: turnstile, sasl_password: {{env: PASSWORD}}, timeout: 3s}}}}"""
+
+    async def refused(definition: str, password: str, reason: str) -> None:
+        made = Lab(definition, {"PASSWORD": password})
+        opening = asyncio.create_task(made.engine.open())
+        try:
+            await until(lambda: made.engine.report.state == "misconfigured", "it says so", 10)
+            told.append(str(made.engine.report.last_error))
+            assert reason in told[-1]
+        finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            await made.engine.close()
+
+    async with topic(secure.bootstrap, "away"):
+        await refused(text("PLAIN"), WRONG, "doesn't let us in")
+        await refused(text("SCRAM-SHA-256"), WRONG, "doesn't let us in")
+        await refused(text("PLAIN", None), PASSWORD, "certificate")
+        for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+            async with lab(text(mechanism), environ={"PASSWORD": PASSWORD}) as made:
+                await made.deliver(jobs([transition(mechanism, 1)]), 10)
+        assert await keys_in(secure.bootstrap, "away") == ["PLAIN", "SCRAM-SHA-256"]
+    told += [record.getMessage() for record in caplog.records]
+    assert any("aiokafka" in record.name for record in caplog.records)
+    for each in told:
+        assert PASSWORD not in each
+        assert WRONG not in each
+
+
+def certificate(folder: Path) -> Path:
+    """A self-signed one for 127.0.0.1, with its key; by itself it lies in ``ca.pem``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    public = made.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "ca.pem").write_bytes(public)
+    (folder / "node.pem").write_bytes(private + public)
+    return folder / "node.pem"
