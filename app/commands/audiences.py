@@ -88,7 +88,7 @@ def list_audiences(settings: SettingsFile = None) -> None:
     import asyncio
 
     loaded = load_quiet(settings)
-    published = asyncio.run(_read(loaded))
+    published = asyncio.run(read_published(loaded))
     rows = [
         (each.audience.project, each.audience.id, f"version {each.version}", each.audience.name)
         for _, each in sorted(published.items())
@@ -139,7 +139,8 @@ async def _delete(settings: Settings, ids: Sequence[str], project: str) -> None:
     typer.echo("\n".join(columns(rows)))
 
 
-async def _read(settings: Settings) -> Published:
+async def read_published(settings: Settings) -> Published:
+    """Everything on the definitions topic. Raises CommandFailed when no broker answers."""
     from app.publishing import connected
 
     async with connected(settings) as topic:

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.options import Definitions, SettingsFile
 
+if TYPE_CHECKING:
+    from rules.problems import Problem
+
 INVALID = 1
 
 
-def check(files: Definitions, settings: SettingsFile = None) -> None:
+def check(
+    files: Definitions,
+    published: Annotated[
+        bool, typer.Option("--published", help="Beside the published definitions, as `audiences apply` does.")
+    ] = False,
+    settings: SettingsFile = None,
+) -> None:
     """Check definitions: every error with its file, line and column; exit code 1 when there are any."""
-    from app.definition_files import load_audiences
+    from app.definition_files import parse_definition_files
+    from rules.parse import check_together
     from rules.problems import DefinitionsInvalid
 
-    try:
-        audiences = load_audiences(files, _max_samples(settings))
-    except DefinitionsInvalid as invalid:
-        typer.echo(str(invalid), err=True)
-        count = len(invalid.problems)
-        typer.echo("1 problem" if count == 1 else f"{count} problems", err=True)
-        raise typer.Exit(INVALID) from None
+    audiences, problems = parse_definition_files(files, _max_samples(settings))
+    if published:
+        import asyncio
+
+        from app.commands.audiences import load_quiet, read_published
+        from app.publishing import check_beside_published
+
+        problems += check_beside_published(audiences, asyncio.run(read_published(load_quiet(settings))))
+    else:
+        problems += check_together(audiences)
+    if problems:
+        typer.echo(str(DefinitionsInvalid(problems)), err=True)
+        typer.echo(_summary(problems, published), err=True)
+        raise typer.Exit(INVALID)
     count = len(audiences)
     typer.echo("1 audience, no problem" if count == 1 else f"{count} audiences, no problem")
+
+
+def _summary(problems: Sequence[Problem], published: bool) -> str:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    if published or all(problem.code != "reference" for problem in problems):
+        return count
+    return f"{count}; audiences that are published already were not looked at: --published does so"
 
 
 def _max_samples(settings: Path | None) -> int:

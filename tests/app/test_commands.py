@@ -78,6 +78,17 @@ def test_check_tells_every_error_with_its_place(folder: Path) -> None:
     ]
 
 
+def test_check_says_that_it_looked_at_the_files_alone(folder: Path) -> None:
+    (folder / "of.yaml").write_text("id: two\nname: Two\nrule: {audience: elsewhere}\n")
+    result = RUN.invoke(cli, ["check", "of.yaml"])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "of.yaml:3:18: two -> elsewhere: audience 'elsewhere' doesn't exist in project 'default'"
+        " (at rule.audience) - this project has no other audience",
+        "1 problem; audiences that are published already were not looked at: --published does so",
+    ]
+
+
 def test_check_is_content_with_good_definitions(folder: Path) -> None:
     (folder / "good.yaml").write_text(GOOD)
     result = RUN.invoke(cli, ["check", "good.yaml"])
@@ -142,7 +153,7 @@ def test_a_broker_that_does_not_answer_is_named(command: list[str], monkeypatch:
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr("app.definition_files.load_audiences", lambda *_: 1 / 0)
+    monkeypatch.setattr("app.definition_files.parse_definition_files", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["check", "x.yaml"])
 

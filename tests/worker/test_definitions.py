@@ -39,6 +39,11 @@ async def test_changes_are_taken_up_while_the_worker_runs(
     async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage:
         (tmp_path / "two.yaml").write_text(TWO)
         assert command(stage, "audiences", "apply", str(tmp_path / "two.yaml")).returncode == 0
+        (tmp_path / "of.yaml").write_text(
+            "{id: of, name: Of, rule: {any: [{audience: fans}, {audience: fsna}]}}"
+        )
+        checked = command(stage, "check", "--published", str(tmp_path / "of.yaml")).stderr
+        assert ["fsna" in line for line in checked.splitlines()] == [True, False]
         worker = stage.worker()
         worker.start()
         await worker.wait_ready()
