@@ -20,6 +20,7 @@ from rules.instants import parse_instant
 from rules.model import Audience
 from rules.parse import check_together
 from rules.parse_cases import parse_cases
+from rules.parse_reader import UTC
 from rules.problems import DefinitionsInvalid, Problem
 from tables.profiles import Profiles
 from tables.store import MemoryStore
@@ -67,7 +68,7 @@ class Outcome:
         return not self.problems and all(line.is_right for line in self.lines)
 
 
-def load_cases(paths: Sequence[Path], max_samples: int) -> list[Ready]:
+def load_cases(paths: Sequence[Path], max_samples: int, timezones: Mapping[str, str] = UTC) -> list[Ready]:
     """Files of cases, each with the audiences it has and those of the files it names, relative to itself.
 
     Raises DefinitionsInvalid with every problem of all of them.
@@ -81,10 +82,10 @@ def load_cases(paths: Sequence[Path], max_samples: int) -> list[Ready]:
             reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8"
             problems.append(Problem("unreadable", f"can't be read: {reason}", "", str(path), 1, 1))
             continue
-        cases, found = parse_cases(text, str(path), max_samples)
+        cases, found = parse_cases(text, str(path), max_samples, timezones)
         parsed = list(cases.audiences)
         for name, at in cases.files:
-            more, unusable = parse_definition_files([path.parent / name], max_samples)
+            more, unusable = parse_definition_files([path.parent / name], max_samples, timezones)
             parsed += more
             found += [_named_here(each, str(path), at.line, at.column) for each in unusable]
         if not found:

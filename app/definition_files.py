@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rules.model import Audience
 from rules.parse import MAX_SAMPLES, check_together, parse_definitions
 from rules.parse_audience import ParsedAudience
+from rules.parse_reader import UTC
 from rules.problems import DefinitionsInvalid, Problem
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -43,21 +44,23 @@ def read_definition_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]],
 
 
 def parse_definition_files(
-    paths: Sequence[Path], max_samples: int = MAX_SAMPLES
+    paths: Sequence[Path], max_samples: int = MAX_SAMPLES, timezones: Mapping[str, str] = UTC
 ) -> tuple[list[ParsedAudience], list[Problem]]:
     """The audiences without a fault of their own, and the problems; not yet checked together."""
     texts, problems = read_definition_files(paths)
     audiences: list[ParsedAudience] = []
     for name, text in texts:
-        parsed, found = parse_definitions(text, name, max_samples)
+        parsed, found = parse_definitions(text, name, max_samples, timezones)
         audiences += parsed
         problems += found
     return audiences, problems
 
 
-def load_audiences(paths: Sequence[Path], max_samples: int = MAX_SAMPLES) -> list[Audience]:
+def load_audiences(
+    paths: Sequence[Path], max_samples: int = MAX_SAMPLES, timezones: Mapping[str, str] = UTC
+) -> list[Audience]:
     """The audiences of files and folders. Raises DefinitionsInvalid with every problem."""
-    audiences, problems = parse_definition_files(paths, max_samples)
+    audiences, problems = parse_definition_files(paths, max_samples, timezones)
     problems += check_together(audiences)
     if problems:
         raise DefinitionsInvalid(problems)

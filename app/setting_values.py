@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from rules.parse_reader import NAME
+
 UNITS_BYTES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 _SIZE = re.compile(r"(\d{1,15}) ?(B|KiB|MiB|GiB)?", re.ASCII)
@@ -103,6 +105,17 @@ def _topics(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _timezones(value: tuple[str, ...]) -> tuple[str, ...]:
+    from rules.parse_audience import is_timezone  # only here: cron, which it needs, is slow to import
+
+    pairs = [each.partition("=") for each in value]
+    if not all(re.fullmatch(NAME, project) and is_timezone(zone) for project, _, zone in pairs):
+        raise ValueError("not a project and a time zone")
+    if len({project for project, _, _ in pairs}) < len(pairs):
+        raise ValueError("a project given twice")
+    return value
+
+
 def _bootstrap(value: str) -> str:
     addresses = [address.strip() for address in value.split(",")]
     for address in addresses:
@@ -139,10 +152,12 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 Text = Annotated[str, AfterValidator(_filled)]
 KafkaName = Annotated[str, AfterValidator(_name_up_to(200))]
 Topics = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_topics)]
+Timezones = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_timezones)]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 BaseUrl = Annotated[str, AfterValidator(_url)]
 Sha256 = Annotated[str, AfterValidator(_digest)]
 JsonList = BeforeValidator(_json_list)
 
 KAFKA_NAME = "1 to 200 of A-Z a-z 0-9 . _ -"
+TIMEZONES = "PROJECT=ZONE, one for each project, with names of the IANA database: default=Asia/Shanghai"
 TOPIC_NAMES = "one or more different topic names, each 1 to 245 of A-Z a-z 0-9 . _ -"

@@ -28,12 +28,14 @@ from app.setting_sources import (
 )
 from app.setting_values import (
     KAFKA_NAME,
+    TIMEZONES,
     TOPIC_NAMES,
     Bootstrap,
     KafkaName,
     Section,
     Size,
     Text,
+    Timezones,
     Topics,
     Whole,
     setting,
@@ -139,6 +141,19 @@ class StateSettings(Section):
     )
 
 
+class ProjectsSettings(Section):
+    """What definitions of a project have in common."""
+
+    timezones: Timezones = setting(
+        (), TIMEZONES, "Time zones of projects, for audiences that name none, as PROJECT=ZONE; others: UTC."
+    )
+
+    @property
+    def zones(self) -> dict[str, str]:
+        """By project."""
+        return dict(each.split("=", 1) for each in self.timezones)
+
+
 class DedupeSettings(Section):
     """Events that come again under an ``id`` that the same user's event had."""
 
@@ -170,6 +185,7 @@ class Settings(Section):
     cache: CacheSettings = Field(default_factory=CacheSettings)
     records: RecordsSettings = Field(default_factory=RecordsSettings)
     state: StateSettings = Field(default_factory=StateSettings)
+    projects: ProjectsSettings = Field(default_factory=ProjectsSettings)
     dedupe: DedupeSettings = Field(default_factory=DedupeSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     deliver: DeliverSettings = Field(default_factory=DeliverSettings)

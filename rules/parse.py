@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from rules import model
 from rules.canonical import audience_key, condition_key, key_bytes, schedule_scope
 from rules.document import Node
 from rules.parse_audience import ParsedAudience, parse_audience
-from rules.parse_reader import Reader, join
+from rules.parse_reader import UTC, Reader, join
 from rules.parse_references import check_references
 from rules.parse_text import parse_text
 from rules.problems import DefinitionsInvalid, Problem, sort_problems
@@ -18,15 +18,16 @@ MAX_SAMPLES = 1000
 
 
 def parse_definitions(
-    text: str, file: str, max_samples: int = MAX_SAMPLES
+    text: str, file: str, max_samples: int = MAX_SAMPLES, timezones: Mapping[str, str] = UTC
 ) -> tuple[list[ParsedAudience], list[Problem]]:
     """The definitions without fault in a YAML or JSON text, and the problems of the others.
 
     A document is one definition or a list of them under ``audiences``; YAML may hold several documents.
-    ``file`` is for the problems' positions.
+    ``file`` is for the problems' positions; ``timezones`` are those of projects, for audiences
+    that name none.
     """
     documents, unreadable = parse_text(text, file)
-    reader = Reader(file, max_samples, list(unreadable))
+    reader = Reader(file, max_samples, list(unreadable), timezones=timezones)
     parsed = [
         parse_audience(reader, node, path)
         for document in documents

@@ -26,7 +26,8 @@ KEYS: Final[Mapping[str, str]] = {
     "description": "free text",
     "project": "`default` if not given",
     "type": "`realtime` (if not given), `instant`, which is the same, or `batch`",
-    "timezone": "an IANA name, for calendar periods, days, dates and schedules; `UTC` if not given",
+    "timezone": "an IANA name, for calendar periods, days, dates and schedules; "
+    "if not given the project's (setting `projects.timezones`), else `UTC`",
     "schedule": "when a batch audience is computed; `daily` if not given",
     "labels": "a list of texts, for people and for governance",
     "rule": "who is in it",
@@ -73,7 +74,7 @@ def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | No
     name = _field(reader, entries, "name", path, "")
     description = _description(reader, entries, path)
     kind = _type(reader, entries, path)
-    reader.timezone = timezone = _timezone(reader, entries, path)
+    reader.timezone = timezone = _timezone(reader, entries, path, reader.timezones.get(project, "UTC"))
     schedule = _schedule(reader, entries, path, kind)
     labels = _labels(reader, entries, path)
     reader.references = []
@@ -162,10 +163,15 @@ def _cron_fault(cron: str) -> str:
     return ""
 
 
-def _timezone(reader: Reader, entries: Mapping[str, Entry], path: str) -> str:
-    value = _field(reader, entries, "timezone", path, "UTC")
-    if value in ("", "UTC") or value in _timezones():
-        return value or "UTC"
+def is_timezone(name: str) -> bool:
+    """Whether it's a name of the IANA database."""
+    return name == "UTC" or name in _timezones()
+
+
+def _timezone(reader: Reader, entries: Mapping[str, Entry], path: str, default: str) -> str:
+    value = _field(reader, entries, "timezone", path, default)
+    if not value or is_timezone(value):
+        return value or default
     near = get_close_matches(value, _timezones(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else "a name of the IANA database, such as Asia/Shanghai"
     inside = join(path, "timezone")

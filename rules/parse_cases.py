@@ -11,7 +11,7 @@ from rules.document import Entry, Node, plain
 from rules.durations import UNITS_MS
 from rules.instants import format_instant, parse_instant
 from rules.parse_audience import ParsedAudience, parse_audience
-from rules.parse_reader import Reader, describe, join
+from rules.parse_reader import UTC, Reader, describe, join
 from rules.parse_text import parse_text
 from rules.problems import Problem, sort_problems
 from rules.row import Cause
@@ -55,10 +55,12 @@ _OFFSET = re.compile(r"([+-])((?:\d{1,15}(?:ms|s|m|h|d|w))+|0)", re.ASCII)
 _PART = re.compile(r"(\d+)([a-z]+)")
 
 
-def parse_cases(text: str, file: str, max_samples: int) -> tuple[CaseFile, list[Problem]]:
+def parse_cases(
+    text: str, file: str, max_samples: int, timezones: Mapping[str, str] = UTC
+) -> tuple[CaseFile, list[Problem]]:
     """The cases of a file without fault, and the problems of the others."""
     documents, unreadable = parse_text(text, file)
-    reader = Reader(file, max_samples, list(unreadable))
+    reader = Reader(file, max_samples, list(unreadable), timezones=timezones)
     audiences: list[ParsedAudience | None] = []
     definitions: list[Node] = []
     files: list[tuple[str, Node]] = []

@@ -18,6 +18,9 @@ MAX_RULE_DEPTH = 32
 NAME: Final = "[A-Za-z0-9_]{1,64}"
 """Ids of audiences, projects, and names of steps."""
 
+UTC: Final[Mapping[str, str]] = {}
+"""No project has a time zone of its own."""
+
 _NAME: Final = re.compile(NAME)
 
 
@@ -34,7 +37,8 @@ class Reference:
 class Reader:
     """The problems of one file so far. Its methods give None for a value that they found fault with.
 
-    ``timezone`` is that of the audience being read; ``references`` are the audiences its rule speaks of.
+    ``timezone`` is that of the audience being read; ``references`` are the audiences its rule speaks of;
+    ``timezones`` are those of projects, for audiences that name none (``UTC`` where there is none, either).
     """
 
     file: str
@@ -42,6 +46,7 @@ class Reader:
     problems: list[Problem] = field(default_factory=list)
     timezone: str = "UTC"
     references: list[Reference] = field(default_factory=list)
+    timezones: Mapping[str, str] = field(default_factory=dict)
 
     def problem(self, code: str, message: str, path: str, at: Node | Entry, hint: str = "") -> None:
         self.problems.append(Problem(code, message, path, self.file, at.line, at.column, hint))

@@ -35,7 +35,7 @@ def apply(
     from rules.problems import DefinitionsInvalid
 
     loaded = load_quiet(settings)
-    wanted, problems = parse_definition_files(files, loaded.state.max_samples)
+    wanted, problems = parse_definition_files(files, loaded.state.max_samples, loaded.projects.zones)
     problems += check_together(wanted, references=False)  # they may be to published audiences
     if problems:
         raise DefinitionsInvalid(problems)

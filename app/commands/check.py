@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,7 @@ def check(
     from rules.parse import check_together
     from rules.problems import DefinitionsInvalid
 
-    audiences, problems = parse_definition_files(files, _max_samples(settings))
+    audiences, problems = parse_definition_files(files, *_limits(settings))
     if published:
         import asyncio
 
@@ -54,12 +54,14 @@ def _summary(problems: Sequence[Problem], published: bool) -> str:
     return f"{count}; audiences that are published already were not looked at: --published does so"
 
 
-def _max_samples(settings: Path | None) -> int:
-    """``state.max_samples``; where nothing is set the settings, slow to import, aren't loaded for it."""
+def _limits(settings: Path | None) -> tuple[int, Mapping[str, str]]:
+    """What settings say to the parser; where nothing is set they, slow to import, aren't loaded for it."""
     from rules.parse import MAX_SAMPLES
+    from rules.parse_reader import UTC
 
     if settings is None and not any(name.startswith("TURNSTILE_") for name in os.environ):
-        return MAX_SAMPLES
+        return MAX_SAMPLES, UTC
     from app.settings import load_settings
 
-    return load_settings(settings).state.max_samples
+    loaded = load_settings(settings)
+    return loaded.state.max_samples, loaded.projects.zones

@@ -46,7 +46,7 @@ def simulate(
     until_ms = None if until is None else parse_time(until)
     created_ms = None if created is None else parse_time(created, "--created")
     max_samples = loaded.state.max_samples
-    definitions = load_audiences(audiences, max_samples)
+    definitions = load_audiences(audiences, max_samples, loaded.projects.zones)
     once = [each.id for each in definitions if each.schedule is not None and each.schedule.kind == "once"]
     if once and created_ms is None:
         told = ", ".join(f"'{each}'" for each in once)

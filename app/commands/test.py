@@ -28,7 +28,7 @@ def run(
     loaded = load_settings(settings)
     limits = limits_of(loaded)
     try:
-        found = load_cases(files, loaded.state.max_samples)
+        found = load_cases(files, loaded.state.max_samples, loaded.projects.zones)
     except DefinitionsInvalid as invalid:
         typer.echo(str(invalid), err=True)
         count = len(invalid.problems)

@@ -11,6 +11,7 @@ from agents.deliver.feed import PublishedDestination, group_of
 from agents.deliver.parse import load_destinations
 from app.deliver_replay import replay_group
 from app.main import cli, main
+from app.settings import SettingsInvalid, load_settings
 
 RUN = CliRunner()
 GOOD = "id: one\nname: One\nrule: {event: a}\n"
@@ -99,6 +100,30 @@ def test_check_obeys_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch)
     (folder / "big.yaml").write_text("id: one\nname: One\nrule: {event: a, count: {gte: 30}, within: 1h}\n")
     monkeypatch.setenv("TURNSTILE_STATE__MAX_SAMPLES", "20")
     assert RUN.invoke(cli, ["check", "big.yaml"]).exit_code == 1
+
+
+def test_an_audience_that_names_no_time_zone_has_its_projects(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "cases.yaml").write_text(
+        """
+audiences: [{id: today, name: Today, project: shop, rule: {event: a, period: today}}]
+cases:
+  - name: the day ends at sixteen hours UTC
+    events: [{at: +0, event: a}]
+    transitions: [{at: +0, enter: today, exit_at: +16h}, {at: +16h, exit: today}]
+"""
+    )
+    assert RUN.invoke(cli, ["test", "cases.yaml"]).exit_code == 1
+    monkeypatch.setenv("TURNSTILE_PROJECTS__TIMEZONES", "other=UTC,shop=Asia/Shanghai")
+    assert RUN.invoke(cli, ["test", "cases.yaml"]).exit_code == 0
+
+
+@pytest.mark.parametrize("wrong", ["shop", "shop=Asia/Shangai", "a=UTC,a=UTC", "sh op=UTC"])
+def test_a_projects_time_zone_is_one_that_there_is(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNSTILE_PROJECTS__TIMEZONES", wrong)
+    with pytest.raises(SettingsInvalid, match="must be PROJECT=ZONE"):
+        load_settings()
 
 
 def test_wrong_settings_end_a_command_with_code_2_and_no_traceback(
