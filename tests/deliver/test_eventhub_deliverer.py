@@ -104,7 +104,7 @@ async def test_random_faults_and_kills_lose_nothing_and_keep_order(
 ) -> None:
     async with scene(broker, topic_prefix, tmp_path) as stage:
         await stage.define(LAKE)
-        deliverer = stage.deliverer()
+        deliverer = stage.deliverer(worker__id="d1")
         deliverer.secrets[NAME] = peer.connection_string
         # Without rights it says so, and sends when they are there.
         peer.faults.for_good(Fault.AUTH_REFUSED)

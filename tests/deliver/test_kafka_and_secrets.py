@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.request
 from pathlib import Path
@@ -142,7 +143,11 @@ webhook:
         assert request.query["key"] == SECRETS["CRM_KEY"]
         assert b"form%26secret%3D55" in body
 
-        trial = await command(stage, "deliver", "test", "crm", "--user", "u7")
+        trial, status_shown, settings_shown = await asyncio.gather(
+            command(stage, "deliver", "test", "crm", "--user", "u7"),
+            command(stage, "deliver", "status", "--json"),
+            command(stage, "settings", deliver__lookup_key="l00kup-key"),
+        )
         shown = json.loads(trial.stdout)
         assert (trial.returncode, shown["ok"]) == (1, False)
         assert shown["outcome"].startswith("refused: http_403")
@@ -150,8 +155,7 @@ webhook:
         assert exchange["request"]["headers"]["Authorization"] == "********"
         assert "user=u7" in exchange["request"]["body"]
         assert exchange["answer"]["status"] == 403
-        printed += [trial, await command(stage, "deliver", "status", "--json")]
-        printed += [await command(stage, "settings", deliver__lookup_key="l00kup-key")]
+        printed += [trial, status_shown, settings_shown]
         status, over_http = await post(deliverer.url + "/v1/destinations/crm:test", {"user_id": "u8"})
         assert status == 200
         assert "user=u8" in over_http
@@ -186,8 +190,6 @@ webhook:
 
 
 async def post(url: str, body: object) -> tuple[int, str]:
-    import asyncio
-
     def send() -> tuple[int, str]:
         request = urllib.request.Request(url, json.dumps(body).encode(), method="POST")
         with urllib.request.urlopen(request, timeout=20) as answer:

@@ -106,15 +106,19 @@ async def test_retry_after_pauses_every_lane() -> None:
 
 async def test_one_user_who_fails_holds_up_nobody_else_and_is_buried_when_time_is_up() -> None:
     async with receiver() as hook:
-        definition = text(hook, concurrency=1).replace("50ms}", "50ms, for: 1500ms}")
+        definition = text(hook, concurrency=1).replace("50ms}", "50ms, for: 1h}")
         async with lab(definition) as made:
             hook.answer = poisoned
             bad = jobs([transition("bad", 1), transition("bad", 2)])
-            good = jobs(many(60, users=20))
+            good = jobs(many(200, users=20))
             assert await made.engine.put([*bad, *good])
             await done(good)
             assert not any(each.done for each in bad)
-            await done(bad)
+            assert not made.buried
+            for each in bad:
+                await until(lambda each=each: each.attempts > 0, "it is tried", 20)  # type: ignore[misc]
+                each.first_s -= 3_600
+                await done([each])
             assert [code for _, code, _ in made.buried] == ["gave_up", "gave_up"]
             assert [each for each, _, _ in made.buried] == bad
             assert_in_order(hook)
