@@ -12,12 +12,13 @@ from random import Random
 
 from agents.deliver.complaints import Complaints
 from agents.deliver.destination import Destination
-from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.jobs import Job
 from agents.deliver.lanes import Lane
 from agents.deliver.maker import Maker
+from agents.deliver.opening import opened
+from agents.deliver.pauses import Pauses
 from agents.deliver.report import Report
-from agents.deliver.retry import Pace, pause_s
+from agents.deliver.retry import Pace
 from agents.deliver.secrets import Secrets
 from agents.deliver.sink import (
     Delivered,
@@ -37,9 +38,6 @@ LEAST_IN_FLIGHT = 1_000
 BATCHES_IN_FLIGHT = 4
 """So many full batches per lane may be in hand."""
 IN_THE_WAY_ATTEMPTS = 5
-SILENCE_SECONDS = 5.0
-"""A success after so long without one is news to all lanes."""
-MISCONFIGURED_PAUSE_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 """How long sends under way may take when partitions move or the process ends."""
 
@@ -73,6 +71,7 @@ class Engine:
         self._limit = in_flight
         self._in_flight = in_flight
         self._random = random or Random()
+        self._pauses = Pauses(destination.retry, self._random, time.monotonic())
         self._pace = Pace(destination.rate, time.monotonic)
         self._sizes = Lanes(0, 1)
         self._lanes: list[Lane] = []
@@ -82,7 +81,6 @@ class Engine:
         self._changed = asyncio.Event()
         self._epoch = 0
         self._in_hand = 0
-        self._last_success_s = time.monotonic()
         self.span: Callable[[], int] = lambda: 0
         """Jobs since the first that isn't done, over all partitions."""
 
@@ -90,21 +88,8 @@ class Engine:
 
     async def open(self) -> None:
         """Open the sink, however often it takes, and start the lanes."""
-        failures = 0
-        while True:
-            self.report.state = "connecting"
-            try:
-                self._sizes = await self._sink.open()
-                break
-            except SinkMisconfigured as error:
-                self._complaints.unusable("misconfigured", error)
-                await asyncio.sleep(MISCONFIGURED_PAUSE_SECONDS)
-            except SinkUnavailable as error:
-                failures += 1
-                self._complaints.unusable("retrying", error)
-                await asyncio.sleep(
-                    pause_s(self._destination.retry, failures, self._random, error.retry_after_s)
-                )
+        self.report.state = "connecting"
+        self._sizes = await opened(self._sink, self._destination.retry, self._complaints, self._random)
         # What is delivered behind one that isn't is sent again after a restart: no more than is useful.
         wanted = max(LEAST_IN_FLIGHT, BATCHES_IN_FLIGHT * self._sizes.count * self._sizes.batch)
         self._in_flight = min(self._limit, wanted)
@@ -270,14 +255,10 @@ class Engine:
             self._succeeded(lane, now)
         elif waiting:
             lane.failures += 1
-        for waits in waiting.values():
-            due = now + pause_s(self._destination.retry, waits[0].attempts, self._random, least_s)
-            lane.park(waits, due)
+        self._pauses.park(lane, waiting.values(), least_s, now)
         if waiting and (whole or lane.failures > 1):
             report.state = "misconfigured" if needs_change else "retrying"
-            pause = pause_s(self._destination.retry, max(1, lane.failures), self._random, least_s)
-            for each in self._lanes if whole and least_s else [lane]:
-                each.pause_until_s = max(each.pause_until_s, now + pause)
+            self._pauses.pause(lane, self._lanes, whole, least_s, now)
 
     def _given_up(self, job: Job, outcome: Retry | Unknown, now_s: float) -> str | None:
         """Why a job isn't tried again; None: it is."""
@@ -287,7 +268,7 @@ class Engine:
             not outcome.whole
             and job.attempts >= IN_THE_WAY_ATTEMPTS
             and self._is_full()
-            and self._last_success_s > job.first_s
+            and self._pauses.last_success_s > job.first_s
         ):
             # The others pass and this one alone doesn't, and now it holds up all that comes behind.
             return "in_the_way"
@@ -297,10 +278,7 @@ class Engine:
         lane.failures = 0
         self.report.success()
         self.report.state = "running"
-        if now_s - self._last_success_s > SILENCE_SECONDS:
-            for each in self._lanes:
-                each.revive(now_s + self._random.uniform(0.0, 0.2))
-        self._last_success_s = now_s
+        self._pauses.succeeded(self._lanes, now_s)
 
     def _done(self, job: Job, epoch: int) -> None:
         job.done = True

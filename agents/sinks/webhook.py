@@ -83,9 +83,14 @@ class WebhookSink:
         assert self._session is not None
         started = time.monotonic()
         try:
+            url = _url(request.url)
+        except ValueError as error:  # filled in from data: it will be no better next time
+            refused = Refused("invalid_url", f"not an address: {error}")
+            return refused, {"error": f"{refused.code}: {refused.reason}"}
+        try:
             async with self._session.request(
                 request.method,
-                _url(request.url),
+                url,
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,
@@ -144,7 +149,7 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
     if value is None:
         return None
     value = value.strip()
-    if value.isdigit():
+    if value.isdecimal():
         seconds = float(value)
     else:
         try:

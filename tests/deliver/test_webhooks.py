@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 
+from agents.deliver import pauses
 from agents.deliver.jobs import Job
 from tests.deliver.lab import Lab, job, jobs, lab
 from tests.deliver.receiver import (
@@ -102,6 +103,34 @@ async def test_retry_after_pauses_every_lane() -> None:
         await made.deliver([job(transition("u1", 2))])
         await made.deliver([job(transition("u2", 1))])
         assert 1.0 <= time.monotonic() - first_at < 3.0
+
+
+async def test_a_late_success_does_not_cut_a_pause_short_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pauses, "SILENCE_SECONDS", 0.1)
+    async with receiver() as hook, lab(text(hook, concurrency=8)) as made:
+        throttled: list[float] = []
+
+        async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
+            if json.loads(body)["user_id"] == "slow":
+                await asyncio.sleep(0.3)
+                return await ok(request, body)
+            throttled.append(time.monotonic())
+            return await (status(503, Retry_After="1") if len(throttled) == 1 else ok)(request, body)
+
+        hook.answer = answer
+        await made.deliver(jobs([transition("slow", 1), transition("u1", 1)]))
+        assert len(throttled) == 2
+        assert throttled[1] - throttled[0] >= 0.95
+
+
+async def test_an_address_that_data_makes_invalid_is_refused_at_once() -> None:
+    async with receiver() as hook:
+        target = {"url": {"env": "URL"}, "variables": {"port": {"field": "user_id"}}}
+        async with lab(text(hook, **target), environ={"URL": "http://127.0.0.1:${port}/"}) as made:
+            await made.deliver([job(transition("no-port", 1))])
+            assert [code for _, code, _ in made.buried] == ["invalid_url"]
 
 
 async def test_one_user_who_fails_holds_up_nobody_else_and_is_buried_when_time_is_up() -> None:
