@@ -38,7 +38,7 @@ cli = typer.Typer(
 @cli.command()
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these destinations.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Only these destinations.", show_default="all")
     ] = None,
     settings: SettingsFile = None,
 ) -> None:
@@ -64,7 +64,9 @@ def run(
 def trial(
     name: Name,
     user: Annotated[str, typer.Option(help="The user id to send.")] = "turnstile-test",
-    audience: Annotated[str | None, typer.Option(help="Id of an audience [default: its first]")] = None,
+    audience: Annotated[
+        str | None, typer.Option(help="Id of an audience.", show_default="its first, by name")
+    ] = None,
     event: Annotated[str, typer.Option(help="enter or exit.")] = "enter",
     attributes: Annotated[
         str | None,

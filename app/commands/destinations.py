@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 cli = typer.Typer(help="Publish, list and delete destinations of transitions.", no_args_is_help=True)
 
 Names = Annotated[
-    list[str], typer.Argument(metavar="NAME...", help="Names of destinations.", show_default=False)
+    list[str], typer.Argument(metavar="NAME", help="Names of destinations.", show_default=False)
 ]
 
 
