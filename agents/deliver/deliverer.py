@@ -101,20 +101,13 @@ class Deliverer:
             groups.release()
 
     def begin(self, starts: Mapping[int, Start]) -> None:
-        report = self._engine.report
         self._assigned = self.joined = True
         self._progress = {partition: Progress(start.offset) for partition, start in starts.items()}
         self._groups = {partition: Grouping() for partition in starts}
         self._sent = {}
         for partition, start in starts.items():
             if start.expired:
-                report.expired += start.expired
-                text = (
-                    f"{start.expired} records of {self._topics.transitions}/{partition} were gone before "
-                    "they could be sent: its retention is shorter than this destination's outage"
-                )
-                report.error(text)
-                log.error("transitions_expired", destination=self._destination.name, error=text)
+                self._expired(partition, start.expired)
             if start.members_first:
                 self._progress[partition].hold_until = -1
         first = sorted(partition for partition, start in starts.items() if start.members_first)
@@ -141,6 +134,8 @@ class Deliverer:
         groups = self._groups[partition] if self._destination.body == "lytics" else None
         sent = self._sent.get(partition)
         jobs: list[Job] = []
+        if records and records[0].offset > progress.reached:
+            await self._look_into_gap(partition, progress.reached, records[0].offset)
         for record in records:
             original = original_of(record)
             try:
@@ -169,6 +164,24 @@ class Deliverer:
             loop = asyncio.get_running_loop()
             loop.call_later(HOLD_SECONDS, self._release, partition, held, len(held.transitions), self._epoch)
         return jobs
+
+    async def _look_into_gap(self, partition: int, reached: int, found: int) -> None:
+        """A consumer that waits for a dead destination may be overtaken by retention, and skips silently."""
+        async with self._new_consumer() as consumer:
+            tp = TopicPartition(self._topics.transitions, partition)
+            kept = int((await consumer.beginning_offsets([tp]))[tp])
+        if kept > reached:
+            self._expired(partition, min(kept, found) - reached)
+
+    def _expired(self, partition: int, records: int) -> None:
+        report = self._engine.report
+        report.expired += records
+        text = (
+            f"{records} records of {self._topics.transitions}/{partition} were gone before "
+            "they could be sent: its retention is shorter than this destination's outage"
+        )
+        report.error(text)
+        log.error("transitions_expired", destination=self._destination.name, error=text)
 
     def _release(self, partition: int, held: Job, size: int, epoch: int) -> None:
         if self._epoch == epoch:
