@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import faust
@@ -19,7 +20,7 @@ from faust.types import TP
 from mode import Service
 
 from agents.broker import Broker
-from agents.transport import Batch, Consumer, Transport
+from agents.transport import Batch, Consumer, Poll, Transport
 
 MAX_FETCH_BYTES = 4 * 1024 * 1024
 
@@ -95,7 +96,7 @@ class WorkerApp(faust.App):
     settle: Callable[[], Awaitable[None]]
     """Called when partitions are revoked, after the batches in hand are acknowledged."""
     rebalancing_began: Callable[[], None]
-    """Called from the consumer's thread as soon as a rebalance begins."""
+    """Called as soon as a rebalance begins."""
 
     def on_rebalance_start(self) -> None:
         self.rebalancing_began()
@@ -158,16 +159,15 @@ def worker_app(
     app.settle = settle
     app.rebalancing_began = rebalancing_began
     app.Table(table, partitions=partitions)
-    topic = app.topic(*sources, maxsize=8, value_serializer="raw", key_serializer="raw")
+    topic = app.topic(*sources, maxsize=2, value_serializer="raw", key_serializer="raw")
 
     @app.agent(topic, name="evaluate", concurrency=1)
     async def evaluate(stream: Any) -> None:
         async for event in stream.noack().events():
-            batch = event.message
-            if not cast(Consumer, app.consumer).holds(batch):
-                continue
+            consumer, poll = cast(Consumer, app.consumer), cast(Poll, event.message)
             try:
-                await take(batch, lambda batch=batch: batch.ack(app.consumer))  # type: ignore[misc]
+                for batch in consumer.batches_of(poll):
+                    await take(batch, partial(consumer.acknowledge, batch))
             except asyncio.CancelledError:
                 raise
             except BaseException as error:

@@ -1,7 +1,7 @@
-"""Faust's aiokafka transport, moving one message per partition and poll instead of one per record.
+"""Faust's aiokafka transport, moving one message per poll instead of one per record.
 
-Stock Faust spends some 60 µs a record in queues, tasks and sensors. Here an agent gets a ``Batch``: the
-records of one partition from one poll, whose ack commits the last one's offset. Stock bookkeeping of
+Stock Faust spends some 60 µs a record in queues, tasks and sensors. Here an agent gets a ``Poll``, which
+holds a ``Batch`` per partition: its records, whose ack commits the last one's offset. Stock bookkeeping of
 acks counts single offsets and their gaps, so what touches it is replaced:
 
 - ``_new_offset`` commits the acked prefix of a queue of batches per partition;
@@ -14,50 +14,48 @@ acks counts single offsets and their gaps, so what touches it is replaced:
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import aiokafka
-import msgspec
-from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
+from mode.utils.futures import maybe_async
+
+from agents.consumed import Consumed
 
 FETCH_MAX_WAIT_MS = 200
 """How long a broker holds an empty fetch; also how stale ``Consumer.log_end`` can be on an idle log."""
-
-
-class Consumed(msgspec.Struct, gc=False):
-    """A consumed record with what is read of it. aiokafka's own has twelve fields: six times as long."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-
-def consumed(_: PartitionRecords, tp: TopicPartition, record: Any) -> Consumed:
-    """In the place of ``PartitionRecords._consumer_record``, for all consumers of a worker."""
-    return Consumed(
-        tp.topic, tp.partition, record.offset, record.timestamp, record.key, record.value, record.headers
-    )
 
 
 class MembershipLost(Exception):
     """The group went on without this worker: its partitions may be another's, so it must write no more."""
 
 
-class Batch(ConsumerMessage):
-    """Records of one partition, in log order. ``offset`` is the last one's."""
+class Poll(ConsumerMessage):
+    """What one poll brought: the message that goes through Faust. It bears the names of its first batch."""
 
+    batches: list[Batch]
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Records of one partition from one poll, in log order."""
+
+    poll: Poll
+    tp: TP
     records: list[Consumed]
+    acked: bool = False
+
+    @property
+    def next_offset(self) -> int:
+        return self.records[-1].offset + 1
 
 
 class Consumer(stock.Consumer):
@@ -79,10 +77,10 @@ class Consumer(stock.Consumer):
         self._seen = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return ConsumerThread(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Batch]]:
-        """Yield one batch per partition that has records."""
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Poll]]:
+        """Yield what one poll brings, if anything."""
         if self._passed_over:
             await self._wait_for_flow()
             if self.should_stop:
@@ -93,34 +91,43 @@ class Consumer(stock.Consumer):
         self._polls += 1
         if not polled or self.should_stop:
             return
-        generation = self.app.consumer_generation_id
+        if not self.flow_active:
+            self._passed_over = True
+            return
+        taken: dict[TP, list[Consumed]] = {}
         for tp, records in polled.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                self._passed_over = True
-                return
             if active is not None and tp not in active and tp not in self._buffered_partitions:
                 self._passed_over = True
-                continue
-            batch = self._to_batch(tp, records)
-            self._batches.setdefault(tp, deque()).append(batch)
-            self._next[tp] = batch.offset + 1
-            yield tp, batch
+            else:
+                taken[tp] = records
+        if taken:
+            poll = self._to_poll(taken)
+            for batch in poll.batches:
+                self._batches.setdefault(batch.tp, deque()).append(batch)
+                self._next[batch.tp] = batch.next_offset
+            yield poll.tp, poll
 
     async def _wait_for_flow(self) -> None:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
 
-    def holds(self, batch: Batch) -> bool:
-        """Whether a batch is still to be worked off: those from before a seek come again in others."""
-        return any(each is batch for each in self._batches.get(batch.tp, ()))
+    def batches_of(self, poll: Poll) -> list[Batch]:
+        """Those that are still to be worked off: ones from before a seek come again in others."""
+        held: list[Batch] = []
+        for batch in poll.batches:
+            if batch in self._batches.get(batch.tp, ()):
+                held.append(batch)
+            else:
+                self._done(batch)
+        return held
 
-    def _to_batch(self, tp: TP, records: list[Any]) -> Batch:
-        last = records[-1]
-        batch = Batch(
+    def _to_poll(self, taken: dict[TP, list[Consumed]]) -> Poll:
+        tp, records = next(iter(taken.items()))
+        poll = Poll(
             tp.topic,
             tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
+            records[-1].offset,
+            records[-1].timestamp / 1000.0,
             0,
             None,
             None,
@@ -131,21 +138,27 @@ class Consumer(stock.Consumer):
             tp,
             generation_id=self.app.consumer_generation_id,
         )
-        batch.records = records
-        return batch
+        poll.batches = [Batch(poll, tp, records) for tp, records in taken.items()]
+        return poll
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust would only log; a stalled worker is for its watchdog to end."""
 
     # -- acks ----------------------------------------------------------------------------------------
 
-    def ack(self, message: Any) -> bool:
+    def acknowledge(self, batch: Batch) -> None:
         """The batch's records are in state and its outputs in Kafka."""
-        if message.acked:
-            return False
-        message.acked = True
-        self._unacked_messages.discard(message)
-        self._n_acked += 1
+        if not batch.acked:
+            self._n_acked += 1
+            self._done(batch)
+
+    def _done(self, batch: Batch) -> None:
+        batch.acked = True
+        if all(each.acked for each in batch.poll.batches):
+            self._unacked_messages.discard(batch.poll)
+            batch.poll.batches = []  # or they would hold each other until the collector comes
         if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
             self._waiting_for_ack.set_result(None)
-        return True
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in list(self._batches) if topics is None or tp in topics or tp.topic in topics)
@@ -154,7 +167,7 @@ class Consumer(stock.Consumer):
         batches = self._batches.get(tp)
         offset: int | None = None
         while batches and batches[0].acked:
-            offset = batches.popleft().offset + 1
+            offset = batches.popleft().next_offset
         return offset
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -219,8 +232,8 @@ class Consumer(stock.Consumer):
         position, seen_ms = end
         expected = self._next.get(tp)
         if expected != position:
-            # Either records are on their way from the consumer's thread to here, or the log ends with
-            # control records, which never come. Two polls later the former are here.
+            # Either records are on their way from the fetcher to here, or the log ends with control
+            # records, which never come. Two polls later the former are here.
             mark = self._seen.get(tp)
             if mark is None or mark[:2] != (position, expected):
                 self._seen[tp] = (position, expected, self._polls)
@@ -248,10 +261,25 @@ class Consumer(stock.Consumer):
 
 
 class ConsumerThread(stock.AIOKafkaConsumerThread):
-    """The stock thread, with a shorter wait for empty fetches (1.5 s is fixed in the stock driver)."""
+    """The stock thread, as tasks of the loop it is made with, and with a shorter wait for empty fetches
+    (1.5 s is fixed in the stock driver)."""
 
     membership_seen: float | None = 0.0
     """When the latest answered heartbeat was sent (monotonic); None: told that we are no member."""
+
+    async def start(self) -> None:
+        """In the place of a thread, which would run ``_serve`` in a loop of its own."""
+        self._thread_started.set()
+        started = self._thread_running = self.parent_loop.create_future()
+        serving = self.parent_loop.create_task(self._serve(), name="consumer")
+        serving.add_done_callback(_look_at_error)  # it is told by ``crash``
+        await started
+
+    async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        return await maybe_async(fun(*args, **kwargs))
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Nothing: the loop's other tasks aren't the consumer's."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -306,6 +334,11 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         if position is None or highwater != position or seen_ms is None:
             return None
         return position, seen_ms
+
+
+def _look_at_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 class Transport(stock.Transport):

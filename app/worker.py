@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,16 +15,16 @@ from typing import cast
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.consumer.fetcher import PartitionRecords
 from faust.types import TP
 
 from agents.commits import Committer, Topics
+from agents.consumed import use_light_records
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
 from agents.restore import Restorer, send_again
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
-from agents.transport import Batch, Consumer, consumed
+from agents.transport import Batch, Consumer
 from app.http import Server
 from app.kafka import broker_of, parse_published, plan_of
 from app.limits import limits_of
@@ -38,8 +37,6 @@ log = structlog.get_logger("turnstile.worker")
 
 PRODUCE_BATCH_BYTES = 900_000
 """Just under the broker's default of 1 MiB for one batch."""
-SWITCH_SECONDS = 0.0005
-"""How long a thread may compute while another waits: the consumer's thread has little to do, but often."""
 MEASURE_SECONDS = 1.0
 STOP_SECONDS = 60
 """For finishing what is in hand; a pod's grace period must be longer."""
@@ -196,7 +193,7 @@ class Worker:
     # -- what Faust calls ----------------------------------------------------------------------------
 
     async def _take(self, batch: Batch, ack: Callable[[], object]) -> None:
-        await self.evaluator.take(batch.partition, batch.records, ack)
+        await self.evaluator.take(batch.tp.partition, batch.records, ack)
 
     def _pause(self) -> None:
         self.evaluator.paused = True
@@ -386,8 +383,7 @@ def calm_garbage_collector() -> None:
 async def run(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT. Raises what made it crash."""
     calm_garbage_collector()
-    PartitionRecords._consumer_record = consumed
-    sys.setswitchinterval(SWITCH_SECONDS)
+    use_light_records()
     worker = Worker(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,7 +20,7 @@ from faust.types import TP
 from agents.broker import Broker
 from agents.deliver.starts import MEMBERS_FIRST, FirstStart
 from agents.faust_app import faust_options
-from agents.transport import Batch, Consumer, ConsumerThread, Transport
+from agents.transport import Consumer, ConsumerThread, Poll, Transport
 
 POLL_RECORDS = 2_000
 WATCH_SECONDS = 1.0
@@ -104,7 +104,7 @@ class DeliverConsumer(Consumer):
         return cast(DeliverApp, self.app).worker
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return DeliverThread(self, loop=self.loop, beacon=self.beacon)
+        return DeliverThread(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
         return list(self._batches)
@@ -187,13 +187,11 @@ def deliver_app(
     @app.agent(transitions, name="deliver", concurrency=1)
     async def deliver(stream: Any) -> None:
         async for event in stream.noack().events():
-            batch: Batch = event.message
-            consumer = cast(DeliverConsumer, app.consumer)
-            if not consumer.holds(batch):
-                continue
+            consumer, poll = cast(DeliverConsumer, app.consumer), cast(Poll, event.message)
             try:
-                await worker.take(batch.partition, batch.records)
-                batch.ack(consumer)
+                for batch in consumer.batches_of(poll):
+                    await worker.take(batch.tp.partition, batch.records)
+                    consumer.acknowledge(batch)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:

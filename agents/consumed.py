@@ -1,0 +1,33 @@
+"""Consumed records with what is read of them, in the place of aiokafka's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.structs import TopicPartition
+
+
+class Consumed(msgspec.Struct, gc=False):
+    """A record. aiokafka's own has twelve fields, and takes six times as long to make."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+def use_light_records() -> None:
+    """From now on all consumers of this process give ``Consumed``."""
+    PartitionRecords._consumer_record = _consumed
+
+
+def _consumed(_: PartitionRecords, tp: TopicPartition, record: Any) -> Consumed:
+    return Consumed(
+        tp.topic, tp.partition, record.offset, record.timestamp, record.key, record.value, record.headers
+    )
