@@ -14,7 +14,7 @@ from rules import model
 from rules.attributes import watched_paths
 from rules.batch import BatchTruth, build_batch_condition
 from rules.calendar import calendar_of
-from rules.canonical import audience_key, condition_key
+from rules.canonical import audience_key, condition_key, schedule_scope
 from rules.condition import Condition
 from rules.conditions import StateCondition, build_condition, node_of, row_node
 from rules.event_index import NO_EVENTS, EventIndex, event_index
@@ -73,11 +73,26 @@ class Timed:
     """An attribute, by its root name."""
     members: Mapping[int, tuple[int, ...]]
     """A membership, by the audience's key."""
-    always: Readers
-    """Nothing of it: batch audiences, which look again at each of their compute instants."""
+    batch: tuple[TimedBatch, ...]
 
 
-NOTHING_TIMED = Timed({}, {}, {}, Readers((), {}))
+@dataclass(frozen=True, slots=True)
+class TimedBatch:
+    """Batch audiences with the same compute instants, the only ones at which they change."""
+
+    schedule: Schedule
+    readers: Readers
+    members: Mapping[int, int]
+    """Index by key. A member has to leave even if no state of an anchor is left."""
+
+    def of(self, row: Row) -> list[int]:
+        """Those that may change for this user."""
+        audiences = row.audiences
+        found = [index for key, index in self.members.items() if key in audiences]
+        return [*found, *self.readers.of(row.conditions)]
+
+
+NOTHING_TIMED = Timed({}, {}, {}, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +183,8 @@ class _Project:
         self.twins: dict[int, int] = {}
         self.watched: set[model.Path] = set()
         self.schedules: dict[int, Schedule] = {}
+        self.together: dict[str, list[int]] = {}
+        """The batch audiences that have the same compute instants."""
 
     def rules(self) -> ProjectRules:
         indexes = {each.audience.id: index for index, each in enumerate(self.published)}
@@ -187,10 +204,21 @@ class _Project:
             conditions=self.shared,
             readers=readers,
             timed=Timed(
-                {key: readers[key] for key, each in self.shared.items() if each.flips},
+                {
+                    key: readers[key]
+                    for key, each in self.shared.items()
+                    if each.flips and key not in self.twins
+                },
                 {name: readers_of(each, anchors, counts) for name, each in self.timed_attributes.items()},
                 {key: _sorted(each) for key, each in self.timed_members.items()},
-                readers_of([*self.schedules], anchors, counts),
+                tuple(
+                    TimedBatch(
+                        self.schedules[together[0]],
+                        readers_of(together, anchors, counts),
+                        {audiences[index].key: index for index in together if anchors[index]},
+                    )
+                    for together in self.together.values()
+                ),
             ),
             by_event={name: event_index(conditions, name) for name in names},
             any_event=event_index(conditions, model.ANY_EVENT),
@@ -227,8 +255,8 @@ class _Project:
             calendar = calendar_of(source.timezone)
             schedule = build_schedule(source.schedule, calendar, published.created_ms)
             self.schedules[index] = schedule
-            # A member has to leave at a compute instant even if no state of an anchor is left.
-            self.timed_members.setdefault(key, set()).add(index)
+            instants = str(published.created_ms) if source.schedule.kind == "once" else schedule_scope(source)
+            self.together.setdefault(instants, []).append(index)
             rule = rule_node(source.rule, leaf)
             node = BatchTruth(key, rule, schedule).node()
         else:
@@ -272,14 +300,14 @@ class _Project:
             return built.key, node_of(built)
         node = row_node(self.name, condition, source.timezone)
         if isinstance(condition, model.InAudience):
-            if node.change is not never:
+            if node.change is not never and index not in self.schedules:
                 key = audience_key(self.name, condition.audience)
                 self.timed_members.setdefault(key, set()).add(index)
             return None, node
         self.watched |= watched_paths(condition.test)
         for root in attribute_roots(condition.test):
             self.by_attribute.setdefault(root, set()).add(index)
-            if node.change is not never:
+            if node.change is not never and index not in self.schedules:
                 self.timed_attributes.setdefault(root, set()).add(index)
         return None, node
 

@@ -57,20 +57,31 @@ def next_flips(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
     now_ms, audiences = row.now_ms, rules.audiences
     earliest_ms = later_ms = FAR_MS
     flipping: list[int] = []
-    for index in timed_audiences(rules, row):
-        flip_ms = audiences[index].change(row, now_ms)
-        if flip_ms < earliest_ms:
-            earliest_ms, later_ms = flip_ms, earliest_ms
-            flipping = [index]
-        elif flip_ms == earliest_ms:
-            flipping.append(index)
-        elif flip_ms < later_ms:
-            later_ms = flip_ms
+
+    def look(indexes: Iterable[int]) -> None:
+        nonlocal earliest_ms, later_ms, flipping
+        for index in indexes:
+            flip_ms = audiences[index].change(row, now_ms)
+            if flip_ms < earliest_ms:
+                earliest_ms, later_ms = flip_ms, earliest_ms
+                flipping = [index]
+            elif flip_ms == earliest_ms:
+                flipping.append(index)
+            elif flip_ms < later_ms:
+                later_ms = flip_ms
+
+    look(timed_audiences(rules, row))
+    for batch in rules.timed.batch:
+        computed_ms = batch.schedule.next(now_ms)
+        if computed_ms is not None and computed_ms <= earliest_ms:
+            look(batch.of(row))
+        elif computed_ms is not None and computed_ms < later_ms:
+            later_ms = computed_ms  # others come first: what then changes is looked for when they have
     return earliest_ms, flipping, later_ms
 
 
 def timed_audiences(rules: ProjectRules, row: Row) -> set[int]:
-    """The audiences that time alone may change for this user."""
+    """The audiences that time alone may change for this user, batch ones aside."""
     timed, states = rules.timed, row.conditions
     found: set[int] = set()
     conditions = timed.conditions
@@ -84,7 +95,6 @@ def timed_audiences(rules: ProjectRules, row: Row) -> set[int]:
     for key, audiences in timed.members.items():
         if key in row.audiences:
             found.update(audiences)
-    found.update(timed.always.of(states))
     return found
 
 
@@ -162,6 +172,8 @@ def _due_now(rules: ProjectRules, row: Row, now_ms: int, known: bool) -> list[in
     if row.due_ms is not None and row.due_ms <= now_ms:
         # A flip due at this very instant is decided in one step with the record.
         touched += timed_audiences(rules, row)
+        for batch in rules.timed.batch:
+            touched += batch.of(row)
         row.due_ms = None
     return touched
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,3 +136,36 @@ def test_values_are_the_same_as_json() -> None:
     assert not same_value({"a": 0}, {"a": False})
     assert not same_value([1], [1, 2])
     assert not same_value("1", 1)
+
+
+def test_batch_audiences_are_looked_at_for_their_compute_instants_only() -> None:
+    """However often others flip between them."""
+    rules = ruleset(
+        """
+audiences:
+  - {id: recent, name: R, rule: {event: buy, within: 10ms}}
+  - {id: idle, name: I, type: batch, rule: {not: {event: buy, within: 1d}}}
+"""
+    ).project("default")
+    looked: list[int] = []
+    idle = rules.by_id("idle")
+    assert idle is not None
+    change = idle.change
+
+    def counted(row: Row, after_ms: int) -> int:
+        looked.append(after_ms)
+        return change(row, after_ms)
+
+    watched = tuple(replace(each, change=counted) if each is idle else each for each in rules.audiences)
+    rules = replace(rules, audiences=watched)
+    row, out = new_row(T), list[Transition]()
+    for number in range(50):
+        now_ms = T + number * 1000
+        fire(rules, "ann", row, now_ms, out)
+        assert looked == []
+        apply_event(rules, "ann", row, "buy", None, now_ms, {}, now_ms, number > 0, out)
+        looked.clear()
+    assert len(out) == 99
+    midnight = -(-T // 86_400_000) * 86_400_000
+    fire(rules, "ann", row, midnight + 3 * 86_400_000, out)
+    assert [each.at_ms for each in out if each.audience == "idle"] == [midnight + 86_400_000]
