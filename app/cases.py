@@ -112,6 +112,7 @@ class _Run:
         self.pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), CACHE_ROWS), limits)
         published = [PublishedAudience(each, 1, created_ms=case.start_ms) for each in ready.audiences]
         self.pipeline.define(compile_rules(published, max_samples))
+        self._settle(self.pipeline.sweep(1))  # there are no rows yet: to none the audiences are news
 
     def outcome(self) -> Outcome:
         expected = sorted(self.case.expected, key=lambda each: each.at_ms)

@@ -8,7 +8,8 @@ from rules import model
 from rules.calendar import Calendar
 from rules.condition import FAR_MS
 from rules.dates import DATE_OPERATORS, compile_date_test
-from rules.operators import compile_predicate, lookup
+from rules.operators import lookup
+from rules.predicates import compile_predicate
 from rules.profile_update import last_change_ms
 from rules.row import Row
 from rules.truth import Change, Node, Truth, never
@@ -57,6 +58,15 @@ def _compile(predicate: model.Predicate, calendar: Calendar, changes: list[Chang
         case model.AnyTest(parts=parts):
             some = [_compile(part, calendar, changes) for part in parts]
             return lambda row, at_ms: any(each(row, at_ms) for each in some)
+
+
+def attribute_roots(predicate: model.Predicate) -> set[str]:
+    """The attributes that a predicate reads."""
+    if isinstance(predicate, model.Test):
+        return {predicate.path[0]}
+    if isinstance(predicate, model.NotTest):
+        return attribute_roots(predicate.part)
+    return set().union(*(attribute_roots(part) for part in predicate.parts))
 
 
 def watched_paths(predicate: model.Predicate) -> set[model.Path]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from rules import model
-from rules.attributes import watched_paths
+from rules.attributes import attribute_roots, watched_paths
 from rules.batch import BatchTruth, build_batch_condition
 from rules.calendar import calendar_of
 from rules.canonical import audience_key, condition_key, schedule_scope
@@ -22,6 +22,7 @@ from rules.profile_update import Watched
 from rules.readers import Readers, anchors_of, readers_of
 from rules.row import Row
 from rules.schedules import Schedule, build_schedule
+from rules.timed import NOTHING_TIMED, Timed, TimedBatch
 from rules.truth import Change, Node, Truth, never, rule_node
 
 
@@ -64,38 +65,6 @@ class CompiledAudience:
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """Whom time alone may change, by what of a row it needs for that."""
-
-    conditions: Mapping[int, Readers]
-    """A condition's state, by its key."""
-    attributes: Mapping[str, Readers]
-    """An attribute, by its root name."""
-    members: Mapping[int, tuple[int, ...]]
-    """A membership, by the audience's key."""
-    batch: tuple[TimedBatch, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TimedBatch:
-    """Batch audiences with the same compute instants, the only ones at which they change."""
-
-    schedule: Schedule
-    readers: Readers
-    members: Mapping[int, int]
-    """Index by key. A member has to leave even if no state of an anchor is left."""
-
-    def of(self, row: Row) -> list[int]:
-        """Those that may change for this user."""
-        audiences = row.audiences
-        found = [index for key, index in self.members.items() if key in audiences]
-        return [*found, *self.readers.of(row.conditions)]
-
-
-NOTHING_TIMED = Timed({}, {}, {}, ())
-
-
-@dataclass(frozen=True, slots=True)
 class ProjectRules:
     """The audiences of one project, ready to decide."""
 
@@ -110,8 +79,6 @@ class ProjectRules:
     """Per root name of an attribute."""
     watched: Watched = field(default_factory=dict)
     """Paths deep in attributes, per root name, whose changes are noted."""
-    watched_names: frozenset[str] = frozenset()
-    """The same as dotted names."""
     batch: tuple[int, ...] = ()
     """Indexes of the batch audiences."""
     twins: Mapping[int, int] = field(default_factory=dict)
@@ -229,7 +196,6 @@ class _Project:
                 root: tuple(sorted(path for path in self.watched if path[0] == root))
                 for root in {path[0] for path in self.watched}
             },
-            watched_names=frozenset(map(".".join, self.watched)),
             batch=_sorted(self.schedules),
             twins=self.twins,
             initial=tuple(
@@ -339,12 +305,3 @@ def _in_order(published: list[PublishedAudience]) -> list[PublishedAudience]:
         return levels[name]
 
     return sorted(published, key=lambda each: (level_of(each.audience.id), each.audience.id))
-
-
-def attribute_roots(predicate: model.Predicate) -> set[str]:
-    """The attributes that a predicate reads."""
-    if isinstance(predicate, model.Test):
-        return {predicate.path[0]}
-    if isinstance(predicate, model.NotTest):
-        return attribute_roots(predicate.part)
-    return set().union(*(attribute_roots(part) for part in predicate.parts))

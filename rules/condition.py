@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from rules import model
-from rules.operators import compile_predicate
+from rules.predicates import compile_predicate
 from rules.row import Row
 
 State: TypeAlias = list[Any]

@@ -16,7 +16,8 @@ from typing import Final, TypeAlias
 from rules import model
 from rules.calendar import Calendar
 from rules.condition import FAR_MS
-from rules.operators import compile_predicate, lookup, read_instant
+from rules.operators import lookup, read_instant
+from rules.predicates import compile_predicate
 
 DATE_OPERATORS: Final = frozenset({"older_than", "newer_than", "anniversary"})
 
@@ -89,7 +90,7 @@ TimedCheck: TypeAlias = Callable[[Mapping[str, object], int], bool]
 
 
 def is_timed(predicate: model.Predicate | None) -> bool:
-    """Whether a predicate has a date operator, so that ``operators.compile_predicate`` can't compile it."""
+    """Whether a predicate has a date operator, so that ``predicates.compile_predicate`` can't compile it."""
     match predicate:
         case model.Test(operator=operator):
             return operator in DATE_OPERATORS

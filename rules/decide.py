@@ -70,7 +70,7 @@ def next_flips(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
             elif flip_ms < later_ms:
                 later_ms = flip_ms
 
-    look(timed_audiences(rules, row))
+    look(rules.timed.of(row))
     for batch in rules.timed.batch:
         computed_ms = batch.schedule.next(now_ms)
         if computed_ms is not None and computed_ms <= earliest_ms:
@@ -78,24 +78,6 @@ def next_flips(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
         elif computed_ms is not None and computed_ms < later_ms:
             later_ms = computed_ms  # others come first: what then changes is looked for when they have
     return earliest_ms, flipping, later_ms
-
-
-def timed_audiences(rules: ProjectRules, row: Row) -> set[int]:
-    """The audiences that time alone may change for this user, batch ones aside."""
-    timed, states = rules.timed, row.conditions
-    found: set[int] = set()
-    conditions = timed.conditions
-    for key in states:
-        readers = conditions.get(key)
-        if readers is not None:
-            found.update(readers.of(states))
-    for name, readers in timed.attributes.items():
-        if name in row.attributes or name in row.changed_ms:
-            found.update(readers.of(states))
-    for key, audiences in timed.members.items():
-        if key in row.audiences:
-            found.update(audiences)
-    return found
 
 
 def apply_event(
@@ -171,7 +153,7 @@ def _due_now(rules: ProjectRules, row: Row, now_ms: int, known: bool) -> list[in
     touched = [] if known else [*rules.initial]
     if row.due_ms is not None and row.due_ms <= now_ms:
         # A flip due at this very instant is decided in one step with the record.
-        touched += timed_audiences(rules, row)
+        touched += rules.timed.of(row)
         for batch in rules.timed.batch:
             touched += batch.of(row)
         row.due_ms = None

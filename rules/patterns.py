@@ -16,7 +16,8 @@ from rules import model
 from rules.calendar import Calendar
 from rules.condition import Condition, Observe, Properties, State
 from rules.dates import TimedCheck, compile_timed_predicate
-from rules.operators import MISSING, holds_against, lookup
+from rules.operators import MISSING, lookup
+from rules.predicates import holds_against
 from rules.row import Row
 
 Slots: TypeAlias = list[object]

@@ -37,8 +37,10 @@ def redefine(
     fired = len(out)
     for key in [key for key in row.conditions if key not in rules.conditions]:
         del row.conditions[key]
-    for name in [name for name in row.changed_paths if name not in rules.watched_names]:
-        del row.changed_paths[name]
+    if row.changed_paths:
+        watched = {".".join(path) for paths in rules.watched.values() for path in paths}
+        for name in row.changed_paths.keys() - watched:
+            del row.changed_paths[name]
     row.now_ms = max(row.now_ms, now_ms)
     row.due_ms = None
     decide(rules, user_id, row, now_ms, range(len(rules.audiences)), cause, None, out, late)

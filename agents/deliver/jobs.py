@@ -11,7 +11,7 @@ from aiokafka.structs import ConsumerRecord
 from agents.deliver.destination import Destination
 from agents.deliver.sink import Delivery
 from agents.transitions import TransitionBody
-from rules.operators import compile_predicate
+from rules.predicates import compile_predicate
 
 PROPERTIES_HEADER = "trigger.properties"
 """Header of a transition that holds the properties of the event behind it (a JSON object), if any."""

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from rules import model
-from rules.compile import NO_RULES, PublishedAudience, attribute_roots, compile_rules
+from rules.attributes import attribute_roots
+from rules.compile import NO_RULES, PublishedAudience, compile_rules
 from rules.parse import load_definitions
 
 DEFINITIONS = """

@@ -16,10 +16,9 @@ from rules.operators import (
     OPERATORS,
     compile_operator,
     compile_pattern,
-    compile_predicate,
-    holds_against,
     lookup,
 )
+from rules.predicates import compile_predicate, holds_against
 
 DAY = "2024-05-01"
 NOON = "2024-05-01T12:00:00Z"
