@@ -1,6 +1,6 @@
 """``turnstile deliver``: every destination's Faust app, started, watched, started anew, stopped in order.
 
-One process, one Faust app per destination: each has its own consumer thread, consumer group, engine and
+One process, one Faust app per destination: each has its own consumer, consumer group, engine and
 connections, so its own pace. A destination waits on its receiver, not on the processor, so a dead one costs
 the others nothing; one that crashes is started anew by itself. Whoever wants a process for a destination,
 or several that share its partitions, names it: ``turnstile deliver crm``.
@@ -197,8 +197,6 @@ async def run(settings: Settings, names: Sequence[str]) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    # The interval at which threads switch stays Python's: the worker's shorter one cost a third of the
-    # throughput to an event hub here, and won nothing in latency or with webhooks.
 
     def stop_or_end() -> None:
         if service.stopping.is_set():
