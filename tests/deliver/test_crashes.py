@@ -63,7 +63,7 @@ async def test_a_bug_in_one_sink_stops_no_other_and_it_comes_back_with_nothing_l
             assert "has no attribute" in error
             assert "k3y" not in error
             await until(lambda: set(other.ids) == ids, "the other has all", 20)
-            assert states() == {"buggy": "crashed", "other": "running"}
+            assert states()["other"] == "running"
             await until(lambda: set(hook.ids) == ids, "it has all, too", 30)
             await until(lambda: states()["buggy"] == "running", "it runs again", 20)
             assert_order(hook.taken)
