@@ -76,6 +76,10 @@ def _not_followed(
         return None
     if isinstance(window, model.BetweenAgo | model.SinceEntry):
         return None
+    if isinstance(window, model.Within) and window.length_ms <= for_ms:
+        message = "an event counts only when for is over, and then within is, too: this can never be true"
+        hint = "within must be longer than for"
+        reader.problem("wrong_value", message, join(path, "within"), entries["within"], hint)
     return model.NotFollowed(event, follower, for_ms, window)
 
 

@@ -121,7 +121,7 @@ not_followed = st.builds(
     patterns(paths.map(lambda path: model.Ref("a", path))),
     durations,
     plain_windows,
-)
+).filter(lambda each: not isinstance(each.window, model.Within) or each.window.length_ms > each.for_ms)
 
 
 @st.composite

@@ -115,7 +115,10 @@ def sequence(dice: Dice, domain: Domain) -> Json:
 def not_followed(dice: Dice, domain: Domain) -> Json:
     follower = pattern(dice, domain, ("a",) if dice.pick([True, False]) else ())
     parts = {"not_followed_by": follower, "for": dice.pick(domain.durations)}
-    return pattern(dice, domain) | parts | window(dice, domain)
+    found = pattern(dice, domain) | parts | window(dice, domain)
+    if "within" in found and duration_ms(found["within"]) <= duration_ms(found["for"]):
+        del found["within"]  # it could never be true, and is refused
+    return found
 
 
 def attribute_condition(dice: Dice, domain: Domain) -> Json:
