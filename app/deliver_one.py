@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -24,6 +24,7 @@ from agents.deliver.feed import PublishedDestination, group_of
 from agents.deliver.report import Report
 from agents.deliver.secrets import Secrets
 from agents.deliver.starts import FirstStart
+from agents.deliver.users import Users
 from agents.sinks.make import make_sink
 from agents.topics import LARGE_MESSAGE_BYTES, create_topics, existing
 from app.deliver_clients import context_of, new_consumer, users_of
@@ -157,14 +158,7 @@ class Running:
                 await done.pop()
                 raise app.crash_reason or DestinationStopped("Faust stopped by itself")
             finally:
-                for task in (living, watching, opening):
-                    task.cancel()
-                await asyncio.gather(living, watching, opening, return_exceptions=True)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(STOP_SECONDS):
-                        await app.stop()
-                await engine.close()
-                await users.close()
+                await _to_its_end(_clean_up(app, engine, users, (living, watching, opening)))
 
     async def _make_dead_letter_topic(self) -> None:
         around, topics = self._surroundings, self._surroundings.settings.topics
@@ -180,6 +174,34 @@ async def _live(app: DeliverApp) -> None:
     """Start it, which lasts until its group has let it in, and wait for its end."""
     await app.start()
     await app.wait_until_stopped()
+
+
+async def _clean_up(
+    app: DeliverApp, engine: Engine, users: Users, tasks: Sequence[asyncio.Task[None]]
+) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await app.stop()
+    await engine.close()
+    await users.close()
+
+
+async def _to_its_end(coroutine: Coroutine[Any, Any, None]) -> None:
+    """A cancellation doesn't cut it short and is raised afterwards: what stays of an app that was not
+    stopped would keep its partitions from the next one."""
+    task = asyncio.create_task(coroutine)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
 
 
 def _tell(fail: Callable[[BaseException], None], task: asyncio.Task[None]) -> None:

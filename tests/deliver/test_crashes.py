@@ -15,7 +15,7 @@ from agents.sinks.webhook import WebhookSink
 from app.deliver import DeliveryService
 from app.settings import load_settings
 from tests.deliver.receiver import receiver
-from tests.deliver.scene import many, scene
+from tests.deliver.scene import many, scene, transition
 from tests.deliver.test_kafka_deliverer import assert_order, webhook
 from tests.faults.workers import environment, until
 
@@ -69,6 +69,12 @@ async def test_a_bug_in_one_sink_stops_no_other_and_it_comes_back_with_nothing_l
             assert_order(hook.taken)
             assert other.repeats() == 0
             assert service.crashed is None
+            # An end in the midst of the clearing up after a crash: no consumer stays in the group.
+            Buggy.crashes = 1
+            await stage.send(transition("late", seq) for seq in (1, 2))
+            await until(lambda: states()["buggy"] == "crashed", "it is down again", 20)
         finally:
             service.stop()
             await task
+        left = [str(each.get_coro()) for each in asyncio.all_tasks()]
+        assert [each for each in left if "_heartbeat_routine" in each] == []
