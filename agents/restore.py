@@ -16,9 +16,11 @@ from pathlib import Path
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from agents.broker import Broker
 from agents.commits import Batches, Topics
 from agents.pipeline import Pipeline
 from agents.placement import Place, partition_of
+from agents.restore_ahead import RECORDS, Job, cores, restore_ahead, shares
 from agents.steps import Limits
 from rules.row import Transition
 from tables.codec import (
@@ -50,16 +52,39 @@ class _Reading:
     end: int
     marker: Marker | None
     marker_bytes: bytes
-    outboxes: dict[bytes, Outbox] = field(default_factory=dict)
+    outboxes: dict[bytes, tuple[int, Outbox]] = field(default_factory=dict)
+    """Those not known to be sent, with the offsets of their records."""
     rows: int = 0
+
+    @property
+    def meta(self) -> bytes:
+        """Where a later recovery has to begin: no open outbox may lie before that.
+
+        The marker of a step that is not read to its end speaks of the time before the step, so it never
+        claims too much.
+        """
+        begin = min((offset for offset, _ in self.outboxes.values()), default=self.position)
+        return encode_meta(StoreMeta(begin, self.marker_bytes))
 
 
 class SourceCutShort(Exception):
     """A source topic ends before what was already taken from it: it was made anew under the old name."""
 
 
+def changelog_consumer(broker: Broker) -> AIOKafkaConsumer:
+    """A consumer outside any group, for changelogs and definitions."""
+    return AIOKafkaConsumer(
+        **broker.client_options(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        fetch_max_wait_ms=100,
+    )
+
+
 class Restorer:
-    """Opens partitions: store first, then the rest of the changelog."""
+    """Opens partitions: store first, then the rest of the changelog. ``ahead`` makes the jobs of
+    ``agents.restore_ahead`` from lots of partitions; without it all is read here."""
 
     def __init__(
         self,
@@ -69,6 +94,7 @@ class Restorer:
         topics: Topics,
         limits: Limits,
         cache_rows: int,
+        ahead: Callable[[list[list[int]]], list[Job]] | None = None,
     ) -> None:
         self._new_consumer = new_consumer
         self._directory = directory
@@ -76,6 +102,7 @@ class Restorer:
         self._topics = topics
         self._limits = limits
         self._cache_rows = cache_rows
+        self._ahead = ahead
         self.rows_restored = 0
 
     def path(self, partition: int) -> Path:
@@ -98,6 +125,8 @@ class Restorer:
         try:
             async with self._new_consumer() as consumer:
                 await self._open_stores(consumer, partitions, readings)
+                if await self._restored_ahead(readings):
+                    await self._open_stores(consumer, partitions, readings)
                 await self._read(consumer, readings)
         except BaseException:
             for reading in readings.values():
@@ -158,6 +187,20 @@ class Restorer:
             )
             consumer.seek(tp, position)
 
+    async def _restored_ahead(self, readings: dict[int, _Reading]) -> bool:
+        """With much to read and several cores, close the stores and let other processes write them."""
+        behind = {partition: each.end - each.position for partition, each in readings.items()}
+        behind = {partition: records for partition, records in behind.items() if records > 0}
+        if self._ahead is None or sum(behind.values()) < RECORDS or min(len(behind), cores()) < 2:
+            return False
+        for reading in readings.values():
+            reading.store.close()
+        await restore_ahead(self._ahead(shares(behind, cores())), self._restored)
+        return True
+
+    def _restored(self, rows: int) -> None:
+        self.rows_restored += rows
+
     def _open_store(self, path: Path) -> tuple[RocksStore, bytes | None]:
         """The store and its meta value; a damaged one starts anew, and the changelog brings its rows."""
         store: RocksStore | None = None
@@ -186,7 +229,7 @@ class Restorer:
                 if reading.position >= reading.end:
                     behind.discard(partition)
                     consumer.pause(self._tp(partition))
-                    self._note(reading)
+                    reading.store.write(Write(meta=reading.meta))
 
     def _apply(self, reading: _Reading, records: list) -> None:  # type: ignore[type-arg]
         rows: dict[bytes, bytes] = {}
@@ -204,7 +247,7 @@ class Restorer:
                 continue
             rows[key] = value
             if record.headers:
-                outboxes[key] = decode_outbox(dict(record.headers)[OUTBOX_HEADER])
+                outboxes[key] = record.offset, decode_outbox(dict(record.headers)[OUTBOX_HEADER])
             elif outboxes:
                 outboxes.pop(key, None)
         due = [
@@ -215,26 +258,9 @@ class Restorer:
         self.rows_restored += len(rows)
         if reading.marker is not None and outboxes:
             acked = reading.marker.acked_step
-            for key in [key for key, outbox in outboxes.items() if outbox.step <= acked]:
+            for key in [key for key, (_, outbox) in outboxes.items() if outbox.step <= acked]:
                 del outboxes[key]
-        reading.store.write(
-            Write(
-                rows=list(rows.items()),
-                deleted=deleted,
-                due_added=due,
-                # The marker of a step that is not read to its end must not be taken for the table's:
-                # it speaks of the time before the step, so it never claims too much.
-                meta=None if outboxes else self._meta(reading),
-            )
-        )
-
-    def _note(self, reading: _Reading) -> None:
-        """At the end of the changelog: from here on the store is complete, once the outboxes are sent."""
-        if not reading.outboxes:
-            reading.store.write(Write(meta=self._meta(reading)))
-
-    def _meta(self, reading: _Reading) -> bytes:
-        return encode_meta(StoreMeta(reading.position, reading.marker_bytes))
+        reading.store.write(Write(rows=list(rows.items()), deleted=deleted, due_added=due, meta=reading.meta))
 
     def _pipeline(self, partition: int, reading: _Reading, pending: list[Transition]) -> Pipeline:
         marker = reading.marker
@@ -251,7 +277,7 @@ class Restorer:
         if marker is not None:
             pipeline.resume(marker.step)
         for key in sorted(reading.outboxes):
-            pending.extend(reading.outboxes[key].transitions)
+            pending.extend(reading.outboxes[key][1].transitions)
         log.info(
             "partition_restored",
             partition=partition,

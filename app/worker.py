@@ -22,7 +22,8 @@ from agents.consumed import use_light_records
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
-from agents.restore import Restorer, send_again
+from agents.restore import Restorer, changelog_consumer, send_again
+from agents.restore_ahead import Job
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
 from agents.transport import Batch, Consumer
 from app.http import Server
@@ -138,6 +139,7 @@ class Worker:
             topics,
             limits_of(settings),
             max(1000, settings.cache.rows // max(1, self.partitions)),
+            self._jobs,
         )
         self.feed = DefinitionsFeed(
             self.new_consumer,
@@ -314,14 +316,22 @@ class Worker:
         return http.advertised_url or f"http://{http.host}:{http.port}"
 
     def new_consumer(self) -> AIOKafkaConsumer:
-        """A consumer outside the group, for changelogs and definitions."""
-        return AIOKafkaConsumer(
-            **self.broker.client_options(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=4 * 1024 * 1024,
-            fetch_max_wait_ms=100,
-        )
+        return changelog_consumer(self.broker)
+
+    def _jobs(self, lots: list[list[int]]) -> list[Job]:
+        """For processes that restore ahead; together they get the memory that the worker has."""
+        worker, cache = self.settings.worker, self.settings.cache
+        return [
+            Job(
+                self.broker,
+                self._topics,
+                str(worker.data_dir),
+                cache.block_bytes // len(lots),
+                cache.write_buffer_bytes // len(lots),
+                lot,
+            )
+            for lot in lots
+        ]
 
     def _spawn(self, coroutine, name: str) -> None:  # type: ignore[no-untyped-def]
         task = asyncio.create_task(coroutine, name=name)

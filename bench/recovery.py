@@ -165,8 +165,10 @@ async def measure(
     say(f"writing a changelog of {rows:,} rows")
     size = await fill(broker.bootstrap, plan, rows, partitions)
     say(f"  {size / rows:.0f} bytes a row")
-    say("restoring with agents.restore alone")
-    found = [await _restorer(broker, plan, partitions, folder, rows)]
+    found = []
+    for processes in ("one", "all"):
+        say(f"restoring with agents.restore alone, processes: {processes}")
+        found.append(await _restorer(broker, plan, partitions, folder, rows, processes))
     say("starting a worker on an empty disk")
     worker_folder = folder / "worker"
     found.append(
@@ -186,16 +188,18 @@ async def measure(
 
 
 async def _restorer(
-    broker: BenchBroker, plan: TopicPlan, partitions: int, folder: Path, rows: int
+    broker: BenchBroker, plan: TopicPlan, partitions: int, folder: Path, rows: int, processes: str
 ) -> Restored:
-    result = folder / "restored.json"
+    result = folder / f"restored-{processes}.json"
     arguments = [broker.bootstrap, plan.prefix, str(partitions), str(folder / "restored"), str(result)]
+    arguments.append(processes)
     with Child("bench.restoring", arguments, folder / "restored.log") as child:
         await asyncio.to_thread(child.wait, 1800.0)
     shutil.rmtree(folder / "restored", ignore_errors=True)
     found = read_result(result)
-    _check("agents.restore", found["rows"], rows)
-    return Restored("agents.restore", rows, found["seconds"], found["peak_rss_bytes"])
+    what = "agents.restore, one process" if processes == "one" else "agents.restore, a process a core"
+    _check(what, found["rows"], rows)
+    return Restored(what, rows, found["seconds"], found["peak_rss_bytes"])
 
 
 async def _worker(

@@ -8,35 +8,47 @@ import sys
 import time
 from pathlib import Path
 
-from agents.restore import Restorer
+from agents.broker import Broker
+from agents.consumed import use_light_records
+from agents.restore import Restorer, changelog_consumer
+from agents.restore_ahead import Job
 from agents.steps import Limits
 from app.settings import CacheSettings
-from bench.kafka import new_consumer
 from bench.processes import write_result
 from bench.recovery import topics_of
 from bench.worker import worker_plan
 from tables.store import RocksMemory
 
 
-async def run(bootstrap: str, name: str, partitions: int, folder: str, result: str) -> None:
-    cache = CacheSettings()
+async def run(bootstrap: str, name: str, partitions: int, folder: str, result: str, processes: str) -> None:
+    use_light_records()
+    cache, broker = CacheSettings(), Broker(bootstrap)
+    topics = topics_of(worker_plan(name), partitions)
+
+    def jobs(lots: list[list[int]]) -> list[Job]:
+        share = cache.block_bytes // len(lots), cache.write_buffer_bytes // len(lots)
+        return [Job(broker, topics, folder, *share, lot) for lot in lots]
+
     restorer = Restorer(
-        lambda: new_consumer(bootstrap),
+        lambda: changelog_consumer(broker),
         Path(folder),
         RocksMemory.of(cache.block_bytes, cache.write_buffer_bytes),
-        topics_of(worker_plan(name), partitions),
+        topics,
         Limits(),
         max(1000, cache.rows // partitions),
+        jobs if processes == "all" else None,
     )
     began = time.monotonic()
     pipelines, _pending = await restorer.open(set(range(partitions)))
     seconds = time.monotonic() - began
     for pipeline in pipelines.values():
         pipeline.profiles.store.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = sum(
+        resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     write_result(result, {"rows": restorer.rows_restored, "seconds": seconds, "peak_rss_bytes": peak})
 
 
 if __name__ == "__main__":
-    _bootstrap, _name, _partitions, _folder, _result = sys.argv[1:]
-    asyncio.run(run(_bootstrap, _name, int(_partitions), _folder, _result))
+    _bootstrap, _name, _partitions, _folder, _result, _processes = sys.argv[1:]
+    asyncio.run(run(_bootstrap, _name, int(_partitions), _folder, _result, _processes))

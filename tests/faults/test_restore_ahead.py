@@ -1,0 +1,105 @@
+"""Processes that restore ahead leave what the worker's own reading leaves, also when they fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from agents import restore
+from agents.broker import Broker
+from agents.commits import Topics
+from agents.restore import Restorer, changelog_consumer
+from agents.restore_ahead import Job, shares
+from agents.steps import Limits
+from rules.row import Transition
+from tables.store import Due, RocksMemory
+from tests.faults.log import make_log
+from tests.faults.scene import Scene, scene
+
+EVER = 1 << 61
+
+
+def test_the_partitions_with_most_to_read_are_dealt_first() -> None:
+    assert shares({0: 10, 1: 70, 2: 30, 3: 30}, 2) == [[1], [2, 3, 0]]
+    assert shares({0: 5, 1: 1}, 16) == [[0], [1]]
+    assert len(shares(dict.fromkeys(range(64), 1), 64)) == 4
+
+
+async def test_a_wiped_disk_gets_the_same_rows_from_other_processes_as_from_the_workers_own_reading(
+    kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore, "RECORDS", 1)
+    monkeypatch.setattr(restore, "cores", lambda: 2)
+    async with scene(kafka, topic_prefix, tmp_path) as stage:
+        await _die_at_work(stage)
+        broker = Broker(kafka)
+        alone = await _restored(stage, broker, tmp_path / "alone", None)
+        assert sum(map(len, alone.rows)) > 500
+        assert alone.pending, "nothing was open when the worker died: nothing would be sent again"
+
+        jobs: list[Job] = []
+        with capture_logs() as logs:
+            ahead = await _restored(stage, broker, tmp_path / "ahead", jobs)
+        assert not [each for each in logs if each["event"] == "restore_ahead_failed"]
+        assert len(jobs) == 2
+        assert ahead == alone
+
+        with capture_logs() as logs:
+            lost = await _restored(stage, broker, tmp_path / "lost", jobs, unreachable=True)
+        assert len([each for each in logs if each["event"] == "restore_ahead_failed"]) == 2
+        assert lost == alone
+
+
+@dataclass(frozen=True)
+class _Found:
+    pending: list[Transition]
+    rows: list[list[tuple[bytes, bytes]]]
+    due: list[list[Due]]
+    markers: list[bytes]
+
+
+async def _die_at_work(stage: Scene) -> None:
+    log = make_log(3, records=20_000, users=2_000)
+    await stage.define()
+    await stage.load(log)
+    worker = stage.worker(worker__poll_records=150)
+    worker.start()
+
+    async def begun() -> bool:
+        return min((await stage.ends(stage.changelog)).values()) > 0
+
+    await stage.until(begun, "rows of every partition")
+    worker.kill()
+
+
+async def _restored(
+    stage: Scene, broker: Broker, folder: Path, jobs: list[Job] | None, unreachable: bool = False
+) -> _Found:
+    topics = Topics(stage.changelog, stage.transitions, stage.rekeyed, stage.partitions, stage.partitions)
+    theirs = replace(broker, bootstrap="127.0.0.1:1") if unreachable else broker
+
+    def make(lots: list[list[int]]) -> list[Job]:
+        assert jobs is not None
+        jobs[:] = [Job(theirs, topics, str(folder), 1 << 20, 8 << 20, lot) for lot in lots]
+        return jobs
+
+    restorer = Restorer(
+        lambda: changelog_consumer(broker),
+        folder,
+        RocksMemory.of(1 << 20, 8 << 20),
+        topics,
+        Limits(),
+        1000,
+        None if jobs is None else make,
+    )
+    pipelines, pending = await restorer.open(set(range(stage.partitions)))
+    stores = [pipelines[each].profiles.store for each in sorted(pipelines)]
+    rows = [store.scan(b"", 10_000) for store in stores]
+    due = [store.due(-EVER, EVER, 100_000) for store in stores]
+    ends = [pipelines[each].marker() for each in sorted(pipelines)]
+    for store in stores:
+        store.close()
+    return _Found(pending, rows, due, ends)
