@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from rules.row import Row
 from tables.codec import decode_row, encode_row
@@ -48,7 +48,7 @@ class Profiles:
         self._stages = 0
         self._unstored_due: dict[Due, tuple[int, bool]] = {}
         """Per due entry, the last unstored stage that changed it, and whether the entry is there then."""
-        self._added_due: list[Due] = []  # a heap of the entries that unstored stages added, and older ones
+        self._added_due: list[Due] = []  # a heap of the entries that unstored stages added
         self._hidden_due = 0  # how many entries of ``_unstored_due`` are not there
         self._due_floor_ms = -FAR_MS
         self._quiet_until_ms = -FAR_MS
@@ -191,6 +191,9 @@ class Profiles:
                 if number == staged.number:
                     del self._unstored_due[entry]
                     self._hidden_due -= not there
+        # Entries far ahead would stay for as long, one for each user that ever passed.
+        self._added_due = [entry for entry, (_, there) in self._unstored_due.items() if there]
+        heapify(self._added_due)
         self._durable.clear()
         self._durable_rows = 0
 
@@ -238,3 +241,7 @@ class Profiles:
     @property
     def unstored_rows(self) -> int:
         return len(self._unstored)
+
+    @property
+    def due_in_memory(self) -> int:
+        return len(self._added_due)

@@ -55,6 +55,14 @@ def test_a_later_stage_survives_the_storing_of_an_earlier_one() -> None:
     assert profiles.unstored_keys() == []
 
 
+def test_due_entries_far_ahead_stay_in_memory_no_longer_than_they_are_unstored() -> None:
+    profiles = Profiles(MemoryStore(), 2, 10)
+    for number in range(1000):
+        profiles.durable(put(profiles, b"%d" % number, 1 << 40))
+    assert profiles.due_in_memory <= 10
+    assert len(profiles.due(1 << 41, 2000)) == 1000
+
+
 def test_the_store_may_stay_behind_but_never_has_what_is_not_durable() -> None:
     profiles = Profiles(MemoryStore(), 2, 2)
     first, second, third = (put(profiles, b"a", due) for due in (5, 7, 9))
