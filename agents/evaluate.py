@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from agents.commits import Committer, Work
-from agents.lanes import SLICE, Lane
+from agents.lanes import USERS, Lane
 from agents.pipeline import Pipeline
 from agents.placement import partition_of
 from agents.steps import Record
@@ -180,14 +180,14 @@ class Evaluator:
         """Go on with a sweep, or let the clock of an idle partition follow the wall."""
         pipeline = work.pipeline
         if pipeline.sweeping:
-            work.steps.append(pipeline.sweep(SLICE))
+            work.steps.append(pipeline.sweep(USERS))
             self._work.set()
             return
         seen_ms = self._clock.caught_up_ms(partition)
         if seen_ms is not None:
             to_ms = min(seen_ms, self._clock.wall_ms()) - self._grace_ms
             if to_ms > pipeline.clock_ms:
-                work.steps.append(pipeline.advance(to_ms, SLICE))
+                work.steps.append(pipeline.advance(to_ms, USERS))
 
     async def _commit(self, works: list[Work]) -> None:
         await self._committer.commit(works)

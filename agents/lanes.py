@@ -10,8 +10,10 @@ from agents.commits import Ack, Work
 from agents.pipeline import Pipeline
 from agents.steps import Record
 
-SLICE = 500
-"""Records or users per computation, some milliseconds: lookups get their turn between."""
+SLICE = 100
+"""Records per computation, some milliseconds: answers of brokers and lookups get their turn between."""
+USERS = 500
+"""As many whom time passes for, or who are swept, with less to do for each."""
 STEP_RECORDS = 4_000
 """After so many records a lane's turn in a round ends."""
 FLIP_SLICES = 8
@@ -56,7 +58,7 @@ class Lane:
         for _ in range(FLIP_SLICES):
             if paused() or not pipeline.overdue:
                 break
-            work.steps.append(pipeline.advance(pipeline.clock_ms, SLICE))
+            work.steps.append(pipeline.advance(pipeline.clock_ms, USERS))
             await asyncio.sleep(0)
 
     async def _step(self, work: Work) -> int:
