@@ -62,22 +62,13 @@ def _compile(predicate: model.Predicate, calendar: Calendar, changes: list[Chang
 
 def attribute_roots(predicate: model.Predicate) -> set[str]:
     """The attributes that a predicate reads."""
-    if isinstance(predicate, model.Test):
-        return {predicate.path[0]}
-    if isinstance(predicate, model.NotTest):
-        return attribute_roots(predicate.part)
-    return set().union(*(attribute_roots(part) for part in predicate.parts))
+    return {test.path[0] for test in model.tests_of(predicate)}
 
 
 def watched_paths(predicate: model.Predicate) -> set[model.Path]:
     """The paths deep in attributes of which the predicate asks when they changed."""
-    match predicate:
-        case model.Test(path=path, operator=operator):
-            return {path} if operator == "changed_within" and len(path) > 1 else set()
-        case model.NotTest(part=part):
-            return watched_paths(part)
-        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
-            return set().union(*map(watched_paths, parts))
+    tests = model.tests_of(predicate)
+    return {test.path for test in tests if test.operator == "changed_within" and len(test.path) > 1}
 
 
 def _changed_within(path: model.Path, length_ms: int, changes: list[Change]) -> Truth:

@@ -102,17 +102,9 @@ def is_zoned(condition: model.Condition) -> bool:
             predicates, zoned = [test], False
         case model.InAudience():
             return False
-    return zoned or any(each is not None and _has_anniversary(each) for each in predicates)
-
-
-def _has_anniversary(predicate: model.Predicate) -> bool:
-    match predicate:
-        case model.Test(operator=operator):
-            return operator == "anniversary"
-        case model.NotTest(part=part):
-            return _has_anniversary(part)
-        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
-            return any(map(_has_anniversary, parts))
+    return zoned or any(
+        test.operator == "anniversary" for each in predicates for test in model.tests_of(each)
+    )
 
 
 def audience_key(project: str, audience_id: str) -> int:

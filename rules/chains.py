@@ -130,12 +130,4 @@ def _last_use(source: model.Sequence, ref: model.Ref) -> int:
 
 
 def _mentions(predicate: model.Predicate | None, ref: model.Ref) -> bool:
-    match predicate:
-        case model.Test(operand=operand):
-            return operand == ref
-        case model.NotTest(part=part):
-            return _mentions(part, ref)
-        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
-            return any(_mentions(part, ref) for part in parts)
-        case None:
-            return False
+    return any(test.operand == ref for test in model.tests_of(predicate))

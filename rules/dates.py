@@ -91,15 +91,7 @@ TimedCheck: TypeAlias = Callable[[Mapping[str, object], int], bool]
 
 def is_timed(predicate: model.Predicate | None) -> bool:
     """Whether a predicate has a date operator, so that ``predicates.compile_predicate`` can't compile it."""
-    match predicate:
-        case model.Test(operator=operator):
-            return operator in DATE_OPERATORS
-        case model.NotTest(part=part):
-            return is_timed(part)
-        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
-            return any(map(is_timed, parts))
-        case None:
-            return False
+    return any(test.operator in DATE_OPERATORS for test in model.tests_of(predicate))
 
 
 def compile_timed_predicate(predicate: model.Predicate, calendar: Calendar) -> TimedCheck:

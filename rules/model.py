@@ -58,6 +58,18 @@ Predicate: TypeAlias = Test | AllTests | AnyTest | NotTest
 """What ``where`` holds: tests over one object, composed."""
 
 
+def tests_of(predicate: Predicate | None) -> Iterator[Test]:
+    """Each of its tests, however deep."""
+    match predicate:
+        case Test():
+            yield predicate
+        case NotTest(part=part):
+            yield from tests_of(part)
+        case AllTests(parts=parts) | AnyTest(parts=parts):
+            for part in parts:
+                yield from tests_of(part)
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """An aggregate's bound. ``operand`` is a number, or a pair of numbers for ``between``."""

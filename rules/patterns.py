@@ -119,15 +119,7 @@ class Layout:
 
 def has_ref(predicate: model.Predicate | None) -> bool:
     """Whether a predicate refers to another event."""
-    match predicate:
-        case model.Test(operand=operand):
-            return isinstance(operand, model.Ref)
-        case model.NotTest(part=part):
-            return has_ref(part)
-        case model.AllTests(parts=parts) | model.AnyTest(parts=parts):
-            return any(map(has_ref, parts))
-        case None:
-            return False
+    return any(isinstance(test.operand, model.Ref) for test in model.tests_of(predicate))
 
 
 def identity(value: object) -> object:
