@@ -83,8 +83,8 @@ def changelog_consumer(broker: Broker) -> AIOKafkaConsumer:
 
 
 class Restorer:
-    """Opens partitions: store first, then the rest of the changelog. ``ahead`` makes the jobs of
-    ``agents.restore_ahead`` from lots of partitions; without it all is read here."""
+    """Opens partitions: store first, then the rest of the changelog. ``ahead`` is what
+    other processes may do before (``agents.restore_ahead``); without it all is read here."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Restorer:
         topics: Topics,
         limits: Limits,
         cache_rows: int,
-        ahead: Callable[[list[list[int]]], list[Job]] | None = None,
+        ahead: Job | None = None,
     ) -> None:
         self._new_consumer = new_consumer
         self._directory = directory
@@ -193,9 +193,9 @@ class Restorer:
         behind = {partition: records for partition, records in behind.items() if records > 0}
         if self._ahead is None or sum(behind.values()) < RECORDS or min(len(behind), cores()) < 2:
             return False
-        for reading in readings.values():
-            reading.store.close()
-        await restore_ahead(self._ahead(shares(behind, cores())), self._restored)
+        while readings:
+            readings.popitem()[1].store.close()
+        await restore_ahead(self._ahead, shares(behind, cores()), self._restored)
         return True
 
     def _restored(self, rows: int) -> None:

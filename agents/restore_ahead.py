@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from agents.broker import Broker
 from agents.commits import Topics
@@ -34,7 +35,7 @@ class Job(msgspec.Struct, frozen=True):
     directory: str
     block_cache_bytes: int
     write_buffer_bytes: int
-    partitions: list[int]
+    partitions: list[int] = []
 
 
 def cores() -> int:
@@ -51,9 +52,20 @@ def shares(behind: Mapping[int, int], processes: int) -> list[list[int]]:
     return [partitions for _, partitions in lots]
 
 
-async def restore_ahead(jobs: list[Job], restored: Callable[[int], None]) -> None:
-    """Run a child for each job. ``restored`` is told how many rows came in since it was told last."""
-    await asyncio.gather(*(_run(job, restored) for job in jobs))
+async def restore_ahead(job: Job, lots: list[list[int]], restored: Callable[[int], None]) -> None:
+    """Run a child for each lot of partitions; together they get the memory that the job has.
+
+    ``restored`` is told how many rows came in since it was told last.
+    """
+    async with asyncio.TaskGroup() as children:
+        for lot in lots:
+            share = replace(
+                job,
+                partitions=lot,
+                block_cache_bytes=job.block_cache_bytes // len(lots),
+                write_buffer_bytes=job.write_buffer_bytes // len(lots),
+            )
+            children.create_task(_run(share, restored))
 
 
 async def _run(job: Job, restored: Callable[[int], None]) -> None:

@@ -139,7 +139,13 @@ class Worker:
             topics,
             limits_of(settings),
             max(1000, settings.cache.rows // max(1, self.partitions)),
-            self._jobs,
+            Job(
+                self.broker,
+                topics,
+                str(settings.worker.data_dir),
+                settings.cache.block_bytes,
+                settings.cache.write_buffer_bytes,
+            ),
         )
         self.feed = DefinitionsFeed(
             self.new_consumer,
@@ -317,21 +323,6 @@ class Worker:
 
     def new_consumer(self) -> AIOKafkaConsumer:
         return changelog_consumer(self.broker)
-
-    def _jobs(self, lots: list[list[int]]) -> list[Job]:
-        """For processes that restore ahead; together they get the memory that the worker has."""
-        worker, cache = self.settings.worker, self.settings.cache
-        return [
-            Job(
-                self.broker,
-                self._topics,
-                str(worker.data_dir),
-                cache.block_bytes // len(lots),
-                cache.write_buffer_bytes // len(lots),
-                lot,
-            )
-            for lot in lots
-        ]
 
     def _spawn(self, coroutine, name: str) -> None:  # type: ignore[no-untyped-def]
         task = asyncio.create_task(coroutine, name=name)

@@ -24,11 +24,7 @@ async def run(bootstrap: str, name: str, partitions: int, folder: str, result: s
     use_light_records()
     cache, broker = CacheSettings(), Broker(bootstrap)
     topics = topics_of(worker_plan(name), partitions)
-
-    def jobs(lots: list[list[int]]) -> list[Job]:
-        share = cache.block_bytes // len(lots), cache.write_buffer_bytes // len(lots)
-        return [Job(broker, topics, folder, *share, lot) for lot in lots]
-
+    ahead = Job(broker, topics, folder, cache.block_bytes, cache.write_buffer_bytes)
     restorer = Restorer(
         lambda: changelog_consumer(broker),
         Path(folder),
@@ -36,7 +32,7 @@ async def run(bootstrap: str, name: str, partitions: int, folder: str, result: s
         topics,
         Limits(),
         max(1000, cache.rows // partitions),
-        jobs if processes == "all" else None,
+        ahead if processes == "all" else None,
     )
     began = time.monotonic()
     pipelines, _pending = await restorer.open(set(range(partitions)))

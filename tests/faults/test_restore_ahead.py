@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from agents import restore
 from agents.broker import Broker
 from agents.commits import Topics
 from agents.restore import Restorer, changelog_consumer
-from agents.restore_ahead import Job, shares
+from agents.restore_ahead import Job, restore_ahead, shares
 from agents.steps import Limits
 from rules.row import Transition
 from tables.store import Due, RocksMemory
@@ -40,17 +42,30 @@ async def test_a_wiped_disk_gets_the_same_rows_from_other_processes_as_from_the_
         assert sum(map(len, alone.rows)) > 500
         assert alone.pending, "nothing was open when the worker died: nothing would be sent again"
 
-        jobs: list[Job] = []
+        lots: list[list[int]] = []
+
+        async def noted(job: Job, given: list[list[int]], restored: Callable[[int], None]) -> None:
+            lots[:] = given
+            await restore_ahead(job, given, restored)
+
+        monkeypatch.setattr(restore, "restore_ahead", noted)
         with capture_logs() as logs:
-            ahead = await _restored(stage, broker, tmp_path / "ahead", jobs)
+            ahead = await _restored(stage, broker, tmp_path / "ahead", broker)
         assert not [each for each in logs if each["event"] == "restore_ahead_failed"]
-        assert len(jobs) == 2
+        assert len(lots) == 2
         assert ahead == alone
 
         with capture_logs() as logs:
-            lost = await _restored(stage, broker, tmp_path / "lost", jobs, unreachable=True)
+            lost = await _restored(stage, broker, tmp_path / "lost", replace(broker, bootstrap="127.0.0.1:1"))
         assert len([each for each in logs if each["event"] == "restore_ahead_failed"]) == 2
         assert lost == alone
+
+        async def interrupted(job: Job, given: list[list[int]], restored: Callable[[int], None]) -> None:
+            raise asyncio.CancelledError
+
+        monkeypatch.setattr(restore, "restore_ahead", interrupted)
+        with pytest.raises(asyncio.CancelledError):
+            await _restored(stage, broker, tmp_path / "interrupted", broker)
 
 
 @dataclass(frozen=True)
@@ -75,17 +90,9 @@ async def _die_at_work(stage: Scene) -> None:
     worker.kill()
 
 
-async def _restored(
-    stage: Scene, broker: Broker, folder: Path, jobs: list[Job] | None, unreachable: bool = False
-) -> _Found:
+async def _restored(stage: Scene, broker: Broker, folder: Path, theirs: Broker | None) -> _Found:
+    """``theirs`` is the broker of the processes that restore ahead; None: there are none."""
     topics = Topics(stage.changelog, stage.transitions, stage.rekeyed, stage.partitions, stage.partitions)
-    theirs = replace(broker, bootstrap="127.0.0.1:1") if unreachable else broker
-
-    def make(lots: list[list[int]]) -> list[Job]:
-        assert jobs is not None
-        jobs[:] = [Job(theirs, topics, str(folder), 1 << 20, 8 << 20, lot) for lot in lots]
-        return jobs
-
     restorer = Restorer(
         lambda: changelog_consumer(broker),
         folder,
@@ -93,7 +100,7 @@ async def _restored(
         topics,
         Limits(),
         1000,
-        None if jobs is None else make,
+        None if theirs is None else Job(theirs, topics, str(folder), 2 << 20, 16 << 20),
     )
     pipelines, pending = await restorer.open(set(range(stage.partitions)))
     stores = [pipelines[each].profiles.store for each in sorted(pipelines)]
