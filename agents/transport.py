@@ -77,7 +77,7 @@ class Consumer(stock.Consumer):
         self._seen = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Poll]]:
         """Yield what one poll brings, if anything."""
@@ -142,7 +142,8 @@ class Consumer(stock.Consumer):
         return poll
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: Faust would only log; a stalled worker is for its watchdog to end."""
+        """Nothing: Faust would only log. A stalled worker is for its watchdog to end, and a slow destination
+        is no stalled consumer."""
 
     # -- acks ----------------------------------------------------------------------------------------
 
@@ -267,12 +268,15 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
     membership_seen: float | None = 0.0
     """When the latest answered heartbeat was sent (monotonic); None: told that we are no member."""
 
+    def __init__(self, consumer: Consumer, *, loop: asyncio.AbstractEventLoop, **rest: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **rest)
+
     async def start(self) -> None:
         """In the place of a thread, which would run ``_serve`` in a loop of its own."""
         self._thread_started.set()
         started = self._thread_running = self.parent_loop.create_future()
-        serving = self.parent_loop.create_task(self._serve(), name="consumer")
-        serving.add_done_callback(_look_at_error)  # it is told by ``crash``
+        self._serving = self.parent_loop.create_task(self._serve(), name="consumer")
+        self._serving.add_done_callback(_look_at_error)  # it is told by ``crash``
         await started
 
     async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
@@ -296,9 +300,6 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go back to the committed offsets, and to the beginning of the log where there is none."""
-        return cast(Mapping[TP, int], await self.call_thread(self._seek_to_committed))
-
-    async def _seek_to_committed(self) -> Mapping[Any, int]:
         consumer = self._ensure_consumer()
         committed: Mapping[Any, int] = await consumer.seek_to_committed()
         fresh = [tp for tp, offset in committed.items() if not offset]

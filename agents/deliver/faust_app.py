@@ -58,7 +58,8 @@ class DeliverThread(ConsumerThread):
 
     starts: dict[int, Start]
 
-    async def _seek_to_committed(self) -> Mapping[Any, int]:
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        """Go to the committed offsets; where there are none, to where the destination begins."""
         consumer = self._ensure_consumer()
         assigned = list(consumer.assignment())
         if not assigned:
@@ -84,16 +85,10 @@ class DeliverThread(ConsumerThread):
             self.starts[tp.partition] = Start(offset, members_first, offset - each.offset)
         return offsets
 
-    async def check_group(self) -> None:
+    def check_group(self) -> None:
         """Raises what ended this member's part in its group for good."""
-        await self.call_thread(self._check_group)
-
-    async def _check_group(self) -> None:
         if self._consumer is not None:
             cast(Any, self._consumer._coordinator).check_errors()
-
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: a slow destination is no stalled consumer."""
 
 
 class DeliverConsumer(Consumer):
@@ -104,7 +99,7 @@ class DeliverConsumer(Consumer):
         return cast(DeliverApp, self.app).worker
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return DeliverThread(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
+        return DeliverThread(self, loop=self.loop, beacon=self.beacon)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
         return list(self._batches)
@@ -117,7 +112,7 @@ class DeliverConsumer(Consumer):
         """Raises what ended this member's part in its group for good; stock code would wait for ever."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            await cast(DeliverThread, self._thread).check_group()
+            cast(DeliverThread, self._thread).check_group()
 
     async def perform_seek(self) -> None:
         await self._worker.let_go()
@@ -140,9 +135,6 @@ class DeliverConsumer(Consumer):
             return None
         end = thread.highwater(tp)
         return None if end is None else max(0, int(end) - int(committed))
-
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Nothing, as in the thread."""
 
 
 class DeliverTransport(Transport):
