@@ -121,6 +121,11 @@ async def test_an_unreadable_definition_leaves_the_one_before_in_force(
 
         await stage.until(is_told, "both are reported")
         assert (await worker.get("/readyz?verbose"))[1]["audiences"] == 2
+
+        async def is_swept() -> bool:
+            return (await worker.get("/v1/audiences/fans/members/u1"))[0] != 409
+
+        await stage.until(is_swept, "the rows are looked at")
         assert (await worker.get("/v1/audiences/fans/members/u1"))[0] == 200
 
 
