@@ -32,6 +32,7 @@ from rules.dedupe import hash_of, is_repeated, remember
 from rules.instants import MAX_MS
 from rules.redefine import redefine
 from rules.row import Row, Transition
+from rules.upgrade import upgrade
 from tables.codec import Marker, Outbox, encode_attributes, encode_marker, row_key, source_key, split_row_key
 from tables.profiles import Profiles
 
@@ -62,6 +63,7 @@ class Pipeline:
         self._sweep_after = b""
         self._sweep_first: list[bytes] = []
         self._in_step = False
+        self.profiles.upgrade = self._upgrade
         self._next_rules: RuleSet | None = None
 
     # -- steps ---------------------------------------------------------------------------------------
@@ -131,15 +133,14 @@ class Pipeline:
             has_id = decoded.id is not None and decoded.type == "track" and dedupe_ms > 0
             if has_id:
                 record_hash = hash_of(decoded.id)  # type: ignore[arg-type]
-                if is_repeated(row.seen, record_hash, now_ms, dedupe_ms):
+                if is_repeated(row, record_hash, now_ms, dedupe_ms):
                     # Noted, for when it is read once more the window may be over.
                     repeated += 1
                     row.applied[source] = offset
                     if key not in changed:
                         changed[key] = local.pop(key, due_before)
                     continue
-                row.seen, dropped = remember(row.seen, record_hash, now_ms, dedupe_ms, limits.dedupe_ids)
-                draft.counts.ids_dropped += dropped
+                draft.counts.ids_dropped += remember(row, record_hash, now_ms, dedupe_ms, limits.dedupe_ids)
             if due_before is not None and due_before < now_ms:
                 fire(rules, decoded.user_id, row, now_ms, out)
             if isinstance(decoded, PlainEvent):
@@ -308,6 +309,9 @@ class Pipeline:
                 key = row_key(decoded.project, decoded.user_id)
             batch.append((record, decoded, key, time_ms))
         return batch
+
+    def _upgrade(self, key: bytes, row: Row) -> None:
+        upgrade(self.rules.project(split_row_key(key)[0]), row)
 
     def _outgrows(self, row: Row, decoded: InputRecord, record: Record, draft: Draft) -> bool:
         """Whether attributes or identities would let the row grow without bound; then it's a dead letter."""

@@ -122,7 +122,7 @@ class Server:
                 membership = row.audiences.get(audience.key)
                 if membership is not None and membership.seq % 2 == 1:
                     exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
-                    found.append({"id": audience.id, "name": audience.name, **_stay(membership, exit_ms)})
+                    found.append({"id": audience.id, "name": audience.name, **_stay(row, membership, exit_ms)})
         return found
 
     async def _member(self, request: web.Request) -> web.StreamResponse:
@@ -139,7 +139,7 @@ class Server:
         body: dict[str, object] = {"member": False, "since": None, "exit_at": None}
         if row is not None and membership is not None and membership.seq % 2 == 1:
             exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
-            body = {"member": True, **_stay(membership, exit_ms)}
+            body = {"member": True, **_stay(row, membership, exit_ms)}
         return json_answer({**body, "at": _at(answer)})
 
     async def _explain(self, request: web.Request) -> web.StreamResponse:
@@ -263,9 +263,9 @@ def _ready(answer: Answer, audience_id: str) -> None:
         raise Problem(409, "Audience is not ready", f"the rows are still being looked at for {audience_id!r}")
 
 
-def _stay(membership: Membership, exit_ms: int | None) -> dict[str, object]:
+def _stay(row: Row, membership: Membership, exit_ms: int | None) -> dict[str, object]:
     return {
-        "since": format_instant(membership.since_ms),
+        "since": format_instant(row.since_ms(membership)),
         "exit_at": None if exit_ms is None else format_instant(exit_ms),
         "version": membership.version,
     }

@@ -16,7 +16,7 @@ def explanation(
     """Whether and why a user is in an audience; the row must be decided up to ``at_ms``."""
     membership = row.audiences.get(audience.key)
     inside = membership is not None and membership.seq % 2 == 1
-    since_ms = membership.since_ms if membership is not None and inside else None
+    since_ms = row.since_ms(membership) if membership is not None and inside else None
     exit_ms = predict_exit(rules, audience, row, at_ms) if inside else None
     return {
         "user_id": user_id,

@@ -46,13 +46,13 @@ class BatchCondition(Condition):
     def flips(self) -> bool:
         return True  # an event that came at a compute instant counts right after it
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         """The truth at an instant: exact at compute instants from the latest event's clock on."""
-        return self.inner.value(state_seen(state, at_ms) or None, at_ms)
+        return self.inner.value(row, state_seen(state, at_ms) or None, at_ms)
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
         seen = state_seen(state, after_ms + 1)
-        flip_ms = self.inner.next_flip(seen, after_ms) if seen and self.inner.flips else None
+        flip_ms = self.inner.next_flip(row, seen, after_ms) if seen and self.inner.flips else None
         if len(state) > 1 and after_ms <= state[1]:
             return state[1] + 1 if flip_ms is None else min(flip_ms, state[1] + 1)  # type: ignore[no-any-return]
         return flip_ms

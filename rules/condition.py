@@ -1,21 +1,22 @@
 """Event conditions at run time: the least state that is exact, its value at an instant, its next flip.
 
-A state is a plain list that lives in ``Row.conditions`` under the condition's key (spec: rules.md,
-section 10). No state means that no event counted so far. A window counts an event at ``e`` while
-``t - length < e <= t``, so values change by time only at ``e + length``.
+A state lives in ``Row.conditions`` under the condition's key (spec: rules.md, section 10). It is a plain list,
+or a string that names times of the row's (``rules.event_times``). No state means that no event counted so far.
+A window counts an event at ``e`` while ``t - length < e <= t``, so values change by time only at ``e + length``.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any, Final, TypeAlias
 
 from rules import model
 from rules.predicates import compile_predicate
 from rules.row import Row
 
-State: TypeAlias = list[Any]
+State: TypeAlias = Any
 Properties: TypeAlias = Mapping[str, object]
 
 FAR_MS: Final = 1 << 61
@@ -30,7 +31,8 @@ another, or may now change sooner by time, the condition's key is added to ``tou
 
 
 class Condition:
-    """One event condition, shared by every audience that has it. Its kinds differ in three methods."""
+    """One event condition, shared by every audience that has it. Its kinds differ in three methods, each of
+    which gets the row that the state is of."""
 
     def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
         self.key = key
@@ -45,17 +47,21 @@ class Condition:
         self.dropped_samples = 0
         """Samples that had to go because a user had more than ``max_samples`` of them."""
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         """The truth at an instant, for this state."""
         raise NotImplementedError
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
         """The first instant after ``after_ms`` at which the value changes by time alone."""
         return None
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
-        """Take one matching event into the state."""
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+        """Take one matching event. What to keep: the state, changed in place, or another; empty: nothing."""
         raise NotImplementedError
+
+    def plain(self, row: Row, state: State) -> State:
+        """A copy as batch audiences keep it, whose states name no times of the row's."""
+        return deepcopy(state)
 
     def flips_only_later(self, state: State) -> bool:
         """Whether one more event, if it left the truth as it was, can only have put the next flip off."""
@@ -82,13 +88,13 @@ class Condition:
                 return False
             states = row.conditions
             state = states.get(key)
-            before = value(state, decided_ms)
-            if state is None:
-                state = states[key] = []
-            apply(state, event_ms, properties, now_ms)
-            if not state:
-                del states[key]
-            if value(state, now_ms) != before or not later(state):
+            before = value(row, state, decided_ms)
+            state = apply(row, state or [], event_ms, properties, now_ms)
+            if state:
+                states[key] = state
+            else:
+                states.pop(key, None)
+            if value(row, state, now_ms) != before or not later(state):
                 touched.append(key)
             return True
 

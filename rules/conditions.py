@@ -73,14 +73,15 @@ def _build_event_condition(
     if isinstance(source.window, model.SinceEntry):
         tally, audience = build_tally(source.aggregate, calendar), source.window.audience
         return SinceEntryCondition(key, source, max_samples, project, audience, tally, batch)
-    fast = _fast(source)
+    # A batch audience's condition keeps two states at times: they name no times of the row's.
+    fast = None if batch and source.window is not None else fast_kind(source)
     if fast is not None:
         return fast(key, source, max_samples)
     window = build_window(source.window, calendar)
     return Windowed(key, source, max_samples, window, build_tally(source.aggregate, calendar))
 
 
-def _fast(source: model.EventCondition) -> Callable[[int, model.EventCondition, int], Condition] | None:
+def fast_kind(source: model.EventCondition) -> Callable[[int, model.EventCondition, int], Condition] | None:
     """The class of the commonest kinds: counts, sums and distinct values, for ever or ``within``."""
     kind, ever = source.aggregate.kind, source.window is None
     if not ever and not isinstance(source.window, model.Within):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from collections import Counter
 
 from rules import model
 from rules.condition import (
@@ -14,6 +14,7 @@ from rules.condition import (
     length_ms_of,
     next_expiry_flip,
 )
+from rules.event_times import instants, place, reference
 from rules.row import Row
 
 
@@ -24,14 +25,11 @@ class CountEver(Condition):
         super().__init__(key, source, max_samples)
         self.bound = count_bound(source.aggregate.comparisons)
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         return self.compare(state[0] if state else 0)
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
-        if not state:
-            state.append(1)
-        elif state[0] < self.bound:
-            state[0] += 1
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+        return [min(state[0] + 1, self.bound)] if state else [1]
 
     def observer(self) -> Observe:
         key, where, bound, compare = self.key, self.where, self.bound, self.compare
@@ -57,46 +55,46 @@ class CountEver(Condition):
 
 
 class CountWithin(Condition):
-    """State: the latest event times in the window, ascending, no more than the comparisons need."""
+    """State: references to the latest events in the window, ascending by time, no more than it takes."""
 
     def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.length_ms = length_ms_of(source)
         self.bound = count_bound(source.aggregate.comparisons)
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         if not state:
             return self.compare(0)
-        return self.compare(len(state) - bisect_right(state, at_ms - self.length_ms))
+        return self.compare(len(state) - place(row, state, at_ms - self.length_ms))
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
-        return next_expiry_flip(state, self.length_ms, after_ms, self.compare)
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+        return next_expiry_flip(instants(row, state), self.length_ms, after_ms, self.compare)
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+        refs: str = state or ""
         horizon = now_ms - self.length_ms
         if event_ms > horizon:
-            if not state or event_ms >= state[-1]:
-                state.append(event_ms)
-            else:
-                insort(state, event_ms)
-        gone = bisect_right(state, horizon)
-        if len(state) - gone > self.bound:
-            gone = len(state) - self.bound
-        if gone:
-            del state[:gone]
+            at = place(row, refs, event_ms)
+            refs = refs[:at] + reference(row, event_ms) + refs[at:]
+        return refs[max(place(row, refs, horizon), len(refs) - self.bound) :]
+
+    def plain(self, row: Row, state: State) -> State:
+        numbers = Counter(instants(row, state))
+        return [list(numbers), [[number] for number in numbers.values()]]
 
 
 class CountAtLeastWithin(CountWithin):
     """``count >= n`` in a window, the commonest kind: an event can only make it true or keep it so."""
 
-    def value(self, state: State | None, at_ms: int) -> bool:
-        bound = self.bound
-        return state is not None and len(state) >= bound and state[-bound] > at_ms - self.length_ms
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+        if state is None or len(state) < self.bound:
+            return False
+        return row.base_ms + row.times[ord(state[-self.bound])] > at_ms - self.length_ms
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
         if len(state) < self.bound:
             return None
-        flip: int = state[-self.bound] + self.length_ms
+        flip = row.base_ms + row.times[ord(state[-self.bound])] + self.length_ms
         return flip if flip > after_ms else None
 
     def observer(self) -> Observe:
@@ -113,23 +111,31 @@ class CountAtLeastWithin(CountWithin):
                 return False
             states = row.conditions
             state = states.get(key)
+            ref = reference(row, event_ms)
             if state is None:
-                states[key] = [event_ms]
+                states[key] = ref
                 if bound == 1:
                     touched.append(key)
                 return True
-            if event_ms >= state[-1]:
-                state.append(event_ms)
+            times, base_ms = row.times, row.base_ms
+            if times[ord(ref)] >= times[ord(state[-1])]:
+                state += ref
             else:
-                insort(state, event_ms)
+                at = place(row, state, event_ms)
+                state = state[:at] + ref + state[at:]
             size = len(state)
-            if size < bound:
-                return True
-            if size > bound and state.pop(0) > decided_ms - length_ms:
-                # It stays true, and its flip moves later: what the due index has is still a lower bound.
-                # (At ``now_ms`` itself it may have run out: then the flip due now decides, not this event.)
-                return True
-            if state[0] > horizon:
+            if size > bound:
+                states[key] = kept = state[1:]
+                if base_ms + times[ord(state[0])] > decided_ms - length_ms:
+                    # It stays true, and its flip moves later: what the due index has is still a lower bound.
+                    # (At ``now_ms`` itself it may have run out: then the flip due now decides, not this event.)
+                    return True
+                state = kept
+            else:
+                states[key] = state
+                if size < bound:
+                    return True
+            if base_ms + times[ord(state[0])] > horizon:
                 touched.append(key)
             return True
 

@@ -16,6 +16,7 @@ import msgspec
 
 from rules.compile import ProjectRules
 from rules.condition import FAR_MS
+from rules.event_times import SPARE, tidy
 from rules.predict import predict_exit
 from rules.profile_update import ProfileUpdate, change_attributes
 from rules.row import Membership, Row, Transition, Trigger
@@ -36,7 +37,10 @@ def new_row(now_ms: int) -> Row:
         attributes={},
         changed_ms={},
         identities={},
+        seen_at=[],
         changed_paths={},
+        base_ms=now_ms,
+        times=[],
     )
 
 
@@ -114,6 +118,8 @@ def apply_event(
             changed = True
     for key in keys:
         touched += rules.readers[key].of(row.conditions)
+    if len(row.times) > row.tidied + SPARE:
+        tidy(row)
     row.now_ms = now_ms
     if touched:
         before = len(out)
@@ -196,10 +202,10 @@ def decide(
         if truth(row, at_ms) == inside:
             continue
         if membership is None:
-            membership = memberships[audience.key] = Membership(0, at_ms, audience.version)
+            membership = memberships[audience.key] = Membership(0, 0, audience.version)
         membership.seq += 1
-        entered_at_ms = membership.since_ms if inside else at_ms
-        membership.since_ms = at_ms
+        entered_at_ms = row.base_ms + membership.since_ms if inside else at_ms
+        membership.since_ms = at_ms - row.base_ms
         membership.version = audience.version
         for dependent in audience.dependents:
             heappush(waiting, dependent)

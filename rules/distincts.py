@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from hashlib import blake2b
 
 from rules import model
@@ -15,7 +14,9 @@ from rules.condition import (
     next_expiry_flip,
     path_of,
 )
+from rules.event_times import instants, place, reference
 from rules.operators import lookup
+from rules.row import Row
 
 
 class DistinctEver(Condition):
@@ -26,17 +27,18 @@ class DistinctEver(Condition):
         self.path = path_of(source)
         self.bound = count_bound(source.aggregate.comparisons)
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         return self.compare(len(state) if state else 0)
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         value = distinct_value(lookup(properties, self.path))
         if value is not None and len(state) < self.bound and value not in state:
             state.append(value)
+        return state
 
 
 class DistinctWithin(Condition):
-    """State: [latest times ascending, their values]: the most recent values the comparisons need."""
+    """State: [references ascending by time, the events' values]: the most recent values, no more than it takes."""
 
     def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
@@ -44,40 +46,53 @@ class DistinctWithin(Condition):
         self.length_ms = length_ms_of(source)
         self.bound = count_bound(source.aggregate.comparisons)
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         if not state:
             return self.compare(0)
-        times = state[0]
-        return self.compare(len(times) - bisect_right(times, at_ms - self.length_ms))
+        refs = state[0]
+        return self.compare(len(refs) - place(row, refs, at_ms - self.length_ms))
 
     def flips_only_later(self, state: State) -> bool:
         return self.at_least
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
-        return next_expiry_flip(state[0], self.length_ms, after_ms, self.compare)
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+        return next_expiry_flip(instants(row, state[0]), self.length_ms, after_ms, self.compare)
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         value = distinct_value(lookup(properties, self.path))
         horizon = now_ms - self.length_ms
+        refs, values = state or _nothing()
         if value is not None and event_ms > horizon:
-            if not state:
-                state.extend(([], []))
-            times, values = state
+            ref = reference(row, event_ms)
             if value in values:
                 known = values.index(value)
-                event_ms = max(event_ms, times[known])
-                del times[known], values[known]
-            at = bisect_right(times, event_ms)
-            times.insert(at, event_ms)
+                if row.times[ord(refs[known])] > row.times[ord(ref)]:
+                    ref = refs[known]
+                refs = refs[:known] + refs[known + 1 :]
+                del values[known]
+            at = place(row, refs, row.base_ms + row.times[ord(ref)])
+            refs = refs[:at] + ref + refs[at:]
             values.insert(at, value)
-        if not state:
-            return
-        times, values = state
-        gone = max(bisect_right(times, horizon), len(times) - self.bound)
-        if gone > 0:
-            del times[:gone], values[:gone]
-            if not times:
-                state.clear()
+        gone = max(place(row, refs, horizon), len(refs) - self.bound)
+        if gone:
+            refs = refs[gone:]
+            del values[:gone]
+        return [refs, values] if refs else []
+
+    def plain(self, row: Row, state: State) -> State:
+        times: list[int] = []
+        tallies: list[list[object]] = []
+        for event_ms, value in zip(instants(row, state[0]), state[1], strict=True):
+            if times and times[-1] == event_ms:
+                tallies[-1].append(value)
+            else:
+                times.append(event_ms)
+                tallies.append([value])
+        return [times, tallies]
+
+
+def _nothing() -> tuple[str, list[str | int | float]]:
+    return "", []
 
 
 def distinct_value(value: object) -> str | int | float | None:

@@ -160,7 +160,7 @@ def _settle(audience: CompiledAudience, ahead: Row, at_ms: int) -> None:
     inside = membership is not None and membership.seq % 2 == 1
     if audience.truth(ahead, at_ms) != inside:
         seq = membership.seq if membership is not None else 0
-        ahead.audiences[audience.key] = Membership(seq + 1, at_ms, audience.version)
+        ahead.audiences[audience.key] = Membership(seq + 1, at_ms - ahead.base_ms, audience.version)
 
 
 def _explained(

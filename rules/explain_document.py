@@ -53,8 +53,8 @@ def _facts(facts: Facts) -> Document:
             if facts.values:
                 document["values"] = list(facts.values)
             entered = facts.entered
-            if entered is not None and entered.seq % 2 == 1:
-                document["entered_at"] = format_instant(entered.since_ms)
+            if entered is not None and entered.inside:
+                document["entered_at"] = _instant(entered.since_ms)
             return document
         case SequenceFacts():
             steps = [{"at": format_instant(at), "may_be": list(numbers)} for at, numbers in facts.steps]

@@ -6,7 +6,6 @@ known, and that there may be more; of an average that it is 12.5, but not of whi
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,13 +18,14 @@ from rules.batch import BatchCondition, state_seen
 from rules.condition import Condition, State
 from rules.counts import CountEver, CountWithin
 from rules.distincts import DistinctEver, DistinctWithin
+from rules.event_times import instants, place
 from rules.followed import NotFollowedCondition
 from rules.guards import TimedWhere
 from rules.nested import SinceEntryCondition
 from rules.numeric_tallies import Average, Extreme, Sum
 from rules.operators import lookup
 from rules.profile_update import last_change_ms
-from rules.row import Membership, Row
+from rules.row import Row
 from rules.sequences import SequenceCondition
 from rules.sums import SumEver, SumWithin
 from rules.tallies import Count, Distinct, First, Since
@@ -51,8 +51,8 @@ class EventFacts:
     """How many further times are kept."""
     values: tuple[object, ...] = ()
     """Of ``distinct`` the values, of ``days`` the dates; long values are kept as digests only, not told."""
-    entered: Membership | None = None
-    """Of ``within: {audience: id}``: the user's membership of that audience."""
+    entered: MembershipFacts | None = None
+    """Of ``within: {audience: id}``: of that audience."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def membership_facts(key: int, row: Row) -> MembershipFacts:
     membership = row.audiences.get(key)
     if membership is None:
         return MembershipFacts(False, None)
-    return MembershipFacts(membership.seq % 2 == 1, membership.since_ms)
+    return MembershipFacts(membership.seq % 2 == 1, row.since_ms(membership))
 
 
 def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int) -> Facts:
@@ -143,28 +143,28 @@ def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int)
             number = state[0] if state else 0
             return EventFacts(number, number >= bound)
         case CountWithin(bound=bound, length_ms=length_ms):
-            times = _in_window(state or [], length_ms, at_ms)
+            times = _in_window(row, state or "", length_ms, at_ms)
             return EventFacts(len(times), len(times) >= bound, *_latest(times))
         case SumEver():
             return EventFacts(round(fsum(state or []), 9))
         case SumWithin(length_ms=length_ms):
-            times, numbers, _ = state or ([], [], [])
-            times = _in_window(times, length_ms, at_ms)
+            refs, numbers, _ = state or ("", [], [])
+            times = _in_window(row, refs, length_ms, at_ms)
             total = fsum(numbers[len(numbers) - len(times) :])
             return EventFacts(round(total, 9), False, *_latest(times))
         case DistinctEver(bound=bound):
             return EventFacts(len(state or []), len(state or []) >= bound, values=_told(state or []))
         case DistinctWithin(bound=bound, length_ms=length_ms):
-            times, values = state or ([], [])
-            times = _in_window(times, length_ms, at_ms)
+            refs, values = state or ("", [])
+            times = _in_window(row, refs, length_ms, at_ms)
             told = _told(values[len(values) - len(times) :])
             return EventFacts(len(times), len(times) >= bound, *_latest(times), told)
         case _:
             raise TypeError(f"no facts are known of {type(condition).__name__}")
 
 
-def _in_window(times: list[int], length_ms: int, at_ms: int) -> list[int]:
-    return times[bisect_right(times, at_ms - length_ms) :]
+def _in_window(row: Row, refs: str, length_ms: int, at_ms: int) -> list[int]:
+    return instants(row, refs[place(row, refs, at_ms - length_ms) :])
 
 
 def _latest(times: Sequence[int]) -> tuple[tuple[int, ...], int]:
@@ -207,8 +207,8 @@ def _of_tallies(tally: Tally, times: Times, tallies: Tallies, single: bool) -> E
 def _since_entry(condition: SinceEntryCondition, row: Row, at_ms: int) -> EventFacts:
     times, tallies, first, end = condition.counting(row, at_ms)
     found = _of_tallies(condition.tally, times[first:end], tallies[first:end], False)
-    membership = row.audiences.get(condition.audience)
-    return EventFacts(found.number, found.or_more, found.events_ms, 0, found.values, membership)
+    entered = membership_facts(condition.audience, row)
+    return EventFacts(found.number, found.or_more, found.events_ms, 0, found.values, entered)
 
 
 def _sequence(condition: SequenceCondition, state: State | None, at_ms: int) -> SequenceFacts:

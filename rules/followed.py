@@ -8,6 +8,7 @@ from rules import model
 from rules.calendar import Calendar
 from rules.condition import Condition, Observe, Properties, State
 from rules.patterns import Layout, Slots, matcher, pattern_observer
+from rules.row import Row
 from rules.windows import Delayed, build_window, counting, next_presence_flip
 
 EVENT, FOLLOWER = 1, 2
@@ -35,13 +36,13 @@ class NotFollowedCondition(Condition):
     def flips(self) -> bool:
         return True
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         if not state:
             return False
         first, end = counting(self.window, state[0], at_ms)
         return first < end
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
         return next_presence_flip(self.window, state[0], after_ms) if state else None
 
     def observer_for(self, name: str) -> Observe:

@@ -35,18 +35,22 @@ class TimedWhere(Condition):
     def flips(self) -> bool:
         return self.inner.flips
 
-    def value(self, state: State | None, at_ms: int) -> bool:
-        return self.inner.value(state, at_ms)
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+        return self.inner.value(row, state, at_ms)
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
-        return self.inner.next_flip(state, after_ms)
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+        return self.inner.next_flip(row, state, after_ms)
 
     def flips_only_later(self, state: State) -> bool:
         return self.inner.flips_only_later(state)
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         if self.check(properties, event_ms):
-            self.inner.apply(state, event_ms, properties, now_ms)
+            return self.inner.apply(row, state, event_ms, properties, now_ms)
+        return state
+
+    def plain(self, row: Row, state: State) -> State:
+        return self.inner.plain(row, state)
 
     def observer(self) -> Observe:
         check, inner = self.check, self.inner.observer()

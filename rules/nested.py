@@ -23,13 +23,13 @@ def audience_node(project: str, source: model.InAudience) -> Node:
 
     def truth(row: Row, at_ms: int) -> bool:
         membership = row.audiences.get(key)
-        return membership is not None and membership.seq % 2 == 1 and at_ms >= membership.since_ms + for_ms
+        return membership is not None and membership.seq % 2 == 1 and at_ms >= row.since_ms(membership) + for_ms
 
     def change(row: Row, after_ms: int) -> int:
         membership = row.audiences.get(key)
         if membership is None or membership.seq % 2 == 0:
             return FAR_MS
-        flip_ms = membership.since_ms + for_ms
+        flip_ms = row.since_ms(membership) + for_ms
         return flip_ms if flip_ms > after_ms else FAR_MS
 
     return Node(truth, change if for_ms else never)
@@ -91,7 +91,7 @@ class SinceEntryCondition(Condition):
         if membership is None or membership.seq % 2 == 0:
             return times, tallies, len(times), len(times)
         end = bisect_left(times, at_ms) if self.strictly else len(times)
-        return times, tallies, min(bisect_left(times, membership.since_ms), end), end
+        return times, tallies, min(bisect_left(times, row.since_ms(membership)), end), end
 
     def observer(self) -> Observe:
         key, where, audience = self.key, self.where, self.audience
@@ -105,7 +105,7 @@ class SinceEntryCondition(Condition):
             membership = row.audiences.get(audience)
             inside = membership is not None and membership.seq % 2 == 1
             # Outside, the next entry comes at this very instant or later.
-            low = membership.since_ms if inside and membership is not None else now_ms
+            low = row.since_ms(membership) if inside and membership is not None else now_ms
             if event_ms < low:
                 return False
             sample = sample_of(event_ms, properties)

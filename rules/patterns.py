@@ -189,13 +189,13 @@ def pattern_observer(
             return False
         states = row.conditions
         state = states.get(key)
-        before = value(state, decided_ms)
+        before = value(row, state, decided_ms)
         if state is None:
             state = states[key] = []
         sooner = take(state, fits, event_ms, properties, now_ms)
         if not state:
             del states[key]
-        if sooner or value(state, now_ms) != before:
+        if sooner or value(row, state, now_ms) != before:
             touched.append(key)
         return True
 

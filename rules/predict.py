@@ -46,5 +46,5 @@ def _predict_nested(rules: ProjectRules, audience: CompiledAudience, row: Row, a
             if each is audience:
                 return at_ms
             seq = membership.seq if membership is not None else 0
-            memberships[each.key] = Membership(seq + 1, at_ms, each.version)
+            memberships[each.key] = Membership(seq + 1, at_ms - row.base_ms, each.version)
     return None

@@ -7,8 +7,6 @@ past it, else at once, by what is known then: it would never be otherwise.
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from rules.batch import BatchCondition
 from rules.compile import CompiledAudience, ProjectRules
 from rules.condition import FAR_MS
@@ -60,7 +58,7 @@ def _begin(rules: ProjectRules, new: list[CompiledAudience], row: Row, now_ms: i
         for key, _ in audience.leaves:
             twin = None if key is None else rules.twins.get(key)
             if key is not None and twin in row.conditions and key not in row.conditions:
-                state = deepcopy(row.conditions[twin])
+                state = rules.conditions[twin].plain(row, row.conditions[twin])
                 row.conditions[key] = [state] if isinstance(rules.conditions[key], BatchCondition) else state
         if not isinstance(audience.schedule, Once):
             continue
@@ -96,11 +94,11 @@ def _leave_deleted(
                 at_ms=now_ms,
                 cause=cause,
                 trigger=None,
-                entered_at_ms=membership.since_ms,
+                entered_at_ms=row.since_ms(membership),
                 exit_at_ms=None,
             )
         )
-        membership.since_ms = now_ms
+        membership.since_ms = now_ms - row.base_ms
         membership.version = published.version
 
 

@@ -18,7 +18,7 @@ class Membership(msgspec.Struct, array_like=True, gc=False):
     seq: int
     """Number of transitions so far; the last one's ``seq``."""
     since_ms: int
-    """Instant of the last transition."""
+    """Instant of the last transition, as ms after ``Row.base_ms``."""
     version: int
     """Version of the audience's definition that made it."""
 
@@ -32,7 +32,7 @@ class Row(msgspec.Struct, array_like=True):
     """No condition flips before this instant; where the due index has the user. None: nothing by time."""
     applied: dict[int, int] = {}
     """Last applied offset per source topic (``tables.codec.topic_key``)."""
-    conditions: dict[int, list[Any]] = {}
+    conditions: dict[int, Any] = {}
     audiences: dict[int, Membership] = {}
     attributes: dict[str, object] = {}
     changed_ms: dict[str, int] = {}
@@ -40,8 +40,20 @@ class Row(msgspec.Struct, array_like=True):
     identities: dict[str, str] = {}
     seen: bytes = b""
     """Ids of the events applied of late (``rules.dedupe``)."""
+    seen_at: list[int] = []
+    """When they were applied."""
     changed_paths: dict[str, int] = {}
     """As ``changed_ms``, of the values deep in attributes (dotted names) whose changes a rule watches."""
+    base_ms: int = 0
+    """What event times and memberships count from."""
+    times: list[int] = []
+    """Event times that conditions name (``rules.event_times``)."""
+    tidied: int = 0
+    """How many of ``times`` were in use when they were last looked through."""
+
+    def since_ms(self, membership: Membership) -> int:
+        """Instant of a membership's last transition."""
+        return self.base_ms + membership.since_ms
 
 
 class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -176,7 +176,7 @@ def _attribute(facts: AttributeFacts) -> str:
 def _found(rule: model.EventCondition, facts: EventFacts) -> str:
     if isinstance(rule.window, model.SinceEntry):
         entered = facts.entered
-        if entered is None or entered.seq % 2 == 0:
+        if entered is None or not entered.inside or entered.since_ms is None:
             return f"The user is not in audience {quoted(rule.window.audience)}."
         return f"{_value(rule, facts)[:-1]}, from the entry at {format_instant(entered.since_ms)} on."
     return _value(rule, facts)

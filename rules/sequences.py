@@ -14,6 +14,7 @@ from rules.calendar import Calendar
 from rules.chains import Chains
 from rules.condition import FAR_MS, Condition, Observe, Properties, State
 from rules.patterns import Layout, has_ref, matcher, pattern_observer
+from rules.row import Row
 from rules.windows import Always, Window, build_window, counting, next_presence_flip
 
 TIDY_EVERY = 8
@@ -55,13 +56,13 @@ class SequenceCondition(Condition):
     def flips(self) -> bool:
         return not isinstance(self.window, Always)
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         if not state:
             return False
         first, end = counting(self.window, state[0], at_ms)
         return first < end
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
         return next_presence_flip(self.window, state[0], after_ms) if state and self.flips else None
 
     def observer_for(self, name: str) -> Observe:

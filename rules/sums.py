@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from math import fsum
 
 from rules import model
 from rules.condition import Condition, Properties, State, length_ms_of, path_of
+from rules.event_times import instants, place, reference
 from rules.operators import lookup
+from rules.row import Row
 
 FLOAT_LIMIT = 1e290
 """Numbers beyond this do not take part in sums, so that no sum of any length overflows."""
@@ -20,28 +21,29 @@ class SumEver(Condition):
         super().__init__(key, source, max_samples)
         self.path = path_of(source)
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         return self.compare(round(fsum(state), 9) if state else 0)
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         number = number_of(lookup(properties, self.path))
         if number is not None:
             add_exactly(state, number)
+        return state
 
 
 class SumWithin(Condition):
-    """State: [times ascending, their values, the exact sum of all values as in SumEver]."""
+    """State: [references ascending by time, the events' values, their exact sum as in SumEver]."""
 
     def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.path = path_of(source)
         self.length_ms = length_ms_of(source)
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         if not state:
             return self.compare(0)
-        times, values, exact = state
-        gone = bisect_right(times, at_ms - self.length_ms)
+        refs, values, exact = state
+        gone = place(row, refs, at_ms - self.length_ms)
         if gone:
             exact = list(exact)
             for expired in values[:gone]:
@@ -51,16 +53,17 @@ class SumWithin(Condition):
     def flips_only_later(self, state: State) -> bool:
         return self.at_least and len(state[0]) < self.max_samples and min(state[1]) >= 0 if state else True
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
-        times, values, exact = state
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+        refs, values, exact = state
         length_ms = self.length_ms
         rest = list(exact)
-        gone = bisect_right(times, after_ms - length_ms)
+        gone = place(row, refs, after_ms - length_ms)
+        times = instants(row, refs)
         for expired in values[:gone]:
             add_exactly(rest, -expired)
         now = self.compare(round(fsum(rest), 9))
         while gone < len(times):
-            flip: int = times[gone] + length_ms
+            flip = times[gone] + length_ms
             while gone < len(times) and times[gone] + length_ms == flip:
                 add_exactly(rest, -values[gone])
                 gone += 1
@@ -68,33 +71,43 @@ class SumWithin(Condition):
                 return flip
         return None
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         number = number_of(lookup(properties, self.path))
         horizon = now_ms - self.length_ms
+        refs, values, exact = state or _nothing()
         if number is not None and event_ms > horizon:
-            if not state:
-                state.extend(([], [], []))
-            times, values, exact = state
-            at = bisect_right(times, event_ms)
-            times.insert(at, event_ms)
+            at = place(row, refs, event_ms)
+            refs = refs[:at] + reference(row, event_ms) + refs[at:]
             values.insert(at, number)
             add_exactly(exact, number)
-        if not state:
-            return
-        times, values, exact = state
-        gone = bisect_right(times, horizon)
-        if len(times) - gone > self.max_samples:
-            self.dropped_samples += len(times) - gone - self.max_samples
-            gone = len(times) - self.max_samples
+        gone = place(row, refs, horizon)
+        if len(refs) - gone > self.max_samples:
+            self.dropped_samples += len(refs) - gone - self.max_samples
+            gone = len(refs) - self.max_samples
         if gone:
             for expired in values[:gone]:
                 add_exactly(exact, -expired)
-            del times[:gone], values[:gone]
-            if not times:
-                state.clear()
+            refs = refs[gone:]
+            del values[:gone]
+        return [refs, values, exact] if refs else []
+
+    def plain(self, row: Row, state: State) -> State:
+        times: list[int] = []
+        sums: list[list[float]] = []
+        for event_ms, number in zip(instants(row, state[0]), state[1], strict=True):
+            if times and times[-1] == event_ms:
+                add_exactly(sums[-1], number)
+            else:
+                times.append(event_ms)
+                sums.append([number])
+        return [times, sums]
 
 
-def add_exactly(partials: State, number: float) -> None:
+def _nothing() -> tuple[str, list[float], list[float]]:
+    return "", [], []
+
+
+def add_exactly(partials: list[float], number: float) -> None:
     """Add to a list of non-overlapping floats without losing a bit (Shewchuk's grow-expansion)."""
     kept = 0
     for partial in partials:

@@ -41,7 +41,7 @@ def condition_node(condition: Condition) -> Node:
     key, value, next_flip = condition.key, condition.value, condition.next_flip
 
     def truth(row: Row, at_ms: int) -> bool:
-        return value(row.conditions.get(key), at_ms)
+        return value(row, row.conditions.get(key), at_ms)
 
     if not condition.flips:
         return Node(truth, never)
@@ -50,7 +50,7 @@ def condition_node(condition: Condition) -> Node:
         state = row.conditions.get(key)
         if state is None:
             return FAR_MS
-        flip_ms = next_flip(state, after_ms)
+        flip_ms = next_flip(row, state, after_ms)
         return FAR_MS if flip_ms is None else flip_ms
 
     return Node(truth, change)

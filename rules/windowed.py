@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 
 from rules import model
 from rules.condition import FAR_MS, Condition, Properties, State
+from rules.row import Row
 from rules.tallies import Since
 from rules.tally import Tally
 from rules.windows import Always, Window, counting, next_change
@@ -27,7 +28,7 @@ class Windowed(Condition):
         self._moves = not isinstance(window, Always)
         self._only_later = not self.flips or (self.at_least and tally.grows and window.joins_at_once)
 
-    def value(self, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         times, tallies = state or ([], [])
         first, end = counting(self.window, times, at_ms)
         return self.tally.holds(times, tallies, first, end, at_ms)
@@ -39,7 +40,7 @@ class Windowed(Condition):
     def flips_only_later(self, state: State) -> bool:
         return self._only_later
 
-    def next_flip(self, state: State, after_ms: int) -> int | None:
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
         times, tallies = state or ([], [])
         window, tally = self.window, self.tally
         holds = tally.sweep(times, tallies)
@@ -53,7 +54,7 @@ class Windowed(Condition):
             if holds(first, end, at_ms) != now:
                 return at_ms
 
-    def apply(self, state: State, event_ms: int, properties: Properties, now_ms: int) -> None:
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         window, tally = self.window, self.tally
         low = window.low(now_ms)
         if event_ms >= low and window.admits(event_ms):
@@ -63,7 +64,7 @@ class Windowed(Condition):
                     state.extend(([], []))
                 self._take(state[0], state[1], event_ms, sample)
         if not state:
-            return
+            return state
         times, tallies = state
         if self._moves:
             gone = bisect_left(times, low)
@@ -73,8 +74,7 @@ class Windowed(Condition):
         if over > 0:
             self.dropped_samples += over
             del times[:over], tallies[:over]
-        if not times:
-            state.clear()
+        return state if times else []
 
     def _take(
         self, times: list[int], tallies: list[list[object]], event_ms: int, sample: list[object]

@@ -7,12 +7,16 @@ golden files in ``tests/tables`` pin each.
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
-from rules.row import Row, Transition
+from rules.dedupe import LONGEST_MS, remember
+from rules.row import Membership, Row, Transition
+from rules.upgrade import OLD
 
-ROW_VERSION = b"\x01"
+ROW_VERSION = b"\x02"
+_OLD_VERSION = b"\x01"
 MARKER_KEY = b"\x00\x00marker"
 """Key of the changelog record that holds a partition's ``Marker``. No row key starts with two NULs."""
 OUTBOX_HEADER = "outbox"
@@ -20,6 +24,21 @@ OUTBOX_HEADER = "outbox"
 
 class RowUnreadable(Exception):
     """A stored row has a version that this program does not know: it was written by a newer one."""
+
+
+class _OldRow(msgspec.Struct, array_like=True):
+    """A row of version 1: memberships have their instants as they are, ids have 8 bytes and their ms."""
+
+    now_ms: int
+    due_ms: int | None = None
+    applied: dict[int, int] = {}
+    conditions: dict[int, Any] = {}
+    audiences: dict[int, Membership] = {}
+    attributes: dict[str, object] = {}
+    changed_ms: dict[str, int] = {}
+    identities: dict[str, str] = {}
+    seen: bytes = b""
+    changed_paths: dict[str, int] = {}
 
 
 class RowHead(msgspec.Struct, array_like=True):
@@ -60,6 +79,7 @@ class Marker(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_row = msgspec.msgpack.Decoder(Row).decode
+_decode_old_row = msgspec.msgpack.Decoder(_OldRow).decode
 _decode_head = msgspec.msgpack.Decoder(RowHead).decode
 _decode_outbox = msgspec.msgpack.Decoder(Outbox).decode
 _decode_marker = msgspec.msgpack.Decoder(Marker).decode
@@ -70,8 +90,9 @@ def encode_row(row: Row) -> bytes:
 
 
 def decode_row(value: bytes) -> Row:
-    """Raises RowUnreadable."""
-    _check_version(value)
+    """Raises RowUnreadable. The states of a row of version 1 must be upgraded (``rules.upgrade``)."""
+    if value[:1] != ROW_VERSION:
+        return _old_row(value)
     return _decode_row(memoryview(value)[1:])
 
 
@@ -121,6 +142,31 @@ def source_key(topic: str, partition: int) -> int:
     return int.from_bytes(blake2b(f"{topic}/{partition}".encode(), digest_size=4).digest(), "big")
 
 
+def _old_row(value: bytes) -> Row:
+    _check_version(value)
+    old = _decode_old_row(memoryview(value)[1:])
+    row = Row(
+        now_ms=old.now_ms,
+        due_ms=old.due_ms,
+        applied=old.applied,
+        conditions=old.conditions,
+        audiences=old.audiences,
+        attributes=old.attributes,
+        changed_ms=old.changed_ms,
+        identities=old.identities,
+        changed_paths=old.changed_paths,
+        base_ms=old.now_ms,
+        tidied=OLD,
+    )
+    for membership in row.audiences.values():
+        membership.since_ms -= row.base_ms
+    first_ms = int.from_bytes(old.seen[:8], "big", signed=True)
+    for at in range(8, len(old.seen), 12):
+        applied_ms = first_ms + int.from_bytes(old.seen[at + 8 : at + 12], "big")
+        remember(row, old.seen[at : at + 6], applied_ms, LONGEST_MS, len(old.seen))
+    return row
+
+
 def _check_version(value: bytes) -> None:
-    if value[:1] != ROW_VERSION:
-        raise RowUnreadable(f"row version {value[:1].hex()} is not known; this program reads 01")
+    if value[:1] not in (ROW_VERSION, _OLD_VERSION):
+        raise RowUnreadable(f"row version {value[:1].hex()} is not known; this program reads 01 and 02")

@@ -8,11 +8,12 @@ in the changelog, after the offset that the store remembers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from rules.row import Row
+from rules.upgrade import OLD
 from tables.codec import decode_row, encode_row
 from tables.store import Due, RowStore, Write
 
@@ -50,6 +51,8 @@ class Profiles:
         """Per due entry, the last unstored stage that changed it, and whether the entry is there then."""
         self._added_due: list[Due] = []  # a heap of the entries that unstored stages added
         self._hidden_due = 0  # how many entries of ``_unstored_due`` are not there
+        self.upgrade: Callable[[bytes, Row], None] = _keep
+        """What is done to a row of an older version before it is used."""
         self._due_floor_ms = -FAR_MS
         self._quiet_until_ms = -FAR_MS
 
@@ -85,13 +88,19 @@ class Profiles:
             if key in unstored:
                 value = unstored[key]
                 if value is not None and key not in into:
-                    into[key] = decode_row(value)
+                    into[key] = self._decoded(key, value)
             else:
                 wanted.append(key)
         if wanted:
             for key, value in zip(wanted, self.store.get_many(wanted), strict=True):
                 if value is not None:
-                    into[key] = decode_row(value)
+                    into[key] = self._decoded(key, value)
+
+    def _decoded(self, key: bytes, value: bytes) -> Row:
+        row = decode_row(value)
+        if row.tidied == OLD:
+            self.upgrade(key, row)
+        return row
 
     def add(self, key: bytes, row: Row) -> None:
         """A new user's row."""
@@ -245,3 +254,7 @@ class Profiles:
     @property
     def due_in_memory(self) -> int:
         return len(self._added_due)
+
+
+def _keep(key: bytes, row: Row) -> None:
+    """Rows are used as they are decoded."""

@@ -156,8 +156,10 @@ class Driver:
         pipeline = self.parts[self._place(user_id, None)].pipeline
         row = pipeline.look(project, user_id, at_ms)
         by_key = self.rules.project(project).by_key
-        audiences = row.audiences.items() if row is not None else ()
-        return {by_key[key].id: each.since_ms for key, each in audiences if each.seq % 2 == 1}
+        if row is None:
+            return {}
+        audiences = row.audiences.items()
+        return {by_key[key].id: row.since_ms(each) for key, each in audiences if each.seq % 2 == 1}
 
     def codes(self) -> list[str]:
         return [each.code for each in self.dead]

@@ -138,6 +138,7 @@ def enters(row: Row, project: str, user_id: str, names: Names) -> list[Transitio
         audience = names.get(key)
         if audience is None or membership.seq % 2 == 0:
             continue
+        since_ms = row.since_ms(membership)
         found.append(
             Transition(
                 project,
@@ -146,10 +147,10 @@ def enters(row: Row, project: str, user_id: str, names: Names) -> list[Transitio
                 membership.version,
                 user_id,
                 membership.seq,
-                membership.since_ms,
+                since_ms,
                 "backfill",
                 None,
-                membership.since_ms,
+                since_ms,
                 None,
             )
         )

@@ -69,7 +69,7 @@ class Reference:
             return {}
         project = self.rules.project("default")
         return {
-            each.id: format_instant(row.audiences[each.key].since_ms)
+            each.id: format_instant(row.since_ms(row.audiences[each.key]))
             for each in project.audiences
             if each.key in row.audiences and row.audiences[each.key].seq % 2 == 1
         }
