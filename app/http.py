@@ -122,7 +122,9 @@ class Server:
                 membership = row.audiences.get(audience.key)
                 if membership is not None and membership.seq % 2 == 1:
                     exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
-                    found.append({"id": audience.id, "name": audience.name, **_stay(row, membership, exit_ms)})
+                    found.append(
+                        {"id": audience.id, "name": audience.name, **_stay(row, membership, exit_ms)}
+                    )
         return found
 
     async def _member(self, request: web.Request) -> web.StreamResponse:

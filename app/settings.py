@@ -158,7 +158,10 @@ class DedupeSettings(Section):
     """Events that come again under an ``id`` that the same user's event had."""
 
     window_ms: Whole = whole(
-        86_400_000, 0, LONGEST_MS, "How long after it was applied an id counts once (ms); 0: ids don't count."
+        86_400_000,
+        0,
+        LONGEST_MS,
+        "How long (ms) after it was applied an id counts once, or up to a 64th longer; 0: ids don't count.",
     )
 
 

@@ -127,8 +127,8 @@ class CountAtLeastWithin(CountWithin):
             if size > bound:
                 states[key] = kept = state[1:]
                 if base_ms + times[ord(state[0])] > decided_ms - length_ms:
-                    # It stays true, and its flip moves later: what the due index has is still a lower bound.
-                    # (At ``now_ms`` itself it may have run out: then the flip due now decides, not this event.)
+                    # It stays true, and its flip moves later: what the due index has is a lower bound still.
+                    # (At ``now_ms`` itself it may have run out: then the flip due now decides, not the event.)
                     return True
                 state = kept
             else:

@@ -38,7 +38,7 @@ class DistinctEver(Condition):
 
 
 class DistinctWithin(Condition):
-    """State: [references ascending by time, the events' values]: the most recent values, no more than it takes."""
+    """State: [references ascending by time, the events' values]: the latest values, no more than it takes."""
 
     def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)

@@ -53,7 +53,9 @@ def tidy(row: Row) -> None:
         used.update(_refs_in(state))
     kept = sorted({times[ord(ref)] for ref in used})
     first = kept[0] if kept else row.now_ms - row.base_ms
-    places = {at: number for number, at in enumerate(kept)}
+    if len(kept) > _SURROGATES.start:
+        kept[_SURROGATES.start : _SURROGATES.start] = [first] * len(_SURROGATES)
+    places = {at: number for number, at in enumerate(kept) if number not in _SURROGATES}
     table = {ord(ref): places[times[ord(ref)]] for ref in used}
     for key, state in conditions.items():
         refs = _refs_in(state)

@@ -23,7 +23,9 @@ def audience_node(project: str, source: model.InAudience) -> Node:
 
     def truth(row: Row, at_ms: int) -> bool:
         membership = row.audiences.get(key)
-        return membership is not None and membership.seq % 2 == 1 and at_ms >= row.since_ms(membership) + for_ms
+        return (
+            membership is not None and membership.seq % 2 == 1 and at_ms >= row.since_ms(membership) + for_ms
+        )
 
     def change(row: Row, after_ms: int) -> int:
         membership = row.audiences.get(key)

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from rules.dedupe import LONGEST_MS, remember
 from rules.row import Membership, Row, Transition
 from rules.upgrade import OLD
 
@@ -163,7 +162,8 @@ def _old_row(value: bytes) -> Row:
     first_ms = int.from_bytes(old.seen[:8], "big", signed=True)
     for at in range(8, len(old.seen), 12):
         applied_ms = first_ms + int.from_bytes(old.seen[at + 8 : at + 12], "big")
-        remember(row, old.seen[at : at + 6], applied_ms, LONGEST_MS, len(old.seen))
+        row.seen += old.seen[at : at + 6]
+        row.seen_at += (applied_ms // 1000, 1)
     return row
 
 

@@ -39,7 +39,7 @@ class Run:
         return touched
 
     def told(self, at_ms: int) -> bool:
-        return self.built.value(self.row.conditions.get(self.built.key), at_ms)
+        return self.built.value(self.row, self.row.conditions.get(self.built.key), at_ms)
 
     def truth(self, at_ms: int) -> bool:
         if isinstance(self.source, model.Sequence):  # the chains are the same at every instant
@@ -50,7 +50,7 @@ class Run:
 
     def next_flip(self, after_ms: int) -> int | None:
         state = self.row.conditions.get(self.built.key)
-        return None if state is None else self.built.next_flip(state, after_ms)
+        return None if state is None else self.built.next_flip(self.row, state, after_ms)
 
 
 def check(source: Any, log: Log) -> None:

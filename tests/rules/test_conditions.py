@@ -19,17 +19,17 @@ T = 1_700_000_000_000
 
 def condition(
     kind: Any, within: int | None, max_samples: int = 1000, /, **comparisons: Any
-) -> tuple[Condition, dict[int, list[Any]]]:
+) -> tuple[Condition, Row]:
     compared = tuple(model.Comparison(name, bound) for name, bound in comparisons.items())  # type: ignore[arg-type]
     aggregate = model.Aggregate(kind, None if kind == "count" else ("p",), compared)
     window = None if within is None else model.Within(within)
-    return build_condition("default", model.EventCondition(("e",), None, aggregate, window), max_samples), {}
+    return build_condition(
+        "default", model.EventCondition(("e",), None, aggregate, window), max_samples
+    ), Row(0)
 
 
-def see(
-    built: Condition, states: dict[int, list[Any]], event_ms: int, value: Any = None, now_ms: int = 0
-) -> None:
-    row, at_ms = Row(now_ms=0, conditions=states), now_ms or event_ms
+def see(built: Condition, row: Row, event_ms: int, value: Any = None, now_ms: int = 0) -> None:
+    at_ms = now_ms or event_ms
     built.observer()(row, {"p": value}, event_ms, at_ms, at_ms, [])
 
 
@@ -53,49 +53,49 @@ def test_no_count_beyond_the_bound_compares_otherwise(comparisons: dict[str, Any
 def test_the_state_stays_as_small_as_the_comparisons_allow(
     kind: str, within: int | None, comparisons: dict[str, Any]
 ) -> None:
-    built, states = condition(kind, within, **comparisons)
+    built, row = condition(kind, within, **comparisons)
     for number in range(200):
-        see(built, states, T + number, f"v{number}")
-    (state,) = states.values()
-    flat = [each for part in state for each in (part if isinstance(part, list) else [part])]
+        see(built, row, T + number, f"v{number}")
+    (state,) = row.conditions.values()
+    flat = [each for part in state for each in (part if isinstance(part, list | str) else [part])]
     assert len(flat) <= 6
 
 
 def test_a_window_lets_expired_samples_go() -> None:
     for kind in ("sum", "distinct"):
-        built, states = condition(kind, 10, gte=3)
-        see(built, states, T, 1)
-        see(built, states, T + 5, "x" if kind == "sum" else None, now_ms=T + 100)
-        assert states == {}
+        built, row = condition(kind, 10, gte=3)
+        see(built, row, T, 1)
+        see(built, row, T + 5, "x" if kind == "sum" else None, now_ms=T + 100)
+        assert row.conditions == {}
 
 
 def test_a_sum_is_exact_however_samples_come_and_go() -> None:
-    built, states = condition("sum", 10, eq=0.3)
+    built, row = condition("sum", 10, eq=0.3)
     for at, value in ((0, 1e16), (1, 0.1), (2, 0.2), (3, -1e16), (4, 1e300), (5, True), (6, "7")):
-        see(built, states, T + at, value)
-    assert built.value(states[built.key], T + 6)
-    assert not built.value(states[built.key], T + 10)
-    assert built.next_flip(states[built.key], T + 6) == T + 10
-    assert built.value(states[built.key], T + 13) is False
+        see(built, row, T + at, value)
+    assert built.value(row, row.conditions[built.key], T + 6)
+    assert not built.value(row, row.conditions[built.key], T + 10)
+    assert built.next_flip(row, row.conditions[built.key], T + 6) == T + 10
+    assert built.value(row, row.conditions[built.key], T + 13) is False
 
 
 def test_the_oldest_samples_of_a_sum_go_beyond_the_limit_and_are_counted() -> None:
-    built, states = condition("sum", 1000, 10, gte=10)
+    built, row = condition("sum", 1000, 10, gte=10)
     for number in range(25):
-        see(built, states, T + number, 1)
-    assert len(states[built.key][0]) == 10
+        see(built, row, T + number, 1)
+    assert len(row.conditions[built.key][0]) == 10
     assert built.dropped_samples == 15
-    assert built.value(states[built.key], T + 25)
+    assert built.value(row, row.conditions[built.key], T + 25)
 
 
 def test_an_event_counts_until_exactly_its_time_plus_the_window() -> None:
     for comparisons in ({"gte": 1}, {"eq": 1}, {"ne": 0}):
-        built, states = condition("count", 10, **comparisons)
-        see(built, states, T)
-        state = states[built.key]
-        assert (built.value(state, T + 9), built.value(state, T + 10)) == (True, False)
-        assert built.next_flip(state, T) == T + 10
-        assert built.next_flip(state, T + 10) is None
+        built, row = condition("count", 10, **comparisons)
+        see(built, row, T)
+        state = row.conditions[built.key]
+        assert (built.value(row, state, T + 9), built.value(row, state, T + 10)) == (True, False)
+        assert built.next_flip(row, state, T) == T + 10
+        assert built.next_flip(row, state, T + 10) is None
 
 
 def test_values_are_told_apart_by_type_but_not_by_spelling() -> None:
@@ -116,15 +116,15 @@ BOUNDS = [{"gte": 2}, {"gt": 0}, {"lt": 2}, {"lte": 1}, {"eq": 1}, {"ne": 1}, {"
 def test_the_next_flip_is_the_first_instant_with_another_value(
     log: list[tuple[int, int, Any]], kind: str, bounds: dict[str, Any], within: int
 ) -> None:
-    built, states = condition(kind, within, **bounds)
+    built, row = condition(kind, within, **bounds)
     now_ms = T
     for step, late, value in log:
         now_ms += step
-        see(built, states, now_ms - late, value, now_ms)
-    state = states.get(built.key)
+        see(built, row, now_ms - late, value, now_ms)
+    state = row.conditions.get(built.key)
     if state is None:
         return
     for at_ms in range(now_ms, now_ms + 12):
-        value = built.value(state, at_ms)
-        others = (each for each in range(at_ms + 1, now_ms + 30) if built.value(state, each) != value)
-        assert built.next_flip(state, at_ms) == next(others, None)
+        value = built.value(row, state, at_ms)
+        others = (each for each in range(at_ms + 1, now_ms + 30) if built.value(row, state, each) != value)
+        assert built.next_flip(row, state, at_ms) == next(others, None)

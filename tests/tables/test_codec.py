@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from rules.dedupe import hash_of, remember
+from rules.compile import ProjectRules
+from rules.conditions import build_condition
+from rules.dedupe import hash_of
+from rules.parse import load_definition
 from rules.row import Membership, Row, Transition, Trigger
+from rules.upgrade import OLD, upgrade
 from tables.codec import (
     MARKER_KEY,
     Marker,
@@ -34,14 +39,19 @@ ROW = Row(
     now_ms=T,
     due_ms=T + 3_600_000,
     applied={source_key("events", 3): 12_345, 7: 0},
-    conditions={1: [3], 2: [T - 5, T], 3: [[T], [12.5], [12.5]], 4: [[T], ["a"]], 5: ["\0true", 1, 1.5]},
-    audiences={2**32 - 1: Membership(3, T, 2)},
+    conditions={1: [3], 2: "\0\1", 3: ["\1", [12.5], [12.5]], 4: ["\1", ["a"]], 5: ["\0true", 1, 1.5]},
+    audiences={2**32 - 1: Membership(3, 0, 2)},
     attributes={"country": "US", "n": {"x": [1, 2.5, None, True, "é🎉"]}, "big": 2**63 - 1, "low": -(2**63)},
     changed_ms={"country": T, "gone": T - 1},
     identities={"email": "a@b.c"},
+    seen=hash_of("r1"),
+    seen_at=[T // 1000, 1],
+    changed_paths={"n.x": T - 2},
+    base_ms=T,
+    times=[-5, 0],
+    tidied=2,
 )
-SEEN = replace(ROW, seen=remember(b"", hash_of("r1"), T, 1000, 9)[0])
-PATHS = replace(SEEN, changed_paths={"n.x": T - 2})
+OLD_STATES = {1: [3], 2: [T - 5, T], 3: [[T], [12.5], [12.5]], 4: [[T], ["a"]], 5: ["\0true", 1, 1.5]}
 ENTER = Transition(
     "default", "buyers", "Buyers", 2, "ann", 3, T, "event", Trigger("buy", "r1", T - 1), T, T + 3_600_000
 )
@@ -53,7 +63,7 @@ SWEPT = replace(MARKER, swept_ms=T - 7)
 META = StoreMeta(123_456, (GOLDEN / "marker.bin").read_bytes())
 
 FILES = {
-    "row-1-paths": (PATHS, encode_row, decode_row),
+    "row-2": (ROW, encode_row, decode_row),
     "outbox-properties": (TELLING, encode_outbox, decode_outbox),
     "marker-swept": (SWEPT, encode_marker, decode_marker),
     "meta": (META, encode_meta, decode_meta),
@@ -72,12 +82,38 @@ def test_an_outbox_of_a_program_that_kept_no_properties_is_read() -> None:
     assert decode_outbox((GOLDEN / "outbox.bin").read_bytes()) == OUTBOX
 
 
-def test_a_row_of_a_program_that_knew_no_ids_is_read() -> None:
-    assert decode_row((GOLDEN / "row-1.bin").read_bytes()) == ROW
+def condition_of(text: str) -> Any:
+    return load_definition("a.yaml", f"{{id: a, name: A, rule: {text}}}").rule
 
 
-def test_a_row_of_a_program_that_watched_no_dotted_names_is_read() -> None:
-    assert decode_row((GOLDEN / "row-1-seen.bin").read_bytes()) == SEEN
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        ("row-1-paths", {}),
+        ("row-1-seen", {"changed_paths": {}}),
+        ("row-1", {"changed_paths": {}, "seen": b"", "seen_at": []}),
+    ],
+)
+def test_a_row_of_version_1_is_read_and_its_states_can_be_upgraded(
+    name: str, lacking: dict[str, Any]
+) -> None:
+    row = decode_row((GOLDEN / f"{name}.bin").read_bytes())
+    assert row == replace(ROW, conditions=OLD_STATES, times=[], tidied=OLD, **lacking)
+    conditions = {
+        key: build_condition("default", condition_of(text))
+        for key, text in enumerate(
+            (
+                "{event: e, count: {gte: 3}}",
+                "{event: e, count: {gte: 2}, within: 1h}",
+                "{event: e, sum: {property: p, gte: 9}, within: 1h}",
+                "{event: e, distinct: {property: p, gte: 2}, within: 1h}",
+                "{event: e, distinct: {property: p, gte: 9}}",
+            ),
+            1,
+        )
+    }
+    upgrade(ProjectRules(conditions=conditions), row)
+    assert decode_row(encode_row(row)) == replace(ROW, tidied=0, **lacking)
 
 
 def test_a_marker_of_a_program_that_knew_no_publications_is_read() -> None:
@@ -92,12 +128,12 @@ def test_the_head_of_a_row_is_read_alone() -> None:
 def test_a_row_with_fields_of_a_later_program_is_read() -> None:
     """Fields are only ever appended, so that a rollback can read what the newer program wrote."""
     value = bytearray(encode_row(ROW))
-    assert value[1] == 0x9A  # an array of ten
-    value[1] = 0x9B
+    assert value[1] == 0x9E  # an array of fourteen
+    value[1] = 0x9F
     assert decode_row(bytes(value) + b"\xa3new") == ROW
 
 
-@pytest.mark.parametrize("value", [b"\x02" + encode_row(ROW)[1:], b"\x00", b""])
+@pytest.mark.parametrize("value", [b"\x03" + encode_row(ROW)[1:], b"\x00", b""])
 def test_an_unknown_version_is_said_to_be_unreadable(value: bytes) -> None:
     for decode in (decode_row, decode_head):
         with pytest.raises(RowUnreadable, match="not known"):
