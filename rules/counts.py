@@ -6,6 +6,7 @@ from collections import Counter
 
 from rules import model
 from rules.condition import (
+    FAR_MS,
     Condition,
     Observe,
     Properties,
@@ -89,7 +90,8 @@ class CountAtLeastWithin(CountWithin):
     def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         if state is None or len(state) < self.bound:
             return False
-        return row.base_ms + row.times[ord(state[-self.bound])] > at_ms - self.length_ms
+        latest_ms = row.base_ms + row.times[ord(state[-self.bound])]
+        return latest_ms > at_ms - self.length_ms
 
     def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
         if len(state) < self.bound:
@@ -100,6 +102,8 @@ class CountAtLeastWithin(CountWithin):
     def observer(self) -> Observe:
         key, where = self.key, self.where
         bound, length_ms = self.bound, self.length_ms
+        if bound == 1:
+            return self._latest_observer()
 
         def observe(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
@@ -109,33 +113,54 @@ class CountAtLeastWithin(CountWithin):
             horizon = now_ms - length_ms
             if event_ms <= horizon:
                 return False
+            at, latest = event_ms - row.base_ms, row.latest
+            ref = chr(latest) if row.times[latest] == at else reference(row, event_ms)
             states = row.conditions
             state = states.get(key)
-            ref = reference(row, event_ms)
             if state is None:
                 states[key] = ref
-                if bound == 1:
-                    touched.append(key)
                 return True
-            times, base_ms = row.times, row.base_ms
-            if times[ord(ref)] >= times[ord(state[-1])]:
+            times, base_ms, size = row.times, row.base_ms, len(state)
+            if times[ord(state[-1])] > event_ms - base_ms:
+                late = place(row, state, event_ms)
+                state = state[:late] + ref + state[late:]
+            else:
                 state += ref
-            else:
-                at = place(row, state, event_ms)
-                state = state[:at] + ref + state[at:]
-            size = len(state)
-            if size > bound:
-                states[key] = kept = state[1:]
-                if base_ms + times[ord(state[0])] > decided_ms - length_ms:
-                    # It stays true, and its flip moves later: what the due index has is a lower bound still.
-                    # (At ``now_ms`` itself it may have run out: then the flip due now decides, not the event.)
-                    return True
-                state = kept
-            else:
+            if size < bound:
                 states[key] = state
-                if size < bound:
+                if size + 1 < bound:
+                    return True
+            else:
+                gone_ms = base_ms + times[ord(state[0])]
+                states[key] = state = state[1:]
+                if gone_ms > decided_ms - length_ms:
+                    # It stays true, and its flip moves later: what the due index has is still a lower bound.
+                    # (At ``now_ms`` itself it may have run out; then the flip due now decides.)
                     return True
             if base_ms + times[ord(state[0])] > horizon:
+                touched.append(key)
+            return True
+
+        return observe
+
+    def _latest_observer(self) -> Observe:
+        """Of ``count >= 1``: the state is one reference, to the latest event."""
+        key, where, length_ms = self.key, self.where, self.length_ms
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> bool:
+            if where is not None and not where(properties):
+                return False
+            if event_ms <= now_ms - length_ms:
+                return False
+            states = row.conditions
+            state = states.get(key)
+            before_ms = -FAR_MS if state is None else row.base_ms + row.times[ord(state)]
+            if event_ms <= before_ms:
+                return False
+            states[key] = reference(row, event_ms)
+            if before_ms <= decided_ms - length_ms:
                 touched.append(key)
             return True
 

@@ -16,7 +16,6 @@ import msgspec
 
 from rules.compile import ProjectRules
 from rules.condition import FAR_MS
-from rules.event_times import SPARE, tidy
 from rules.predict import predict_exit
 from rules.profile_update import ProfileUpdate, change_attributes
 from rules.row import Membership, Row, Transition, Trigger
@@ -40,7 +39,7 @@ def new_row(now_ms: int) -> Row:
         seen_at=[],
         changed_paths={},
         base_ms=now_ms,
-        times=[],
+        times=[0],
     )
 
 
@@ -118,8 +117,6 @@ def apply_event(
             changed = True
     for key in keys:
         touched += rules.readers[key].of(row.conditions)
-    if len(row.times) > row.tidied + SPARE:
-        tidy(row)
     row.now_ms = now_ms
     if touched:
         before = len(out)

@@ -1,8 +1,8 @@
 """The times of events in a row: kept once each, however many conditions count the event.
 
-``Row.times`` has them as ms after ``Row.base_ms``. States name them by *references*: a string, of which each
-character's code is a position in ``times``. It is short in memory and in the store, is copied as a whole, and
-one ``str.translate`` moves it on when ``tidy`` lets go of times that nothing names any more.
+``Row.times`` has them as ms after ``Row.base_ms``. States name its slots by *references*: a string, of which
+each character's code is a slot. It is short in memory and in the store, and copied as a whole. A slot that no
+state names is freed by ``collect``; a free slot has the number of the next one, ``Row.free`` the first one's.
 """
 
 from __future__ import annotations
@@ -13,24 +13,45 @@ from typing import Any, Final
 
 from rules.row import Row
 
-SPARE: Final = 8
-"""Times added since the last ``tidy`` before the next one."""
+SPARE: Final = 12
+"""How many more slots a row may have than were in use when that was looked at last."""
+NEAR_MS: Final = 1 << 31
+"""Times further from the base would take more bytes than others."""
 _SURROGATES: Final = range(0xD800, 0xE000)
-"""Codes that no text can be stored with; the places that they would name stay unused."""
+"""Codes that no text can be stored with; their slots are never used."""
+NONE: Final = -1
+"""Instead of a slot."""
 
 
 def reference(row: Row, event_ms: int) -> str:
-    """The character for an event's time, which is added if it isn't the latest one added."""
+    """The character for an event's time; the latest one that was added is known again."""
     times, at = row.times, event_ms - row.base_ms
-    if not times or times[-1] != at:
-        if len(times) == _SURROGATES.start:
-            times += [0] * len(_SURROGATES)
-        times.append(at)
-    return chr(len(times) - 1)
+    if times[row.latest] == at:
+        return chr(row.latest)
+    if row.free == NONE and len(times) >= row.used + SPARE:
+        collect(row)
+        at = event_ms - row.base_ms
+    slot = row.free
+    if slot == NONE:
+        slot = _added(row, at)
+    else:
+        row.free = times[slot]
+        times[slot] = at
+    row.latest = slot
+    return chr(slot)
 
 
 def references(row: Row, events_ms: Iterable[int]) -> str:
-    return "".join([reference(row, each) for each in events_ms])
+    """References to events of which no state tells yet: what they name is new, and nothing is freed."""
+    return "".join([chr(_added(row, each - row.base_ms)) for each in events_ms])
+
+
+def _added(row: Row, at: int) -> int:
+    """A new slot."""
+    if len(row.times) == _SURROGATES.start:
+        row.times += [0] * len(_SURROGATES)
+    row.times.append(at)
+    return len(row.times) - 1
 
 
 def instants(row: Row, refs: str) -> list[int]:
@@ -41,33 +62,34 @@ def instants(row: Row, refs: str) -> list[int]:
 
 def place(row: Row, refs: str, event_ms: int) -> int:
     """How many of the references, ascending by time, are of times up to ``event_ms``."""
+    times, at = row.times, event_ms - row.base_ms
+    if not refs or times[ord(refs[0])] > at:
+        return 0
+    if times[ord(refs[-1])] <= at:
+        return len(refs)
+    return bisect_right(refs, at, key=lambda ref: times[ord(ref)])
+
+
+def collect(row: Row) -> None:
+    """Free the slots that no state names. If the latest time is far from the base, it becomes the base."""
     times = row.times
-    return bisect_right(refs, event_ms - row.base_ms, key=lambda ref: times[ord(ref)])
-
-
-def tidy(row: Row) -> None:
-    """Let go of the times that no state names, and count from the earliest of the others."""
-    times, conditions = row.times, row.conditions
-    used: set[str] = set()
-    for state in conditions.values():
+    used = {chr(row.latest)}
+    for state in row.conditions.values():
         used.update(_refs_in(state))
-    kept = sorted({times[ord(ref)] for ref in used})
-    first = kept[0] if kept else row.now_ms - row.base_ms
-    if len(kept) > _SURROGATES.start:
-        kept[_SURROGATES.start : _SURROGATES.start] = [first] * len(_SURROGATES)
-    places = {at: number for number, at in enumerate(kept) if number not in _SURROGATES}
-    table = {ord(ref): places[times[ord(ref)]] for ref in used}
-    for key, state in conditions.items():
-        refs = _refs_in(state)
-        if refs is state:
-            conditions[key] = state.translate(table)
-        elif refs:
-            state[0] = refs.translate(table)
-    for membership in row.audiences.values():
-        membership.since_ms -= first
-    row.base_ms += first
-    row.times = [at - first for at in kept]
-    row.tidied = len(kept)
+    row.used = len(used)
+    del times[ord(max(used)) + 1 :]
+    by_ms = times[row.latest] if abs(times[row.latest]) > NEAR_MS else 0
+    row.free = NONE
+    for slot in range(len(times) - 1, -1, -1):
+        if chr(slot) in used:
+            times[slot] -= by_ms
+        elif slot not in _SURROGATES:
+            times[slot] = row.free
+            row.free = slot
+    if by_ms:
+        row.base_ms += by_ms
+        for membership in row.audiences.values():
+            membership.since_ms -= by_ms
 
 
 def _refs_in(state: Any) -> str:

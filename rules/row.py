@@ -46,10 +46,14 @@ class Row(msgspec.Struct, array_like=True):
     """As ``changed_ms``, of the values deep in attributes (dotted names) whose changes a rule watches."""
     base_ms: int = 0
     """What event times and memberships count from."""
-    times: list[int] = []
+    times: list[int] = msgspec.field(default_factory=lambda: [0])
     """Event times that conditions name (``rules.event_times``)."""
-    tidied: int = 0
-    """How many of ``times`` were in use when they were last looked through."""
+    latest: int = 0
+    """Which of ``times`` was added last."""
+    used: int = 0
+    """How many were in use when that was last looked at."""
+    free: int = -1
+    """The first that is free; -1: none is."""
 
     def since_ms(self, membership: Membership) -> int:
         """Instant of a membership's last transition."""

@@ -15,12 +15,12 @@ from rules.row import Row
 from rules.sums import SumWithin
 
 OLD = -1
-"""``Row.tidied`` of a row whose states are of that kind."""
+"""``Row.used`` of a row whose states are of that kind."""
 
 
 def upgrade(rules: ProjectRules, row: Row) -> None:
     """Keep the states as they are kept now. Those of conditions that no audience has any more go."""
-    old, row.conditions, row.tidied = row.conditions, {}, 0
+    old, row.conditions, row.used = row.conditions, {}, 0
     for key, state in old.items():
         condition = rules.conditions.get(key)
         if condition is not None:

@@ -155,7 +155,7 @@ def _old_row(value: bytes) -> Row:
         identities=old.identities,
         changed_paths=old.changed_paths,
         base_ms=old.now_ms,
-        tidied=OLD,
+        used=OLD,
     )
     for membership in row.audiences.values():
         membership.since_ms -= row.base_ms

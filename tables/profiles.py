@@ -98,7 +98,7 @@ class Profiles:
 
     def _decoded(self, key: bytes, value: bytes) -> Row:
         row = decode_row(value)
-        if row.tidied == OLD:
+        if row.used == OLD:
             self.upgrade(key, row)
         return row
 

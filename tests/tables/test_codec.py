@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from rules.compile import ProjectRules
 from rules.conditions import build_condition
 from rules.dedupe import hash_of
+from rules.event_times import instants
 from rules.parse import load_definition
 from rules.row import Membership, Row, Transition, Trigger
 from rules.upgrade import OLD, upgrade
@@ -49,7 +50,8 @@ ROW = Row(
     changed_paths={"n.x": T - 2},
     base_ms=T,
     times=[-5, 0],
-    tidied=2,
+    latest=1,
+    used=2,
 )
 OLD_STATES = {1: [3], 2: [T - 5, T], 3: [[T], [12.5], [12.5]], 4: [[T], ["a"]], 5: ["\0true", 1, 1.5]}
 ENTER = Transition(
@@ -82,6 +84,13 @@ def test_an_outbox_of_a_program_that_kept_no_properties_is_read() -> None:
     assert decode_outbox((GOLDEN / "outbox.bin").read_bytes()) == OUTBOX
 
 
+def told(row: Row, state: Any) -> Any:
+    """A state with the times that it names."""
+    if isinstance(state, str):
+        return instants(row, state)
+    return [instants(row, state[0]), *state[1:]] if isinstance(state[-1], list) else state
+
+
 def condition_of(text: str) -> Any:
     return load_definition("a.yaml", f"{{id: a, name: A, rule: {text}}}").rule
 
@@ -98,7 +107,7 @@ def test_a_row_of_version_1_is_read_and_its_states_can_be_upgraded(
     name: str, lacking: dict[str, Any]
 ) -> None:
     row = decode_row((GOLDEN / f"{name}.bin").read_bytes())
-    assert row == replace(ROW, conditions=OLD_STATES, times=[], tidied=OLD, **lacking)
+    assert row == replace(ROW, conditions=OLD_STATES, times=[0], latest=0, used=OLD, **lacking)
     conditions = {
         key: build_condition("default", condition_of(text))
         for key, text in enumerate(
@@ -113,7 +122,11 @@ def test_a_row_of_version_1_is_read_and_its_states_can_be_upgraded(
         )
     }
     upgrade(ProjectRules(conditions=conditions), row)
-    assert decode_row(encode_row(row)) == replace(ROW, tidied=0, **lacking)
+    row = decode_row(encode_row(row))
+    assert {key: told(row, state) for key, state in row.conditions.items()} == OLD_STATES
+    assert replace(row, conditions={}, times=[], latest=0, used=0) == replace(
+        ROW, conditions={}, times=[], latest=0, used=0, **lacking
+    )
 
 
 def test_a_marker_of_a_program_that_knew_no_publications_is_read() -> None:
@@ -128,8 +141,8 @@ def test_the_head_of_a_row_is_read_alone() -> None:
 def test_a_row_with_fields_of_a_later_program_is_read() -> None:
     """Fields are only ever appended, so that a rollback can read what the newer program wrote."""
     value = bytearray(encode_row(ROW))
-    assert value[1] == 0x9E  # an array of fourteen
-    value[1] = 0x9F
+    assert value[1] == 0xDC  # an array of sixteen
+    value[3] += 1
     assert decode_row(bytes(value) + b"\xa3new") == ROW
 
 

@@ -88,7 +88,7 @@ def test_a_row_of_version_1_gives_the_transitions_that_it_would_have_given() -> 
     (value,) = new.get_many([b"u"])
     assert value is not None
     old_value = as_of_version_1(decode_row(value))
-    assert decode_row(old_value).tidied < 0
+    assert decode_row(old_value).used < 0
     old.write(Write(rows=[(b"u", old_value)]))
     told = []
     for store in (old, new):
