@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import floor
+
 from hypothesis import strategies as st
 
 from rules import model
@@ -152,7 +155,7 @@ def scores(draw: st.DrawFn, inner: st.SearchStrategy[model.Rule]) -> model.Score
     points = st.integers(-10, 10) | st.floats(-10, 10)
     parts = tuple(draw(st.lists(st.tuples(inner, points), min_size=1, max_size=3)))
     operator = draw(st.sampled_from(["gte", "lte", "between"]))
-    most = sum(each for _, each in parts if each > 0)
+    most = floor(sum(Fraction(repr(each)) for _, each in parts if each > 0))  # a sum of floats may be more
     operand = {"gte": most, "lte": 0.5, "between": (-1, most)}[operator]
     return model.Score(parts, (model.Comparison(operator, operand),))  # type: ignore[arg-type]
 
