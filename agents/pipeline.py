@@ -95,9 +95,9 @@ class Pipeline:
         floor = self._done.get(source, -1)
         self._positions[source] = records[-1].offset
         is_rekeyed = records[0].topic == self.place.rekey_topic
-        limits = self.limits
-        dedupe_ms = limits.dedupe_ms
-        applied = repeated = 0
+        dedupe = self.limits.dedupe
+        remembers = dedupe.run_ms > 0
+        applied = repeated = dropped = 0
         for record, decoded, key, time_ms in batch:
             timestamp_ms = record.timestamp
             if clock_ms < timestamp_ms <= MAX_MS:
@@ -130,17 +130,17 @@ class Pipeline:
                 time_ms = now_ms
             if isinstance(decoded, InputRecord) and self._outgrows(row, decoded, record, draft):
                 continue
-            has_id = decoded.id is not None and decoded.type == "track" and dedupe_ms > 0
+            has_id = remembers and decoded.id is not None and decoded.type == "track"
             if has_id:
                 record_hash = hash_of(decoded.id)  # type: ignore[arg-type]
-                if is_repeated(row, record_hash, now_ms, dedupe_ms):
+                if is_repeated(row, record_hash, now_ms, dedupe):
                     # Noted, for when it is read once more the window may be over.
                     repeated += 1
                     row.applied[source] = offset
                     if key not in changed:
                         changed[key] = local.pop(key, due_before)
                     continue
-                draft.counts.ids_dropped += remember(row, record_hash, now_ms, dedupe_ms, limits.dedupe_ids)
+                dropped += remember(row, record_hash, now_ms, dedupe)
             if due_before is not None and due_before < now_ms:
                 fire(rules, decoded.user_id, row, now_ms, out)
             if isinstance(decoded, PlainEvent):
@@ -173,6 +173,7 @@ class Pipeline:
                 local.setdefault(key, due_before)
         draft.counts.applied += applied
         draft.counts.repeated += repeated
+        draft.counts.ids_dropped += dropped
         draft.clock_moved = draft.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from agents.placement import Located, Origin
 from agents.records import InputRecord, PlainEvent
-from rules.dedupe import DAY_MS
+from rules.dedupe import DAY_MS, Dedupe, dedupe_of
 from rules.row import Transition
 from tables.codec import Outbox
 from tables.profiles import Staged
@@ -29,16 +29,17 @@ ReadRecord = tuple[Record, InputRecord | PlainEvent | None, bytes, int]
 """A record, its decoded value (None: a dead letter), its row key and its time in ms."""
 
 
+A_DAY = dedupe_of(DAY_MS, 1000)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one record may bring (settings ``records``)."""
 
     max_bytes: int = 512 * 1024
     max_attributes_bytes: int = 256 * 1024
-    dedupe_ms: int = DAY_MS
-    """How long an event's id is remembered; 0: not at all."""
-    dedupe_ids: int = 1000
-    """Of how many events per user at most."""
+    dedupe: Dedupe = A_DAY
+    """How long an event's id is remembered."""
 
 
 @dataclass(frozen=True, slots=True)

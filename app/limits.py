@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.steps import Limits
 from app.settings import Settings
+from rules.dedupe import dedupe_of
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -11,6 +12,5 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         max_bytes=records.max_bytes,
         max_attributes_bytes=records.max_attributes_bytes,
-        dedupe_ms=settings.dedupe.window_ms,
-        dedupe_ids=settings.state.max_samples,
+        dedupe=dedupe_of(settings.dedupe.window_ms, settings.state.max_samples),
     )

@@ -101,8 +101,9 @@ def apply_event(
     audiences that hold with no facts are entered, too. Says whether the row changed in anything that must
     be kept.
     """
-    touched = _due_now(rules, row, now_ms, known)
-    decided_ms = row.now_ms if row.now_ms == now_ms else now_ms - 1
+    due_ms = row.due_ms
+    touched = [] if known and (due_ms is None or due_ms > now_ms) else _due_now(rules, row, now_ms, known)
+    decided_ms = now_ms if row.now_ms == now_ms else now_ms - 1
     changed = not known
     index = rules.by_event.get(name, rules.any_event)
     observers = index.always

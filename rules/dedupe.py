@@ -9,6 +9,8 @@ Of two ids 48 bits are equal by chance once in 10**14 times; a user's event is c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from xxhash import xxh3_64_digest
 
 from rules.row import Row
@@ -20,41 +22,59 @@ _RUNS = 64
 """How many runs a window has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dedupe:
+    """How long ids are remembered, and how many of one user. ``dedupe_of`` makes it."""
+
+    run_ms: int
+    """Length of a run; 0: ids aren't remembered."""
+    forgotten_ms: int
+    """How long after its beginning a run is forgotten."""
+    most: int
+
+
+def dedupe_of(window_ms: int, most: int) -> Dedupe:
+    """For a window, 0 for none, and the most ids that are remembered of a user, the latest."""
+    run_ms = max(1, window_ms // (_RUNS * 1000)) * 1000 if window_ms else 0
+    return Dedupe(run_ms, run_ms + window_ms, most)
+
+
 def hash_of(record_id: str) -> bytes:
     """6 bytes that stand for an id."""
     return xxh3_64_digest(record_id.encode("utf-8", "surrogatepass"))[:_HASH]
 
 
-def is_repeated(row: Row, record: bytes, now_ms: int, window_ms: int) -> bool:
+def is_repeated(row: Row, record: bytes, now_ms: int, dedupe: Dedupe) -> bool:
     """Whether an id (``hash_of``) was applied to the row of late."""
     seen = row.seen
     at = seen.find(record)
     while at != -1:
         if at % _HASH == 0:
-            return now_ms < _forgotten_ms(_second(row.seen_at, at // _HASH), window_ms)
+            return now_ms < _second(row.seen_at, at // _HASH) * 1000 + dedupe.forgotten_ms
         at = seen.find(record, at + 1)
     return False
 
 
-def remember(row: Row, record: bytes, now_ms: int, window_ms: int, most: int) -> int:
+def remember(row: Row, record: bytes, now_ms: int, dedupe: Dedupe) -> int:
     """Note an id as applied at ``now_ms``, and let go of those whose window is over.
 
-    At most ``most`` stay, the latest; says how many went too early for that.
+    Says how many went before that, for there were too many.
     """
-    runs = row.seen_at
-    gone = dropped = 0
-    while runs and now_ms >= _forgotten_ms(runs[0], window_ms):
-        gone += runs[1]
+    runs, seen = row.seen_at, row.seen
+    while runs and now_ms >= runs[0] * 1000 + dedupe.forgotten_ms:
+        seen = seen[runs[1] * _HASH :]
         del runs[:2]
-    second = _run_start(now_ms, window_ms)
+    second = (now_ms - now_ms % dedupe.run_ms) // 1000
     if runs and runs[-2] == second:
         runs[-1] += 1
     else:
         runs += (second, 1)
-    row.seen = seen = (row.seen[gone * _HASH :] if gone else row.seen) + record
-    while len(seen) > most * _HASH:
-        row.seen = seen = seen[_HASH:]
-        dropped += 1
+    row.seen = seen = seen + record
+    dropped = len(seen) // _HASH - dedupe.most
+    if dropped <= 0:
+        return 0
+    row.seen = seen[dropped * _HASH :]
+    for _ in range(dropped):
         runs[1] -= 1
         if not runs[1]:
             del runs[:2]
@@ -68,17 +88,3 @@ def _second(runs: list[int], index: int) -> int:
         index -= runs[at + 1]
         at += 2
     return runs[at]
-
-
-def _run_seconds(window_ms: int) -> int:
-    return max(1, window_ms // (_RUNS * 1000))
-
-
-def _run_start(now_ms: int, window_ms: int) -> int:
-    """The second in which the run of an instant begins."""
-    length = _run_seconds(window_ms)
-    return now_ms // 1000 // length * length
-
-
-def _forgotten_ms(second: int, window_ms: int) -> int:
-    return (second + _run_seconds(window_ms)) * 1000 + window_ms

@@ -76,7 +76,10 @@ class Marker(msgspec.Struct, array_like=True):
     """When the latest of these rules was published."""
 
 
-_encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
+_encode = _encoder.encode
+_encode_into = _encoder.encode_into
+_row = bytearray(ROW_VERSION)
 _decode_row = msgspec.msgpack.Decoder(Row).decode
 _decode_old_row = msgspec.msgpack.Decoder(_OldRow).decode
 _decode_head = msgspec.msgpack.Decoder(RowHead).decode
@@ -85,7 +88,8 @@ _decode_marker = msgspec.msgpack.Decoder(Marker).decode
 
 
 def encode_row(row: Row) -> bytes:
-    return ROW_VERSION + _encode(row)
+    _encode_into(row, _row, 1)  # one copy less than putting the version before it
+    return bytes(_row)
 
 
 def decode_row(value: bytes) -> Row:

@@ -5,32 +5,33 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.dedupe import DAY_MS, LONGEST_MS, hash_of, is_repeated, remember
+from rules.dedupe import DAY_MS, LONGEST_MS, dedupe_of, hash_of, is_repeated, remember
 from rules.row import Row
 
 T = 1_700_000_000_000
+DAY = dedupe_of(DAY_MS, 10)
 RUN_MS = 1_350_000
 """A 64th of a day."""
 
 
 def test_an_id_is_repeated_until_the_window_of_its_run_is_over() -> None:
     row, first_ms = Row(0), T // RUN_MS * RUN_MS
-    remember(row, hash_of("a"), first_ms, DAY_MS, 10)
-    remember(row, hash_of("b"), first_ms + RUN_MS - 1, DAY_MS, 10)
-    remember(row, hash_of("c"), first_ms + RUN_MS, DAY_MS, 10)
+    remember(row, hash_of("a"), first_ms, DAY)
+    remember(row, hash_of("b"), first_ms + RUN_MS - 1, DAY)
+    remember(row, hash_of("c"), first_ms + RUN_MS, DAY)
     for name in "ab":
-        assert is_repeated(row, hash_of(name), first_ms + RUN_MS, DAY_MS)
-        assert is_repeated(row, hash_of(name), first_ms + RUN_MS + DAY_MS - 1, DAY_MS)
-        assert not is_repeated(row, hash_of(name), first_ms + RUN_MS + DAY_MS, DAY_MS)
-    assert is_repeated(row, hash_of("c"), first_ms + RUN_MS + DAY_MS, DAY_MS)
-    assert not is_repeated(row, hash_of("d"), first_ms + RUN_MS, DAY_MS)
+        assert is_repeated(row, hash_of(name), first_ms + RUN_MS, DAY)
+        assert is_repeated(row, hash_of(name), first_ms + RUN_MS + DAY_MS - 1, DAY)
+        assert not is_repeated(row, hash_of(name), first_ms + RUN_MS + DAY_MS, DAY)
+    assert is_repeated(row, hash_of("c"), first_ms + RUN_MS + DAY_MS, DAY)
+    assert not is_repeated(row, hash_of("d"), first_ms + RUN_MS, DAY)
 
 
 def test_of_too_many_ids_the_oldest_go_and_are_counted() -> None:
-    row = Row(0)
-    gone = sum(remember(row, hash_of(str(number)), T + number, 1000, 3) for number in range(5))
+    row, three = Row(0), dedupe_of(1000, 3)
+    gone = sum(remember(row, hash_of(str(number)), T + number, three) for number in range(5))
     assert gone == 2
-    found = [is_repeated(row, hash_of(str(each)), T + 5, 1000) for each in range(5)]
+    found = [is_repeated(row, hash_of(str(each)), T + 5, three) for each in range(5)]
     assert found == [False, False, True, True, True]
 
 
@@ -42,14 +43,14 @@ def test_of_too_many_ids_the_oldest_go_and_are_counted() -> None:
 )
 def test_it_tells_what_a_list_of_everything_tells(steps: list[tuple[str, int]], window_ms: int) -> None:
     row, now_ms, forgotten = Row(0), T - LONGEST_MS, dict[str, int]()
-    run_ms = max(1000, window_ms // 64000 * 1000)
+    run_ms, dedupe = max(1000, window_ms // 64000 * 1000), dedupe_of(window_ms, 1000)
     for name, later_ms in steps:
         now_ms += later_ms
         expected = now_ms < forgotten.get(name, 0)
-        assert is_repeated(row, hash_of(name), now_ms, window_ms) == expected
+        assert is_repeated(row, hash_of(name), now_ms, dedupe) == expected
         if not expected:
             forgotten[name] = now_ms - now_ms % run_ms + run_ms + window_ms
-            assert not remember(row, hash_of(name), now_ms, window_ms, 1000)
+            assert not remember(row, hash_of(name), now_ms, dedupe)
             assert len(row.seen) == 6 * sum(now_ms < each for each in forgotten.values())
             assert len(row.seen_at) <= 2 * 66
 
@@ -61,11 +62,12 @@ def test_no_id_is_forgotten_early_though_the_window_changes(steps: list[tuple[in
     row, now_ms, applied = Row(0), T, list[int]()
     for later_ms, window_ms in steps:
         now_ms += later_ms
+        dedupe = dedupe_of(window_ms, 1000)
         for number, applied_ms in enumerate(applied):
             # Those that a shorter window has dropped meanwhile are gone.
-            if is_repeated(row, hash_of(str(number)), now_ms, window_ms):
+            if is_repeated(row, hash_of(str(number)), now_ms, dedupe):
                 assert now_ms - applied_ms < window_ms + max(1000, 3 * DAY_MS // 64)
-        remember(row, hash_of(str(len(applied))), now_ms, window_ms, 1000)
+        remember(row, hash_of(str(len(applied))), now_ms, dedupe)
         applied.append(now_ms)
-        assert is_repeated(row, hash_of(str(len(applied) - 1)), now_ms + window_ms - 1, window_ms)
+        assert is_repeated(row, hash_of(str(len(applied) - 1)), now_ms + window_ms - 1, dedupe)
         assert sum(row.seen_at[1::2]) * 6 == len(row.seen)

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from agents.steps import Limits
+from rules.dedupe import dedupe_of
 from tests.driver import Crash, Driver, Until
 from tests.model import Model
 from tests.strategies.examples import Example, record_body
@@ -36,7 +37,7 @@ class Run:
         self.driver = Driver(
             json.dumps({"audiences": example.definitions}),
             directory=directory,
-            limits=Limits(dedupe_ms=example.dedupe_ms),
+            limits=Limits(dedupe=dedupe_of(example.dedupe_ms, 1000)),
             cache_rows=self.random.choice([2, 100]),
             in_flight=self.random.randrange(3),
             created_ms=example.created_ms,
