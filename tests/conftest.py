@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -27,6 +28,8 @@ Made = TypeVar("Made")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background job ignores it, and so would every process that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[BROKERS] = Brokers()
     config.stash[SKIPPED] = {}
 
