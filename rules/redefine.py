@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from rules.batch import BatchCondition
 from rules.compile import CompiledAudience, ProjectRules
-from rules.condition import FAR_MS
+from rules.condition import FAR_MS, Condition, State
+from rules.conditions import build_condition
 from rules.decide import decide, fire
 from rules.row import Row, Transition
 from rules.schedules import Once
@@ -58,8 +59,7 @@ def _begin(rules: ProjectRules, new: list[CompiledAudience], row: Row, now_ms: i
         for key, _ in audience.leaves:
             twin = None if key is None else rules.twins.get(key)
             if key is not None and twin in row.conditions and key not in row.conditions:
-                state = rules.conditions[twin].plain(row, row.conditions[twin])
-                row.conditions[key] = [state] if isinstance(rules.conditions[key], BatchCondition) else state
+                row.conditions[key] = _taken_over(rules.conditions[key], row, row.conditions[twin])
         if not isinstance(audience.schedule, Once):
             continue
         at_ms = audience.schedule.created_ms
@@ -69,6 +69,13 @@ def _begin(rules: ProjectRules, new: list[CompiledAudience], row: Row, now_ms: i
         elif at_ms < now_ms and (membership is None or membership.version != audience.version):
             late.append(audience.index)
     return late
+
+
+def _taken_over(condition: Condition, row: Row, state: State) -> State:
+    """A state that a realtime audience's condition left, which no audience may have any more, as that of the
+    same condition of a batch audience."""
+    kept = build_condition("", condition.source, condition.max_samples).plain(row, state)
+    return [kept] if isinstance(condition, BatchCondition) else kept
 
 
 def _leave_deleted(

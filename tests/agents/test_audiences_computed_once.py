@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rules.compile import RuleSet
 from tests.driver import Driver, ruleset
 from tests.model import instant_text
@@ -50,6 +52,18 @@ def test_it_finds_what_other_audiences_know_of_its_conditions() -> None:
         ("enter", "both", instant_text(T + 300), "definition"),
         ("enter", "twice", instant_text(T + 300), "definition"),
     ]
+
+
+@pytest.mark.parametrize("window", ["", ", within: 1h", ", where: {on: {newer_than: 9d}}, within: 1h"])
+def test_it_finds_what_an_audience_knew_that_went_when_it_came(window: str) -> None:
+    rule = f"{{event: buy, count: {{gte: 2}}{window}}}"
+    driver = Driver(f"{{id: buyers, name: Buyers, rule: {rule}}}")
+    for _ in range(2):
+        driver.track("ann", "buy", T, properties={"on": instant_text(T)})
+    published = f"{{id: twice, name: Twice, type: batch, schedule: once, rule: {rule}}}"
+    publish(driver, ruleset(published, created_ms=T + 200))
+    driver.track("ann", "look", T + 400)
+    assert driver.story("ann")[1:] == [("enter", "twice", instant_text(T + 200), "time")]
 
 
 def test_it_is_decided_once_whatever_changes_and_restarts_come_later() -> None:
