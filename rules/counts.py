@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from rules import model
 from rules.condition import (
     FAR_MS,
@@ -15,7 +13,7 @@ from rules.condition import (
     length_ms_of,
     next_expiry_flip,
 )
-from rules.event_times import instants, place, reference
+from rules.event_times import by_time, instants, place, reference
 from rules.row import Row
 
 
@@ -80,8 +78,8 @@ class CountWithin(Condition):
         return refs[max(place(row, refs, horizon), len(refs) - self.bound) :]
 
     def plain(self, row: Row, state: State) -> State:
-        numbers = Counter(instants(row, state))
-        return [list(numbers), [[number] for number in numbers.values()]]
+        times, events = by_time(row, state, state)
+        return [times, [[len(each)] for each in events]]
 
 
 class CountAtLeastWithin(CountWithin):

@@ -14,7 +14,7 @@ from rules.condition import (
     next_expiry_flip,
     path_of,
 )
-from rules.event_times import instants, place, reference
+from rules.event_times import by_time, instants, place, reference
 from rules.operators import lookup
 from rules.row import Row
 
@@ -80,15 +80,7 @@ class DistinctWithin(Condition):
         return [refs, values] if refs else []
 
     def plain(self, row: Row, state: State) -> State:
-        times: list[int] = []
-        tallies: list[list[object]] = []
-        for event_ms, value in zip(instants(row, state[0]), state[1], strict=True):
-            if times and times[-1] == event_ms:
-                tallies[-1].append(value)
-            else:
-                times.append(event_ms)
-                tallies.append([value])
-        return [times, tallies]
+        return list(by_time(row, state[0], state[1]))
 
 
 def _nothing() -> tuple[str, list[str | int | float]]:

@@ -8,8 +8,8 @@ state names is freed by ``collect``; a free slot has the number of the next one,
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from rules.row import Row
 
@@ -21,6 +21,9 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 """Codes that no text can be stored with; their slots are never used."""
 NONE: Final = -1
 """Instead of a slot."""
+
+
+Value = TypeVar("Value")
 
 
 def reference(row: Row, event_ms: int) -> str:
@@ -68,6 +71,14 @@ def place(row: Row, refs: str, event_ms: int) -> int:
     if times[ord(refs[-1])] <= at:
         return len(refs)
     return bisect_right(refs, at, key=lambda ref: times[ord(ref)])
+
+
+def by_time(row: Row, refs: str, values: Sequence[Value]) -> tuple[list[int], list[list[Value]]]:
+    """The different times of references that ascend, and the values of each time's events."""
+    found: dict[int, list[Value]] = {}
+    for event_ms, value in zip(instants(row, refs), values, strict=True):
+        found.setdefault(event_ms, []).append(value)
+    return list(found), list(found.values())
 
 
 def collect(row: Row) -> None:

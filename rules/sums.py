@@ -6,7 +6,7 @@ from math import fsum
 
 from rules import model
 from rules.condition import Condition, Properties, State, length_ms_of, path_of
-from rules.event_times import instants, place, reference
+from rules.event_times import by_time, instants, place, reference
 from rules.operators import lookup
 from rules.row import Row
 
@@ -92,14 +92,11 @@ class SumWithin(Condition):
         return [refs, values, exact] if refs else []
 
     def plain(self, row: Row, state: State) -> State:
-        times: list[int] = []
-        sums: list[list[float]] = []
-        for event_ms, number in zip(instants(row, state[0]), state[1], strict=True):
-            if times and times[-1] == event_ms:
-                add_exactly(sums[-1], number)
-            else:
-                times.append(event_ms)
-                sums.append([number])
+        times, sums = by_time(row, state[0], state[1])
+        for exact in sums:
+            numbers, exact[1:] = exact[1:], []
+            for number in numbers:
+                add_exactly(exact, number)
         return [times, sums]
 
 

@@ -54,12 +54,21 @@ def test_it_finds_what_other_audiences_know_of_its_conditions() -> None:
     ]
 
 
-@pytest.mark.parametrize("window", ["", ", within: 1h", ", where: {on: {newer_than: 9d}}, within: 1h"])
-def test_it_finds_what_an_audience_knew_that_went_when_it_came(window: str) -> None:
-    rule = f"{{event: buy, count: {{gte: 2}}{window}}}"
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "count: {gte: 2}",
+        "count: {gte: 2}, within: 1h",
+        "sum: {property: p, gte: 3}, within: 1h",
+        "distinct: {property: p, gte: 2}, within: 1h",
+        "where: {on: {newer_than: 9d}}, count: {gte: 2}, within: 1h",
+    ],
+)
+def test_it_finds_what_an_audience_knew_that_went_when_it_came(asked: str) -> None:
+    rule = f"{{event: buy, {asked}}}"
     driver = Driver(f"{{id: buyers, name: Buyers, rule: {rule}}}")
-    for _ in range(2):
-        driver.track("ann", "buy", T, properties={"on": instant_text(T)})
+    for number in (1, 2):
+        driver.track("ann", "buy", T, properties={"on": instant_text(T), "p": number})
     published = f"{{id: twice, name: Twice, type: batch, schedule: once, rule: {rule}}}"
     publish(driver, ruleset(published, created_ms=T + 200))
     driver.track("ann", "look", T + 400)
