@@ -80,9 +80,8 @@ class EventHubSink:
         clients = Clients(self._make_client)
         self._clients = [clients]
         try:
-            async with asyncio.timeout(self._deadline_s), clients.use() as client:
-                self._partitions = await client.get_partition_ids()
-                largest = (await client.create_batch()).max_size_in_bytes
+            async with asyncio.timeout(self._deadline_s):
+                self._partitions, largest = await clients.call(_asked)
         except TimeoutError:
             raise SinkUnavailable(f"the event hub didn't answer within {self._deadline_s:g} s") from None
         except SDK_ERRORS as error:
@@ -163,20 +162,24 @@ class EventHubSink:
         """
         publication: list[Delivery] = []
         clients = self._clients[lane if self._by_key else 0]
+
+        async def publish(client: EventHubProducerClient) -> None:
+            batch = await self._batch(client, lane, waiting[0].user_id)
+            for delivery in waiting:
+                if len(publication) == most:
+                    break
+                if add(batch, delivery, self._by_key):
+                    publication.append(delivery)
+                elif publication:
+                    break
+                else:
+                    outcomes[id(delivery)] = self._refused(delivery)
+            if publication:
+                await self._send_batch(client, lane, batch)
+
         try:
-            async with asyncio.timeout(self._deadline_s), clients.use() as client:
-                batch = await self._batch(client, lane, waiting[0].user_id)
-                for delivery in waiting:
-                    if len(publication) == most:
-                        break
-                    if add(batch, delivery, self._by_key):
-                        publication.append(delivery)
-                    elif publication:
-                        break
-                    else:
-                        outcomes[id(delivery)] = self._refused(delivery)
-                if publication:
-                    await self._send_batch(client, lane, batch)
+            async with asyncio.timeout(self._deadline_s):
+                await clients.call(publish)
         except TimeoutError:
             unknown = Unknown("timeout", f"no answer within {self._deadline_s:g} s", whole=True)
             raise _Failed(publication, unknown) from None
@@ -223,6 +226,11 @@ class EventHubSink:
                 }
                 answer = {"outcome": code, "reason": reason}
                 self._context.trace({**sent, "body": delivery.body.decode(), **answer})
+
+
+async def _asked(client: EventHubProducerClient) -> tuple[list[str], int]:
+    """The hub's partitions, and the most bytes of a batch."""
+    return await client.get_partition_ids(), (await client.create_batch()).max_size_in_bytes
 
 
 def _behind(failed: Retry | Unknown) -> Retry:

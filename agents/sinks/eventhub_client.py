@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from azure.eventhub import parse_connection_string
 from azure.eventhub.aio import EventHubProducerClient
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
 
 CLOSING_SECONDS = 5.0
 """A client that hangs may hang in its closing, too."""
+CANCEL_AGAIN_SECONDS = 0.1
 
+T = TypeVar("T")
 Make = Callable[[], EventHubProducerClient]
 
 
@@ -86,19 +87,25 @@ class Clients:
         self._current: _Held | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
-    @asynccontextmanager
-    async def use(self) -> AsyncIterator[EventHubProducerClient]:
-        """The current client; raises what making one raises. Leaving by cancellation (a deadline, too)
-        retires it: it may hang for minutes in what was asked of it, with half a message in hand.
+    async def call(self, work: Callable[[EventHubProducerClient], Coroutine[object, object, T]]) -> T:
+        """What ``work`` makes of the current client; raises what it raises, and what making a client raises.
+
+        A cancellation (a deadline, too) retires the client: it may hang for minutes in what was asked of it,
+        with half a message in hand. It holds although the SDK may lose it (it reads with ``wait_for``, which
+        in Python 3.11 gives its result instead where both come at once); ``work`` has then ended.
         """
         if self._current is None:
             self._current = _Held(self._make())
         held = self._current
         held.users += 1
+        task = asyncio.create_task(work(held.client))
         try:
-            yield held.client
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
             self._retire(held)
+            while not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=CANCEL_AGAIN_SECONDS)
             raise
         finally:
             held.users -= 1

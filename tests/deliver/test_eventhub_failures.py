@@ -7,7 +7,7 @@ import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,6 +177,29 @@ async def test_a_cancelled_send_leaves_the_sink_usable(peer: Peer) -> None:
             await task
         assert await send(sink, ONE, delivery("u1", 2)) == [DELIVERED, DELIVERED]
     assert ids(peer) == [ONE.id, ONE.id, delivery("u1", 2).id]
+
+
+async def test_a_cancellation_the_sdk_loses_holds_all_the_same(peer: Peer) -> None:
+    """As ``wait_for`` of Python 3.11 loses it: a frame came in the same instant, and the work goes on."""
+    lost = 0
+
+    async def lose(client: EventHubProducerClient) -> None:
+        nonlocal lost
+        while lost < 3:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            lost += 1
+        await client.get_partition_ids()
+        await asyncio.sleep(60)
+
+    clients = eventhub_client.Clients(
+        lambda: EventHubProducerClient.from_connection_string(peer.connection_string)
+    )
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await clients.call(lose)
+    assert lost == 3
+    await clients.close()
 
 
 async def test_lanes_dont_wait_for_each_other(peer: Peer) -> None:
