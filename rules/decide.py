@@ -28,19 +28,7 @@ _encode = msgspec.json.Encoder().encode
 
 def new_row(now_ms: int) -> Row:
     """The row of a user's first record at ``now_ms``."""
-    return Row(
-        now_ms=now_ms,
-        applied={},
-        conditions={},
-        audiences={},
-        attributes={},
-        changed_ms={},
-        identities={},
-        seen_at=[],
-        changed_paths={},
-        base_ms=now_ms,
-        times=[0],
-    )
+    return Row(now_ms, base_ms=now_ms)
 
 
 def fire(rules: ProjectRules, user_id: str, row: Row, before_ms: int, out: list[Transition]) -> None:

@@ -23,8 +23,8 @@ class Membership(msgspec.Struct, array_like=True, gc=False):
     """Version of the audience's definition that made it."""
 
 
-class Row(msgspec.Struct, array_like=True):
-    """One user. ``conditions`` holds, per condition key, the state that ``rules.conditions`` describes."""
+class Row(msgspec.Struct, array_like=True, gc=False):
+    """One user; never part of a cycle. ``conditions`` holds, per condition key, the state that ``rules.conditions`` describes."""
 
     now_ms: int
     """Instant of the user's last step."""
