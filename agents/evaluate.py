@@ -27,6 +27,9 @@ TICK_SECONDS = 0.05
 """How often idle partitions' clocks follow the wall."""
 PLENTY_RECORDS = 4_000
 """With so many records waiting the next round is computed while one is committed."""
+CALM_BEHIND_ROWS = 500
+"""So many rows a store may be behind while little is waiting: some 2 ms to write. With plenty waiting it may be
+behind much further (``Profiles``), for less work and longer pauses."""
 DRAIN_SECONDS = 0.002
 
 
@@ -126,8 +129,11 @@ class Evaluator:
             return  # revoked meanwhile: the records are the next owner's, and stay unacknowledged
         await lane.offer(records, ack)
         self._work.set()
-        if sum(each.records_waiting for each in self.lanes.values()) >= PLENTY_RECORDS:
+        if self._records_waiting() >= PLENTY_RECORDS:
             self._plenty.set()
+
+    def _records_waiting(self) -> int:
+        return sum(each.records_waiting for each in self.lanes.values())
 
     async def _run(self) -> None:
         committing: asyncio.Task[None] | None = None
@@ -192,6 +198,10 @@ class Evaluator:
     async def _commit(self, works: list[Work]) -> None:
         await self._committer.commit(works)
         for work in works:
+            profiles = work.pipeline.profiles
+            if profiles.durable_rows > CALM_BEHIND_ROWS and self._records_waiting() < PLENTY_RECORDS:
+                profiles.flush()
+                await asyncio.sleep(0)
             self.lanes[work.pipeline.place.partition].rounds -= 1
 
     async def _wait_for_work(self) -> None:

@@ -372,13 +372,16 @@ def _stop_or_end(worker: Worker) -> None:
 
 
 def calm_garbage_collector() -> None:
-    """Let Python look for cycles less often: the cache holds millions of objects and no cycles.
+    """Let Python look for cycles in what is new, seldom in the rest: the cache holds millions of objects and
+    no cycles.
 
-    With the defaults a sixth of the worker's time went into walking over them.
+    With the defaults a sixth of the worker's time went into walking over them. Fewer and larger lots of what
+    is new take longer, too (it has left the processor's cache by then), and stop everything: 35 to 110 ms for
+    100,000 objects, 1 ms for 2,000.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(2_000, 10_000, 100)
 
 
 async def run(settings: Settings) -> None:

@@ -41,7 +41,8 @@ class Profiles:
         self.store = store
         self._behind_rows = behind_rows
         self._durable: list[Staged] = []
-        self._durable_rows = 0
+        self.durable_rows = 0
+        """Rows and due entries that the store doesn't have yet and may have."""
         self._half = max(1, cache_rows // 2)
         self._young: dict[bytes, Row] = {}
         self._old: dict[bytes, Row] = {}
@@ -162,8 +163,8 @@ class Profiles:
     def durable(self, staged: Staged) -> None:
         """A staged step is in the changelog, its outputs are in Kafka: the store may have it."""
         self._durable.append(staged)
-        self._durable_rows += len(staged.write.rows) + len(staged.write.due_dropped)
-        if self._durable_rows > self._behind_rows:
+        self.durable_rows += len(staged.write.rows) + len(staged.write.due_dropped)
+        if self.durable_rows > self._behind_rows:
             self.flush()
 
     def flush(self, meta: bytes | None = None) -> None:
@@ -204,7 +205,7 @@ class Profiles:
         self._added_due = [entry for entry, (_, there) in self._unstored_due.items() if there]
         heapify(self._added_due)
         self._durable.clear()
-        self._durable_rows = 0
+        self.durable_rows = 0
 
     def due(self, before_ms: int, limit: int) -> list[Due]:
         """Up to ``limit`` due entries before ``before_ms``, stored or staged, in order of time."""
