@@ -60,7 +60,9 @@ def throughput(
     repeat: Annotated[
         int, typer.Option(min=1, help="Runs of each kind, taking turns; medians are shown.")
     ] = 1,
-    only: Annotated[str, typer.Option(help="Which kinds: ceiling, stock, ours.")] = "ceiling,stock,ours",
+    only: Annotated[
+        str, typer.Option(help="Which kinds: ceiling, stock, ours, per_core.")
+    ] = "ceiling,stock,ours,per_core",
     broker: Broker = None,
     json: Json = None,
     folder: Folder = None,
@@ -69,8 +71,9 @@ def throughput(
 
     One log on one broker for all: (a) ceiling: aiokafka and msgspec consume and decode; (b) stock: a plain
     Faust agent with a RocksDB table and the same rules; (c) ours: `turnstile worker` with changelog,
-    transitions and commits. From the first applied record to the last committed offset. The transitions
-    must be exactly those of the pure pipeline, else the run fails.
+    transitions and commits; (d) per_core: a worker process for each of the machine's cores. From the first
+    applied record (of each worker) to the last committed offset. The transitions must be exactly those of the
+    pure pipeline, else the run fails.
     """
     from bench.events import LogSpec
     from bench.show import show_throughput

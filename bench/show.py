@@ -16,7 +16,12 @@ from bench.recovery import Restored
 from bench.report import Report, mebibytes, middle, sparkline
 from bench.throughput import KINDS, Measured, Throughput
 
-TITLES = {"ceiling": "aiokafka + msgspec", "stock": "stock Faust", "ours": "turnstile worker"}
+TITLES = {
+    "ceiling": "aiokafka + msgspec",
+    "stock": "stock Faust",
+    "ours": "turnstile worker",
+    "per_core": "turnstile worker per core",
+}
 
 
 def show_throughput(report: Report, bench: Throughput, runs: Sequence[Measured]) -> None:

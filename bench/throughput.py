@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 import msgspec
 
+from agents.restore_ahead import cores
 from agents.topics import TopicPlan
 from bench.brokers import BenchBroker
 from bench.events import LogSpec, generate
@@ -23,12 +25,12 @@ from bench.worker import BenchWorker
 
 POLL_SECONDS = 0.05
 STALL_SECONDS = 120.0
-KINDS = ("ceiling", "stock", "ours")
+KINDS = ("ceiling", "stock", "ours", "per_core")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run of one kind. CPU times are microseconds an event."""
+    """One run of one kind. CPU times are microseconds an event, of all its processes."""
 
     kind: str
     events: int
@@ -73,7 +75,7 @@ class Throughput:
 
     async def prepare(self, kinds: Sequence[str]) -> None:
         """Compute what must come out, and write the log."""
-        wanted = [self.spec] if {"ceiling", "ours"} & set(kinds) else []
+        wanted = [self.spec] if {"ceiling", "ours", "per_core"} & set(kinds) else []
         if "stock" in kinds and self.stock_spec not in wanted:
             wanted.append(self.stock_spec)
         for spec in wanted:
@@ -95,13 +97,14 @@ class Throughput:
             "ceiling": self._ceiling,
             "stock": self._stock,
             "ours": self._ours,
+            "per_core": self._per_core,
         }
         return await runs[kind](f"{self._name}-{kind}-{self._runs}")
 
     def _topic(self, spec: LogSpec) -> str:
         return f"{self._name}.events.{spec.events}"
 
-    # -- the three kinds -----------------------------------------------------------------------------
+    # -- the kinds -----------------------------------------------------------------------------------
 
     async def _ceiling(self, name: str) -> Measured:
         result = self._folder / f"{name}.json"
@@ -131,11 +134,11 @@ class Throughput:
         arguments = ["evaluate", self.broker.bootstrap, name, str(spec.partitions), str(folder), str(first)]
         arguments += [self._topic(spec), transitions]
 
-        async def progress() -> int:
-            return int(read_result(first)["records"]) if first.exists() else 0
+        async def progress() -> list[int]:
+            return [int(read_result(first)["records"]) if first.exists() else 0]
 
         with Child("bench.stock_faust", arguments, folder / "stock.log") as child:
-            measured = await self._watch("stock", child, name, spec, progress)
+            measured = await self._watch("stock", [child], name, spec, progress)
         must = self.expected[spec.events].by_records
         found = 0
         async for _ in read_all(self.broker.bootstrap, transitions, spec.partitions):
@@ -145,46 +148,72 @@ class Throughput:
         return replace(measured, transitions=found)
 
     async def _ours(self, name: str) -> Measured:
+        return await self._workers("ours", name, 1)
+
+    async def _per_core(self, name: str) -> Measured:
+        """As the project is meant to be run: a worker process per core, here beside the broker."""
+        return await self._workers("per_core", name, min(cores(), self.spec.partitions))
+
+    async def _workers(self, kind: str, name: str, count: int) -> Measured:
         spec = self.spec
         plan = TopicPlan(name, name, [self._topic(spec)])
         await prepare(self.broker.bootstrap, plan, spec.partitions, self._audiences)
-        with BenchWorker(self.broker, plan, spec.partitions, self._folder / name, self._settings) as worker:
-            async with aiohttp.ClientSession() as session:
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            workers = [
+                stack.enter_context(
+                    BenchWorker(
+                        self.broker, plan, spec.partitions, self._folder / f"{name}-{each}", self._settings
+                    )
+                )
+                for each in range(count)
+            ]
 
-                async def progress() -> int:
-                    found = await worker.metrics(session)
-                    return int(found.get("turnstile_records_total", 0)) if found else 0
+            async def progress() -> list[int]:
+                found = [await worker.metrics(session) or {} for worker in workers]
+                return [int(each.get("turnstile_records_total", 0)) for each in found]
 
-                measured = await self._watch("ours", worker, name, spec, progress)
+            measured = await self._watch(kind, workers, name, spec, progress)
         return await self._checked(measured, plan.transitions)
 
     # -- measuring -----------------------------------------------------------------------------------
 
     async def _watch(
-        self, kind: str, child: Child, group: str, spec: LogSpec, progress: Callable[[], Awaitable[int]]
+        self,
+        kind: str,
+        children: Sequence[Child],
+        group: str,
+        spec: LogSpec,
+        progress: Callable[[], Awaitable[list[int]]],
     ) -> Measured:
-        """From the first look at which records were applied until the offset of the last is committed."""
-        seen = 0
-        while not seen:
-            child.check()
+        """From the first look at which each child had applied records until the last offset is committed."""
+        applied = [0]
+        while not all(applied) and sum(applied) < spec.events:
+            for child in children:
+                child.check()
             await asyncio.sleep(POLL_SECONDS / 5)
-            seen = await progress()
-        began, first = time.monotonic(), self._usage(child)
+            applied = await progress()
+        seen = sum(applied)
+        began, first = time.monotonic(), self._usages(children)
         broker_before = self._broker_usage()
         moved, done = began, 0
         async with admin_client(self.broker.bootstrap) as admin:
             while done < spec.events:
-                child.check()
+                for child in children:
+                    child.check()
                 await asyncio.sleep(POLL_SECONDS)
                 now_done = await committed(admin, group, self._topic(spec))
                 if now_done != done:
                     done, moved = now_done, time.monotonic()
                 elif time.monotonic() - moved > STALL_SECONDS:
-                    raise BenchFailed(f"{kind} stands at {done} of {spec.events}: {child.tail()}")
-        ended, last = time.monotonic(), self._usage(child)
+                    tails = "\n".join(child.tail() for child in children)
+                    raise BenchFailed(f"{kind} stands at {done} of {spec.events}: {tails}")
+        ended, last = time.monotonic(), self._usages(children)
         counted = spec.events - seen
         if counted <= 0:
-            raise BenchFailed(f"{spec.events} events are too few: all were applied at the first look")
+            raise BenchFailed(
+                f"{spec.events} events are too few: all were applied when the measuring was to begin"
+            )
         return Measured(
             kind=kind,
             events=spec.events,
@@ -214,12 +243,20 @@ class Throughput:
             )
         return replace(measured, transitions=len(ids), repeated_transitions=total - len(ids))
 
-    def _usage(self, child: Child) -> Usage:
-        found = usage(child.pid)
-        if found is None:
-            child.check()
-            raise BenchFailed(f"{child.module} is gone")
-        return found
+    def _usages(self, children: Sequence[Child]) -> Usage:
+        """Of all of them together."""
+        sums = Usage(0.0, 0, 0)
+        for child in children:
+            found = usage(child.pid)
+            if found is None:
+                child.check()
+                raise BenchFailed(f"{child.module} is gone")
+            sums = Usage(
+                sums.cpu_seconds + found.cpu_seconds,
+                sums.rss_bytes + found.rss_bytes,
+                sums.peak_bytes + found.peak_bytes,
+            )
+        return sums
 
     def _broker_usage(self) -> Usage | None:
         return None if self.broker.pid is None else usage(self.broker.pid)

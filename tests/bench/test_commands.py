@@ -49,13 +49,22 @@ def test_profile(tmp_path: Path) -> None:
 
 def test_throughput(tmp_path: Path, broker: str) -> None:
     sizes = ["--events", "60000", "--stock-events", "2000", "--users", "5000"]
-    found = run(tmp_path, "throughput", *sizes, *kafka(tmp_path, broker))
+    only = ["--only", "ceiling,stock,ours"]
+    found = run(tmp_path, "throughput", *sizes, *only, *kafka(tmp_path, broker))
     by_kind = {each["kind"]: each for each in found["runs"]}
     assert by_kind.keys() == {"ceiling", "stock", "ours"}
     assert all(each["rate"] > 0 and each["peak_rss_bytes"] > 0 for each in found["runs"])
     assert by_kind["ours"]["transitions"] == found["expected"]["60000"]["by_then"]
     assert by_kind["stock"]["transitions"] == found["expected"]["2000"]["by_records"]
     assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_throughput_of_a_worker_per_core(tmp_path: Path, broker: str) -> None:
+    """Enough events that the last worker to join finds some."""
+    sizes = ["--events", "150000", "--users", "5000", "--only", "per_core"]
+    found = run(tmp_path, "throughput", *sizes, *kafka(tmp_path, broker))
+    assert [each["kind"] for each in found["runs"]] == ["per_core"]
+    assert found["runs"][0]["transitions"] == found["expected"]["150000"]["by_then"]
 
 
 def test_latency(tmp_path: Path, broker: str) -> None:
