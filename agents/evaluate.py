@@ -28,8 +28,8 @@ TICK_SECONDS = 0.05
 PLENTY_RECORDS = 4_000
 """With so many records waiting the next round is computed while one is committed."""
 CALM_BEHIND_ROWS = 500
-"""So many rows a store may be behind while little is waiting: some 2 ms to write. With plenty waiting it may be
-behind much further (``Profiles``), for less work and longer pauses."""
+"""So many rows a store may be behind while little is waiting: some 2 ms to write. With plenty waiting it
+may be behind much further (``Profiles``), for less work and longer pauses."""
 DRAIN_SECONDS = 0.002
 
 

@@ -33,7 +33,14 @@ def parse_instant(value: object) -> int:
     Fractions are truncated to milliseconds. Raises InstantInvalid.
     """
     if type(value) is str:
-        if len(value) == 24 and value[10] == "T" and value[19] == "." and value[23] == "Z" and value[5] != "W":
+        if (
+            len(value) == 24
+            and value[10] == "T"
+            and value[19] == "."
+            and value[23] == "Z"
+            and value[5] != "W"  # ISO 8601 has weeks and an hour 24, RFC 3339 has not
+            and value[11:13] != "24"
+        ):
             # What our own outputs and most producers write.
             try:
                 return round(datetime.fromisoformat(value).timestamp() * 1000)

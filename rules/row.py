@@ -24,7 +24,9 @@ class Membership(msgspec.Struct, array_like=True, gc=False):
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):
-    """One user; never part of a cycle. ``conditions`` holds, per condition key, the state that ``rules.conditions`` describes."""
+    """One user; never part of a cycle. ``conditions`` holds, per condition key, the state that
+    ``rules.conditions`` describes.
+    """
 
     now_ms: int
     """Instant of the user's last step."""
