@@ -15,25 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.intake import apply_record, outgrows, read_batch
 from agents.placement import Place
-from agents.records import (
-    NO_PROPERTIES,
-    InputRecord,
-    PlainEvent,
-    RecordRefused,
-    event_time_ms,
-    read_record,
-    to_update,
-)
-from agents.steps import DeadLetter, Draft, Limits, ReadRecord, Record, Step
-from rules.compile import EMPTY, NO_RULES, ProjectRules, RuleSet
-from rules.decide import apply_event, apply_profile, fire, new_row
+from agents.records import NO_PROPERTIES, InputRecord, PlainEvent
+from agents.steps import Draft, Limits, Record, Step
+from rules.compile import EMPTY, NO_RULES, RuleSet
+from rules.decide import apply_event, fire, new_row
 from rules.dedupe import hash_of, is_repeated, remember
 from rules.instants import MAX_MS
 from rules.redefine import redefine
 from rules.row import Row, Transition
 from rules.upgrade import upgrade
-from tables.codec import Marker, Outbox, encode_attributes, encode_marker, row_key, source_key, split_row_key
+from tables.codec import Marker, Outbox, encode_marker, row_key, source_key, split_row_key
 from tables.profiles import Profiles
 
 
@@ -84,7 +77,7 @@ class Pipeline:
         """Take a slice of the records of one source partition, in log order."""
         if not records:
             return
-        batch = self._read(records, draft)
+        batch = read_batch(self.place, records, self.limits, draft)
         rows = self.profiles.load([key for _, _, key, _ in batch])
         project, rules = "", NO_RULES
         changed, local, out, keys = draft.changed, draft.local, draft.transitions, draft.keys
@@ -128,7 +121,9 @@ class Pipeline:
             due_before = row.due_ms
             if timestamp_ms < 0 and decoded.time is None:
                 time_ms = now_ms
-            if isinstance(decoded, InputRecord) and self._outgrows(row, decoded, record, draft):
+            if isinstance(decoded, InputRecord) and outgrows(
+                self.place, row, decoded, record, self.limits, draft
+            ):
                 continue
             has_id = remembers and decoded.id is not None and decoded.type == "track"
             if has_id:
@@ -157,7 +152,7 @@ class Pipeline:
                     out,
                 )
             else:
-                effect = _apply(rules, row, decoded, time_ms, now_ms, known, out)
+                effect = apply_record(rules, row, decoded, time_ms, now_ms, known, out)
             applied += 1
             if not known:
                 self.profiles.add(key, row)
@@ -293,44 +288,8 @@ class Pipeline:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _read(self, records: Sequence[Record], draft: Draft) -> list[ReadRecord]:
-        batch: list[ReadRecord] = []
-        max_bytes = self.limits.max_bytes
-        for record in records:
-            try:
-                decoded = read_record(record.value, record.timestamp, max_bytes)
-                time_ms = event_time_ms(decoded, record.timestamp)
-            except RecordRefused as refusal:
-                draft.dead.append(self._letter(record, refusal))
-                batch.append((record, None, b"", 0))
-                continue
-            if decoded.project == "default":
-                key = decoded.user_id.encode()
-            else:
-                key = row_key(decoded.project, decoded.user_id)
-            batch.append((record, decoded, key, time_ms))
-        return batch
-
     def _upgrade(self, key: bytes, row: Row) -> None:
         upgrade(self.rules.project(split_row_key(key)[0]), row)
-
-    def _outgrows(self, row: Row, decoded: InputRecord, record: Record, draft: Draft) -> bool:
-        """Whether attributes or identities would let the row grow without bound; then it's a dead letter."""
-        identities = decoded.identities
-        news = identities is not None and not identities.items() <= row.identities.items()
-        if not (news or decoded.set or decoded.set_once or decoded.add):
-            return False
-        limit = self.limits.max_attributes_bytes
-        kept = {"attributes": row.attributes, "changed": row.changed_ms, "identities": row.identities}
-        size = len(record.value or b"") + len(encode_attributes(kept))
-        if size <= limit:
-            return False
-        message = f"the attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
-        draft.dead.append(self._letter(record, RecordRefused("attributes_too_large", message, "apply")))
-        return True
-
-    def _letter(self, record: Record, refusal: RecordRefused) -> DeadLetter:
-        return DeadLetter(record, self.place.origin(record), refusal.code, str(refusal), refusal.stage)
 
     def finish(self, draft: Draft) -> Step:
         """The step that the draft makes. From here on other steps may begin."""
@@ -386,29 +345,3 @@ class Pipeline:
                 self.swept_ms,
             )
         )
-
-
-def _apply(
-    rules: ProjectRules,
-    row: Row,
-    record: InputRecord,
-    time_ms: int,
-    now_ms: int,
-    known: bool,
-    out: list[Transition],
-) -> bool:
-    """A record of any kind; says whether the row changed in anything that must be kept."""
-    user_id = record.user_id
-    if record.type == "track":
-        assert record.event is not None
-        properties = record.properties or NO_PROPERTIES
-        effect = apply_event(
-            rules, user_id, row, record.event, record.id, time_ms, properties, now_ms, known, out
-        )
-    else:
-        effect = apply_profile(rules, user_id, row, to_update(record, time_ms), now_ms, known, out)
-    identities = record.identities
-    if identities is not None and not identities.items() <= row.identities.items():
-        row.identities |= identities
-        effect = True
-    return effect

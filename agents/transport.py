@@ -14,24 +14,17 @@ acks counts single offsets and their gaps, so what touches it is replaced:
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-import aiokafka
-from aiokafka.protocol.commit import OffsetCommitRequest
-from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
-from mode.utils.futures import maybe_async
 
 from agents.consumed import Consumed
-
-FETCH_MAX_WAIT_MS = 200
-"""How long a broker holds an empty fetch; also how stale ``Consumer.log_end`` can be on an idle log."""
+from agents.consumer_thread import ConsumerThread
 
 
 class MembershipLost(Exception):
@@ -259,87 +252,6 @@ class Consumer(stock.Consumer):
         if highwater is None or committed is None:
             return None
         return max(0, int(highwater) - int(committed))
-
-
-class ConsumerThread(stock.AIOKafkaConsumerThread):
-    """The stock thread, as tasks of the loop it is made with, and with a shorter wait for empty fetches
-    (1.5 s is fixed in the stock driver)."""
-
-    membership_seen: float | None = 0.0
-    """When the latest answered heartbeat was sent (monotonic); None: told that we are no member."""
-
-    def __init__(self, consumer: Consumer, *, loop: asyncio.AbstractEventLoop, **rest: Any) -> None:
-        super().__init__(consumer, loop=loop, thread_loop=loop, **rest)
-
-    async def start(self) -> None:
-        """In the place of a thread, which would run ``_serve`` in a loop of its own."""
-        self._thread_started.set()
-        started = self._thread_running = self.parent_loop.create_future()
-        self._serving = self.parent_loop.create_task(self._serve(), name="consumer")
-        self._serving.add_done_callback(_look_at_error)  # it is told by ``crash``
-        await started
-
-    async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-        return await maybe_async(fun(*args, **kwargs))
-
-    async def _gather_remaining_tasks(self) -> None:
-        """Nothing: the loop's other tasks aren't the consumer's."""
-
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
-        start = consumer.start
-
-        async def start_and_listen() -> None:
-            await start()
-            coordinator = cast(Any, consumer._coordinator)
-            coordinator._do_heartbeat = self._listened(coordinator, coordinator._do_heartbeat)
-
-        consumer.start = start_and_listen
-        return consumer
-
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go back to the committed offsets, and to the beginning of the log where there is none."""
-        consumer = self._ensure_consumer()
-        committed: Mapping[Any, int] = await consumer.seek_to_committed()
-        fresh = [tp for tp, offset in committed.items() if not offset]
-        if fresh:
-            await consumer.seek_to_beginning(*fresh)
-        return committed
-
-    def _listened(
-        self, coordinator: Any, beat: Callable[[], Awaitable[bool]]
-    ) -> Callable[[], Awaitable[bool]]:
-        async def listened() -> bool:
-            sent = time.monotonic()
-            answered = await beat()
-            if answered:
-                self.membership_seen = sent
-            elif coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
-                self.membership_seen = None  # the coordinator said so
-            return answered
-
-        return listened
-
-    def end_of_log(self, tp: TP) -> tuple[int, int] | None:
-        """(position, when the last fetch said that it is the end, wall clock ms); None: it is not."""
-        consumer = self._consumer
-        subscription = consumer._subscription.subscription if consumer is not None else None
-        assignment = subscription.assignment if subscription is not None else None
-        key = TopicPartition(tp.topic, tp.partition)
-        if assignment is None or key not in assignment.tps:
-            return None
-        state = assignment.state_value(key)
-        # The position moves when records are handed out, the rest with each fetch response.
-        position, highwater, seen_ms = state._position, state.highwater, state.timestamp
-        if position is None or highwater != position or seen_ms is None:
-            return None
-        return position, seen_ms
-
-
-def _look_at_error(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()
 
 
 class Transport(stock.Transport):

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
-import signal
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,7 +14,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
 from agents.commits import Committer, Topics
-from agents.consumed import use_light_records
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
@@ -31,6 +26,7 @@ from app.kafka import broker_of, parse_published, plan_of
 from app.limits import limits_of
 from app.metrics import WorkerMetrics
 from app.settings import Settings
+from app.watchdog import SourceClock, WorkerStalled, measure, watch
 from rules.compile import RuleSet
 from tables.store import RocksMemory
 
@@ -38,13 +34,8 @@ log = structlog.get_logger("turnstile.worker")
 
 PRODUCE_BATCH_BYTES = 900_000
 """Just under the broker's default of 1 MiB for one batch."""
-MEASURE_SECONDS = 1.0
 STOP_SECONDS = 60
 """For finishing what is in hand; a pod's grace period must be longer."""
-
-
-class WorkerStalled(Exception):
-    """There is lag and the committed offset stands still: the process ends, so that it is started anew."""
 
 
 class Worker:
@@ -58,7 +49,7 @@ class Worker:
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.partitions = 0
-        self.clock: Clock = _SourceClock(self)
+        self.clock: Clock = SourceClock(self)
         """Set it before ``run`` for another time than today's."""
         self.evaluator: Evaluator
         self.app: WorkerApp
@@ -103,8 +94,8 @@ class Worker:
             await self._until(self.feed.loaded.wait())
             self.evaluator.start()
             await self._start_app()
-            self._spawn(self._measure(), "measure")
-            self._spawn(self._watch(), "watchdog")
+            self._spawn(measure(self), "measure")
+            self._spawn(watch(self), "watchdog")
             log.info("worker_started", http=server.url, topics=self.plan.sources, partitions=self.partitions)
             await self.stopping.wait()
             log.info("worker_stopping", crashed=repr(self.crashed) if self.crashed else None)
@@ -247,60 +238,6 @@ class Worker:
         reason = self.app.crash_reason
         self.crash(reason if reason is not None else WorkerStalled("Faust stopped by itself"))
 
-    async def _measure(self) -> None:
-        while True:
-            dropped = 0
-            for partition, lane in self.evaluator.lanes.items():
-                self.metrics.clock.labels(str(partition)).set(lane.pipeline.clock_ms / 1000)
-                for source in self.sources_of(partition):
-                    lag = self.consumer.lag(source)
-                    if lag is not None:
-                        self.metrics.lag.labels(source.topic, str(partition)).set(lag)
-            for project in self.evaluator.rules.projects.values():
-                dropped += sum(each.dropped_samples for each in project.conditions.values())
-            self.metrics.samples_dropped.set(dropped)
-            self.metrics.cached_rows.set(
-                sum(lane.pipeline.profiles.cached_rows for lane in self.evaluator.lanes.values())
-            )
-            self.metrics.ready.set(not self.not_ready())
-            await asyncio.sleep(MEASURE_SECONDS)
-
-    async def _watch(self) -> None:
-        """End the process when for ``worker.stall_seconds`` there is lag and nothing is committed, or when
-        for as long neither a rebalance ends nor its restoring goes on.
-        """
-        limit = self.settings.worker.stall_seconds
-        moved: dict[TP, tuple[int | None, float]] = {}
-        restored: tuple[int, float] | None = None
-        while True:
-            await asyncio.sleep(min(5.0, limit / 4))
-            now = time.monotonic()
-            if self.evaluator.paused:
-                moved.clear()
-                if restored is None or restored[0] != self.restorer.rows_restored:
-                    restored = (self.restorer.rows_restored, now)
-                elif now - restored[1] > limit:
-                    self.crash(
-                        WorkerStalled(
-                            f"no partition was given and no row restored for {limit} s (worker.stall_seconds)"
-                        )
-                    )
-                continue
-            restored = None
-            for partition in self.evaluator.lanes:
-                for source in self.sources_of(partition):
-                    committed = self.consumer._committed_offset.get(source)
-                    before = moved.get(source)
-                    if before is None or before[0] != committed or not self.consumer.lag(source):
-                        moved[source] = (committed, now)
-                    elif now - before[1] > limit:
-                        self.crash(
-                            WorkerStalled(
-                                f"{source.topic}/{source.partition} has lag and stood at offset "
-                                f"{committed} for {limit} s (worker.stall_seconds)"
-                            )
-                        )
-
     def not_ready(self) -> list[str]:
         """Why the worker is not ready; empty when it is."""
         reasons = []
@@ -342,61 +279,3 @@ class Worker:
             each.cancel()
         if self.crashed is not None:
             raise self.crashed
-
-
-class _SourceClock:
-    """The evaluator's view of the wall clock and of the ends of the source logs."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-    def caught_up_ms(self, partition: int) -> int | None:
-        earliest: int | None = None
-        consumer = self._worker.consumer
-        for source in self._worker.sources_of(partition):
-            seen_ms = consumer.seen_to_end_ms(source)
-            if seen_ms is None:
-                return None
-            earliest = seen_ms if earliest is None else min(earliest, seen_ms)
-        return earliest
-
-
-def _stop_or_end(worker: Worker) -> None:
-    """The first signal asks for an orderly end, the second doesn't wait for it."""
-    if worker.stopping.is_set():
-        os._exit(130)
-    worker.stop()
-
-
-def calm_garbage_collector() -> None:
-    """Let Python look for cycles in what is new, seldom in the rest: the cache holds millions of objects and
-    no cycles.
-
-    With the defaults a sixth of the worker's time went into walking over them. Fewer and larger lots of what
-    is new take longer, too (it has left the processor's cache by then), and stop everything: 35 to 110 ms for
-    100,000 objects, 1 ms for 2,000.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(2_000, 10_000, 100)
-
-
-async def run(settings: Settings) -> None:
-    """Run a worker until SIGTERM or SIGINT. Raises what made it crash."""
-    calm_garbage_collector()
-    use_light_records()
-    worker = Worker(settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, partial(_stop_or_end, worker))
-    try:
-        await worker.run()
-    except BaseException:
-        if worker.crashed is not None:
-            # Threads of a crashed Faust app would hold the process; nothing more may be committed.
-            log.error("exit_after_crash")
-            os._exit(1)
-        raise

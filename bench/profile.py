@@ -19,7 +19,7 @@ from agents.records import event_time_ms, read_record
 from agents.steps import Limits, Step
 from agents.transitions import encode_transition
 from app.settings import CacheSettings
-from app.worker import calm_garbage_collector
+from app.worker_process import calm_garbage_collector
 from bench.events import LogRecord, LogSpec, generate
 from bench.expected import batches, settle
 from bench.rules import bench_audiences, compiled

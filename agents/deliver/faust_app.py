@@ -18,9 +18,10 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.types import TP
 
 from agents.broker import Broker
+from agents.consumer_thread import ConsumerThread
 from agents.deliver.starts import MEMBERS_FIRST, FirstStart
 from agents.faust_app import faust_options
-from agents.transport import Consumer, ConsumerThread, Poll, Transport
+from agents.transport import Consumer, Poll, Transport
 
 POLL_RECORDS = 2_000
 WATCH_SECONDS = 1.0

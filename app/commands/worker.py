@@ -14,7 +14,7 @@ def worker(settings: SettingsFile = None) -> None:
     from app.failures import unreachable
     from app.logs import configure_logs
     from app.settings import load_settings
-    from app.worker import run
+    from app.worker_process import run
 
     loaded = load_settings(settings)
     configure_logs(loaded.logs)

@@ -10,7 +10,8 @@ import pytest
 from faust.types import TP
 
 from app.settings import load_settings
-from app.worker import Worker, WorkerStalled
+from app.watchdog import WorkerStalled, watch
+from app.worker import Worker
 
 LIMIT = 1
 EVENTS = TP("turnstile.events", 0)
@@ -52,14 +53,14 @@ def worker(tmp_path: Path) -> Watched:
 
 
 async def watched(worker: Watched, seconds: float) -> None:
-    watch = asyncio.create_task(worker._watch())
+    watching = asyncio.create_task(watch(worker))
     try:
         async with asyncio.timeout(seconds):
             await worker.stopping.wait()
     except TimeoutError:
         pass
     finally:
-        watch.cancel()
+        watching.cancel()
 
 
 async def test_lag_without_progress_ends_the_worker(worker: Watched) -> None:
