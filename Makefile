@@ -57,7 +57,7 @@ test: lint peer ## everything: linters, types, layers and the whole test suite
 	$(BIN)/pytest
 
 .PHONY: test-quick
-test-quick: $(READY) peer ## the tests that need no broker and no minutes
+test-quick: $(READY) peer ## the tests that need no broker and wait for nothing
 	$(BIN)/pytest -m "not slow and not broker and not kafka"
 
 .PHONY: fuzz

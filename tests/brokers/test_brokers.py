@@ -21,6 +21,8 @@ from bench.apache_kafka import ApacheKafka
 
 JANUARY_1997 = 852076800000
 
+pytestmark = pytest.mark.broker
+
 
 @pytest.fixture(params=["kafka", "embedded"])
 def bootstrap(request: pytest.FixtureRequest) -> str:

@@ -29,7 +29,7 @@ from tests.eventhub.fixtures import SDK_LEAKS
 if TYPE_CHECKING:
     from tests.eventhub.peer import Peer
 
-pytestmark = SDK_LEAKS
+pytestmark = [SDK_LEAKS, pytest.mark.slow]
 
 BEFORE, ONE = delivery("u1", 0), delivery("u1")
 

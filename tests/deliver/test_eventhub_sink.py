@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import uuid
 
+import pytest
+
 from agents.deliver.sink import DELIVERED, Delivery, Refused, lane_of
 from tests.eventhub.deliveries import delivery, sink_to
 from tests.eventhub.reading import Read, ReadableHub
+
+pytestmark = pytest.mark.slow
 
 
 def fresh(count: int, each: int = 1) -> list[Delivery]:

@@ -16,6 +16,8 @@ from app.worker import Worker
 LIMIT = 1
 EVENTS = TP("turnstile.events", 0)
 
+pytestmark = pytest.mark.slow
+
 
 class Log:
     """What the watchdog reads of a consumer."""
