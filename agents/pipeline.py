@@ -125,9 +125,9 @@ class Pipeline:
                 self.place, row, decoded, record, self.limits, draft
             ):
                 continue
-            has_id = remembers and decoded.id is not None and decoded.type == "track"
-            if has_id:
-                record_hash = hash_of(decoded.id)  # type: ignore[arg-type]
+            record_id = decoded.id if remembers and decoded.type == "track" else None
+            if record_id is not None:
+                record_hash = hash_of(record_id)
                 if is_repeated(row, record_hash, now_ms, dedupe):
                     # Noted, for when it is read once more the window may be over.
                     repeated += 1
@@ -160,7 +160,7 @@ class Pipeline:
                 keys.extend([key] * (len(out) - emitted))
                 effect = True
             # A re-keyed one may be copied once more, so that even one without effect must leave a trace.
-            if effect or has_id or is_rekeyed:
+            if effect or record_id is not None or is_rekeyed:
                 row.applied[source] = offset
                 if key not in changed:
                     changed[key] = local.pop(key, due_before) if known else None

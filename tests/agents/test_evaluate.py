@@ -53,13 +53,16 @@ class Clock:
         return None
 
 
+def crash(error: BaseException) -> None:
+    raise error
+
+
 def made() -> tuple[Evaluator, list[Store]]:
     stores = [Store() for _ in range(LANES)]
     observer = SimpleNamespace(step_done=lambda *_: None)
     topics = Topics("changelog", "transitions", "rekeyed", LANES, LANES)
-    crashes: list[BaseException] = []
     committer = Committer(Producer(), topics, observer)  # type: ignore[arg-type]
-    evaluator = Evaluator(committer, Clock(), 0, crashes.append)
+    evaluator = Evaluator(committer, Clock(), 0, crash)
     evaluator.define(rules_of(RULES))
     evaluator.adopt(
         {
