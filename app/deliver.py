@@ -29,6 +29,7 @@ from agents.deliver.feed import (
 )
 from agents.deliver.starts import FirstStart, decide_start, encode_start, start_key
 from agents.topics import create_topics, ensure_topics, existing
+from agents.warnings import Warnings
 from app.deliver_clients import new_consumer, new_producer
 from app.deliver_http import DeliverServer
 from app.deliver_one import Running, Surroundings
@@ -46,6 +47,7 @@ class DeliveryService:
     def __init__(self, settings: Settings, names: Sequence[str] = ()) -> None:
         self.settings = settings
         self.names = frozenset(names)
+        self.warnings = Warnings()
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)
         self.stopping = asyncio.Event()

@@ -20,6 +20,8 @@ from app.api_keys import is_allowed
 from app.deliver_metrics import DeliveryCollector, lag_of
 from app.deliver_replay import replay
 from app.deliver_trial import TestSend, send_test
+from app.http_warnings import shown_warnings
+from app.metrics import WarningsCollector
 from app.problems import Handler, Problem, answer_or_problem, json_answer
 from rules.instants import format_instant
 from rules.problems import DefinitionsInvalid, name_hint
@@ -39,6 +41,7 @@ class DeliverServer:
         self._runner: web.AppRunner | None = None
         self._registry = CollectorRegistry()
         self._registry.register(DeliveryCollector(service))
+        self._registry.register(WarningsCollector(service.warnings))
         self._replays: dict[str, asyncio.Task[Any]] = {}
         self.url = ""
 
@@ -158,6 +161,13 @@ class DeliverServer:
     async def _readyz(self, request: web.Request) -> web.StreamResponse:
         """Ready means that destinations are loaded; one that is dead doesn't make the others unready."""
         ready = self._service.feed.loaded.is_set()
+        if "verbose" in request.query:
+            body = {
+                "ready": ready,
+                "unreadable_destinations": self._service.feed.unreadable,
+                "warnings": shown_warnings(self._service.warnings),
+            }
+            return json_answer(body, 200 if ready else 503)
         return web.Response(text="ok\n" if ready else "not ready\n", status=200 if ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:

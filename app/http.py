@@ -19,6 +19,7 @@ from agents.faust_app import owner_url
 from agents.placement import partition_of
 from app.api_keys import is_allowed
 from app.http_explain import explanation
+from app.http_warnings import shown_warnings
 from app.openapi import OPENAPI
 from app.problems import Handler, Problem, answer_or_problem, json_answer
 from rules.compile import CompiledAudience, ProjectRules
@@ -226,6 +227,7 @@ class Server:
                 "unreadable_definitions": {
                     key.decode("utf-8", "replace"): text for key, text in self._worker.feed.unreadable.items()
                 },
+                "warnings": shown_warnings(self._worker.warnings),
             },
             status=status,
         )

@@ -21,6 +21,7 @@ from agents.restore import Restorer, changelog_consumer, send_again
 from agents.restore_ahead import Job
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
 from agents.transport import Batch, Consumer
+from agents.warnings import Warnings
 from app.http import Server
 from app.kafka import broker_of, parse_published, plan_of
 from app.limits import limits_of
@@ -45,7 +46,8 @@ class Worker:
         self.settings = settings
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)
-        self.metrics = WorkerMetrics()
+        self.warnings = Warnings()
+        self.metrics = WorkerMetrics(self.warnings)
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.partitions = 0
