@@ -19,6 +19,7 @@ from agents.lanes import USERS, Lane
 from agents.pipeline import Pipeline
 from agents.placement import partition_of
 from agents.steps import Record
+from agents.transport import MembershipLost
 from rules.compile import EMPTY, RuleSet
 
 log = structlog.get_logger("turnstile.evaluate")
@@ -96,7 +97,9 @@ class Evaluator:
             if lane.busy:
                 continue
             if lane.pipeline.noted_step < lane.pipeline.acked_step:
-                await self._committer.marker(lane.pipeline)
+                # Who is no member may not note anything; whoever is sends it again.
+                with contextlib.suppress(MembershipLost):
+                    await self._committer.marker(lane.pipeline)
             lane.pipeline.profiles.flush()
 
     def drop(self, partitions: set[int]) -> None:
@@ -176,7 +179,8 @@ class Evaluator:
                 self._work.set()
             if not work.acks:
                 work.steps = [step for step in work.steps if not step.is_empty]
-            if work.steps or work.acks:
+            work.is_note = tick and not work.steps and not self.paused and lane.pipeline.is_unnoted
+            if work.steps or work.acks or work.is_note:
                 works.append(work)
             else:
                 lane.rounds -= 1

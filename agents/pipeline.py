@@ -13,7 +13,7 @@ A step changes the rows in memory at once and says what must be written, and in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from agents.intake import apply_record, outgrows, read_batch
 from agents.placement import Place
@@ -26,7 +26,9 @@ from rules.instants import MAX_MS
 from rules.redefine import redefine
 from rules.row import Row, Transition
 from rules.upgrade import upgrade
+from tables.changelog import ChangelogWriter, Written
 from tables.codec import Marker, Outbox, encode_marker, row_key, source_key, split_row_key
+from tables.meta import StoreMeta, encode_meta
 from tables.profiles import Profiles
 
 
@@ -34,7 +36,12 @@ class Pipeline:
     """One partition of the profile table: rules, rows and clock. Not thread-safe; steps are in order."""
 
     def __init__(
-        self, place: Place, profiles: Profiles, limits: Limits, recovered: Marker | None = None
+        self,
+        place: Place,
+        profiles: Profiles,
+        limits: Limits,
+        recovered: Marker | None = None,
+        used_slots: Iterable[int] = (),
     ) -> None:
         self.place = place
         self.profiles = profiles
@@ -46,9 +53,13 @@ class Pipeline:
         self.step = recovered.step if recovered else 0
         self.acked_step = recovered.acked_step if recovered else 0
         self.noted_step = self.acked_step
-        """What the changelog's last marker says of ``acked_step``; kept by ``agents.commits``, too."""
+        """What the changelog's last marker says of ``acked_step``."""
         self.changelog_next = 0
-        """Offset of the first changelog record not in the store; kept by ``agents.commits``."""
+        """Offset after the last changelog record that is acknowledged, or that recovery has read."""
+        self._noting_step = self.noted_step
+        self._telling_step = 0
+        """The last step that has transitions."""
+        self._writer = ChangelogWriter(limits.changelog_bytes, used_slots)
         self._positions: dict[int, int] = dict(recovered.positions) if recovered else {}
         self._done = dict(self._positions)
         """Per source partition, re-keyed records aside, the last offset taken since the start."""
@@ -73,10 +84,13 @@ class Pipeline:
         self.profiles.age()
         return Draft(self.clock_ms, dict(self._positions))
 
-    def feed(self, draft: Draft, records: Sequence[Record]) -> None:
-        """Take a slice of the records of one source partition, in log order."""
+    def feed(self, draft: Draft, records: Sequence[Record]) -> int:
+        """Take a slice of the records of one source partition, in log order; how many were taken.
+
+        Fewer than all when the draft is full: the rest is another step's.
+        """
         if not records:
-            return
+            return 0
         batch = read_batch(self.place, records, self.limits, draft)
         rows = self.profiles.load([key for _, _, key, _ in batch])
         project, rules = "", NO_RULES
@@ -171,6 +185,7 @@ class Pipeline:
         draft.counts.ids_dropped += dropped
         draft.clock_moved = draft.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
+        return len(records)
 
     def advance(self, to_ms: int, limit: int) -> Step:
         """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
@@ -267,24 +282,61 @@ class Pipeline:
 
     # -- acknowledgements ----------------------------------------------------------------------------
 
+    def records(self, step: Step) -> Iterator[Written]:
+        """The step's changelog records. To be made as late as can be: they say what is acknowledged now."""
+        self._noting_step = acked = self.acked_step
+        step.marker.acked_step = step.end_marker.acked_step = acked
+        return self._writer.step(step.marker, step.staged.rows, self._outboxes(step), step.end_marker)
+
+    def note(self) -> Iterator[Written]:
+        """The changelog records of a quiet moment: a marker as it stands."""
+        self._noting_step = self.acked_step
+        return self._writer.note(self._marker(self.clock_ms, self._positions))
+
+    def marker(self) -> bytes:
+        """The marker as it stands."""
+        return encode_marker(self._marker(self.clock_ms, self._positions))
+
+    @property
+    def is_unnoted(self) -> bool:
+        """Transitions are in Kafka, and the changelog doesn't say so: a kill would send them again."""
+        return self.noted_step < self._telling_step <= self.acked_step
+
+    def written(self, changelog_next: int) -> None:
+        """The changelog is acknowledged up to here."""
+        self.changelog_next = changelog_next
+        self.noted_step = self._noting_step
+
     def acked(self, step: Step) -> None:
         """The step's outputs are in Kafka: its outboxes need not be kept."""
         self.acked_step = step.number
-        for key in step.transition_keys:
+        for key in set(step.transition_keys):
             waiting = [each for each in self._unacked.get(key, ()) if each[0] > step.number]
             if waiting:
                 self._unacked[key] = waiting
             else:
                 self._unacked.pop(key, None)
 
+    def durable(self, steps: Sequence[Step]) -> None:
+        """Changelog and outputs of these steps, all that were ``written``, are in Kafka."""
+        for step in steps:
+            self.acked(step)
+        staged = [step.staged for step in steps if not step.is_empty]
+        if staged:
+            # Together: the offset that the store notes is that after the last of them.
+            marker = steps[-1].end_marker
+            marker.acked_step = self.acked_step
+            staged[-1].write.meta = encode_meta(StoreMeta(self.changelog_next, encode_marker(marker)))
+            self.profiles.durable(*staged)
+
     def resume(self, step: int) -> None:
         """After recovery: outputs up to ``step`` are in Kafka, and the next step has a higher number."""
         self.step = max(self.step, step)
-        self.acked_step = self.noted_step = self.step
+        self.acked_step = self._telling_step = self.step
 
-    def marker(self) -> bytes:
-        """The marker as it stands, for a quiet moment such as the end of the worker."""
-        return self._marker(self.clock_ms, self._positions)
+    def flush(self) -> None:
+        """Bring the store up to the changelog. Nothing may be under way."""
+        self.profiles.flush(encode_meta(StoreMeta(self.changelog_next, self.marker())))
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -295,13 +347,17 @@ class Pipeline:
         """The step that the draft makes. From here on other steps may begin."""
         self.step += 1
         staged = self.profiles.stage(draft.changed, draft.local, draft.stale)
-        outboxes = self._outboxes(draft)
+        for key, transition in zip(draft.keys, draft.transitions, strict=True):
+            self._unacked.setdefault(key, []).append((self.step, transition))
+        if draft.transitions:
+            self._telling_step = self.step
         counts = draft.counts
         counts.dead = len(draft.dead)
         counts.rekeyed = len(draft.rekeyed)
         counts.enters = sum(each.is_enter for each in draft.transitions)
         counts.exits = len(draft.transitions) - counts.enters
         marker = self._marker(draft.clock_ms, draft.positions)
+        end_marker = self._marker(self.clock_ms, self._positions)
         self._in_step = False
         if self._next_rules is not None:
             rules, self._next_rules = self._next_rules, None
@@ -309,10 +365,9 @@ class Pipeline:
         return Step(
             number=self.step,
             marker=marker,
-            end_marker=self.marker(),
+            end_marker=end_marker,
             clock_moved=draft.clock_moved,
             staged=staged,
-            outboxes=outboxes,
             transitions=draft.transitions,
             transition_keys=draft.keys,
             dead=draft.dead,
@@ -320,28 +375,24 @@ class Pipeline:
             counts=counts,
         )
 
-    def _outboxes(self, draft: Draft) -> dict[bytes, Outbox]:
-        """Per changed row, its transitions that are not known to be in Kafka, this step's included."""
-        unacked = self._unacked
-        for key, transition in zip(draft.keys, draft.transitions, strict=True):
-            unacked.setdefault(key, []).append((self.step, transition))
+    def _outboxes(self, step: Step) -> dict[bytes, Outbox]:
+        """Per changed row, its transitions that are not known to be in Kafka, up to this step's."""
+        unacked, number = self._unacked, step.number
         if not unacked:
             return {}
         return {
-            key: Outbox(self.step, [transition for _, transition in unacked[key]])
-            for key in draft.changed
-            if key in unacked
+            key: Outbox(number, waiting)
+            for key, _ in step.staged.rows
+            if key in unacked and (waiting := [each for at, each in unacked[key] if at <= number])
         }
 
-    def _marker(self, clock_ms: int, positions: dict[int, int]) -> bytes:
-        return encode_marker(
-            Marker(
-                self.step,
-                self.acked_step,
-                clock_ms,
-                self.swept,
-                self.place.partitions,
-                positions,
-                self.swept_ms,
-            )
+    def _marker(self, clock_ms: int, positions: dict[int, int]) -> Marker:
+        return Marker(
+            self.step,
+            self.acked_step,
+            clock_ms,
+            self.swept,
+            self.place.partitions,
+            dict(positions),
+            self.swept_ms,
         )

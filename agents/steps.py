@@ -9,7 +9,7 @@ from agents.placement import Located, Origin
 from agents.records import InputRecord, PlainEvent
 from rules.dedupe import DAY_MS, Dedupe, dedupe_of
 from rules.row import Transition
-from tables.codec import Outbox
+from tables.codec import Marker
 from tables.profiles import Staged
 from tables.store import Due
 
@@ -29,6 +29,7 @@ ReadRecord = tuple[Record, InputRecord | PlainEvent | None, bytes, int]
 """A record, its decoded value (None: a dead letter), its row key and its time in ms."""
 
 
+CHANGELOG_BYTES = 8 * 1024 * 1024
 A_DAY = dedupe_of(DAY_MS, 1000)
 
 
@@ -40,6 +41,9 @@ class Limits:
     max_attributes_bytes: int = 256 * 1024
     dedupe: Dedupe = A_DAY
     """How long an event's id is remembered."""
+    changelog_bytes: int = CHANGELOG_BYTES
+    """The largest record that the changelog takes. A record may fill half of it with its user's row; time
+    and definitions may fill more (``tables.changelog.largest_row_bytes``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +77,16 @@ class Step:
     """What one step changed and sends. Its changelog batch is ``marker``, ``rows``, ``end_marker``.
 
     ``marker`` has the clock before the step: what recovery needs while some of the step's rows may be
-    missing. ``end_marker`` has the clock after it: what the records after the step are applied at.
+    missing. ``end_marker`` has the clock after it: what the records after the step are applied at. What they
+    say of acknowledged steps is set when they are written (``Pipeline.records``).
     """
 
     number: int
-    marker: bytes
-    end_marker: bytes
+    marker: Marker
+    end_marker: Marker
     clock_moved: bool
     """By a record: the end marker must be written even if no row changed."""
     staged: Staged
-    outboxes: dict[bytes, Outbox]
     transitions: list[Transition]
     transition_keys: list[bytes]
     dead: list[DeadLetter] = field(default_factory=list)

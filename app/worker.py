@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
+from agents.batches import PRODUCE_BATCH_BYTES
 from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
@@ -33,8 +34,6 @@ from tables.store import RocksMemory
 
 log = structlog.get_logger("turnstile.worker")
 
-PRODUCE_BATCH_BYTES = 900_000
-"""Just under the broker's default of 1 MiB for one batch."""
 STOP_SECONDS = 60
 """For finishing what is in hand; a pod's grace period must be longer."""
 

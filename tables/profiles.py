@@ -39,7 +39,7 @@ class Profiles:
 
     def __init__(self, store: RowStore, cache_rows: int, behind_rows: int = 0) -> None:
         self.store = store
-        self._behind_rows = behind_rows
+        self.behind_rows = behind_rows
         self._durable: list[Staged] = []
         self.durable_rows = 0
         """Rows and due entries that the store doesn't have yet and may have."""
@@ -160,11 +160,15 @@ class Profiles:
         write = Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
         return Staged(number=number, rows=rows, write=write)
 
-    def durable(self, staged: Staged) -> None:
-        """A staged step is in the changelog, its outputs are in Kafka: the store may have it."""
-        self._durable.append(staged)
-        self.durable_rows += len(staged.write.rows) + len(staged.write.due_dropped)
-        if self.durable_rows > self._behind_rows:
+    def durable(self, *staged: Staged) -> None:
+        """Steps are in the changelog, their outputs are in Kafka: the store may have them.
+
+        Those that the changelog got together come together: a note of one may speak of all.
+        """
+        for each in staged:
+            self._durable.append(each)
+            self.durable_rows += len(each.write.rows) + len(each.write.due_dropped)
+        if self.durable_rows > self.behind_rows:
             self.flush()
 
     def flush(self, meta: bytes | None = None) -> None:
