@@ -22,7 +22,7 @@ from agents.batches import PRODUCE_BATCH_BYTES, Batches
 from agents.dead_letters import dead_letter_headers, rekey_headers
 from agents.pipeline import Pipeline
 from agents.placement import partition_of
-from agents.steps import Step
+from agents.steps import Limits, Step
 
 MEMBERSHIP_SECONDS = 0.05
 """Between two looks, while it isn't known whether the group still counts on this worker."""
@@ -46,6 +46,10 @@ class Work:
     acks: list[Ack] = field(default_factory=list)
     is_note: bool = False
     """Write a marker also when no step does, so that what is acknowledged is known to be."""
+
+    def is_full(self, limits: Limits) -> bool:
+        """It has enough transitions for one commit."""
+        return sum(len(each.transitions) for each in self.steps) >= limits.step_transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Committer:
         changelogs = [(work, await self._changelog(work)) for work in works]
         for work, batches in changelogs:
             if batches is not None:
-                work.pipeline.written(await batches.acknowledged())
+                work.pipeline.outgoing.written(await batches.acknowledged())
         await self._outputs(works)
         for work in works:
             work.pipeline.durable(work.steps)
@@ -106,13 +110,13 @@ class Committer:
 
     async def _changelog(self, work: Work) -> Batches | None:
         """Send the changelog of a partition's steps; None when they changed nothing that must be kept."""
-        records = [] if not work.is_note else [work.pipeline.note()]
-        records += [
-            work.pipeline.records(step) for step in work.steps if step.staged.rows or step.clock_moved
-        ]
+        pipeline = work.pipeline
+        outgoing = pipeline.outgoing
+        records = [outgoing.note(pipeline.marker_now())] if work.is_note else []
+        records += [outgoing.records(step) for step in work.steps if step.staged.rows or step.clock_moved]
         if not records:
             return None
-        batches = self._topics.batches(self._producer, self._topics.changelog, work.pipeline.place.partition)
+        batches = self._topics.batches(self._producer, self._topics.changelog, pipeline.place.partition)
         for each in records:
             for key, value, headers in each:
                 await batches.add(key, value, None, headers)

@@ -96,7 +96,7 @@ class Evaluator:
         for lane in self.lanes.values():
             if lane.busy:
                 continue
-            if lane.pipeline.noted_step < lane.pipeline.acked_step:
+            if lane.pipeline.outgoing.noted_step < lane.pipeline.outgoing.acked_step:
                 # Who is no member may not note anything; whoever is sends it again.
                 with contextlib.suppress(MembershipLost):
                     await self._committer.marker(lane.pipeline)
@@ -178,8 +178,8 @@ class Evaluator:
             if lane.pipeline.overdue and not self.paused:
                 self._work.set()
             if not work.acks:
-                work.steps = [step for step in work.steps if not step.is_empty]
-            work.is_note = tick and not work.steps and not self.paused and lane.pipeline.is_unnoted
+                work.steps = [step for step in work.steps if step.counts.records or not step.is_empty]
+            work.is_note = tick and not work.steps and not self.paused and lane.pipeline.outgoing.is_unnoted
             if work.steps or work.acks or work.is_note:
                 works.append(work)
             else:

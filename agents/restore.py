@@ -220,7 +220,7 @@ class Restorer:
             )
         profiles = Profiles(reading.store, self._cache_rows, self._cache_rows // 2)
         pipeline = Pipeline(place, profiles, self._limits, marker, changelog.used_slots)
-        pipeline.changelog_next = reading.end
+        pipeline.outgoing.changelog_next = reading.end
         if marker is not None:
             pipeline.resume(marker.step)
         unsent = changelog.unsent()

@@ -25,7 +25,7 @@ from bench.events import LogRecord, LogSpec, generate
 from bench.expected import batches, settle
 from bench.rules import bench_audiences, compiled
 from rules.row import Row
-from tables.profiles import Profiles, Staged
+from tables.profiles import ANY_BYTES, Profiles, Staged
 from tables.store import Due, RocksMemory, RocksStore
 
 TOP = 30
@@ -60,9 +60,10 @@ class TimedProfiles(Profiles):
         changed: Mapping[bytes, int | None],
         local: Mapping[bytes, int | None],
         stale: Iterable[Due] = (),
+        most_bytes: int = ANY_BYTES,
     ) -> Staged:
         started = thread_time()
-        staged = super().stage(changed, local, stale)
+        staged = super().stage(changed, local, stale, most_bytes)
         self._sections.add("stage rows (encode)", started)
         return staged
 
@@ -184,7 +185,7 @@ class _Run:
 
     def _settle(self, pipeline: Pipeline, step: Step) -> None:
         started = thread_time()
-        self.bytes += _build(pipeline.records(step))
+        self.bytes += _build(pipeline.outgoing.records(step))
         self.sections.add("changelog batches", started)
         started = thread_time()
         encoded = [(each.user_id.encode(), *encode_transition(each)) for each in step.transitions]

@@ -142,7 +142,7 @@ class Part:
     def commit_all(self) -> None:
         while self.computed:
             self._commit()
-        if self.pipeline.is_unnoted and self.driver.notes:
+        if self.pipeline.outgoing.is_unnoted and self.driver.notes:
             run(self.driver.committer.commit([Work(self.pipeline, is_note=True)]))
 
     def _commit(self) -> None:

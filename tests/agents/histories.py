@@ -132,6 +132,7 @@ def compare(
         directory=directory,
         cache_rows=random.choice([2, 100]),
         in_flight=random.randrange(3),
+        round_steps=random.choice([1, 1, 2, 3]),
     )
     model = Model(definitions)
     most = random.choice([1, 3, 20])
