@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 
-from agents.batches import PRODUCE_BATCH_BYTES, Batches
+from agents.batches import Batches
 from agents.dead_letters import dead_letter_headers, rekey_headers
 from agents.pipeline import Pipeline
 from agents.placement import partition_of
 from agents.steps import Limits, Step
+from agents.topics import LARGE_MESSAGE_BYTES
 
 MEMBERSHIP_SECONDS = 0.05
 """Between two looks, while it isn't known whether the group still counts on this worker."""
@@ -63,11 +64,8 @@ class Topics:
     """Of the source topics, the changelog and the re-keyed records: they are co-partitioned."""
     transitions_partitions: int
     dead_letter_suffix: str = ".dlq"
-    max_bytes: Mapping[str, int] = field(default_factory=dict)
-    """What a topic takes in one produce batch; others take at least the broker's default."""
-
-    def batches(self, producer: AIOKafkaProducer, topic: str, partition: int) -> Batches:
-        return Batches(producer, topic, partition, self.max_bytes.get(topic, PRODUCE_BATCH_BYTES))
+    changelog_bytes: int = LARGE_MESSAGE_BYTES
+    """What the changelog takes in one produce batch (``max.message.bytes``)."""
 
 
 class Committer:
@@ -116,7 +114,8 @@ class Committer:
         records += [outgoing.records(step) for step in work.steps if step.staged.rows or step.clock_moved]
         if not records:
             return None
-        batches = self._topics.batches(self._producer, self._topics.changelog, pipeline.place.partition)
+        topics = self._topics
+        batches = Batches(self._producer, topics.changelog, pipeline.place.partition, topics.changelog_bytes)
         for each in records:
             for key, value, headers in each:
                 await batches.add(key, value, None, headers)
@@ -153,5 +152,5 @@ class Committer:
     def _lot(self, lots: dict[tuple[str, int], Batches], topic: str, partition: int) -> Batches:
         lot = lots.get((topic, partition))
         if lot is None:
-            lot = lots[topic, partition] = self._topics.batches(self._producer, topic, partition)
+            lot = lots[topic, partition] = Batches(self._producer, topic, partition)
         return lot

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -219,7 +219,8 @@ class Restorer:
                 f"the source topics now have {place.partitions}: a user's place depends on their number"
             )
         profiles = Profiles(reading.store, self._cache_rows, self._cache_rows // 2)
-        pipeline = Pipeline(place, profiles, self._limits, marker, changelog.used_slots)
+        limits = replace(self._limits, changelog_bytes=self._topics.changelog_bytes)
+        pipeline = Pipeline(place, profiles, limits, marker, changelog.used_slots)
         pipeline.outgoing.changelog_next = reading.end
         if marker is not None:
             pipeline.resume(marker.step)
@@ -245,7 +246,7 @@ async def send_again(producer: AIOKafkaProducer, topics: Topics, pending: list[T
         partition = partition_of(transition.user_id, topics.transitions_partitions)
         lot = lots.get(partition)
         if lot is None:
-            lot = lots[partition] = topics.batches(producer, topics.transitions, partition)
+            lot = lots[partition] = Batches(producer, topics.transitions, partition)
         await lot.add_transition(transition)
     for lot in lots.values():
         await lot.send()

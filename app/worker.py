@@ -20,6 +20,7 @@ from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
 from agents.restore import Restorer, changelog_consumer, send_again
 from agents.restore_ahead import Job
+from agents.topic_limits import largest_batch_bytes
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
 from agents.transport import Batch, Consumer
 from agents.warnings import Warnings
@@ -68,6 +69,7 @@ class Worker:
             counts = await ensure_topics(
                 admin, self.plan, settings.topics.partitions, settings.topics.replication
             )
+            changelog_bytes = await largest_batch_bytes(admin, self.plan.changelog)
         finally:
             await admin.close()
         self.partitions = counts[self.plan.rekeyed]
@@ -77,6 +79,7 @@ class Worker:
             rekeyed=self.plan.rekeyed,
             partitions=self.partitions,
             transitions_partitions=counts[self.plan.transitions],
+            changelog_bytes=changelog_bytes,
         )
         producer = AIOKafkaProducer(
             **self.broker.client_options(),

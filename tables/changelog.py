@@ -49,6 +49,9 @@ RECORD_BYTES = 256
 """What a record has beside key, value and headers' values: lengths, names, and the head of a produce batch
 that holds nothing else (61 bytes in format 2)."""
 
+CHUNK_BYTES = 32
+"""What a chunk has beside its content: its key and its step."""
+
 Headers = Sequence[tuple[str, bytes]]
 _NO_HEADERS: Headers = ()
 
@@ -152,7 +155,7 @@ class ChangelogWriter:
         if len(key) + len(value) + len(content) <= room:
             yield key, value, [(OUTBOX_HEADER, content)]
             return
-        size = max(1, room - len(_slot_key(0)))
+        size = max(1, room - CHUNK_BYTES)
         slots: list[int] = []
         for start in range(0, len(content), size):
             slot = self._take_slot(outbox.step)

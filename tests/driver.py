@@ -17,6 +17,7 @@ from agents.commits import Committer, Topics
 from agents.pipeline import Pipeline
 from agents.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin, partition_of
 from agents.steps import DeadLetter, Limits, Step
+from agents.topics import LARGE_MESSAGE_BYTES
 from rules.compile import PublishedAudience, RuleSet, compile_rules
 from rules.parse import load_definitions
 from tests.driver_kafka import Headers, Producer, Stored, TopicLog
@@ -56,7 +57,8 @@ class Driver:
         behind_rows: int = 7,
         in_flight: int = 0,
         round_steps: int = 1,
-        max_bytes: Mapping[str, int] | None = None,
+        outbox_bytes: int | None = None,
+        changelog_bytes: int = LARGE_MESSAGE_BYTES,
         max_samples: int = 1000,
         created_ms: int = 0,
     ) -> None:
@@ -67,6 +69,8 @@ class Driver:
         self.in_flight = in_flight
         self.round_steps = round_steps
         """So many steps are committed at once, those of a partition after one another."""
+        self.outbox_bytes = outbox_bytes
+        """Outboxes go in chunks as if the changelog took no larger records, whatever it takes."""
         self.notes = False
         """Note after each ``run`` what is acknowledged, as a worker does when it is idle."""
         self.compacts: Callable[[], bool] = lambda: True
@@ -82,11 +86,10 @@ class Driver:
         self.writes_left: int | None = None
         self.dead_to_come: dict[Origin, DeadLetter] = {}
         self._logs: dict[tuple[str, int], TopicLog] = {}
-        limits_of_topics = max_bytes or {}
         self.topics = Topics(
-            CHANGELOG, TRANSITIONS, REKEYED, partitions, partitions, DEAD_LETTERS, limits_of_topics
+            CHANGELOG, TRANSITIONS, REKEYED, partitions, partitions, changelog_bytes=changelog_bytes
         )
-        self.producer = Producer(self.log, self.write, limits_of_topics.get)
+        self.producer = Producer(self.log, self.write, {CHANGELOG: changelog_bytes})
         producer: Any = self.producer
         self.committer = Committer(producer, self.topics, self)
         self.parts: list[Part] = []

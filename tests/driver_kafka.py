@@ -1,12 +1,13 @@
 """Kafka for the test driver: topics in memory, a producer and a consumer that never wait.
 
 They have what ``agents.batches``, ``agents.commits`` and ``agents.restore`` use of aiokafka's, so the driver
-runs these as they are. Nothing in them waits, so ``run`` brings a coroutine to its end without a loop.
+runs these as they are. Nothing in them waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,14 +17,12 @@ Headers = Sequence[tuple[str, bytes]]
 Result = TypeVar("Result")
 
 
+LOOP = asyncio.new_event_loop()
+
+
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Bring a coroutine to its end that waits for nothing but its turn (``asyncio.sleep(0)``)."""
-    try:
-        while True:
-            assert coroutine.send(None) is None, "something waits here"
-    except StopIteration as end:
-        result: Result = end.value
-        return result
+    """Bring a coroutine to its end, in a loop that all drivers share: a loop takes long to make."""
+    return LOOP.run_until_complete(coroutine)
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Producer:
         self,
         logs: Callable[[str, int], TopicLog],
         write: Callable[[], None],
-        max_bytes: Callable[[str], int | None] = lambda topic: None,
+        max_bytes: Mapping[str, int],
     ) -> None:
         self._logs = logs
         self._write = write
@@ -113,7 +112,7 @@ class Producer:
         return Batch(self.batch_records)
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> _Sent:
-        limit = self._max_bytes(topic)
+        limit = self._max_bytes.get(topic)
         if limit is not None and batch.records and batch.size() > limit:
             raise RecordTooLarge(f"{topic}: {batch.size()} bytes, the topic takes {limit}")
         log = self._logs(topic, partition)

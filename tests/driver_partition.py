@@ -195,6 +195,8 @@ class Part:
         pipelines, pending = run(PartRestorer(self, chunk).open({self.number}))
         self.pipeline = pipelines[self.number]
         self.pipeline.profiles.behind_rows = driver.behind_rows
+        if driver.outbox_bytes is not None:
+            self.pipeline.outgoing.writer.record_bytes = driver.outbox_bytes
         try:
             producer: Any = driver.producer
             run(send_again(producer, driver.topics, pending))
