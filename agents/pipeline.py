@@ -67,8 +67,9 @@ class Pipeline:
     # -- steps ---------------------------------------------------------------------------------------
 
     def apply(self, records: Sequence[Record]) -> Step:
-        """Take records of one source partition, in log order, as one step."""
+        """Take records of one source partition, in log order, as one step, however large it gets."""
         draft = self.begin()
+        draft.is_bounded = False
         self.feed(draft, records)
         return self.finish(draft)
 

@@ -53,9 +53,9 @@ CHUNK_BYTES = 32
 """What a chunk has beside its content: its key and its step."""
 
 Headers = Sequence[tuple[str, bytes]]
-_NO_HEADERS: Headers = ()
+_NO_HEADERS: list[tuple[str, bytes]] = []
 
-Written = tuple[bytes, bytes | None, Headers]
+Written = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 """Key, value and headers of a record to write."""
 
 

@@ -63,6 +63,7 @@ class Batch:
         self._most = most
 
     def append(self, **record: Any) -> object | None:
+        assert isinstance(record["headers"], list), "aiokafka takes nothing else"
         if len(self.records) >= self._most:
             return None
         self.records.append(record)

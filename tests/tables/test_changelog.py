@@ -170,7 +170,7 @@ def test_a_chunk_that_is_missing_is_said_and_not_sent_around() -> None:
 def test_a_row_that_was_deleted_and_came_again_is_there() -> None:
     log = Log()
     values = [(b"ann", row()), (b"ann", None), (b"ann", row(T + 5)), (b"bob", row()), (b"bob", None)]
-    log.write([(key, value, ()) for key, value in values])
+    log.write([(key, value, []) for key, value in values])
     change = ChangelogReader().read(log.records)
     assert (list(change.rows), change.deleted) == ([(b"ann", row(T + 5))], [b"bob"])
     assert change.due_added == [(T + 5, b"ann")]
