@@ -14,7 +14,7 @@ SLICE = 100
 """Records per computation, some milliseconds: answers of brokers and lookups get their turn between."""
 USERS = 500
 """As many whom time passes for, or who are swept, with less to do for each."""
-STEP_RECORDS = 4_000
+TURN_RECORDS = 4_000
 """After so many records a lane's turn in a round ends."""
 FLIP_SLICES = 8
 """Slices of users whose flips a lane fires in one turn; the rest waits for the next one."""
@@ -51,21 +51,24 @@ class Lane:
         if self.records_waiting >= WAITING_RECORDS or self._bytes_waiting >= WAITING_BYTES:
             self._room.clear()
 
-    async def take_turn(self, work: Work, paused: Callable[[], bool]) -> None:
-        """Evaluate what waits, source by source, then fire what the clock has passed."""
+    async def take_turn(self, work: Work, paused: Callable[[], bool], most_records: int) -> None:
+        """Evaluate what waits, source by source, then fire what the clock has passed.
+
+        At most about ``most_records``, and not many more transitions than ``Limits.step_transitions``.
+        """
         pipeline, limits = self.pipeline, self.pipeline.limits
         taken = 0
         for _ in range(len(self._waiting)):
-            if taken >= STEP_RECORDS or work.is_full(limits):
+            if taken >= most_records or work.is_full(limits):
                 break
-            taken += await self._step(work)
+            taken += await self._step(work, most_records - taken)
         for _ in range(FLIP_SLICES):
             if paused() or not pipeline.overdue or work.is_full(limits):
                 break
             work.steps.append(pipeline.advance(pipeline.clock_ms, USERS))
             await asyncio.sleep(0)
 
-    async def _step(self, work: Work) -> int:
+    async def _step(self, work: Work, most_records: int) -> int:
         """One step of the batches in front that have one source; how many records those have.
 
         One source, for what a row notes of one source says nothing of another's records.
@@ -75,12 +78,12 @@ class Lane:
         made = self.pipeline.begin()
         topic, taken = self._waiting[0][0][0].topic, 0
         limits = self.pipeline.limits
-        while self._waiting and self._waiting[0][0][0].topic == topic and taken < STEP_RECORDS:
+        while self._waiting and self._waiting[0][0][0].topic == topic and taken < most_records:
             if made.is_full(limits):
                 break
             records, ack = self._waiting.popleft()
             at = 0
-            while at < len(records) and not made.is_full(limits):
+            while at < len(records) and taken + at < most_records and not made.is_full(limits):
                 at += self.pipeline.feed(made, records[at : at + SLICE])
                 await asyncio.sleep(0)
             taken += at
