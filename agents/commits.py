@@ -11,23 +11,20 @@ A crash between two of them loses nothing: see ``agents.restore``.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 
+from agents.batches import Batches
 from agents.dead_letters import dead_letter_headers, rekey_headers
 from agents.pipeline import Pipeline
 from agents.placement import partition_of
-from agents.steps import Step
-from agents.transitions import encode_transition
-from rules.row import Transition
-from tables.codec import MARKER_KEY, OUTBOX_HEADER, encode_outbox
-from tables.meta import StoreMeta, encode_meta
+from agents.steps import Limits, Step
+from agents.topics import LARGE_MESSAGE_BYTES
 
-Headers = Sequence[tuple[str, bytes]]
-_NO_HEADERS: Headers = []
 MEMBERSHIP_SECONDS = 0.05
 """Between two looks, while it isn't known whether the group still counts on this worker."""
 
@@ -48,6 +45,12 @@ class Work:
     pipeline: Pipeline
     steps: list[Step] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
+    is_note: bool = False
+    """Write a marker also when no step does, so that what is acknowledged is known to be."""
+
+    def is_full(self, limits: Limits) -> bool:
+        """It has enough transitions for one commit."""
+        return sum(len(each.transitions) for each in self.steps) >= limits.step_transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,53 +64,8 @@ class Topics:
     """Of the source topics, the changelog and the re-keyed records: they are co-partitioned."""
     transitions_partitions: int
     dead_letter_suffix: str = ".dlq"
-
-
-class Batches:
-    """Records on their way to one topic partition, in order, in as few produce batches as they fit."""
-
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
-        self._producer = producer
-        self._topic = topic
-        self._partition = partition
-        self._batch = producer.create_batch()
-        self._sent: list[asyncio.Future[Any]] = []
-        self._is_sent = False
-
-    async def add(
-        self,
-        key: bytes | None,
-        value: bytes | None,
-        timestamp_ms: int | None = None,
-        headers: Headers = _NO_HEADERS,
-    ) -> None:
-        metadata = self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
-        if metadata is None:
-            await self.send()
-            self._batch, self._is_sent = self._producer.create_batch(), False
-            self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
-
-    async def add_transition(self, transition: Transition) -> None:
-        """One place for the first time and for every repetition: they must be the same record."""
-        value, headers = encode_transition(transition)
-        await self.add(transition.user_id.encode(), value, max(transition.at_ms, 0), headers)
-
-    async def send(self) -> None:
-        """Put what was added on its way; nothing may be added before ``acknowledged``."""
-        self._batch.close()
-        self._sent.append(
-            await self._producer.send_batch(self._batch, self._topic, partition=self._partition)
-        )
-        self._is_sent = True
-
-    async def acknowledged(self) -> int:
-        """Wait for every record; the offset after the last one. Raises what the producer raises."""
-        if not self._is_sent:
-            await self.send()
-        first_of_last = 0
-        for future in self._sent:
-            first_of_last = (await future).offset
-        return first_of_last + int(self._batch.record_count())
+    changelog_bytes: int = LARGE_MESSAGE_BYTES
+    """What the changelog takes in one produce batch (``max.message.bytes``)."""
 
 
 class Committer:
@@ -126,54 +84,41 @@ class Committer:
         All changelogs go out together and so do all outputs: aiokafka has one request at a time under
         way for a broker, and it carries what is ready for any partition.
         """
-        started = asyncio.get_running_loop().time()
+        started = time.monotonic()
         while not self.may_write():
             await asyncio.sleep(MEMBERSHIP_SECONDS)
         changelogs = [(work, await self._changelog(work)) for work in works]
         for work, batches in changelogs:
             if batches is not None:
-                work.pipeline.changelog_next = await batches.acknowledged()
+                work.pipeline.outgoing.written(await batches.acknowledged())
         await self._outputs(works)
         for work in works:
-            pipeline = work.pipeline
-            for step in work.steps:
-                pipeline.acked(step)
-                if not step.is_empty:
-                    step.staged.write.meta = encode_meta(StoreMeta(pipeline.changelog_next, step.end_marker))
-                    pipeline.profiles.durable(step.staged)
+            work.pipeline.durable(work.steps)
             for ack in work.acks:
                 ack()
-        seconds = asyncio.get_running_loop().time() - started
+        seconds = time.monotonic() - started
         for work in works:
             for step in work.steps:
                 self._observer.step_done(work.pipeline.place.partition, step, seconds)
 
     async def marker(self, pipeline: Pipeline) -> None:
         """Write the marker as it stands, so that the next owner need not send anything again."""
-        batches = Batches(self._producer, self._topics.changelog, pipeline.place.partition)
-        marker = pipeline.marker()
-        await batches.add(MARKER_KEY, marker)
-        await batches.send()
-        pipeline.changelog_next = await batches.acknowledged()
-        pipeline.noted_step = pipeline.acked_step
-        pipeline.profiles.flush(encode_meta(StoreMeta(pipeline.changelog_next, marker)))
+        await self.commit([Work(pipeline, is_note=True)])
+        pipeline.flush()
 
     async def _changelog(self, work: Work) -> Batches | None:
         """Send the changelog of a partition's steps; None when they changed nothing that must be kept."""
-        steps = [step for step in work.steps if step.staged.rows or step.clock_moved]
-        if not steps:
+        pipeline = work.pipeline
+        outgoing = pipeline.outgoing
+        records = [outgoing.note(pipeline.marker_now())] if work.is_note else []
+        records += [outgoing.records(step) for step in work.steps if step.staged.rows or step.clock_moved]
+        if not records:
             return None
-        batches = Batches(self._producer, self._topics.changelog, work.pipeline.place.partition)
-        for step in steps:
-            await batches.add(MARKER_KEY, step.marker)
-            outboxes = step.outboxes
-            for key, value in step.staged.rows:
-                outbox = outboxes.get(key) if outboxes else None
-                if outbox is None:
-                    await batches.add(key, value)
-                else:
-                    await batches.add(key, value, headers=[(OUTBOX_HEADER, encode_outbox(outbox))])
-            await batches.add(MARKER_KEY, step.end_marker)
+        topics = self._topics
+        batches = Batches(self._producer, topics.changelog, pipeline.place.partition, topics.changelog_bytes)
+        for each in records:
+            for key, value, headers in each:
+                await batches.add(key, value, None, headers)
         await batches.send()
         return batches
 

@@ -15,10 +15,11 @@ from typing import Protocol
 import structlog
 
 from agents.commits import Committer, Work
-from agents.lanes import USERS, Lane
+from agents.lanes import SLICE, TURN_RECORDS, USERS, Lane
 from agents.pipeline import Pipeline
 from agents.placement import partition_of
 from agents.steps import Record
+from agents.transport import MembershipLost
 from rules.compile import EMPTY, RuleSet
 
 log = structlog.get_logger("turnstile.evaluate")
@@ -27,6 +28,9 @@ TICK_SECONDS = 0.05
 """How often idle partitions' clocks follow the wall."""
 PLENTY_RECORDS = 4_000
 """With so many records waiting the next round is computed while one is committed."""
+ROUND_RECORDS = 6_000
+"""So many records make a round at most, those of all lanes: what a kill sends again is what one round sends.
+To compute them takes several times as long as to commit the round before, which goes on meanwhile."""
 CALM_BEHIND_ROWS = 500
 """So many rows a store may be behind while little is waiting: some 2 ms to write. With plenty waiting it
 may be behind much further (``Profiles``), for less work and longer pauses."""
@@ -95,8 +99,10 @@ class Evaluator:
         for lane in self.lanes.values():
             if lane.busy:
                 continue
-            if lane.pipeline.noted_step < lane.pipeline.acked_step:
-                await self._committer.marker(lane.pipeline)
+            if lane.pipeline.outgoing.noted_step < lane.pipeline.outgoing.acked_step:
+                # Who is no member may not note anything; whoever is sends it again.
+                with contextlib.suppress(MembershipLost):
+                    await self._committer.marker(lane.pipeline)
             lane.pipeline.profiles.flush()
 
     def drop(self, partitions: set[int]) -> None:
@@ -166,17 +172,20 @@ class Evaluator:
         if tick:
             self._next_tick = now + TICK_SECONDS
         works: list[Work] = []
+        waiting = sum(lane.records_waiting > 0 for lane in self.lanes.values())
+        share = max(SLICE, min(TURN_RECORDS, ROUND_RECORDS // max(1, waiting)))
         for partition, lane in list(self.lanes.items()):
             work = Work(lane.pipeline)
             lane.rounds += 1
-            await lane.take_turn(work, lambda: self.paused)
+            await lane.take_turn(work, lambda: self.paused, share)
             if (tick or lane.pipeline.sweeping) and not self.paused:
                 self._pass_time(partition, work)
             if lane.pipeline.overdue and not self.paused:
                 self._work.set()
             if not work.acks:
-                work.steps = [step for step in work.steps if not step.is_empty]
-            if work.steps or work.acks:
+                work.steps = [step for step in work.steps if step.counts.records or not step.is_empty]
+            work.is_note = tick and not work.steps and not self.paused and lane.pipeline.outgoing.is_unnoted
+            if work.steps or work.acks or work.is_note:
                 works.append(work)
             else:
                 lane.rounds -= 1

@@ -14,12 +14,14 @@ SLICE = 100
 """Records per computation, some milliseconds: answers of brokers and lookups get their turn between."""
 USERS = 500
 """As many whom time passes for, or who are swept, with less to do for each."""
-STEP_RECORDS = 4_000
+TURN_RECORDS = 4_000
 """After so many records a lane's turn in a round ends."""
 FLIP_SLICES = 8
 """Slices of users whose flips a lane fires in one turn; the rest waits for the next one."""
 WAITING_RECORDS = 8_000
 """With so many records waiting a lane takes no more, and Faust stops polling before long."""
+WAITING_BYTES = 64 * 1024 * 1024
+"""Likewise."""
 
 
 class Lane:
@@ -28,6 +30,7 @@ class Lane:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.records_waiting = 0
+        self._bytes_waiting = 0
         self.rounds = 0
         """How many rounds that are under way have steps of it."""
         self._waiting: deque[tuple[Sequence[Record], Ack]] = deque()
@@ -44,24 +47,28 @@ class Lane:
         await self._room.wait()
         self._waiting.append((records, ack))
         self.records_waiting += len(records)
-        if self.records_waiting >= WAITING_RECORDS:
+        self._bytes_waiting += _bytes(records)
+        if self.records_waiting >= WAITING_RECORDS or self._bytes_waiting >= WAITING_BYTES:
             self._room.clear()
 
-    async def take_turn(self, work: Work, paused: Callable[[], bool]) -> None:
-        """Evaluate what waits, source by source, then fire what the clock has passed."""
-        pipeline = self.pipeline
+    async def take_turn(self, work: Work, paused: Callable[[], bool], most_records: int) -> None:
+        """Evaluate what waits, source by source, then fire what the clock has passed.
+
+        At most about ``most_records``, and not many more transitions than ``Limits.step_transitions``.
+        """
+        pipeline, limits = self.pipeline, self.pipeline.limits
         taken = 0
         for _ in range(len(self._waiting)):
-            if taken >= STEP_RECORDS:
+            if taken >= most_records or work.is_full(limits):
                 break
-            taken += await self._step(work)
+            taken += await self._step(work, most_records - taken)
         for _ in range(FLIP_SLICES):
-            if paused() or not pipeline.overdue:
+            if paused() or not pipeline.overdue or work.is_full(limits):
                 break
             work.steps.append(pipeline.advance(pipeline.clock_ms, USERS))
             await asyncio.sleep(0)
 
-    async def _step(self, work: Work) -> int:
+    async def _step(self, work: Work, most_records: int) -> int:
         """One step of the batches in front that have one source; how many records those have.
 
         One source, for what a row notes of one source says nothing of another's records.
@@ -70,14 +77,26 @@ class Lane:
             return 0
         made = self.pipeline.begin()
         topic, taken = self._waiting[0][0][0].topic, 0
-        while self._waiting and self._waiting[0][0][0].topic == topic and taken < STEP_RECORDS:
+        limits = self.pipeline.limits
+        while self._waiting and self._waiting[0][0][0].topic == topic and taken < most_records:
+            if made.is_full(limits):
+                break
             records, ack = self._waiting.popleft()
-            for start in range(0, len(records), SLICE):
-                self.pipeline.feed(made, records[start : start + SLICE])
+            at = 0
+            while at < len(records) and taken + at < most_records and not made.is_full(limits):
+                at += self.pipeline.feed(made, records[at : at + SLICE])
                 await asyncio.sleep(0)
-            taken += len(records)
-            work.acks.append(ack)
+            taken += at
+            if at < len(records):
+                self._waiting.appendleft((records[at:], ack))  # the batch is acknowledged with its last step
+            else:
+                work.acks.append(ack)
         work.steps.append(self.pipeline.finish(made))
         self.records_waiting -= taken
+        self._bytes_waiting -= made.fed_bytes
         self._room.set()
         return taken
+
+
+def _bytes(records: Sequence[Record]) -> int:
+    return sum(len(each.value) for each in records if each.value)

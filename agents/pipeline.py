@@ -13,28 +13,37 @@ A step changes the rows in memory at once and says what must be written, and in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from agents.intake import apply_record, outgrows, read_batch
+from agents.outgoing import Outgoing
 from agents.placement import Place
 from agents.records import NO_PROPERTIES, InputRecord, PlainEvent
+from agents.row_limits import by_records_bytes, compute_again, leave
 from agents.steps import Draft, Limits, Record, Step
 from rules.compile import EMPTY, NO_RULES, RuleSet
 from rules.decide import apply_event, fire, new_row
 from rules.dedupe import hash_of, is_repeated, remember
 from rules.instants import MAX_MS
 from rules.redefine import redefine
-from rules.row import Row, Transition
+from rules.row import Row
 from rules.upgrade import upgrade
-from tables.codec import Marker, Outbox, encode_marker, row_key, source_key, split_row_key
-from tables.profiles import Profiles
+from tables.changelog import largest_row_bytes
+from tables.codec import Marker, encode_marker, row_key, source_key, split_row_key
+from tables.meta import StoreMeta, encode_meta
+from tables.profiles import Profiles, RowsTooLarge, Staged
 
 
 class Pipeline:
     """One partition of the profile table: rules, rows and clock. Not thread-safe; steps are in order."""
 
     def __init__(
-        self, place: Place, profiles: Profiles, limits: Limits, recovered: Marker | None = None
+        self,
+        place: Place,
+        profiles: Profiles,
+        limits: Limits,
+        recovered: Marker | None = None,
+        used_slots: Iterable[int] = (),
     ) -> None:
         self.place = place
         self.profiles = profiles
@@ -44,15 +53,11 @@ class Pipeline:
         self.swept = recovered.swept if recovered else EMPTY.fingerprint
         self.swept_ms = recovered.swept_ms if recovered else 0
         self.step = recovered.step if recovered else 0
-        self.acked_step = recovered.acked_step if recovered else 0
-        self.noted_step = self.acked_step
-        """What the changelog's last marker says of ``acked_step``; kept by ``agents.commits``, too."""
-        self.changelog_next = 0
-        """Offset of the first changelog record not in the store; kept by ``agents.commits``."""
+        acked_step = recovered.acked_step if recovered else 0
+        self.outgoing = Outgoing(acked_step, limits.changelog_bytes, used_slots)
         self._positions: dict[int, int] = dict(recovered.positions) if recovered else {}
         self._done = dict(self._positions)
         """Per source partition, re-keyed records aside, the last offset taken since the start."""
-        self._unacked: dict[bytes, list[tuple[int, Transition]]] = {}
         self._sweep_after = b""
         self._sweep_first: list[bytes] = []
         self._in_step = False
@@ -62,8 +67,9 @@ class Pipeline:
     # -- steps ---------------------------------------------------------------------------------------
 
     def apply(self, records: Sequence[Record]) -> Step:
-        """Take records of one source partition, in log order, as one step."""
+        """Take records of one source partition, in log order, as one step, however large it gets."""
         draft = self.begin()
+        draft.is_bounded = False
         self.feed(draft, records)
         return self.finish(draft)
 
@@ -73,20 +79,29 @@ class Pipeline:
         self.profiles.age()
         return Draft(self.clock_ms, dict(self._positions))
 
-    def feed(self, draft: Draft, records: Sequence[Record]) -> None:
-        """Take a slice of the records of one source partition, in log order."""
+    def rewind(self, draft: Draft) -> None:
+        """Forget what the draft's records did, as if the step had not begun."""
+        self.clock_ms, self._positions = draft.clock_ms, dict(draft.positions)
+        for records in draft.fed:
+            batch = read_batch(self.place, records, self.limits, Draft(0, {}))
+            self.profiles.forget(key for _, _, key, _ in batch)
+
+    def feed(self, draft: Draft, records: Sequence[Record]) -> int:
+        """Take a slice of the records of one source partition, in log order; how many were taken.
+
+        Fewer than all when the draft is full: the rest is another step's.
+        """
         if not records:
-            return
+            return 0
         batch = read_batch(self.place, records, self.limits, draft)
         rows = self.profiles.load([key for _, _, key, _ in batch])
         project, rules = "", NO_RULES
         changed, local, out, keys = draft.changed, draft.local, draft.transitions, draft.keys
         clock_ms = self.clock_ms
-        source = source_key(records[0].topic, records[0].partition)
+        log = source = source_key(records[0].topic, records[0].partition)
         # What a row notes of applied offsets is not enough: a record that changed nothing left no trace, and
         # if it comes again with a later clock it would share its step with a flip due just then.
         floor = self._done.get(source, -1)
-        self._positions[source] = records[-1].offset
         is_rekeyed = records[0].topic == self.place.rekey_topic
         dedupe = self.limits.dedupe
         remembers = dedupe.run_ms > 0
@@ -166,21 +181,32 @@ class Pipeline:
                     changed[key] = local.pop(key, due_before) if known else None
             elif row.due_ms != due_before and key not in changed:
                 local.setdefault(key, due_before)
+            if len(out) > emitted and draft.is_full(self.limits):
+                records = _up_to(record, records)
+                draft.dead = [each for each in draft.dead if each.record.offset <= record.offset]
+                break
+        self._positions[log] = records[-1].offset
+        draft.fed.append(records)
+        draft.fed_bytes += sum(len(each.value) for each in records if each.value)
+        if self.profiles.large:
+            draft.row_bytes = sum(self.profiles.large.get(key, 0) for key in changed)
         draft.counts.applied += applied
         draft.counts.repeated += repeated
         draft.counts.ids_dropped += dropped
         draft.clock_moved = draft.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
+        return len(records)
 
     def advance(self, to_ms: int, limit: int) -> Step:
         """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
         draft = self.begin()
         self.clock_ms = clock_ms = max(self.clock_ms, to_ms)
         due = self.profiles.due(clock_ms, limit)
-        if len(due) < limit:
-            self.profiles.due_done(clock_ms)
         rows = self.profiles.load([key for _, key in due])
         for due_ms, key in due:
+            if draft.is_full(self.limits):
+                break
+            draft.counts.flips += 1
             row = rows.get(key)
             if row is None or row.due_ms != due_ms:
                 draft.stale.append((due_ms, key))  # left by a recovery over older rows
@@ -193,7 +219,8 @@ class Pipeline:
                 draft.changed[key] = due_ms
             else:
                 draft.local[key] = due_ms
-        draft.counts.flips = len(due)
+        if draft.counts.flips == len(due) < limit:
+            self.profiles.due_done(clock_ms)
         return self.finish(draft)
 
     @property
@@ -217,17 +244,14 @@ class Pipeline:
     def sweep(self, limit: int) -> Step:
         """Look at the next ``limit`` rows under changed definitions; the differences come out."""
         draft = self.begin()
-        if self._sweep_first:
-            keys, self._sweep_first = self._sweep_first[:limit], self._sweep_first[limit:]
-        else:
-            keys = self.profiles.scan(self._sweep_after, limit)
-            if keys:
-                self._sweep_after = keys[-1]
-            else:
-                self.swept = self.rules.fingerprint
-                self.swept_ms = max(self.swept_ms, self.rules.published_ms)
+        first = bool(self._sweep_first)
+        keys = self._sweep_first[:limit] if first else self.profiles.scan(self._sweep_after, limit)
         rows = self.profiles.load(keys)
+        looked_at = 0
         for key in keys:
+            if draft.is_full(self.limits):
+                break
+            looked_at += 1
             row = rows.get(key)
             if row is None:
                 continue
@@ -241,6 +265,13 @@ class Pipeline:
                 draft.changed[key] = due_before
             elif row.due_ms != due_before:
                 draft.local[key] = due_before
+        if first:
+            del self._sweep_first[:looked_at]
+        elif keys:
+            self._sweep_after = keys[looked_at - 1]
+        else:
+            self.swept = self.rules.fingerprint
+            self.swept_ms = max(self.swept_ms, self.rules.published_ms)
         return self.finish(draft)
 
     # -- reading -------------------------------------------------------------------------------------
@@ -261,6 +292,11 @@ class Pipeline:
             fire(rules, user_id, row, at_ms + 1, [])
         return row
 
+    @property
+    def changelog_next(self) -> int:
+        """Offset after the last changelog record that is acknowledged, or that recovery has read."""
+        return self.outgoing.changelog_next
+
     def position_of(self, topic: str) -> int:
         """Last offset taken of this partition of a source topic; -1 when none was."""
         return self._positions.get(source_key(topic, self.place.partition), -1)
@@ -268,23 +304,36 @@ class Pipeline:
     # -- acknowledgements ----------------------------------------------------------------------------
 
     def acked(self, step: Step) -> None:
-        """The step's outputs are in Kafka: its outboxes need not be kept."""
-        self.acked_step = step.number
-        for key in step.transition_keys:
-            waiting = [each for each in self._unacked.get(key, ()) if each[0] > step.number]
-            if waiting:
-                self._unacked[key] = waiting
-            else:
-                self._unacked.pop(key, None)
+        """The step's outputs are in Kafka."""
+        self.outgoing.acked(step)
+
+    def durable(self, steps: Sequence[Step]) -> None:
+        """Changelog and outputs of these steps are in Kafka: their rows may go to the store."""
+        for step in steps:
+            self.acked(step)
+        staged = [step.staged for step in steps if not step.is_empty]
+        if staged:
+            # Together: the offset that the store notes is that after the last of them.
+            marker = steps[-1].end_marker
+            marker.acked_step = self.outgoing.acked_step
+            staged[-1].write.meta = self._meta(marker)
+            self.profiles.durable(*staged)
 
     def resume(self, step: int) -> None:
         """After recovery: outputs up to ``step`` are in Kafka, and the next step has a higher number."""
         self.step = max(self.step, step)
-        self.acked_step = self.noted_step = self.step
+        self.outgoing.resume(self.step)
 
     def marker(self) -> bytes:
-        """The marker as it stands, for a quiet moment such as the end of the worker."""
+        """The marker as it stands."""
+        return encode_marker(self.marker_now())
+
+    def marker_now(self) -> Marker:
         return self._marker(self.clock_ms, self._positions)
+
+    def flush(self) -> None:
+        """Bring the store up to the changelog. Nothing may be under way."""
+        self.profiles.flush(self._meta(self.marker_now()))
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -294,14 +343,15 @@ class Pipeline:
     def finish(self, draft: Draft) -> Step:
         """The step that the draft makes. From here on other steps may begin."""
         self.step += 1
-        staged = self.profiles.stage(draft.changed, draft.local, draft.stale)
-        outboxes = self._outboxes(draft)
+        draft, staged = self._staged(draft)
+        self.outgoing.made(self.step, draft.keys, draft.transitions)
         counts = draft.counts
         counts.dead = len(draft.dead)
         counts.rekeyed = len(draft.rekeyed)
         counts.enters = sum(each.is_enter for each in draft.transitions)
         counts.exits = len(draft.transitions) - counts.enters
         marker = self._marker(draft.clock_ms, draft.positions)
+        end_marker = self.marker_now()
         self._in_step = False
         if self._next_rules is not None:
             rules, self._next_rules = self._next_rules, None
@@ -309,39 +359,45 @@ class Pipeline:
         return Step(
             number=self.step,
             marker=marker,
-            end_marker=self.marker(),
+            end_marker=end_marker,
             clock_moved=draft.clock_moved,
             staged=staged,
-            outboxes=outboxes,
             transitions=draft.transitions,
             transition_keys=draft.keys,
+            left=draft.left,
             dead=draft.dead,
             rekeyed=draft.rekeyed,
             counts=counts,
         )
 
-    def _outboxes(self, draft: Draft) -> dict[bytes, Outbox]:
-        """Per changed row, its transitions that are not known to be in Kafka, this step's included."""
-        unacked = self._unacked
-        for key, transition in zip(draft.keys, draft.transitions, strict=True):
-            unacked.setdefault(key, []).append((self.step, transition))
-        if not unacked:
-            return {}
-        return {
-            key: Outbox(self.step, [transition for _, transition in unacked[key]])
-            for key in draft.changed
-            if key in unacked
-        }
+    def _staged(self, draft: Draft) -> tuple[Draft, Staged]:
+        profiles, most_bytes = self.profiles, largest_row_bytes(self.limits.changelog_bytes)
+        may_have = by_records_bytes(self.limits) if draft.fed else most_bytes
+        try:
+            return draft, profiles.stage(draft.changed, draft.local, draft.stale, may_have)
+        except RowsTooLarge as found:
+            large = frozenset(found.keys)
+        if draft.fed:
+            draft = compute_again(self, draft, large)
+        else:
+            leave(self, draft, large, by_time=draft.counts.flips > 0)
+        return draft, profiles.stage(draft.changed, draft.local, draft.stale, most_bytes)
 
-    def _marker(self, clock_ms: int, positions: dict[int, int]) -> bytes:
-        return encode_marker(
-            Marker(
-                self.step,
-                self.acked_step,
-                clock_ms,
-                self.swept,
-                self.place.partitions,
-                positions,
-                self.swept_ms,
-            )
+    def _meta(self, marker: Marker) -> bytes:
+        return encode_meta(StoreMeta(self.outgoing.changelog_next, encode_marker(marker)))
+
+    def _marker(self, clock_ms: int, positions: dict[int, int]) -> Marker:
+        return Marker(
+            self.step,
+            self.outgoing.acked_step,
+            clock_ms,
+            self.swept,
+            self.place.partitions,
+            dict(positions),
+            self.swept_ms,
         )
+
+
+def _up_to(record: Record, records: Sequence[Record]) -> Sequence[Record]:
+    at = next(at for at, each in enumerate(records) if each is record)
+    return records[: at + 1]

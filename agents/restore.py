@@ -1,38 +1,30 @@
 """Recovery: a partition's rows, due index and outboxes from its changelog, in batches.
 
 The store remembers the changelog offset up to which it is complete; what comes after is read with a
-consumer of our own, many records at a time (Faust's recovery goes record by record). Rows of a step
-whose outputs are not known to be in Kafka carry those outputs as an outbox: they are sent again, with
-the same ids and bodies.
+consumer of our own, many records at a time (Faust's recovery goes record by record). Transitions that are
+not known to be in Kafka (``tables.changelog``) are sent again, with the same ids and bodies.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from agents.batches import Batches
 from agents.broker import Broker
-from agents.commits import Batches, Topics
+from agents.commits import Topics
 from agents.pipeline import Pipeline
 from agents.placement import Place, partition_of
 from agents.restore_ahead import RECORDS, Job, cores, restore_ahead, shares
 from agents.steps import Limits
 from rules.row import Transition
-from tables.codec import (
-    MARKER_KEY,
-    OUTBOX_HEADER,
-    Marker,
-    Outbox,
-    decode_head,
-    decode_marker,
-    decode_outbox,
-)
-from tables.meta import StoreMeta, decode_meta, encode_meta
+from tables.changelog import ChangelogReader
+from tables.meta import StoreMeta, decode_meta
 from tables.profiles import Profiles
 from tables.store import RocksMemory, RocksStore, StoreBroken, Write, wipe
 
@@ -48,23 +40,8 @@ class _Reading:
     """One partition while its changelog is read."""
 
     store: RocksStore
-    position: int
+    changelog: ChangelogReader
     end: int
-    marker: Marker | None
-    marker_bytes: bytes
-    outboxes: dict[bytes, tuple[int, Outbox]] = field(default_factory=dict)
-    """Those not known to be sent, with the offsets of their records."""
-    rows: int = 0
-
-    @property
-    def meta(self) -> bytes:
-        """Where a later recovery has to begin: no open outbox may lie before that.
-
-        The marker of a step that is not read to its end speaks of the time before the step, so it never
-        claims too much.
-        """
-        begin = min((offset for offset, _ in self.outboxes.values()), default=self.position)
-        return encode_meta(StoreMeta(begin, self.marker_bytes))
 
 
 class SourceCutShort(Exception):
@@ -180,16 +157,14 @@ class Restorer:
                 store.close()
                 wipe(path)
                 store, meta = RocksStore(path, self._memory), None
-            marker = decode_marker(meta.marker) if meta is not None and meta.marker else None
-            position = max(meta.changelog_next if meta is not None else 0, begins[tp])
-            readings[tp.partition] = _Reading(
-                store, position, ends[tp], marker, meta.marker if meta is not None else b""
-            )
-            consumer.seek(tp, position)
+            meta = meta or StoreMeta(0, b"")
+            reader = ChangelogReader(max(meta.changelog_next, begins[tp]), meta.marker)
+            readings[tp.partition] = _Reading(store, reader, ends[tp])
+            consumer.seek(tp, reader.position)
 
     async def _restored_ahead(self, readings: dict[int, _Reading]) -> bool:
         """With much to read and several cores, close the stores and let other processes write them."""
-        behind = {partition: each.end - each.position for partition, each in readings.items()}
+        behind = {partition: each.end - each.changelog.position for partition, each in readings.items()}
         behind = {partition: records for partition, records in behind.items() if records > 0}
         if self._ahead is None or sum(behind.values()) < RECORDS or min(len(behind), cores()) < 2:
             return False
@@ -215,75 +190,48 @@ class Restorer:
             return RocksStore(path, self._memory), None
 
     async def _read(self, consumer: AIOKafkaConsumer, readings: dict[int, _Reading]) -> None:
-        behind = {partition for partition, each in readings.items() if each.position < each.end}
+        behind = {partition for partition, each in readings.items() if each.changelog.position < each.end}
         consumer.pause(*(self._tp(partition) for partition in readings if partition not in behind))
         while behind:
             polled = await consumer.getmany(timeout_ms=200, max_records=20_000)
             for tp, records in polled.items():
-                self._apply(readings[tp.partition], records)
+                reading = readings[tp.partition]
+                before = reading.changelog.rows
+                reading.store.write(reading.changelog.read(records))
+                self.rows_restored += reading.changelog.rows - before
                 await asyncio.sleep(0)
             for partition in list(behind):
                 reading = readings[partition]
                 # The position passes records that compaction or a transaction marker left out.
-                reading.position = await consumer.position(self._tp(partition))
-                if reading.position >= reading.end:
+                reading.changelog.position = await consumer.position(self._tp(partition))
+                if reading.changelog.position >= reading.end:
                     behind.discard(partition)
                     consumer.pause(self._tp(partition))
-                    reading.store.write(Write(meta=reading.meta))
-
-    def _apply(self, reading: _Reading, records: list) -> None:  # type: ignore[type-arg]
-        rows: dict[bytes, bytes] = {}
-        deleted: list[bytes] = []
-        outboxes = reading.outboxes
-        for record in records:
-            key, value = record.key, record.value
-            if key == MARKER_KEY:
-                reading.marker_bytes = value
-                reading.marker = decode_marker(value)
-                continue
-            if value is None:
-                rows.pop(key, None)
-                deleted.append(key)
-                continue
-            rows[key] = value
-            if record.headers:
-                outboxes[key] = record.offset, decode_outbox(dict(record.headers)[OUTBOX_HEADER])
-            elif outboxes:
-                outboxes.pop(key, None)
-        due = [
-            (due_ms, key) for key, value in rows.items() if (due_ms := decode_head(value).due_ms) is not None
-        ]
-        reading.position = records[-1].offset + 1
-        reading.rows += len(rows)
-        self.rows_restored += len(rows)
-        if reading.marker is not None and outboxes:
-            acked = reading.marker.acked_step
-            for key in [key for key, (_, outbox) in outboxes.items() if outbox.step <= acked]:
-                del outboxes[key]
-        reading.store.write(Write(rows=list(rows.items()), deleted=deleted, due_added=due, meta=reading.meta))
+                    reading.store.write(Write(meta=reading.changelog.meta))
 
     def _pipeline(self, partition: int, reading: _Reading, pending: list[Transition]) -> Pipeline:
-        marker = reading.marker
+        changelog = reading.changelog
+        marker = changelog.marker
         place = Place(partition, self._topics.partitions, self._topics.rekeyed)
         if marker is not None and marker.partitions != place.partitions:
             raise PartitionsChanged(
                 f"{self._topics.changelog} was written with {marker.partitions} partitions, "
                 f"the source topics now have {place.partitions}: a user's place depends on their number"
             )
-        pipeline = Pipeline(
-            place, Profiles(reading.store, self._cache_rows, self._cache_rows // 2), self._limits, marker
-        )
-        pipeline.changelog_next = reading.end
+        profiles = Profiles(reading.store, self._cache_rows, self._cache_rows // 2)
+        limits = replace(self._limits, changelog_bytes=self._topics.changelog_bytes)
+        pipeline = Pipeline(place, profiles, limits, marker, changelog.used_slots)
+        pipeline.outgoing.changelog_next = reading.end
         if marker is not None:
             pipeline.resume(marker.step)
-        for key in sorted(reading.outboxes):
-            pending.extend(reading.outboxes[key][1].transitions)
+        unsent = changelog.unsent()
+        pending.extend(unsent)
         log.info(
             "partition_restored",
             partition=partition,
-            rows=reading.rows,
+            rows=changelog.rows,
             changelog_next=reading.end,
-            resent=len(reading.outboxes),
+            resent=len(unsent),
         )
         return pipeline
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from agents.placement import Located, Origin
 from agents.records import InputRecord, PlainEvent
 from rules.dedupe import DAY_MS, Dedupe, dedupe_of
 from rules.row import Transition
-from tables.codec import Outbox
+from tables.codec import Marker
 from tables.profiles import Staged
 from tables.store import Due
 
@@ -29,6 +30,9 @@ ReadRecord = tuple[Record, InputRecord | PlainEvent | None, bytes, int]
 """A record, its decoded value (None: a dead letter), its row key and its time in ms."""
 
 
+STEP_TRANSITIONS = 4_000
+STEP_BYTES = 32 * 1024 * 1024
+CHANGELOG_BYTES = 8 * 1024 * 1024
 A_DAY = dedupe_of(DAY_MS, 1000)
 
 
@@ -40,6 +44,13 @@ class Limits:
     max_attributes_bytes: int = 256 * 1024
     dedupe: Dedupe = A_DAY
     """How long an event's id is remembered."""
+    changelog_bytes: int = CHANGELOG_BYTES
+    """The largest record that the changelog takes (``max.message.bytes``). Input records may fill half of it
+    with a user's row; time and definitions may fill more (``agents.row_limits``)."""
+    step_transitions: int = STEP_TRANSITIONS
+    """With so many a step ends, though a record or a user that is begun is brought to the end."""
+    step_bytes: int = STEP_BYTES
+    """Likewise, of records and of large rows that they change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +78,30 @@ class Counts:
     flips: int = 0
     ids_dropped: int = 0
 
+    @property
+    def records(self) -> int:
+        return self.applied + self.repeated + self.dead + self.rekeyed
+
 
 @dataclass(slots=True)
 class Step:
     """What one step changed and sends. Its changelog batch is ``marker``, ``rows``, ``end_marker``.
 
     ``marker`` has the clock before the step: what recovery needs while some of the step's rows may be
-    missing. ``end_marker`` has the clock after it: what the records after the step are applied at.
+    missing. ``end_marker`` has the clock after it: what the records after the step are applied at. What they
+    say of acknowledged steps is set when they are written (``Pipeline.records``).
     """
 
     number: int
-    marker: bytes
-    end_marker: bytes
+    marker: Marker
+    end_marker: Marker
     clock_moved: bool
     """By a record: the end marker must be written even if no row changed."""
     staged: Staged
-    outboxes: dict[bytes, Outbox]
     transitions: list[Transition]
     transition_keys: list[bytes]
+    left: list[bytes]
+    """Keys of rows that stay as they were, because they would be larger than the changelog takes."""
     dead: list[DeadLetter] = field(default_factory=list)
     rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
@@ -112,3 +129,17 @@ class Draft:
     stale: list[Due] = field(default_factory=list)
     clock_moved: bool = False
     counts: Counts = field(default_factory=Counts)
+    fed: list[Sequence[Record]] = field(default_factory=list)
+    """The records taken, slice by slice."""
+    fed_bytes: int = 0
+    left: list[bytes] = field(default_factory=list)
+    is_bounded: bool = True
+    row_bytes: int = 0
+    """Of large rows that it changed."""
+
+    def is_full(self, limits: Limits) -> bool:
+        """It is time for another step: what a step holds in memory is bounded, whatever the records bring."""
+        return self.is_bounded and (
+            len(self.transitions) >= limits.step_transitions
+            or self.fed_bytes + self.row_bytes >= limits.step_bytes
+        )

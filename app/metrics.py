@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from agents.steps import Step
 from agents.warnings import Warnings
+from tables.codec import split_row_key
 
 
 class WarningsCollector(Collector):
@@ -33,6 +34,7 @@ class WorkerMetrics:
     """The worker's metrics in a registry of their own. An ``agents.commits.Observer``."""
 
     def __init__(self, warnings: Warnings) -> None:
+        self._warnings = warnings
         self.registry = CollectorRegistry()
         self.registry.register(WarningsCollector(warnings))
         self.records = Counter(
@@ -110,6 +112,14 @@ class WorkerMetrics:
                 self.records.labels(outcome).inc(count)
         for letter in step.dead:
             self.dead_letters.labels(letter.code).inc()
+        for key in step.left:
+            project, user_id = split_row_key(key)
+            self._warnings.note(
+                "row_too_large",
+                f"partition {partition}, project {project}, user {user_id}",
+                "time or definitions would have made the user's row larger than the changelog takes, so the "
+                "user's audiences stay as they were; raise the changelog's max.message.bytes, then restart",
+            )
         by_audience: dict[tuple[str, str, str], int] = {}
         for transition in step.transitions:
             name = ("enter" if transition.is_enter else "exit", transition.project, transition.audience)

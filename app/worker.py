@@ -13,12 +13,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
+from agents.batches import PRODUCE_BATCH_BYTES
 from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
 from agents.restore import Restorer, changelog_consumer, send_again
 from agents.restore_ahead import Job
+from agents.topic_limits import largest_batch_bytes
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
 from agents.transport import Batch, Consumer
 from agents.warnings import Warnings
@@ -33,8 +35,6 @@ from tables.store import RocksMemory
 
 log = structlog.get_logger("turnstile.worker")
 
-PRODUCE_BATCH_BYTES = 900_000
-"""Just under the broker's default of 1 MiB for one batch."""
 STOP_SECONDS = 60
 """For finishing what is in hand; a pod's grace period must be longer."""
 
@@ -69,6 +69,7 @@ class Worker:
             counts = await ensure_topics(
                 admin, self.plan, settings.topics.partitions, settings.topics.replication
             )
+            changelog_bytes = await largest_batch_bytes(admin, self.plan.changelog)
         finally:
             await admin.close()
         self.partitions = counts[self.plan.rekeyed]
@@ -78,6 +79,7 @@ class Worker:
             rekeyed=self.plan.rekeyed,
             partitions=self.partitions,
             transitions_partitions=counts[self.plan.transitions],
+            changelog_bytes=changelog_bytes,
         )
         producer = AIOKafkaProducer(
             **self.broker.client_options(),

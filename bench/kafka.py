@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.commits import Batches
+from agents.batches import Batches
 from agents.definitions import publish
 from agents.topics import TopicPlan, create_topics, ensure_topics
 from bench.events import LogRecord

@@ -12,7 +12,7 @@ from random import Random
 
 from aiokafka import AIOKafkaProducer
 
-from agents.commits import Batches
+from agents.batches import Batches
 from bench.events import NAMES, ZIPF, Places
 from bench.kafka import producer_client
 from bench.processes import write_result

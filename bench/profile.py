@@ -13,6 +13,7 @@ from time import thread_time
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from agents.batches import PRODUCE_BATCH_BYTES
 from agents.pipeline import Pipeline
 from agents.placement import Place
 from agents.records import event_time_ms, read_record
@@ -24,10 +25,9 @@ from bench.events import LogRecord, LogSpec, generate
 from bench.expected import batches, settle
 from bench.rules import bench_audiences, compiled
 from rules.row import Row
-from tables.profiles import Profiles, Staged
+from tables.profiles import ANY_BYTES, Profiles, Staged
 from tables.store import Due, RocksMemory, RocksStore
 
-PRODUCE_BATCH_BYTES = 900_000
 TOP = 30
 
 
@@ -60,15 +60,16 @@ class TimedProfiles(Profiles):
         changed: Mapping[bytes, int | None],
         local: Mapping[bytes, int | None],
         stale: Iterable[Due] = (),
+        most_bytes: int = ANY_BYTES,
     ) -> Staged:
         started = thread_time()
-        staged = super().stage(changed, local, stale)
+        staged = super().stage(changed, local, stale, most_bytes)
         self._sections.add("stage rows (encode)", started)
         return staged
 
-    def durable(self, staged: Staged) -> None:
+    def durable(self, *staged: Staged) -> None:
         started = thread_time()
-        super().durable(staged)
+        super().durable(*staged)
         self._sections.add("store write", started)
 
 
@@ -184,7 +185,7 @@ class _Run:
 
     def _settle(self, pipeline: Pipeline, step: Step) -> None:
         started = thread_time()
-        self.bytes += _build([(key, value, ()) for key, value in step.staged.rows])
+        self.bytes += _build(pipeline.outgoing.records(step))
         self.sections.add("changelog batches", started)
         started = thread_time()
         encoded = [(each.user_id.encode(), *encode_transition(each)) for each in step.transitions]
@@ -197,8 +198,8 @@ class _Run:
         self.rows += len(step.staged.rows)
 
 
-def _build(records: Iterable[tuple[bytes, bytes, Iterable[tuple[str, bytes]]]]) -> int:
-    """Produce batches as ``agents.commits.Batches`` builds them; their size in bytes."""
+def _build(records: Iterable[tuple[bytes, bytes | None, Iterable[tuple[str, bytes]]]]) -> int:
+    """Produce batches as ``agents.batches`` builds them; their size in bytes."""
     size = 0
     builder = BatchBuilder(PRODUCE_BATCH_BYTES, 0, is_transactional=False)
     for key, value, headers in records:

@@ -27,7 +27,7 @@ from bench.rules import bench_audiences, compiled
 from bench.stock_faust import changelog_of
 from bench.worker import BenchWorker, worker_plan
 from rules.instants import format_instant
-from tables.codec import MARKER_KEY
+from tables.changelog import is_row
 from tables.profiles import Profiles
 from tables.store import Due, Write
 
@@ -224,7 +224,7 @@ async def _every(changelog: AsyncIterator[Any], stride: int) -> AsyncIterator[An
     """Rows from all partitions: stock Faust's recovery waits forever for one that is empty."""
     number = 0
     async for record in changelog:
-        if record.key != MARKER_KEY:
+        if is_row(record.key):
             number += 1
             if number % stride == 0:
                 yield record

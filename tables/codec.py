@@ -18,7 +18,6 @@ ROW_VERSION = b"\x02"
 _OLD_VERSION = b"\x01"
 MARKER_KEY = b"\x00\x00marker"
 """Key of the changelog record that holds a partition's ``Marker``. No row key starts with two NULs."""
-OUTBOX_HEADER = "outbox"
 
 
 class RowUnreadable(Exception):

@@ -17,6 +17,9 @@ from rules.upgrade import OLD
 from tables.codec import decode_row, encode_row
 from tables.store import Due, RowStore, Write
 
+LARGE_BYTES = 32 * 1024
+"""Rows from here on are known by their size."""
+ANY_BYTES = 1 << 62
 FAR_MS = 1 << 61
 """Beyond every instant."""
 _ABSENT = (0, True)
@@ -31,6 +34,14 @@ class Staged:
     write: Write
 
 
+class RowsTooLarge(Exception):
+    """``keys`` are those of rows that are larger than allowed."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        super().__init__(f"{len(keys)} rows are too large")
+        self.keys = keys
+
+
 class Profiles:
     """Rows of one partition. ``cache_rows`` bounds the decoded rows kept (two generations of half each).
 
@@ -39,7 +50,7 @@ class Profiles:
 
     def __init__(self, store: RowStore, cache_rows: int, behind_rows: int = 0) -> None:
         self.store = store
-        self._behind_rows = behind_rows
+        self.behind_rows = behind_rows
         self._durable: list[Staged] = []
         self.durable_rows = 0
         """Rows and due entries that the store doesn't have yet and may have."""
@@ -54,6 +65,8 @@ class Profiles:
         self._hidden_due = 0  # how many entries of ``_unstored_due`` are not there
         self.upgrade: Callable[[bytes, Row], None] = _keep
         """What is done to a row of an older version before it is used."""
+        self.large: dict[bytes, int] = {}
+        """Bytes of the large rows among those in memory."""
         self._due_floor_ms = -FAR_MS
         self._quiet_until_ms = -FAR_MS
 
@@ -62,6 +75,7 @@ class Profiles:
         if len(self._young) >= self._half:
             self._old = self._young
             self._young = {}
+            self.large = {key: size for key, size in self.large.items() if key in self._old}
 
     def load(self, keys: Iterable[bytes]) -> Mapping[bytes, Row]:
         """Bring rows into the cache with one multi-get; the mapping has every cached row of the young half.
@@ -99,6 +113,8 @@ class Profiles:
 
     def _decoded(self, key: bytes, value: bytes) -> Row:
         row = decode_row(value)
+        if len(value) > LARGE_BYTES:
+            self.large[key] = len(value)
         if row.used == OLD:
             self.upgrade(key, row)
         return row
@@ -116,28 +132,53 @@ class Profiles:
         self._fetch([key], found)
         return found.get(key)
 
+    def read_encoded(self, key: bytes) -> bytes | None:
+        """One row as it is now, also within a step."""
+        row = self.load([key]).get(key)
+        return None if row is None else encode_row(row)
+
+    def put_back(self, key: bytes, value: bytes | None) -> None:
+        """Make a row within a step what ``read_encoded`` gave before."""
+        if value is None:
+            self._young.pop(key, None)
+        else:
+            self._young[key] = decode_row(value)
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Within a step: these rows are again what they were when they were last staged."""
+        for key in keys:
+            self._young.pop(key, None)
+            self._old.pop(key, None)
+
     def stage(
         self,
         changed: Mapping[bytes, int | None],
         local: Mapping[bytes, int | None],
         stale: Iterable[Due] = (),
+        most_bytes: int = ANY_BYTES,
     ) -> Staged:
         """Encode what a step changed. Both map a row key to the ``due_ms`` that its row had before.
+
+        Raises RowsTooLarge, and changes nothing, when a changed row and its key exceed ``most_bytes``.
 
         ``local`` rows changed in nothing but ``due_ms``, a lower bound that recovery may find older:
         they go to the store without a changelog record. ``stale`` entries of the due index are no row's.
         """
         young = self._young
         unstored = self._unstored
-        rows: list[tuple[bytes, bytes]] = []
-        local_rows: list[tuple[bytes, bytes]] = []
+        rows = [(key, encode_row(young[key])) for key in changed]
+        large = [(key, value) for key, value in rows if len(value) > LARGE_BYTES]
+        for key, value in large:
+            self.large[key] = len(value)
+        too_large = [key for key, value in rows if len(key) + len(value) > most_bytes]
+        if too_large:
+            raise RowsTooLarge(too_large)
+        local_rows = [(key, encode_row(young[key])) for key in local]
         added: list[Due] = []
         dropped: list[Due] = [*stale]
-        for keys, into in ((changed, rows), (local, local_rows)):
-            for key, due_before in keys.items():
+        for keys, encoded in ((changed, rows), (local, local_rows)):
+            for (key, due_before), (_, value) in zip(keys.items(), encoded, strict=True):
                 row = young[key]
-                value = encode_row(row)
-                into.append((key, value))
                 unstored[key] = value
                 if row.due_ms != due_before:
                     if due_before is not None:
@@ -160,11 +201,15 @@ class Profiles:
         write = Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
         return Staged(number=number, rows=rows, write=write)
 
-    def durable(self, staged: Staged) -> None:
-        """A staged step is in the changelog, its outputs are in Kafka: the store may have it."""
-        self._durable.append(staged)
-        self.durable_rows += len(staged.write.rows) + len(staged.write.due_dropped)
-        if self.durable_rows > self._behind_rows:
+    def durable(self, *staged: Staged) -> None:
+        """Steps are in the changelog, their outputs are in Kafka: the store may have them.
+
+        Those that the changelog got together come together: a note of one may speak of all.
+        """
+        for each in staged:
+            self._durable.append(each)
+            self.durable_rows += len(each.write.rows) + len(each.write.due_dropped)
+        if self.durable_rows > self.behind_rows:
             self.flush()
 
     def flush(self, meta: bytes | None = None) -> None:

@@ -1,9 +1,9 @@
 """A test driver in the manner of Kafka Streams' TopologyTestDriver: the real pipeline, time by hand.
 
-Topics are lists; everything else is what the worker runs: ``Pipeline``, ``Profiles``, the codec and a
-store (in memory, or RocksDB in a directory). Steps are made durable in the order of ``agents.commits``,
-one write at a time; ``crash_after`` ends the process between two of them, and ``restart`` recovers by
-the rules of ``agents.restore``: store, changelog, outboxes, then the records after the committed offsets.
+Kafka is in memory (``tests.driver_kafka``); everything else is what the worker runs: ``Pipeline``, the
+committer, recovery, and a store (in memory, or RocksDB in a directory). ``crash_after`` ends the process
+before any write: a record to a topic, a change of the store, the ack of the source. ``restart`` recovers, and
+then come the records after the committed offsets.
 """
 
 from __future__ import annotations
@@ -13,12 +13,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.commits import Committer, Topics
 from agents.pipeline import Pipeline
-from agents.placement import partition_of
-from agents.steps import DeadLetter, Limits
+from agents.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin, partition_of
+from agents.steps import DeadLetter, Limits, Step
+from agents.topics import LARGE_MESSAGE_BYTES
 from rules.compile import PublishedAudience, RuleSet, compile_rules
 from rules.parse import load_definitions
-from tests.driver_partition import EVENTS, REKEYED, Crash, Headers, Part, Rec, Until
+from tests.driver_kafka import Headers, Producer, Stored, TopicLog
+from tests.driver_partition import (
+    CHANGELOG,
+    DEAD_LETTERS,
+    EVENTS,
+    REKEYED,
+    TRANSITIONS,
+    Crash,
+    Part,
+    Rec,
+    Until,
+)
 
 __all__ = ["EVENTS", "REKEYED", "Crash", "Driver", "Rec", "Until", "ruleset"]
 
@@ -43,6 +56,9 @@ class Driver:
         cache_rows: int = 1000,
         behind_rows: int = 7,
         in_flight: int = 0,
+        round_steps: int = 1,
+        outbox_bytes: int | None = None,
+        changelog_bytes: int = LARGE_MESSAGE_BYTES,
         max_samples: int = 1000,
         created_ms: int = 0,
     ) -> None:
@@ -51,15 +67,34 @@ class Driver:
         self.cache_rows = cache_rows
         self.behind_rows = behind_rows
         self.in_flight = in_flight
+        self.round_steps = round_steps
+        """So many steps are committed at once, those of a partition after one another."""
+        self.outbox_bytes = outbox_bytes
+        """Outboxes go in chunks as if the changelog took no larger records, whatever it takes."""
+        self.notes = False
+        """Note after each ``run`` what is acknowledged, as a worker does when it is idle."""
+        self.compacts: Callable[[], bool] = lambda: True
+        """Asked for each record that compaction may take."""
         self.transitions: list[dict[str, Any]] = []
         """Bodies in the order they came out first; a copy sent again must be equal to the first."""
         self.sent: dict[str, bytes] = {}
+        self.sent_again = 0
+        self.last_seq: dict[tuple[str, str, str], int] = {}
         self.dead: list[DeadLetter] = []
         self.rekeyed = 0
         self.repeated = 0
-        self.next_offsets: dict[tuple[str, int], int] = {}
         self.writes_left: int | None = None
-        self.parts = [Part(self, number, partitions, directory) for number in range(partitions)]
+        self.dead_to_come: dict[Origin, DeadLetter] = {}
+        self._logs: dict[tuple[str, int], TopicLog] = {}
+        self.topics = Topics(
+            CHANGELOG, TRANSITIONS, REKEYED, partitions, partitions, changelog_bytes=changelog_bytes
+        )
+        self.producer = Producer(self.log, self.write, {CHANGELOG: changelog_bytes})
+        producer: Any = self.producer
+        self.committer = Committer(producer, self.topics, self)
+        self.parts: list[Part] = []
+        for number in range(partitions):
+            self.parts.append(Part(self, number, directory))
 
     # -- in ----------------------------------------------------------------------------------------------
 
@@ -76,9 +111,9 @@ class Driver:
         """A record at the end of a log; ``run`` takes it."""
         if isinstance(value, Mapping):
             value = json.dumps(value).encode()
-        offset = self.next_offsets.get((topic, partition), 0)
-        self.next_offsets[topic, partition] = offset + 1
-        record = Rec(topic, partition, offset, at_ms, key, value, headers)
+        log = self.log(topic, partition)
+        record = Rec(topic, partition, log.end, at_ms, key, value, headers)
+        log.end += 1
         self.parts[partition].inbox.append(record)
         return record
 
@@ -136,11 +171,44 @@ class Driver:
         for part in self.parts:
             part.restart(lose_store, compact, chunk)
 
+    # -- what the committer and recovery wrote -----------------------------------------------------------
+
+    def log(self, topic: str, partition: int) -> TopicLog:
+        return self._logs.setdefault((topic, partition), TopicLog())
+
+    def step_done(self, partition: int, step: Step, seconds: float) -> None:
+        """The committer counts."""
+
+    def deliver(self) -> None:
+        """Take what is new on the output topics to where it belongs."""
+        for (topic, partition), log in list(self._logs.items()):
+            if topic == CHANGELOG:
+                continue
+            records, log.records = log.records, []
+            for each in records:
+                if topic == TRANSITIONS:
+                    assert each.value is not None
+                    self.emit(each.value)
+                elif topic == REKEYED:
+                    self.rekeyed += 1
+                    record = Rec(
+                        topic, partition, each.offset, each.timestamp, each.key, each.value, each.headers
+                    )
+                    self.parts[partition].inbox.append(record)
+                elif topic.endswith(DEAD_LETTERS):
+                    letter = self.dead_to_come[_origin(each)]
+                    if letter.origin not in [known.origin for known in self.dead]:
+                        self.dead.append(letter)
+
     def emit(self, value: bytes) -> None:
         body = json.loads(value)
         if body["id"] in self.sent:
             assert self.sent[body["id"]] == value, "a transition was sent again with another body"
+            self.sent_again += 1
         else:
+            name = body["project"], body["audience"], body["user_id"]
+            assert body["seq"] == self.last_seq.get(name, 0) + 1, f"a transition is missing before {body}"
+            self.last_seq[name] = body["seq"]
             self.sent[body["id"]] = value
             self.transitions.append(body)
 
@@ -170,3 +238,13 @@ class Driver:
 
     def _place(self, user_id: str, partition: int | None) -> int:
         return partition_of(user_id, len(self.parts)) if partition is None else partition
+
+
+def _origin(letter: Stored) -> Origin:
+    """Of a dead letter: the last headers are ours."""
+    found = dict(letter.headers)
+    return (
+        found[ORIGIN_TOPIC].decode(),
+        int(found[ORIGIN_PARTITION]),
+        int(found[ORIGIN_OFFSET]),
+    )

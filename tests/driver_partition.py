@@ -1,37 +1,25 @@
-"""One partition under the test driver: what outlives a crash, and how it is found again."""
+"""One partition under the test driver: what outlives a crash, and the real committer and recovery over it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agents.dead_letters import dead_letter_headers, rekey_headers
+from agents.commits import Work
 from agents.pipeline import Pipeline
-from agents.placement import Place, partition_of
+from agents.restore import Restorer, send_again
 from agents.steps import Step
-from agents.transitions import encode_transition
-from tables.codec import (
-    MARKER_KEY,
-    OUTBOX_HEADER,
-    Marker,
-    Outbox,
-    decode_head,
-    decode_marker,
-    decode_outbox,
-    encode_outbox,
-)
-from tables.meta import StoreMeta, decode_meta, encode_meta
-from tables.profiles import Profiles
-from tables.store import MemoryStore, RocksMemory, RocksStore, RowStore, Write
+from tables.store import Due, MemoryStore, RocksMemory, RocksStore, RowStore, Write
+from tests.driver_kafka import Consumer, Headers, run
 
 if TYPE_CHECKING:
     from tests.driver import Driver
 
 EVENTS, REKEYED = "events", "rekeyed"
-Headers = Sequence[tuple[str, bytes]]
+CHANGELOG, TRANSITIONS, DEAD_LETTERS = "changelog", "transitions", ".dlq"
 Logged = tuple[int, bytes, bytes | None, Headers]
 """(offset, key, value, headers) of a changelog record."""
 
@@ -61,22 +49,67 @@ class Crash(Exception):
     """The process ends here: what is written is written."""
 
 
-class Part:
-    """One partition: its changelog and store outlive the process, the rest doesn't."""
+class CrashingStore:
+    """A store before whose writes the process may end."""
 
-    def __init__(self, driver: Driver, number: int, partitions: int, directory: Path | None) -> None:
+    def __init__(self, driver: Driver, kept: RowStore) -> None:
+        self._driver = driver
+        self.kept = kept
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        return self.kept.get_many(keys)
+
+    def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        return self.kept.scan(after, limit)
+
+    def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
+        return self.kept.due(from_ms, before_ms, limit)
+
+    def meta(self) -> bytes | None:
+        return self.kept.meta()
+
+    def write(self, change: Write) -> None:
+        self._driver.write()
+        self.kept.write(change)
+
+    def close(self) -> None:
+        """``Part`` closes what it keeps."""
+
+
+class PartRestorer(Restorer):
+    """The worker's recovery, with the store that the part keeps."""
+
+    def __init__(self, part: Part, chunk: int) -> None:
+        driver = part.driver
+        new_consumer: Any = partial(Consumer, driver.log, chunk)
+        super().__init__(new_consumer, Path(), ROCKS, driver.topics, driver.limits, driver.cache_rows)
+        self._part = part
+
+    def _open_store(self, path: Path) -> tuple[Any, bytes | None]:
+        return CrashingStore(self._part.driver, self._part.store), self._part.store.meta()
+
+
+class Part:
+    """One partition: its topics and store outlive the process, the rest doesn't."""
+
+    pipeline: Pipeline
+
+    def __init__(self, driver: Driver, number: int, directory: Path | None) -> None:
         self.driver = driver
-        self.place = Place(number, partitions, REKEYED)
+        self.number = number
         self.path = directory / str(number) if directory is not None else None
-        self.changelog: list[Logged] = []
-        self.changelog_end = 0
         self.inbox: deque[Rec | Until] = deque()
         self.computed: deque[tuple[Step, list[Rec | Until]]] = deque()
         self.durable: list[Rec | Until] = []
         """Taken and durable, but the source offset isn't committed."""
         self.idle_ms = 0
-        self.store = self._open_store()
+        self.store = self._open_store(lose=True)
         self._recover(chunk=1000)
+
+    @property
+    def changelog(self) -> list[Logged]:
+        records = self.driver.log(CHANGELOG, self.number).records
+        return [(each.offset, each.key, each.value, each.headers) for each in records]
 
     # -- steps -------------------------------------------------------------------------------------------
 
@@ -92,67 +125,44 @@ class Part:
                 self.inbox.popleft()
         else:
             records: list[Rec] = []
-            while self.inbox and len(records) < size:
-                record = self.inbox[0]
-                if isinstance(record, Until) or record.topic != first.topic:
+            for record in self.inbox:
+                if isinstance(record, Until) or record.topic != first.topic or len(records) == size:
                     break
                 records.append(record)
-                self.inbox.popleft()
-            step = self.pipeline.apply(records)
-            taken = list(records)
+            draft = self.pipeline.begin()
+            del records[self.pipeline.feed(draft, records) :]
+            step = self.pipeline.finish(draft)
+            taken = [self.inbox.popleft() for _ in records]
         assert (step.counts.dead, step.counts.rekeyed) == (len(step.dead), len(step.rekeyed))
         self.computed.append((step, taken))
-        while len(self.computed) > self.driver.in_flight:
+        if len(self.computed) >= self.driver.in_flight + self.driver.round_steps:
             self._commit()
         return True
 
     def commit_all(self) -> None:
         while self.computed:
             self._commit()
+        if self.pipeline.outgoing.is_unnoted and self.driver.notes:
+            run(self.driver.committer.commit([Work(self.pipeline, is_note=True)]))
 
     def _commit(self) -> None:
-        step, taken = self.computed[0]
-        if not step.is_empty:
-            self._commit_step(step)
-        self.durable.extend(taken)
-        self.computed.popleft()
-        self.driver.repeated += step.counts.repeated
-
-    def _commit_step(self, step: Step) -> None:
+        """A round: the oldest steps, some at once."""
         driver = self.driver
-        for key, value, headers in changelog_batch(step):
-            driver.write()
-            self._log(key, value, headers)
-        for user_id, record, origin in step.rekeyed:
-            driver.write()
-            target = partition_of(user_id, len(driver.parts))
-            driver.rekeyed += 1
-            driver.send(
-                record.value,
-                record.timestamp,
-                key=user_id.encode(),
-                partition=target,
-                topic=REKEYED,
-                headers=rekey_headers(record, origin),
-            )
-        for letter in step.dead:
-            driver.write()
-            dead_letter_headers(letter)
-            if letter.origin not in [each.origin for each in driver.dead]:
-                driver.dead.append(letter)
-        for transition in step.transitions:
-            driver.write()
-            driver.emit(encode_transition(transition)[0])
-        self.pipeline.acked(step)
-        driver.write()
-        self.pipeline.changelog_next = self.changelog_end
-        step.staged.write.meta = encode_meta(StoreMeta(self.changelog_end, step.end_marker))
-        self.pipeline.profiles.durable(step.staged)
-        driver.write()
+        some = min(driver.round_steps, len(self.computed))
+        round_ = [self.computed[at] for at in range(some)]
+        work = Work(self.pipeline, [step for step, _ in round_], [partial(self._acked, some)])
+        for step in work.steps:
+            driver.dead_to_come |= {letter.origin: letter for letter in step.dead}
+        try:
+            run(driver.committer.commit([work]))
+        finally:
+            driver.deliver()
+        driver.repeated += sum(step.counts.repeated for step in work.steps)
 
-    def _log(self, key: bytes, value: bytes | None, headers: Headers) -> None:
-        self.changelog.append((self.changelog_end, key, value, headers))
-        self.changelog_end += 1
+    def _acked(self, steps: int) -> None:
+        self.driver.write()
+        for _ in range(steps):
+            self.durable.extend(self.computed.popleft()[1])
 
     def commit_offsets(self) -> None:
         idle = [each.to_ms for each in self.durable if isinstance(each, Until)]
@@ -168,83 +178,37 @@ class Part:
         self.durable.clear()
         self.store.close()
         if compact:
-            latest = {key: offset for offset, key, _, _ in self.changelog}
-            self.changelog = [each for each in self.changelog if latest[each[1]] == each[0]]
+            self.driver.log(CHANGELOG, self.number).compact(self.driver.compacts)
         self.store = self._open_store(lose=lose_store)
         self._recover(chunk)
 
-    def _open_store(self, lose: bool = False) -> RowStore:
+    def _open_store(self, lose: bool) -> RowStore:
         if self.path is None:
-            keep = hasattr(self, "store") and not lose
-            return self.store if keep else MemoryStore()
-        return RocksStore(self.path.with_suffix(".again") if lose else self.path, ROCKS)
+            return MemoryStore() if lose else self.store
+        if lose:
+            self.path = self.path.with_suffix(f".{self.path.suffix[1:] or 0}1")
+        return RocksStore(self.path, ROCKS)
 
     def _recover(self, chunk: int) -> None:
-        """As ``agents.restore``: read the changelog from where the store is complete, then send outboxes."""
-        meta_bytes = self.store.meta()
-        meta = decode_meta(meta_bytes) if meta_bytes is not None else StoreMeta(0, b"")
-        marker = meta.marker
-        outboxes: dict[bytes, Outbox] = {}
-        behind = [each for each in self.changelog if each[0] >= meta.changelog_next]
-        for start in range(0, len(behind), chunk):
-            marker = self._apply(behind[start : start + chunk], marker, outboxes)
-        recovered = decode_marker(marker) if marker else None
-        self.pipeline = Pipeline(
-            self.place,
-            Profiles(self.store, self.driver.cache_rows, self.driver.behind_rows),
-            self.driver.limits,
-            recovered,
-        )
-        self.pipeline.changelog_next = self.changelog_end
-        if recovered is not None:
-            assert isinstance(recovered, Marker)
-            self.pipeline.resume(recovered.step)
-        for key in sorted(outboxes):
-            for transition in outboxes[key].transitions:
-                self.driver.emit(encode_transition(transition)[0])
-        self.pipeline.define(self.driver.rules)
+        """What the worker does with a partition that it is given (``app.worker``)."""
+        driver = self.driver
+        pipelines, pending = run(PartRestorer(self, chunk).open({self.number}))
+        self.pipeline = pipelines[self.number]
+        self.pipeline.profiles.behind_rows = driver.behind_rows
+        if driver.outbox_bytes is not None:
+            self.pipeline.outgoing.writer.record_bytes = driver.outbox_bytes
+        try:
+            producer: Any = driver.producer
+            run(send_again(producer, driver.topics, pending))
+        finally:
+            driver.deliver()
+        is_new = self.pipeline.step == 0
+        self.pipeline.define(driver.rules)
         while self.pipeline.sweeping:
-            assert self.pipeline.sweep(100).is_empty or recovered is None, "a restart changes no rows"
+            assert self.pipeline.sweep(100).is_empty or is_new, "a restart changes no rows"
         if self.idle_ms > self.pipeline.clock_ms:
             # The wall clock is no earlier than when it was last followed.
             self.inbox.appendleft(Until(self.idle_ms))
-
-    def _apply(self, logged: list[Logged], marker: bytes, outboxes: dict[bytes, Outbox]) -> bytes:
-        rows: dict[bytes, bytes] = {}
-        deleted: list[bytes] = []
-        for _, key, value, headers in logged:
-            if key == MARKER_KEY:
-                assert value is not None
-                marker = value
-            elif value is None:
-                rows.pop(key, None)
-                deleted.append(key)
-            else:
-                rows[key] = value
-                if headers:
-                    outboxes[key] = decode_outbox(dict(headers)[OUTBOX_HEADER])
-                else:
-                    outboxes.pop(key, None)
-        if marker:
-            acked = decode_marker(marker).acked_step
-            for key in [key for key, outbox in outboxes.items() if outbox.step <= acked]:
-                del outboxes[key]
-        due = [(at, key) for key, value in rows.items() if (at := decode_head(value).due_ms) is not None]
-        meta = None if outboxes else encode_meta(StoreMeta(logged[-1][0] + 1, marker))
-        self.store.write(Write(rows=list(rows.items()), deleted=deleted, due_added=due, meta=meta))
-        return marker
-
-
-def changelog_batch(step: Step) -> Iterator[tuple[bytes, bytes, Headers]]:
-    """Marker, rows with their outboxes, marker: what ``agents.commits`` writes."""
-    if not (step.staged.rows or step.clock_moved):
-        return
-    if step.staged.rows:
-        yield MARKER_KEY, step.marker, ()
-    for key, value in step.staged.rows:
-        outbox = step.outboxes.get(key)
-        yield key, value, [(OUTBOX_HEADER, encode_outbox(outbox))] if outbox is not None else ()
-    yield MARKER_KEY, step.end_marker, ()
 
 
 ROCKS = RocksMemory.of(8 << 20, 8 << 20)

@@ -18,7 +18,8 @@ from agents.deliver.jobs import Job, Original, Selector
 from agents.transitions import encode_transition, transition_body
 from rules.canonical import audience_key
 from rules.row import Row, Transition
-from tables.codec import MARKER_KEY, RowUnreadable, decode_row, split_row_key
+from tables.changelog import is_row
+from tables.codec import RowUnreadable, decode_row, split_row_key
 
 log = structlog.get_logger("turnstile.deliver")
 
@@ -88,7 +89,7 @@ async def read_rows(
             polled = await consumer.getmany(timeout_ms=POLL_MS)
             for record in polled.get(tp, []):
                 key: bytes = record.key
-                if key == MARKER_KEY or split_row_key(key)[0] != project:
+                if not is_row(key) or split_row_key(key)[0] != project:
                     continue
                 if record.value is None:
                     rows.pop(key, None)

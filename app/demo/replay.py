@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from agents.commits import Batches
+from agents.batches import Batches
 from agents.placement import partition_of
 from app.demo.purchases import DAY_MS, Purchase, records_of
 from app.worker import Worker

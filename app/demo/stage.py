@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from agents.batches import PRODUCE_BATCH_BYTES
 from agents.definitions import publish
 from agents.topics import create_topics
 from app.demo import Options
@@ -27,7 +28,7 @@ from app.failures import CommandFailed
 from app.kafka import broker_of
 from app.logs import configure_logs
 from app.settings import KafkaSettings, LogsSettings, Settings
-from app.worker import PRODUCE_BATCH_BYTES, Worker
+from app.worker import Worker
 from rules.compile import PublishedAudience
 from rules.model import Audience
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.driver import Crash, Driver, Until
 from tests.model import Model
 
+TINY_BYTES = 300
+"""Every outbox is cut into chunks of some thirty bytes."""
 START = 1_700_000_000_000
 USERS = ["ann", "bob", "cy"]
 EVENTS = ["view", "buy", "rate"]
@@ -127,12 +129,18 @@ def compare(
 ) -> int:
     """Run a history through the driver and the model; the number of transitions on which they agree."""
     random = Random(seed)
+    share = random.choice([0.3, 1.0])
     driver = Driver(
         json.dumps({"audiences": definitions}),
         directory=directory,
         cache_rows=random.choice([2, 100]),
         in_flight=random.randrange(3),
+        round_steps=random.choice([1, 1, 2, 3]),
+        outbox_bytes=random.choice([None, TINY_BYTES]),
     )
+    driver.notes = random.random() < 0.5
+    driver.compacts = lambda: random.random() < share
+    driver.producer.batch_records = random.choice([1, 3, 1000])
     model = Model(definitions)
     most = random.choice([1, 3, 20])
     wall_ms, waiting = START, 0

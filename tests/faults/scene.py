@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -12,6 +12,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
@@ -56,8 +57,13 @@ class Scene:
         wanted[f"{self.prefix}.audiences"] = (1, {"cleanup.policy": "compact"})
         await create_topics(self.admin, wanted, self.replication)
 
-    async def make(self, topic: str, partitions: int) -> None:
-        await create_topics(self.admin, {topic: (partitions, KEPT)}, self.replication)
+    async def make(self, topic: str, partitions: int, configs: Mapping[str, str] = KEPT) -> None:
+        await create_topics(self.admin, {topic: (partitions, configs)}, self.replication)
+
+    async def refuse(self, topic: str, refused: bool) -> None:
+        """Let the broker take nothing for a topic, as when replicas are missing; and on again."""
+        configs = {**KEPT, "min.insync.replicas": "2" if refused else "1"}
+        await self.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
 
     async def define(
         self, definitions: str = DEFINITIONS, version: int = 1, deleted: Iterable[str] = ()
@@ -180,6 +186,13 @@ class Scene:
                 records += polled
         return sorted(records, key=lambda each: (each.partition, each.offset))
 
+    async def changelogs(self) -> dict[int, list[ConsumerRecord]]:
+        """By partition; those without a record are absent."""
+        found: dict[int, list[ConsumerRecord]] = {}
+        for record in await self.read(self.changelog):
+            found.setdefault(record.partition, []).append(record)
+        return found
+
     async def outcome(self) -> Outcome:
         outcome = Outcome()
         outcome.add(await self.read(self.transitions))
@@ -195,7 +208,7 @@ class Scene:
         assert_same_order(outcome, reference.bodies)
         dead = {_origin(each) for each in await self.read(self.dead_letters)}
         assert len(dead) == reference.dead == log.bad
-        await self.assert_members(reference, Random(seed).sample(log.users, LOOKUPS))
+        await self.assert_members(reference, Random(seed).sample(log.users, min(LOOKUPS, len(log.users))))
         return outcome
 
     async def assert_members(self, reference: Reference, users: Iterable[str]) -> None:

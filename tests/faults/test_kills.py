@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 import pytest
+from aiokafka.structs import ConsumerRecord
 
+from rules.row import Transition
+from tables.changelog import ChangelogReader
+from tables.codec import MARKER_KEY, decode_marker
 from tests.faults.log import make_log
-from tests.faults.scene import Scene, scene
+from tests.faults.scene import Scene, progress, scene
 
 SEED = 7
 
@@ -60,4 +66,47 @@ async def test_twenty_kills_change_nothing(kafka: str, topic_prefix: str, tmp_pa
         await kill_again_and_again(stage, 25_000, kills=20, seed=SEED)
         await stage.finished()
         outcome = await stage.assert_right(log)
+        print(f"{outcome.repeats} of {len(outcome.bodies)} transitions came again after 20 kills")
         assert outcome.repeats > 0, "no kill hit between an output and the next commit: try another seed"
+
+
+async def test_a_kill_sends_again_what_was_in_flight_and_nothing_else(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    log = make_log(SEED, records=60_000, users=2_000)
+    async with scene(kafka, topic_prefix, tmp_path) as stage:
+        await stage.define()
+        await stage.load(log)
+        worker = stage.worker(worker__poll_records=500)
+        in_flight = repeats = 0
+        for kill in range(3):
+            worker.start()
+            await progress(stage, 2_000)
+            worker.kill()
+            sent = {json.loads(each.value)["id"] for each in await stage.read(stage.transitions)}
+            before = await stage.total(stage.transitions)
+            for records in (await stage.changelogs()).values():
+                in_flight += len(open_round(records))
+            print(f"kill {kill}: {len(sent)} sent, {before - len(sent)} of them again, {in_flight} in flight")
+        worker.start()
+        await stage.finished()
+        repeats = (await stage.outcome()).repeats
+        print(f"{repeats} came again, {in_flight} were in flight")
+        assert 0 < repeats <= in_flight
+        # All is acknowledged, and after a moment it is known to be.
+        await asyncio.sleep(0.5)
+        worker.kill()
+        worker.start()
+        await stage.finished()
+        outcome = await stage.assert_right(log)
+        assert outcome.repeats == repeats, "a worker that was killed while it was idle sent something again"
+
+
+def open_round(records: Sequence[ConsumerRecord]) -> list[Transition]:
+    """The transitions that recovery sends again: those of one round, never those of the round before it."""
+    reader = ChangelogReader()
+    reader.read(records)
+    markers = [decode_marker(each.value) for each in records if each.key == MARKER_KEY]
+    acked = markers[-1].acked_step
+    assert {each.acked_step for each in markers if each.step > acked} <= {acked}
+    return reader.unsent()

@@ -1,0 +1,302 @@
+"""The changelog of one partition, the only place that knows its format: a step to records, records to rows.
+
+A step is written as these records, in this order:
+
+    marker               the time before the step, and up to which step every output is known to be in Kafka
+    freed slots          records without a value
+    chunks of outboxes   only where an outbox is too large to go with its row
+    rows                 each with its outbox: the transitions that are not known to be in Kafka
+    end marker           the time after the step
+
+A row's record carries its outbox in a header, so that no crash parts the two and compaction takes both at
+once. Where the record would be larger than the topic takes, the outbox goes before the row, cut into chunks,
+and the header ``outbox.chunks`` says where they are. Chunks have keys of their own, the *slots*, the lowest
+free ones. A slot is free when a marker that stands before its next use says that the step which used it is
+acknowledged; so compaction takes no chunk that recovery needs, and there are never more slots than the
+largest round needed.
+A chunk whose row never came has the number of a step that no row names: it is never sent.
+
+Keys of rows: ``tables.codec.row_key``. All other keys begin with two NULs, which no row's key does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from rules.row import Transition
+from tables.codec import (
+    MARKER_KEY,
+    Marker,
+    Outbox,
+    decode_head,
+    decode_marker,
+    decode_outbox,
+    encode_marker,
+    encode_outbox,
+)
+from tables.meta import StoreMeta, encode_meta
+from tables.store import Write
+
+OUTBOX_HEADER = "outbox"
+CHUNKS_HEADER = "outbox.chunks"
+_INTERNAL = b"\x00\x00"
+_SLOT = b"\x00\x00outbox\x00"
+RECORD_BYTES = 256
+"""What a record has beside key, value and headers' values: lengths, names, and the head of a produce batch
+that holds nothing else (61 bytes in format 2)."""
+
+CHUNK_BYTES = 32
+"""What a chunk has beside its content: its key and its step."""
+
+Headers = Sequence[tuple[str, bytes]]
+_NO_HEADERS: list[tuple[str, bytes]] = []
+
+Written = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
+"""Key, value and headers of a record to write."""
+
+
+class ChangelogBroken(Exception):
+    """A row names a chunk of its outbox that is not there: records were removed otherwise than by us."""
+
+
+class Logged(Protocol):
+    """A changelog record as the consumer gives it."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+class _Chunks(msgspec.Struct, array_like=True):
+    """The header of a row whose outbox is in chunks: their slots, in order."""
+
+    step: int
+    slots: list[int]
+
+
+class _Chunk(msgspec.Struct, array_like=True):
+    step: int
+    content: bytes
+    """A part of what ``encode_outbox`` gives."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_chunks = msgspec.msgpack.Decoder(_Chunks).decode
+_decode_chunk = msgspec.msgpack.Decoder(_Chunk).decode
+
+
+def is_row(key: bytes) -> bool:
+    """Whether a changelog record with this key is a user's row (without a value: a deleted one)."""
+    return not key.startswith(_INTERNAL)
+
+
+def largest_row_bytes(record_bytes: int) -> int:
+    """How many bytes of key and row surely fit into a changelog that takes records of ``record_bytes``.
+
+    The last quarter is for the names of the outbox's chunks; that is room for those of gigabytes.
+    """
+    return record_bytes * 3 // 4 - RECORD_BYTES
+
+
+class ChangelogWriter:
+    """Makes the records of a partition's steps. ``record_bytes`` is what the topic takes at most.
+
+    ``used_slots`` are those that recovery found in use: they are freed with the first marker.
+    """
+
+    def __init__(self, record_bytes: int, used_slots: Iterable[int] = ()) -> None:
+        self.record_bytes = record_bytes
+        self._used: dict[int, int] = dict.fromkeys(used_slots, 0)
+        """Slots with a chunk, and the last step that wrote one there."""
+        self._lowest = 0
+        """No slot below this one is free."""
+
+    def step(
+        self,
+        marker: Marker,
+        rows: Sequence[tuple[bytes, bytes]],
+        outboxes: Mapping[bytes, Outbox],
+        end_marker: Marker,
+    ) -> Iterator[Written]:
+        """The records of one step. Both markers say what is acknowledged now."""
+        yield from self.note(marker)
+        if outboxes:
+            for key, value in rows:
+                outbox = outboxes.get(key)
+                if outbox is None:
+                    yield key, value, _NO_HEADERS
+                else:
+                    yield from self._with_outbox(key, value, outbox)
+        else:
+            for key, value in rows:
+                yield key, value, _NO_HEADERS
+        yield MARKER_KEY, encode_marker(end_marker), _NO_HEADERS
+
+    def note(self, marker: Marker) -> Iterator[Written]:
+        """A marker, and with it the end of the slots whose steps it says to be acknowledged."""
+        yield MARKER_KEY, encode_marker(marker), _NO_HEADERS
+        for slot in [slot for slot, step in self._used.items() if step <= marker.acked_step]:
+            del self._used[slot]
+            self._lowest = min(self._lowest, slot)
+            yield _slot_key(slot), None, _NO_HEADERS
+
+    def _with_outbox(self, key: bytes, value: bytes, outbox: Outbox) -> Iterator[Written]:
+        content = encode_outbox(outbox)
+        room = self.record_bytes - RECORD_BYTES
+        if len(key) + len(value) + len(content) <= room:
+            yield key, value, [(OUTBOX_HEADER, content)]
+            return
+        size = max(1, room - CHUNK_BYTES)
+        slots: list[int] = []
+        for start in range(0, len(content), size):
+            slot = self._take_slot(outbox.step)
+            slots.append(slot)
+            chunk = _Chunk(outbox.step, content[start : start + size])
+            yield _slot_key(slot), _encode(chunk), _NO_HEADERS
+        yield key, value, [(CHUNKS_HEADER, _encode(_Chunks(outbox.step, slots)))]
+
+    def _take_slot(self, step: int) -> int:
+        slot = self._lowest
+        while slot in self._used:
+            slot += 1
+        self._used[slot] = step
+        self._lowest = slot + 1
+        return slot
+
+
+def _slot_key(slot: int) -> bytes:
+    return _SLOT + slot.to_bytes(4, "big")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A row's outbox that is not known to be sent: as it is, or as the names of its chunks."""
+
+    offset: int
+    step: int
+    transitions: list[Transition]
+    slots: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ChangelogReader:
+    """What a partition's changelog says, read in order from where a store is complete.
+
+    ``position`` is the offset of the next record, ``marker_bytes`` what the store remembers as its marker.
+    """
+
+    position: int = 0
+    marker_bytes: bytes = b""
+    rows: int = 0
+    """How many records of rows were read."""
+    _open: dict[bytes, _Open] = field(default_factory=dict)
+    _chunks: dict[int, tuple[int, _Chunk]] = field(default_factory=dict)
+    """By slot, what is not known to be sent: its offset and the chunk."""
+    _slots: set[int] = field(default_factory=set)
+
+    @property
+    def marker(self) -> Marker | None:
+        """The last one."""
+        return decode_marker(self.marker_bytes) if self.marker_bytes else None
+
+    @property
+    def meta(self) -> bytes:
+        """What a store that has all that was read remembers: where a later recovery has to begin.
+
+        No open outbox and no chunk of one may lie before that. A marker of a step that is not read to its
+        end speaks of the time before the step, so it never claims too much.
+        """
+        begins = [each.offset for each in self._open.values()]
+        begins += [offset for offset, _ in self._chunks.values()]
+        return encode_meta(StoreMeta(min(begins, default=self.position), self.marker_bytes))
+
+    @property
+    def used_slots(self) -> list[int]:
+        """Slots that hold something, whether it is still needed or not."""
+        return sorted(self._slots)
+
+    def read(self, records: Sequence[Logged]) -> Write:
+        """The change that the next records make to a store."""
+        rows: dict[bytes, bytes | None] = {}
+        opened = self._open
+        for record in records:
+            key, value = record.key, record.value
+            if not is_row(key):
+                self._internal(record.offset, key, value)
+                continue
+            rows[key] = value
+            outbox = _outbox_of(record) if record.headers else None
+            if outbox is not None:
+                opened[key] = outbox
+            elif opened:
+                opened.pop(key, None)
+        if records:
+            self.position = records[-1].offset + 1
+        self._close_acknowledged()
+        found = [(key, value) for key, value in rows.items() if value is not None]
+        deleted = [key for key, value in rows.items() if value is None]
+        heads = ((key, decode_head(value)) for key, value in found)
+        due = [(head.due_ms, key) for key, head in heads if head.due_ms is not None]
+        self.rows += len(found)
+        return Write(rows=found, deleted=deleted, due_added=due, meta=self.meta)
+
+    def unsent(self) -> list[Transition]:
+        """The transitions that are not known to be in Kafka, each user's in order. Raises ChangelogBroken."""
+        found: list[Transition] = []
+        for key in sorted(self._open):
+            each = self._open[key]
+            found += self._joined(key, each) if each.slots else each.transitions
+        return found
+
+    def _internal(self, offset: int, key: bytes, value: bytes | None) -> None:
+        if key == MARKER_KEY and value is not None:
+            self.marker_bytes = value
+        elif key.startswith(_SLOT):
+            slot = int.from_bytes(key[len(_SLOT) :], "big")
+            if value is None:
+                self._chunks.pop(slot, None)
+                self._slots.discard(slot)
+            else:
+                self._slots.add(slot)
+                self._chunks[slot] = offset, _decode_chunk(value)
+
+    def _close_acknowledged(self) -> None:
+        if not (self._open or self._chunks) or (marker := self.marker) is None:
+            return
+        acked = marker.acked_step
+        for key in [key for key, each in self._open.items() if each.step <= acked]:
+            del self._open[key]
+        for slot in [slot for slot, (_, chunk) in self._chunks.items() if chunk.step <= acked]:
+            del self._chunks[slot]
+
+    def _joined(self, key: bytes, outbox: _Open) -> list[Transition]:
+        content = b""
+        for slot in outbox.slots:
+            offset, chunk = self._chunks.get(slot, (-1, None))
+            if chunk is None or chunk.step != outbox.step or offset >= outbox.offset:
+                raise ChangelogBroken(
+                    f"the row of {key!r} at offset {outbox.offset} has its transitions in slot {slot}, which "
+                    f"holds nothing of step {outbox.step}: records of the changelog were removed"
+                )
+            content += chunk.content
+        return decode_outbox(content).transitions
+
+
+def _outbox_of(record: Logged) -> _Open | None:
+    for name, value in record.headers:
+        if name == OUTBOX_HEADER:
+            outbox = decode_outbox(value)
+            return _Open(record.offset, outbox.step, outbox.transitions)
+        if name == CHUNKS_HEADER:
+            chunks = _decode_chunks(value)
+            return _Open(record.offset, chunks.step, [], chunks.slots)
+    return None
