@@ -32,6 +32,7 @@ class Broker:
     session_timeout_ms: int = 45_000
     rebalance_timeout_ms: int = 60_000
     heartbeat_interval_ms: int = 3_000
+    metadata_max_age_ms: int = 30_000
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments of every aiokafka client."""

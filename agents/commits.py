@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,11 +61,13 @@ class Topics:
     transitions: str
     rekeyed: str
     partitions: int
-    """Of the source topics, the changelog and the re-keyed records: they are co-partitioned."""
+    """Of the table, so of the changelog, and of the re-keyed records. Source topics may have any number."""
     transitions_partitions: int
     dead_letter_suffix: str = ".dlq"
     changelog_bytes: int = LARGE_MESSAGE_BYTES
     """What the changelog takes in one produce batch (``max.message.bytes``)."""
+    dead_letter_partitions: Mapping[str, int] = field(default_factory=dict)
+    """By topic; one that isn't named has as many as the table."""
 
 
 class Committer:
@@ -141,7 +143,10 @@ class Committer:
             )
         for letter in step.dead:
             topic, source_partition, _ = letter.origin
-            await self._lot(lots, topic + topics.dead_letter_suffix, source_partition).add(
+            topic += topics.dead_letter_suffix
+            # Its topic of dead letters may have fewer partitions than a source topic.
+            target = source_partition % topics.dead_letter_partitions.get(topic, topics.partitions)
+            await self._lot(lots, topic, target).add(
                 letter.record.key, letter.record.value, None, dead_letter_headers(letter)
             )
         same = topics.transitions_partitions == topics.partitions

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
 from aiokafka.protocol.commit import OffsetCommitRequest
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 from mode.utils.futures import maybe_async
@@ -19,6 +19,30 @@ if TYPE_CHECKING:
 
 FETCH_MAX_WAIT_MS = 200
 """How long a broker holds an empty fetch; also how stale ``Consumer.log_end`` can be on an idle log."""
+
+
+class Held:
+    """What a consumer was assigned when this was made. Ask ``is_current`` after each ``await``: for a
+    partition that moved meanwhile aiokafka raises IllegalStateError."""
+
+    def __init__(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        self._coordinator = cast(Any, consumer._coordinator)
+        self._subscriptions = consumer._subscription
+        self._assignment = self._now()
+        self.tps: list[TopicPartition] = sorted(self._assignment.tps) if self._assignment is not None else []
+
+    @property
+    def is_current(self) -> bool:
+        return self._now() is self._assignment
+
+    async def committed(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The group's committed offsets; partitions without one are left out."""
+        found = await self._coordinator.fetch_committed_offsets(self.tps)
+        return {tp: each for tp, each in found.items() if each.offset >= 0}
+
+    def _now(self) -> Any:
+        subscription = self._subscriptions.subscription
+        return subscription.assignment if subscription is not None else None
 
 
 class ConsumerThread(stock.AIOKafkaConsumerThread):
@@ -59,13 +83,30 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         return consumer
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go back to the committed offsets, and to the beginning of the log where there is none."""
+        """Go back to the committed offsets, and to the beginning of the log where there is none.
+
+        Nothing, if the partitions move meanwhile: their new owner begins anew.
+        """
         consumer = self._ensure_consumer()
-        committed: Mapping[Any, int] = await consumer.seek_to_committed()
-        fresh = [tp for tp, offset in committed.items() if not offset]
+        held = Held(consumer)
+        committed = await held.committed()
+        if not held.is_current:
+            return {}
+        fresh: list[TopicPartition] = []
+        for tp in held.tps:
+            if tp in committed:
+                consumer.seek(tp, committed[tp].offset)
+            else:
+                fresh.append(tp)
         if fresh:
             await consumer.seek_to_beginning(*fresh)
-        return committed
+        return {cast(TP, tp): each.offset for tp, each in committed.items()} if held.is_current else {}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit what is still assigned. Stock code crashes when none of it is."""
+        assigned = self.assignment()
+        offsets = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        return bool(offsets) and await super()._commit(offsets)
 
     def _listened(
         self, coordinator: Any, beat: Callable[[], Awaitable[bool]]
@@ -80,6 +121,12 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
             return answered
 
         return listened
+
+    def standing(self, tp: TP) -> int | None:
+        """Offset that is read next of an assigned partition; None: not known yet."""
+        subscription: Any = self._ensure_consumer()._subscription.subscription
+        position: int | None = subscription.assignment.state_value(tp)._position
+        return position
 
     def end_of_log(self, tp: TP) -> tuple[int, int] | None:
         """(position, when the last fetch said that it is the end, wall clock ms); None: it is not."""

@@ -37,13 +37,18 @@ may be behind much further (``Profiles``), for less work and longer pauses."""
 DRAIN_SECONDS = 0.002
 
 
+class LaneMissing(Exception):
+    """Records came to a worker that doesn't hold the rows of their users: a bug. They stay uncommitted."""
+
+
 class Clock(Protocol):
     """What the evaluator knows of the world's time and of the ends of the logs."""
 
     def wall_ms(self) -> int: ...
 
     def caught_up_ms(self, partition: int) -> int | None:
-        """Instant up to which every source log of this partition is known to hold no more. None: backlog."""
+        """Instant up to which every source log of this partition of the table is known to hold no more.
+        None: backlog."""
         ...
 
 
@@ -129,10 +134,17 @@ class Evaluator:
         self.drop(set(self.lanes))
 
     async def take(self, partition: int, records: Sequence[Record], ack: Callable[[], object]) -> None:
-        """Evaluate one batch of one source partition. ``ack`` is called when all of it is durable."""
+        """Evaluate one batch of one source partition, for a partition of the table.
+
+        ``ack`` is called when all of it is durable. Raises LaneMissing.
+        """
         lane = self.lanes.get(partition)
         if lane is None:
-            return  # revoked meanwhile: the records are the next owner's, and stay unacknowledged
+            first, last = records[0], records[-1]
+            raise LaneMissing(
+                f"{first.topic}/{first.partition}, offsets {first.offset} to {last.offset}, came to a worker "
+                f"that holds the partitions {sorted(self.lanes)} of the table, but not {partition}"
+            )
         await lane.offer(records, ack)
         self._work.set()
         if self._records_waiting() >= PLENTY_RECORDS:

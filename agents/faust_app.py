@@ -1,14 +1,14 @@
 """The Faust app of a worker: one agent over the source topics, one table for its changelog.
 
-Faust brings the consumer group, the assignor that keeps a user's partitions of all topics on one worker,
-the agent and its back-pressure, and offsets. Replaced by subclass: moving records in batches
-(``agents.transport``), and recovery, which reads changelogs in batches (``agents.restore``).
+Faust brings the consumer group, the agent and its back-pressure, and offsets. Replaced by subclass: the
+assignor that keeps a user's partitions of all topics on one worker (``agents.assignor``), moving records in
+batches (``agents.transport``), and recovery, which reads changelogs in batches (``agents.restore``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -19,12 +19,16 @@ from faust.tables.recovery import Recovery as StockRecovery
 from faust.types import TP
 from mode import Service
 
+from agents.assignor import Assignor
 from agents.broker import Broker
 from agents.transport import Batch, Consumer, Poll, Transport
+from agents.warnings import Warnings
 
 MAX_FETCH_BYTES = 4 * 1024 * 1024
 
-RestoreCallback = Callable[[set[int]], Awaitable[None]]
+RestoreCallback = Callable[[Mapping[int, Sequence[TP]], Callable[[], bool]], Awaitable[None]]
+"""Gets the table's partitions to bring up to date, each with the source partitions whose records it takes,
+and a function that says whether they are still ours: not so as soon as the next rebalance begins."""
 TakeCallback = Callable[[Batch, Callable[[], object]], Awaitable[None]]
 
 
@@ -44,17 +48,27 @@ def credentials(broker: Broker) -> faust.auth.Credentials | None:
 class Recovery(StockRecovery):
     """After each rebalance: have our partitions restored, then let the streams go on."""
 
+    _rebalance = 0
+    """The number of the rebalance whose partitions are to be restored."""
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        self._rebalance = cast(Any, self.app).rebalancing_count
+        await super().on_rebalance(*args, **kwargs)
+
     @Service.task
     async def _restart_recovery(self) -> None:
         while not self.should_stop:
             if await self.wait_for_stopped(self.signal_recovery_start):  # type: ignore[arg-type]
                 return
             self.signal_recovery_start.clear()
-            generation = self._generation_id
+            app, generation = cast(WorkerApp, self.app), self._generation_id
+            app.consumer.stop_flow()  # a recovery that this rebalance overtook may have let it go on
             try:
                 self._set_recovery_started()
-                partitions = {tp.partition for tp in self.active_tps}
-                restored = asyncio.ensure_future(self.app.restore(partitions))  # type: ignore[attr-defined]
+                partitions = cast(Assignor, app.assignor).sources()
+                restored = asyncio.ensure_future(
+                    app.restore(partitions, partial(app.is_current, self._rebalance))
+                )
                 try:
                     await self._wait(asyncio.shield(restored))
                 finally:
@@ -97,6 +111,13 @@ class WorkerApp(faust.App):
     """Called when partitions are revoked, after the batches in hand are acknowledged."""
     rebalancing_began: Callable[[], None]
     """Called as soon as a rebalance begins."""
+    table_partitions: int
+    """The table's number of partitions; source topics may have any."""
+    warnings: Warnings
+
+    def is_current(self, rebalance: int) -> bool:
+        """Whether no other rebalance began since this one, by number."""
+        return bool(self.rebalancing_count == rebalance)
 
     def on_rebalance_start(self) -> None:
         self.rebalancing_began()
@@ -117,6 +138,7 @@ def faust_options(broker: Broker, instance_id: str | None, data_dir: str) -> dic
         "broker_request_timeout": max(90.0, broker.session_timeout_ms / 1000 + 30),
         "consumer_max_fetch_size": MAX_FETCH_BYTES,
         "consumer_auto_offset_reset": "earliest",
+        "consumer_metadata_max_age_ms": broker.metadata_max_age_ms,
         "consumer_group_instance_id": instance_id,
         "datadir": data_dir,
         "store": "memory://",
@@ -145,8 +167,10 @@ def worker_app(
     restore: RestoreCallback,
     settle: Callable[[], Awaitable[None]],
     rebalancing_began: Callable[[], None],
+    warnings: Warnings,
 ) -> WorkerApp:
-    """Build the app. ``take`` gets every batch; ``restore`` the partitions to bring up to date."""
+    """Build the app. ``take`` gets every batch; ``restore`` what to bring up to date. ``partitions`` is the
+    table's number of them."""
     app = WorkerApp(
         app_id,
         **faust_options(broker, instance_id, data_dir),
@@ -154,7 +178,10 @@ def worker_app(
         broker_commit_interval=1.0,
         canonical_url=advertised_url,
         TableManager=TableManager,
+        PartitionAssignor=Assignor,
     )
+    app.table_partitions = partitions
+    app.warnings = warnings
     app.restore = restore
     app.settle = settle
     app.rebalancing_began = rebalancing_began
@@ -167,7 +194,8 @@ def worker_app(
             consumer, poll = cast(Consumer, app.consumer), cast(Poll, event.message)
             try:
                 for batch in consumer.batches_of(poll):
-                    await take(batch, partial(consumer.acknowledge, batch))
+                    if consumer.holds(batch):
+                        await take(batch, partial(consumer.acknowledge, batch))
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
@@ -176,11 +204,6 @@ def worker_app(
                 raise
 
     return app
-
-
-def table_partitions(app: WorkerApp) -> set[int]:
-    """Partitions of the profile table that this worker owns now."""
-    return {tp.partition for tp in app.assignor.assigned_actives() if tp.topic in app.tables.changelog_topics}
 
 
 def owner_url(app: WorkerApp, changelog: str, partition: int) -> str | None:

@@ -1,4 +1,7 @@
-"""A lane: one partition's pipeline and the batches that wait for it."""
+"""A lane: one of the table's partitions, its pipeline, and the batches that wait for it.
+
+The batches come from every source partition whose records the table's partition takes (``agents.placement``).
+"""
 
 from __future__ import annotations
 
@@ -69,16 +72,16 @@ class Lane:
             await asyncio.sleep(0)
 
     async def _step(self, work: Work, most_records: int) -> int:
-        """One step of the batches in front that have one source; how many records those have.
+        """One step of the batches in front that have one source partition; how many records those have.
 
-        One source, for what a row notes of one source says nothing of another's records.
+        One, because what a row notes of one source partition says nothing of another's records.
         """
         if not self._waiting:
             return 0
         made = self.pipeline.begin()
-        topic, taken = self._waiting[0][0][0].topic, 0
+        source, taken = self._source(), 0
         limits = self.pipeline.limits
-        while self._waiting and self._waiting[0][0][0].topic == topic and taken < most_records:
+        while self._waiting and self._source() == source and taken < most_records:
             if made.is_full(limits):
                 break
             records, ack = self._waiting.popleft()
@@ -96,6 +99,11 @@ class Lane:
         self._bytes_waiting -= made.fed_bytes
         self._room.set()
         return taken
+
+    def _source(self) -> tuple[str, int]:
+        """Topic and partition of the batch in front."""
+        first = self._waiting[0][0][0]
+        return first.topic, first.partition
 
 
 def _bytes(records: Sequence[Record]) -> int:

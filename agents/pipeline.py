@@ -297,9 +297,9 @@ class Pipeline:
         """Offset after the last changelog record that is acknowledged, or that recovery has read."""
         return self.outgoing.changelog_next
 
-    def position_of(self, topic: str) -> int:
-        """Last offset taken of this partition of a source topic; -1 when none was."""
-        return self._positions.get(source_key(topic, self.place.partition), -1)
+    def position_of(self, topic: str, partition: int) -> int:
+        """Last offset taken of a source partition; -1 when none was."""
+        return self._positions.get(source_key(topic, partition), -1)
 
     # -- acknowledgements ----------------------------------------------------------------------------
 

@@ -56,6 +56,16 @@ def partition_of(user_id: str, partitions: int) -> int:
     return (murmur2(user_id.encode()) & 0x7FFFFFFF) % partitions
 
 
+def table_partition(source_partition: int, partitions: int) -> int:
+    """The table's partition that takes the records of a source partition, of a topic with any number of them.
+
+    A fixed function, because whether a user's records of one source partition are applied directly or come
+    through the re-keyed topic must never change: a row notes one offset per source partition, so a record
+    that comes by the slower way after a later one would be taken for a repetition.
+    """
+    return source_partition % partitions
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One partition of the table, the number of them, and the topic that brings re-keyed records."""

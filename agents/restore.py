@@ -8,7 +8,7 @@ not known to be in Kafka (``tables.changelog``) are sent again, with the same id
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,18 +115,26 @@ class Restorer:
             pipelines[partition] = self._pipeline(partition, reading, pending)
         return pipelines, pending
 
-    async def check_sources(self, pipelines: dict[int, Pipeline], sources: Sequence[str]) -> None:
-        """Raises SourceCutShort; else the records of a topic made anew would be taken for repetitions."""
-        tps = [TopicPartition(topic, partition) for partition in pipelines for topic in sources]
-        if not tps:
+    async def check_sources(
+        self, pipelines: Mapping[int, Pipeline], sources: Mapping[int, Sequence[tuple[str, int]]]
+    ) -> None:
+        """``sources``: which source partitions each of the table's takes.
+
+        Raises SourceCutShort; else the records of a topic made anew would be taken for repetitions.
+        """
+        taken_of = {
+            TopicPartition(*tp): pipeline.position_of(*tp)
+            for partition, pipeline in pipelines.items()
+            for tp in sources[partition]
+        }
+        if not taken_of:
             return
         async with self._new_consumer() as consumer:
-            ends = await consumer.end_offsets(tps)
-            for tp in tps:
-                if pipelines[tp.partition].position_of(tp.topic) >= ends[tp]:
+            ends = await consumer.end_offsets(list(taken_of))
+            for tp, taken in taken_of.items():
+                if taken >= ends[tp]:
                     ends[tp] = max(ends[tp], await self._fetched_end(consumer, tp))
-        for tp in tps:
-            taken = pipelines[tp.partition].position_of(tp.topic)
+        for tp, taken in taken_of.items():
             if taken >= ends[tp]:
                 raise SourceCutShort(
                     f"{tp.topic}/{tp.partition} ends at offset {ends[tp]}, but offset {taken} was taken "
@@ -215,8 +223,8 @@ class Restorer:
         place = Place(partition, self._topics.partitions, self._topics.rekeyed)
         if marker is not None and marker.partitions != place.partitions:
             raise PartitionsChanged(
-                f"{self._topics.changelog} was written with {marker.partitions} partitions, "
-                f"the source topics now have {place.partitions}: a user's place depends on their number"
+                f"{self._topics.changelog} was written with {marker.partitions} partitions and now has "
+                f"{place.partitions}: a user's place depends on their number"
             )
         profiles = Profiles(reading.store, self._cache_rows, self._cache_rows // 2)
         limits = replace(self._limits, changelog_bytes=self._topics.changelog_bytes)

@@ -25,7 +25,7 @@ class TopicsUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """Every topic's name. ``events`` are the inputs; all but ``transitions`` are co-partitioned."""
+    """Every topic's name. ``events`` are the inputs, with any number of partitions."""
 
     prefix: str
     app_id: str
@@ -47,6 +47,10 @@ class TopicPlan:
     def changelog(self) -> str:
         return f"{self.app_id}-profiles-changelog"
 
+    @staticmethod
+    def dead_letters(source: str) -> str:
+        return f"{source}.dlq"
+
     @property
     def sources(self) -> list[str]:
         return [*self.events, self.rekeyed]
@@ -58,31 +62,36 @@ async def existing(admin: AIOKafkaAdminClient) -> Mapping[str, int]:
     return {each["topic"]: len(each["partitions"]) for each in described if not each["error_code"]}
 
 
+def table_count(known: Mapping[str, int], plan: TopicPlan, partitions: int) -> int:
+    """The table's number of partitions: its changelog's, for good, because a user's place depends on it.
+
+    Where there is no changelog yet: that of the re-keyed topic, else the largest of the source topics, else
+    ``partitions``. ``known``: partitions of the topics that exist. Raises TopicsUnusable.
+    """
+    largest = max((known.get(name, 0) for name in plan.events), default=0)
+    count = known.get(plan.changelog) or known.get(plan.rekeyed) or largest or partitions
+    if known.get(plan.rekeyed, count) < count:
+        raise TopicsUnusable(
+            f"{plan.rekeyed} has {known[plan.rekeyed]} partitions, but {plan.changelog} has {count}: records "
+            "that came to another user's partition go through it, so it needs as many. Add them: "
+            f"kafka-topics.sh --alter --topic {plan.rekeyed} --partitions {count}"
+        )
+    return count
+
+
 async def ensure_topics(
     admin: AIOKafkaAdminClient, plan: TopicPlan, partitions: int, replication: int
 ) -> Mapping[str, int]:
     """Make what is missing and check the rest; the partitions of every topic of the plan.
 
-    A source topic that exists decides the number of partitions; ``partitions`` is for new ones. Raises
-    TopicsUnusable when source topics differ in it, or when the changelog was made for another number.
+    ``partitions`` is for source topics that are made. Raises TopicsUnusable.
     """
     known = await existing(admin)
-    found = {name: known[name] for name in plan.events if name in known}
-    if len(set(found.values())) > 1:
-        raise TopicsUnusable(
-            "topics.events must all have the same number of partitions, found "
-            + ", ".join(f"{name}: {count}" for name, count in sorted(found.items()))
-        )
-    count = next(iter(found.values()), partitions)
-    for name in (plan.rekeyed, plan.changelog):
-        if known.get(name, count) != count:
-            raise TopicsUnusable(
-                f"{name} has {known[name]} partitions but the source topics have {count}: "
-                "a user's place depends on their number. Use another topics.prefix and worker.app_id, "
-                "or give the source topics their old number of partitions"
-            )
+    count = table_count(known, plan, partitions)
     large = {"max.message.bytes": str(LARGE_MESSAGE_BYTES)}
-    wanted: dict[str, tuple[int, dict[str, str]]] = {name: (count, {}) for name in plan.events}
+    wanted: dict[str, tuple[int, dict[str, str]]] = {
+        name: (known.get(name, count), {}) for name in plan.events
+    }
     # Re-keyed records keep their timestamps, and a broker's retention by time looks at those.
     by_size = {"retention.ms": "-1", "retention.bytes": str(REKEYED_BYTES)}
     wanted[plan.rekeyed] = (count, {**large, **by_size})
@@ -90,7 +99,7 @@ async def ensure_topics(
     wanted[plan.transitions] = (count, {})
     wanted[plan.audiences] = (1, {"cleanup.policy": "compact"})
     for name in plan.events:
-        wanted[f"{name}.dlq"] = (count, large)
+        wanted[plan.dead_letters(name)] = (count, large)
     missing = {name: each for name, each in wanted.items() if name not in known}
     if missing:
         await create_topics(admin, missing, replication)

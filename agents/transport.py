@@ -9,7 +9,9 @@ acks counts single offsets and their gaps, so what touches it is replaced:
 - on a revoke, what is in hand is finished and committed before the queues go (stock code forgets acked
   offsets first, so that every rebalance processes them again);
 - what a poll brings while the flow is stopped is not lost: the position goes back, also where nothing was
-  ever committed (stock code leaves such a partition where it is).
+  ever committed (stock code leaves such a partition where it is);
+- partitions may move at every ``await``: what was read of the assignment before one is not used after it
+  (stock code raises IllegalStateError, or lets the flow go on in the middle of the next rebalance).
 """
 
 from __future__ import annotations
@@ -60,9 +62,12 @@ class Consumer(stock.Consumer):
     """A poll brought records that were not handed on: the positions must go back."""
     _polls: int
     _seen: dict[TP, tuple[int, int | None, int]]
+    _rebalance: int
+    """The number of the rebalance that gave the partitions which are assigned now."""
 
     def _reset_state(self) -> None:
         super()._reset_state()
+        self._rebalance = 0
         self._batches = {}
         self._next = {}
         self._passed_over = False
@@ -107,12 +112,16 @@ class Consumer(stock.Consumer):
     def batches_of(self, poll: Poll) -> list[Batch]:
         """Those that are still to be worked off: ones from before a seek come again in others."""
         held: list[Batch] = []
-        for batch in poll.batches:
-            if batch in self._batches.get(batch.tp, ()):
+        for batch in list(poll.batches):
+            if self.holds(batch):
                 held.append(batch)
             else:
                 self._done(batch)
         return held
+
+    def holds(self, batch: Batch) -> bool:
+        """Whether the batch is still to be worked off; ask again after each ``await``."""
+        return batch in self._batches.get(batch.tp, ())
 
     def _to_poll(self, taken: dict[TP, list[Consumed]]) -> Poll:
         tp, records = next(iter(taken.items()))
@@ -172,8 +181,15 @@ class Consumer(stock.Consumer):
         self._batches.clear()
         self._next.clear()
         self._seen.clear()
+        self._read_offset.clear()
+        self._committed_offset.clear()  # a commit that a rebalance overtook may have noted one since
         await super().perform_seek()
         self._next.update(self._read_offset)
+
+    def resume_flow(self) -> None:
+        """Let records come again, unless another rebalance began meanwhile: that one will."""
+        if self.app.rebalancing_count == self._rebalance:
+            super().resume_flow()
 
     async def wait_empty(self) -> None:
         """Before a rebalance and at the end: finish what is in hand, with the flips on their way, commit."""
@@ -182,6 +198,9 @@ class Consumer(stock.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         cast(ConsumerThread, self._thread).membership_seen = time.monotonic()
+        self._rebalance = self.app.rebalancing_count
+        # Stock code pauses them some awaits later, and until then may hand out records of rows not restored.
+        self._paused_partitions.update(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
     def is_member(self) -> bool:
@@ -248,6 +267,8 @@ class Consumer(stock.Consumer):
         thread = cast(ConsumerThread, self._thread)
         if thread._consumer is None or tp not in thread.assignment():
             return None
+        if committed is None:
+            committed = thread.standing(tp)  # nothing was ever taken of it
         highwater = thread.highwater(tp)
         if highwater is None or committed is None:
             return None

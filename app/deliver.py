@@ -161,12 +161,13 @@ class DeliveryService:
             return found if found is not None and found.generation == generation else None
 
         if known() is None:
-            topics, prefix = self._surroundings.topics, self.settings.topics.prefix
+            prefix, transitions = self.settings.topics.prefix, self.plan.transitions
+            counts = await existing(self._admin)  # partitions may have been added since the start
             async with new_consumer(self.settings, group_of(prefix, published)) as consumer:
                 decided = await decide_start(
                     consumer,
-                    topics.transitions,
-                    topics.partitions,
+                    transitions,
+                    counts[transitions],
                     generation,
                     published.destination.existing_members,
                 )

@@ -7,7 +7,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -132,8 +132,10 @@ class Running:
                 {TP(topics.transitions, partition): each for partition, each in offsets.items()}
             )
 
+        # Members are shared out to the partitions that there were then: added ones are read from their start.
+        then = replace(topics, partitions=len(first_start.offsets))
         deliverer = self.deliverer = Deliverer(
-            destination, engine, letters, topics, partial(new_consumer, settings), commit, fail
+            destination, engine, letters, then, partial(new_consumer, settings), commit, fail
         )
         with tempfile.TemporaryDirectory(prefix="turnstile-deliver-") as folder:
             app = self.app = deliver_app(

@@ -21,6 +21,7 @@ def broker_of(settings: Settings) -> Broker:
         session_timeout_ms=kafka.session_timeout_ms,
         rebalance_timeout_ms=kafka.rebalance_timeout_ms,
         heartbeat_interval_ms=kafka.heartbeat_interval_ms,
+        metadata_max_age_ms=kafka.metadata_max_age_ms,
     )
 
 

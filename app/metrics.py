@@ -72,7 +72,10 @@ class WorkerMetrics:
             registry=self.registry,
         )
         self.clock = Gauge(
-            "turnstile_clock_seconds", "The partition's clock, epoch.", ["partition"], registry=self.registry
+            "turnstile_clock_seconds",
+            "The clock of a partition of the table, epoch.",
+            ["partition"],
+            registry=self.registry,
         )
         self.lag = Gauge(
             "turnstile_lag_records",
@@ -99,6 +102,11 @@ class WorkerMetrics:
         self.lookups = Counter(
             "turnstile_lookups", "HTTP lookups.", ["route", "status"], registry=self.registry
         )
+
+    def forget_partitions(self) -> None:
+        """Export no gauge of any partition until it is set again. Counters have no partitions, and stay."""
+        self.clock.clear()
+        self.lag.clear()
 
     def step_done(self, partition: int, step: Step, seconds: float) -> None:
         counts = step.counts

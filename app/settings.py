@@ -74,6 +74,9 @@ class KafkaSettings(Section):
     heartbeat_interval_ms: Whole = whole(
         3_000, 100, _HOUR_MS, "Time between heartbeats (ms); less than half of kafka.session_timeout_ms."
     )
+    metadata_max_age_ms: Whole = whole(
+        30_000, 100, _HOUR_MS, "How often (ms) to ask which partitions topics have; added ones are then read."
+    )
     idempotence: bool = setting(
         True, "true or false", "Whether producers are idempotent; false for brokers that refuse it."
     )

@@ -42,12 +42,13 @@ async def measure(worker: Worker) -> None:
     """Set the gauges, every second."""
     while True:
         dropped = 0
+        worker.metrics.forget_partitions()  # others may own them by now
         for partition, lane in worker.evaluator.lanes.items():
             worker.metrics.clock.labels(str(partition)).set(lane.pipeline.clock_ms / 1000)
             for source in worker.sources_of(partition):
                 lag = worker.consumer.lag(source)
                 if lag is not None:
-                    worker.metrics.lag.labels(source.topic, str(partition)).set(lag)
+                    worker.metrics.lag.labels(source.topic, str(source.partition)).set(lag)
         for project in worker.evaluator.rules.projects.values():
             dropped += sum(each.dropped_samples for each in project.conditions.values())
         worker.metrics.samples_dropped.set(dropped)

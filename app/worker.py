@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -18,6 +18,8 @@ from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
+from agents.pipeline import Pipeline
+from agents.placement import table_partition
 from agents.restore import Restorer, changelog_consumer, send_again
 from agents.restore_ahead import Job
 from agents.topic_limits import largest_batch_bytes
@@ -51,6 +53,9 @@ class Worker:
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.partitions = 0
+        """Of the table; source topics may have any number."""
+        self.sources: Mapping[int, Sequence[TP]] = {}
+        """The source partitions whose records each of the table's held partitions takes."""
         self.clock: Clock = SourceClock(self)
         """Set it before ``run`` for another time than today's."""
         self.evaluator: Evaluator
@@ -72,7 +77,7 @@ class Worker:
             changelog_bytes = await largest_batch_bytes(admin, self.plan.changelog)
         finally:
             await admin.close()
-        self.partitions = counts[self.plan.rekeyed]
+        self.partitions = counts[self.plan.changelog]
         topics = Topics(
             changelog=self.plan.changelog,
             transitions=self.plan.transitions,
@@ -80,6 +85,9 @@ class Worker:
             partitions=self.partitions,
             transitions_partitions=counts[self.plan.transitions],
             changelog_bytes=changelog_bytes,
+            dead_letter_partitions={
+                topic: counts[topic] for topic in map(self.plan.dead_letters, self.plan.events)
+            },
         )
         producer = AIOKafkaProducer(
             **self.broker.client_options(),
@@ -164,6 +172,7 @@ class Worker:
             restore=self._restore,
             settle=self._settle,
             rebalancing_began=self._pause,
+            warnings=self.warnings,
         )
 
     async def _start_app(self) -> None:
@@ -196,7 +205,8 @@ class Worker:
     # -- what Faust calls ----------------------------------------------------------------------------
 
     async def _take(self, batch: Batch, ack: Callable[[], object]) -> None:
-        await self.evaluator.take(batch.tp.partition, batch.records, ack)
+        partition = table_partition(batch.tp.partition, self.partitions)
+        await self.evaluator.take(partition, batch.records, ack)
 
     def _pause(self) -> None:
         self.evaluator.paused = True
@@ -204,8 +214,8 @@ class Worker:
     async def _settle(self) -> None:
         await self.evaluator.settle()
 
-    async def _restore(self, partitions: set[int]) -> None:
-        evaluator = self.evaluator
+    async def _restore(self, sources: Mapping[int, Sequence[TP]], is_current: Callable[[], bool]) -> None:
+        evaluator, partitions = self.evaluator, set(sources)
         await evaluator.drain()
         kept = partitions & evaluator.lanes.keys()
         if kept:
@@ -214,13 +224,19 @@ class Worker:
         evaluator.drop(set(evaluator.lanes) - kept)
         pipelines, pending = await self.restorer.open(partitions - kept)
         try:
-            await self.restorer.check_sources(pipelines, self.plan.sources)
-            await send_again(self._producer, self._topics, pending)
+            await self.restorer.check_sources(pipelines, sources)
+            if is_current():
+                await send_again(self._producer, self._topics, pending)
         except BaseException:
-            for pipeline in pipelines.values():
-                pipeline.profiles.store.close()
+            _close(pipelines)
             raise
+        if not is_current():
+            _close(
+                pipelines
+            )  # they may be another's already; what is still ours comes with the next assignment
+            return
         evaluator.adopt(pipelines)
+        self.sources = sources
         evaluator.paused = False
         self.metrics.partitions.set(len(evaluator.lanes))
         self.metrics.restored_rows.set(self.restorer.rows_restored)
@@ -234,8 +250,11 @@ class Worker:
     def consumer(self) -> Consumer:
         return cast(Consumer, self.app.consumer)
 
-    def sources_of(self, partition: int) -> list[TP]:
-        return [TP(topic, partition) for topic in self.plan.sources]
+    def sources_of(self, partition: int) -> Sequence[TP]:
+        """The source partitions whose records a partition of the table takes; before the first rebalance,
+        those of its own number."""
+        known = self.sources.get(partition)
+        return [TP(topic, partition) for topic in self.plan.sources] if known is None else known
 
     async def _watch_app(self) -> None:
         await self.app.wait_until_stopped()
@@ -283,3 +302,8 @@ class Worker:
             each.cancel()
         if self.crashed is not None:
             raise self.crashed
+
+
+def _close(pipelines: Mapping[int, Pipeline]) -> None:
+    for pipeline in pipelines.values():
+        pipeline.profiles.store.close()

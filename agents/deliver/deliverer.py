@@ -154,8 +154,9 @@ class Deliverer:
                     progress.add(job)
                     jobs.append(job)
             progress.reached = record.offset + 1
-        if sent is not None and progress.hold_until is not None and progress.reached >= progress.hold_until:
-            del self._sent[partition]
+        is_over = progress.hold_until is not None and progress.reached >= progress.hold_until
+        if is_over and self._sent.get(partition) is sent:  # partitions may have moved in an await above
+            self._sent.pop(partition, None)
         if groups is None:
             return jobs
         jobs = groups.end_poll(jobs)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import faust
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from aiokafka.errors import CommitFailedError
+from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
 from agents.broker import Broker
-from agents.consumer_thread import ConsumerThread
+from agents.consumer_thread import ConsumerThread, Held
 from agents.deliver.starts import MEMBERS_FIRST, FirstStart
 from agents.faust_app import faust_options
 from agents.transport import Consumer, Poll, Transport
@@ -60,25 +61,32 @@ class DeliverThread(ConsumerThread):
     starts: dict[int, Start]
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
-        """Go to the committed offsets; where there are none, to where the destination begins."""
+        """Go to the committed offsets; where there are none, to where the destination begins.
+
+        Nothing, if the partitions move meanwhile: their new owner begins anew.
+        """
+        self.starts = {}
         consumer = self._ensure_consumer()
-        assigned = list(consumer.assignment())
-        if not assigned:
-            self.starts = {}
+        held = Held(consumer)
+        if not held.tps:
             return {}
-        coordinator = cast(Any, consumer._coordinator)
-        held: Mapping[TopicPartition, OffsetAndMetadata] = await coordinator.fetch_committed_offsets(assigned)
-        held = {tp: each for tp, each in held.items() if each.offset >= 0}
-        fresh = [tp for tp in assigned if tp not in held]
+        committed = await held.committed()
+        if not held.is_current:
+            return {}
+        fresh = [tp for tp in held.tps if tp not in committed]
         if fresh:
             first_start = cast(DeliverApp, self.app).first_start
             begun = {tp: first_start.committed(tp.partition) for tp in fresh}
-            await consumer.commit(begun)
-            held = {**held, **begun}
-        kept = await consumer.beginning_offsets(assigned)
-        self.starts = {}
+            try:
+                await consumer.commit(begun)
+            except CommitFailedError:  # the group rebalances: whoever gets the partition commits the same
+                return {}
+            committed = {**committed, **begun}
+        kept = await consumer.beginning_offsets(held.tps)
+        if not held.is_current:
+            return {}
         offsets: dict[Any, int] = {}
-        for tp, each in held.items():
+        for tp, each in committed.items():
             offset = max(each.offset, kept[tp])
             consumer.seek(tp, offset)
             offsets[tp] = offset

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.structs import ConsumerRecord
 
 from agents.deliver.feed import PublishedDestination, destinations_topic, publish
@@ -71,6 +71,11 @@ class Scene:
 
     async def make(self, topic: str, partitions: int | None = None, **configs: str) -> None:
         await create_topics(self.admin, {topic: (partitions or self.partitions, configs)}, 1)
+
+    async def grow(self, topic: str, partitions: int) -> None:
+        """Add partitions to a topic, up to this number; the producer uses them at once."""
+        await self.admin.create_partitions({topic: NewPartitions(partitions)})
+        await self.producer.client.force_metadata_update()
 
     async def define(self, text: str, version: int = 1) -> None:
         found = [PublishedDestination(each, version) for each in load_destinations([("test.yaml", text)])]

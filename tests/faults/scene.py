@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
@@ -43,6 +43,8 @@ class Scene:
         self.changelog = f"{prefix}-profiles-changelog"
         self.dead_letters = f"{self.events}.dlq"
         self.rekeyed = f"{prefix}.rekeyed"
+        self.counts = {f"{prefix}.audiences": 1}
+        """Partitions of topics that have another number than ``partitions``."""
         self.workers: list[Worker] = []
         self.admin: AIOKafkaAdminClient
         self.producer: AIOKafkaProducer
@@ -59,11 +61,17 @@ class Scene:
 
     async def make(self, topic: str, partitions: int, configs: Mapping[str, str] = KEPT) -> None:
         await create_topics(self.admin, {topic: (partitions, configs)}, self.replication)
+        self.counts[topic] = partitions
 
     async def refuse(self, topic: str, refused: bool) -> None:
         """Let the broker take nothing for a topic, as when replicas are missing; and on again."""
         configs = {**KEPT, "min.insync.replicas": "2" if refused else "1"}
         await self.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+
+    async def grow(self, topic: str, partitions: int) -> None:
+        """Add partitions to a topic, up to this number."""
+        await self.admin.create_partitions({topic: NewPartitions(partitions)})
+        self.counts[topic] = partitions
 
     async def define(
         self, definitions: str = DEFINITIONS, version: int = 1, deleted: Iterable[str] = ()
@@ -130,11 +138,13 @@ class Scene:
         await self.until(self.is_committed, "every source offset is committed", seconds)
         await self.until(self._is_settled, "every flip in the past has fired", seconds)
 
-    async def is_committed(self) -> bool:
+    async def is_committed(self, *others: str) -> bool:
+        """All of the events and the re-keyed records, and of ``others``."""
         try:
-            for tp, end in (await self.ends(self.events) | await self.ends(self.rekeyed)).items():
-                if end and (await self.group.committed(tp) or 0) < end:
-                    return False
+            for topic in (self.events, self.rekeyed, *others):
+                for tp, end in (await self.ends(topic)).items():
+                    if end and (await self.group.committed(tp) or 0) < end:
+                        return False
         except KafkaError:
             return False
         return True
@@ -153,7 +163,7 @@ class Scene:
     # -- topics ----------------------------------------------------------------------------------------
 
     async def ends(self, topic: str) -> dict[TopicPartition, int]:
-        partitions = 1 if topic.endswith(".audiences") else self.partitions
+        partitions = self.counts.get(topic, self.partitions)
         ends: dict[TopicPartition, int] = await self.consumer.end_offsets(
             [TopicPartition(topic, each) for each in range(partitions)]
         )

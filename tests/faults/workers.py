@@ -157,6 +157,13 @@ class Worker:
         found = re.findall(r'^turnstile_clock_seconds\{partition="(\d+)"\} (\S+)', text or "", re.MULTILINE)
         return {int(partition): float(clock) for partition, clock in found}
 
+    async def lags(self, topic: str) -> dict[int, float]:
+        """Records, per partition of a source topic that it reads."""
+        _, text = await self.get("/metrics")
+        labels = rf'partition="(\d+)",topic="{re.escape(topic)}"'
+        found = re.findall(rf"^turnstile_lag_records\{{{labels}\}} (\S+)", text or "", re.MULTILINE)
+        return {int(partition): float(lag) for partition, lag in found}
+
     async def is_settled(self) -> bool:
         """Nothing is left to do by time: no sweep, no flip that the clocks have passed."""
         status, body = await self.get("/readyz?verbose")

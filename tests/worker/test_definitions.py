@@ -154,12 +154,11 @@ def test_every_wrong_setting_is_named_at_the_start(tmp_path: Path) -> None:
 
 async def test_topics_that_do_not_fit_are_refused(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
-        await stage.make(f"{topic_prefix}.more", 3)
-        events = json.dumps([stage.events, f"{topic_prefix}.more"])
-        worker = stage.worker(topics__events=events)
+        await stage.make(stage.changelog, 3)
+        worker = stage.worker()
         worker.start()
         process = worker.process
         assert process is not None
         await stage.until_ended(worker)
         assert process.returncode == 2, worker.log()
-        assert "same number of partitions" in worker.log()
+        assert f"--alter --topic {stage.rekeyed} --partitions 3" in worker.log()
