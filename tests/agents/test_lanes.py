@@ -10,7 +10,7 @@ from agents.lanes import Lane
 from agents.pipeline import Pipeline
 from agents.placement import Place, partition_of, table_partition
 from agents.steps import Limits
-from tables.codec import decode_marker, source_key
+from tables.codec import source_key
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 from tests.agents.test_evaluate import LANES, RULES, made
@@ -36,7 +36,7 @@ async def test_a_step_has_the_records_of_one_source_partition() -> None:
         await lane.offer(batch, lambda: None)
     await lane.take_turn(work, lambda: False, 1000)
     assert [step.counts.applied for step in work.steps][:4] == [2, 1, 1, 1]
-    assert decode_marker(work.steps[3].end_marker).positions == {
+    assert work.steps[3].end_marker.positions == {
         source_key("events", 1): 2,
         source_key("events", 5): 0,
         source_key("more", 5): 1,
