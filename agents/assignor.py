@@ -37,8 +37,6 @@ log = structlog.get_logger("turnstile.assignor")
 
 ANY_COUNT_VERSION = 5
 """Members of at least this version know source partitions beyond the table's. Faust's assignor has 4."""
-
-
 WAITING = "partitions_wait"
 """The code of the warning that source partitions are read by nobody until all workers are upgraded."""
 

@@ -194,8 +194,7 @@ def worker_app(
             consumer, poll = cast(Consumer, app.consumer), cast(Poll, event.message)
             try:
                 for batch in consumer.batches_of(poll):
-                    if consumer.holds(batch):
-                        await take(batch, partial(consumer.acknowledge, batch))
+                    await take(batch, partial(consumer.acknowledge, batch))
             except asyncio.CancelledError:
                 raise
             except BaseException as error:

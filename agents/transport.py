@@ -109,19 +109,14 @@ class Consumer(stock.Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
 
-    def batches_of(self, poll: Poll) -> list[Batch]:
-        """Those that are still to be worked off: ones from before a seek come again in others."""
-        held: list[Batch] = []
+    def batches_of(self, poll: Poll) -> Iterator[Batch]:
+        """Those that are still to be worked off when their turn comes: ones from before a seek come again in
+        others, and partitions may have moved while the one before was worked off."""
         for batch in list(poll.batches):
-            if self.holds(batch):
-                held.append(batch)
+            if batch in self._batches.get(batch.tp, ()):
+                yield batch
             else:
                 self._done(batch)
-        return held
-
-    def holds(self, batch: Batch) -> bool:
-        """Whether the batch is still to be worked off; ask again after each ``await``."""
-        return batch in self._batches.get(batch.tp, ())
 
     def _to_poll(self, taken: dict[TP, list[Consumed]]) -> Poll:
         tp, records = next(iter(taken.items()))

@@ -231,9 +231,7 @@ class Worker:
             _close(pipelines)
             raise
         if not is_current():
-            _close(
-                pipelines
-            )  # they may be another's already; what is still ours comes with the next assignment
+            _close(pipelines)  # they may be another's already; the next assignment says what is still ours
             return
         evaluator.adopt(pipelines)
         self.sources = sources
