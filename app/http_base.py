@@ -36,6 +36,9 @@ BODY_BYTES = 1024 * 1024
 WRITE_SECONDS = 5.0
 """Beyond a handler's time, for a connection whose handler doesn't end with it."""
 
+SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""A cache between would answer without asking for the key: ``api-key`` is no header that caches know."""
+
 CALLER = web.RequestKey("caller", Caller)
 """Who sent a request; set for routes that have a scope."""
 
@@ -182,6 +185,7 @@ class HttpBase:
             finally:
                 if connection is not None:
                     connection.end()
+            response.headers.update(SAFE_HEADERS)
             if self._observe is not None and (route := request.get(ROUTE)) is not None:
                 self._observe(route.path, response.status, time.perf_counter() - started)
             return response

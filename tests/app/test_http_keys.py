@@ -45,6 +45,12 @@ async def test_a_key_is_taken_in_either_header_and_nothing_else_is() -> None:
         assert b" 401 " in await talk(made.base.url, two, 0.3)
 
 
+async def test_no_cache_between_answers_in_our_place() -> None:
+    async with lab(api_keys=[api_key("good", "lookup")]) as made:
+        for key in ("good", "bad"):
+            assert b"\r\nCache-Control: no-store\r\n" in (await ask(made.base.url, api_key=key))[1]
+
+
 async def test_an_answer_does_not_tell_whether_a_key_exists() -> None:
     async with lab(api_keys=[api_key("good", "lookup")]) as made:
         made.publish("revoked", "admin", revoked=True)
