@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
             return
         if not self._is_served and not self._has_begun:
             self._has_begun = True
-            self.deadline = min(self.deadline, self._now() + self._limits.header_seconds)
+            self.deadline = self._now() + self._limits.header_seconds
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:

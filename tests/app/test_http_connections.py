@@ -227,7 +227,7 @@ async def test_nothing_that_a_client_sends_is_a_fault_of_ours(
 ) -> None:
     random = Random(5)
     async with lab(**({"api_keys": [api_key("k", "admin")]} if keyed else {})) as made:
-        sent = [each.replace(HEAD, HEAD + b"api-key: k\r\n") if keyed else each for each in NONSENSE]
+        sent = NONSENSE + [each.replace(HEAD, HEAD + b"api-key: k\r\n") for each in NONSENSE if keyed]
         sent += [_broken(random, random.choice(sent)) for _ in range(200)]
         with caplog.at_level(logging.WARNING):
             for url in (made.base.url, made.base.probe_url):
