@@ -9,6 +9,8 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from agents.api_keys import keys_topic
+
 log = structlog.get_logger("turnstile.topics")
 
 LARGE_MESSAGE_BYTES = 8 * 1024 * 1024
@@ -42,6 +44,10 @@ class TopicPlan:
     @property
     def audiences(self) -> str:
         return f"{self.prefix}.audiences"
+
+    @property
+    def keys(self) -> str:
+        return keys_topic(self.prefix)
 
     @property
     def changelog(self) -> str:
@@ -98,6 +104,7 @@ async def ensure_topics(
     wanted[plan.changelog] = (count, {**large, "cleanup.policy": "compact"})
     wanted[plan.transitions] = (count, {})
     wanted[plan.audiences] = (1, {"cleanup.policy": "compact"})
+    wanted[plan.keys] = (1, {"cleanup.policy": "compact"})
     for name in plan.events:
         wanted[plan.dead_letters(name)] = (count, large)
     missing = {name: each for name, each in wanted.items() if name not in known}

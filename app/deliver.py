@@ -12,13 +12,15 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.api_keys_feed import KeysFeed
 from agents.deliver.deliverer import Topics
 from agents.deliver.feed import (
     DestinationsFeed,
@@ -30,6 +32,7 @@ from agents.deliver.feed import (
 from agents.deliver.starts import FirstStart, decide_start, encode_start, start_key
 from agents.topics import create_topics, ensure_topics, existing
 from agents.warnings import Warnings
+from app.api_keys import KeyRing
 from app.deliver_clients import new_consumer, new_producer
 from app.deliver_http import DeliverServer
 from app.deliver_one import Running, Surroundings
@@ -50,12 +53,13 @@ class DeliveryService:
         self.warnings = Warnings()
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)
+        new = partial(new_consumer, settings)
+        keys = KeysFeed(new, self.plan.keys, self.warnings)
+        self.keys = KeyRing(settings.http, keys, self.warnings)
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.running: dict[str, Running] = {}
-        self.feed = DestinationsFeed(
-            partial(new_consumer, settings), destinations_topic(settings.topics.prefix), self._reconcile_soon
-        )
+        self.feed = DestinationsFeed(new, destinations_topic(settings.topics.prefix), self._reconcile_soon)
         self._reconcile = asyncio.Event()
         self._surroundings: Surroundings
         self._producer: AIOKafkaProducer
@@ -76,11 +80,11 @@ class DeliveryService:
             self._surroundings = Surroundings(
                 self.settings, topics, self._producer, self._admin, self._first_start
             )
+            tasks.append(self._task("keys", self.keys.follow()))
+            await self.keys.wait_loaded()
             await server.start()
-            for name, coroutine in (("feed", self.feed.run()), ("reconcile", self._follow())):
-                task = asyncio.create_task(coroutine, name=name)
-                task.add_done_callback(self._task_done)
-                tasks.append(task)
+            tasks.append(self._task("feed", self.feed.run()))
+            tasks.append(self._task("reconcile", self._follow()))
             log.info("deliver_started", http=server.url, names=sorted(self.names) or "all")
             await self.stopping.wait()
         finally:
@@ -114,6 +118,11 @@ class DeliveryService:
             counts[plan.changelog],
             plan.audiences,
         )
+
+    def _task(self, name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._task_done)
+        return task
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.deliver.dead_letters import dead_letter_topic
@@ -16,6 +17,8 @@ from app.deliver_replay import replay_group
 from app.destination_publishing import DestinationsTopic, connected
 from app.kafka import broker_of, plan_of
 from app.settings import Settings
+
+log = structlog.get_logger("turnstile.deliver")
 
 
 @dataclass(slots=True)
@@ -89,6 +92,9 @@ async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
             session.get(url, headers=headers) as answer,
         ):
+            if answer.status in (401, 403):
+                hint = "deliver.lookup_key must have the scope destinations, too"
+                log.error("deliverer_refused", url=url, status=answer.status, hint=hint)
             if answer.status != 200:
                 return {}
             body = await answer.json()

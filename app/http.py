@@ -6,22 +6,21 @@ What another worker owns is fetched from it.
 
 from __future__ import annotations
 
-import time
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from yarl import URL
 
 from agents.evaluate import Answer
 from agents.faust_app import owner_url
 from agents.placement import partition_of
-from app.api_keys import is_allowed
+from agents.records import MAX_NAME_CHARS
+from app.http_base import CALLER, Health, HttpBase, Route, parameter
 from app.http_explain import explanation
-from app.http_warnings import shown_warnings
-from app.openapi import OPENAPI
-from app.problems import Handler, Problem, answer_or_problem, json_answer
+from app.problems import Problem, json_answer
 from rules.compile import CompiledAudience, ProjectRules
 from rules.instants import format_instant
 from rules.predict import predict_exit
@@ -33,7 +32,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger("turnstile.http")
 
 FORWARDED = "x-turnstile-forwarded"
-"""Marks a request from another worker, which is answered here or not at all."""
+"""Marks a request from another worker, which is answered here or not at all. It opens nothing."""
+FORWARD_SECONDS = 5.0
+KEY_HEADERS = ("api-key", "Authorization")
+"""Where a key may be; the first that is there counts."""
+ANSWER_HEADERS = ("Retry-After", "WWW-Authenticate")
+INSTEAD = "-"
+"""In a path, for a user whom the query names."""
+RESERVED = "%!$&'()*+,/:;=?@[]-._~"
+"""What a request's target holds unquoted (RFC 3986)."""
 
 
 class Server:
@@ -41,34 +48,39 @@ class Server:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._runner: web.AppRunner | None = None
         self._session: ClientSession | None = None
-        self.url = ""
+        routes = (
+            ("/v1/users/{user_id:[^/]+}/audiences", self._user_audiences),
+            ("/v1/users/{user_id:[^/]+}", self._user),
+            ("/v1/users/{user_id:[^/]+}/explain/{audience:[^/]+}", self._explain),
+            ("/v1/audiences/{audience:[^/]+}/members/{user_id:[^/]+}", self._member),
+        )
+        self._base = HttpBase(
+            "http",
+            worker.settings.http,
+            worker.keys,
+            Health(
+                lambda: worker.crashed is None,
+                worker.not_ready,
+                self._details,
+                worker.metrics.registry,
+                worker.warnings,
+            ),
+            [Route("GET", path, handler, "lookup") for path, handler in routes],
+            self._answered,
+        )
+
+    @property
+    def url(self) -> str:
+        return self._base.url
 
     async def start(self) -> None:
-        http = self._worker.settings.http
-        app = web.Application(middlewares=[self._problems])
-        app.router.add_get("/v1/users/{user_id}/audiences", self._user_audiences)
-        app.router.add_get("/v1/users/{user_id}", self._user)
-        app.router.add_get("/v1/users/{user_id}/explain/{audience}", self._explain)
-        app.router.add_get("/v1/audiences/{audience}/members/{user_id}", self._member)
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/openapi.json", self._openapi)
-        if not http.api_keys:
-            log.warning("no_api_keys", hint="set http.api_keys: now anyone who can connect may look up")
-        self._session = ClientSession(timeout=ClientTimeout(total=5))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, http.host, http.port)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        """Raises CommandFailed when it can't listen."""
+        self._session = ClientSession(timeout=ClientTimeout(total=FORWARD_SECONDS))
+        await self._base.start()
 
     async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._base.stop()
         if self._session is not None:
             await self._session.close()
 
@@ -76,9 +88,7 @@ class Server:
 
     async def _user(self, request: web.Request) -> web.StreamResponse:
         """Attributes, identities, memberships; 404 for a user of whom nothing is known."""
-        self._allow(request, "lookup")
-        project = request.query.get("project", "default")
-        user_id = request.match_info["user_id"]
+        project, user_id = _project(request), _user_id(request)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
             return await self._forward(request, user_id)
@@ -98,9 +108,7 @@ class Server:
         )
 
     async def _user_audiences(self, request: web.Request) -> web.StreamResponse:
-        self._allow(request, "lookup")
-        project = request.query.get("project", "default")
-        user_id = request.match_info["user_id"]
+        project, user_id = _project(request), _user_id(request)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
             return await self._forward(request, user_id)
@@ -129,9 +137,8 @@ class Server:
         return found
 
     async def _member(self, request: web.Request) -> web.StreamResponse:
-        self._allow(request, "lookup")
-        project = request.query.get("project", "default")
-        user_id, audience_id = request.match_info["user_id"], request.match_info["audience"]
+        project, user_id = _project(request), _user_id(request)
+        audience_id = request.match_info["audience"]
         rules, audience = self._audience(project, audience_id)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
@@ -146,9 +153,8 @@ class Server:
         return json_answer({**body, "at": _at(answer)})
 
     async def _explain(self, request: web.Request) -> web.StreamResponse:
-        self._allow(request, "lookup")
-        project = request.query.get("project", "default")
-        user_id, audience_id = request.match_info["user_id"], request.match_info["audience"]
+        project, user_id = _project(request), _user_id(request)
+        audience_id = request.match_info["audience"]
         rules, audience = self._audience(project, audience_id)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
@@ -181,81 +187,74 @@ class Server:
         if url is None or url.rstrip("/") == own or FORWARDED in request.headers:
             raise Problem(503, "Not available now", f"partition {partition} is being moved or restored")
         headers = {FORWARDED: "1"}
-        if "api-key" in request.headers:
-            headers["api-key"] = request.headers["api-key"]
+        if self._worker.keys.asks:  # the owner asks, too; where nobody does, a header might be anything
+            used = next(name for name in KEY_HEADERS if name in request.headers)
+            headers[used] = request.headers[used]
         assert self._session is not None
         try:
             async with self._session.get(
-                url.rstrip("/") + request.path_qs, headers=headers, allow_redirects=False
+                URL(url.rstrip("/") + _target(request), encoded=True), headers=headers, allow_redirects=False
             ) as answer:
                 body = await answer.read()
                 forwarded = web.Response(
                     body=body, status=answer.status, content_type=answer.content_type, charset="utf-8"
                 )
-                if "Retry-After" in answer.headers:
-                    forwarded.headers["Retry-After"] = answer.headers["Retry-After"]
+                for name in ANSWER_HEADERS:
+                    if name in answer.headers:
+                        forwarded.headers[name] = answer.headers[name]
                 return forwarded
-        except (ClientError, TimeoutError) as error:
+        except (ClientError, TimeoutError, ValueError) as error:
             detail = f"the owner at {url} does not answer: {error!r}"
             raise Problem(503, "Not available now", detail) from None
 
     # -- health --------------------------------------------------------------------------------------
 
-    async def _livez(self, request: web.Request) -> web.StreamResponse:
-        alive = self._worker.crashed is None
-        return web.Response(text="ok\n" if alive else "crashed\n", status=200 if alive else 500)
-
-    async def _readyz(self, request: web.Request) -> web.StreamResponse:
-        reasons = self._worker.not_ready()
-        status = 503 if reasons else 200
-        if "verbose" not in request.query:
-            return web.Response(text="not ready\n" if reasons else "ok\n", status=status)
-        evaluator = self._worker.evaluator
-        return json_answer(
-            {
-                "ready": not reasons,
-                "reasons": reasons,
-                "partitions": sorted(evaluator.lanes),
-                "of_partitions": self._worker.partitions,
-                "sweeping": sorted(
-                    partition for partition, lane in evaluator.lanes.items() if lane.pipeline.sweeping
-                ),
-                "overdue": sorted(
-                    partition for partition, lane in evaluator.lanes.items() if lane.pipeline.overdue
-                ),
-                "audiences": sum(len(each.audiences) for each in evaluator.rules.projects.values()),
-                "unreadable_definitions": {
-                    key.decode("utf-8", "replace"): text for key, text in self._worker.feed.unreadable.items()
-                },
-                "warnings": shown_warnings(self._worker.warnings),
+    def _details(self) -> dict[str, object]:
+        worker, lanes = self._worker, self._worker.evaluator.lanes
+        return {
+            "partitions": sorted(lanes),
+            "of_partitions": worker.partitions,
+            "sweeping": sorted(each for each, lane in lanes.items() if lane.pipeline.sweeping),
+            "overdue": sorted(each for each, lane in lanes.items() if lane.pipeline.overdue),
+            "audiences": sum(len(each.audiences) for each in worker.evaluator.rules.projects.values()),
+            "unreadable_definitions": {
+                key.decode("utf-8", "replace"): text for key, text in worker.feed.unreadable.items()
             },
-            status=status,
-        )
+        }
 
-    async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        body = generate_latest(self._worker.metrics.registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    async def _openapi(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(OPENAPI)
-
-    # -- around every request ------------------------------------------------------------------------
-
-    def _allow(self, request: web.Request, scope: str) -> None:
-        keys = self._worker.settings.http.api_keys
-        if not is_allowed(keys, request.headers.get("api-key", ""), scope):
-            raise Problem(401, "Not allowed", f"the header api-key must hold a key with the scope {scope!r}")
-
-    @web.middleware
-    async def _problems(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        started = time.perf_counter()
-        response = await answer_or_problem(request, handler, "; see /openapi.json")
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "unknown"
+    def _answered(self, route: str, status: int, seconds: float) -> None:
         if route.startswith("/v1/"):
-            self._worker.metrics.lookups.labels(route, str(response.status)).inc()
-            self._worker.metrics.lookup_seconds.observe(time.perf_counter() - started)
-        return response
+            self._worker.metrics.lookups.labels(route.replace(":[^/]+", ""), str(status)).inc()
+            self._worker.metrics.lookup_seconds.observe(seconds)
+
+
+def _project(request: web.Request) -> str:
+    """The project that is asked about. Raises Problem when the caller's key isn't for it."""
+    project = parameter(request, "project") or "default"
+    request[CALLER].require_project(project)
+    return project
+
+
+def _user_id(request: web.Request) -> str:
+    """The user that the path names; in the place of ``-`` the one that the query names.
+
+    A path can't carry every id through every client and proxy: ``.`` and ``..`` go out of it on the way.
+    Raises Problem for an id that no user can have.
+    """
+    user_id, other = request.match_info["user_id"], parameter(request, "user_id")
+    if other is not None:
+        if user_id not in (INSTEAD, other):
+            detail = f"the path names user {user_id!r}, the query {other!r}: write {INSTEAD!r} in the path"
+            raise Problem(400, "Bad request", detail)
+        user_id = other
+    if not 0 < len(user_id) <= MAX_NAME_CHARS:
+        raise Problem(400, "Bad request", f"a user id has 1 to {MAX_NAME_CHARS} characters")
+    return user_id
+
+
+def _target(request: web.Request) -> str:
+    """Path and query as they came, for the owner: nothing may be resolved or decoded on the way."""
+    return quote(request.rel_url.raw_path_qs, safe=RESERVED)
 
 
 def _no_such_user(project: str, user_id: str) -> Problem:

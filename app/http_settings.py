@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated
 
 from pydantic import SecretStr
 
+from agents.api_keys import EVERY_PROJECT, Scope
+from app.http_address import may_be_loopback
 from app.setting_values import BaseUrl, JsonList, Section, Sha256, Text, Whole, setting, whole
 
 
@@ -17,8 +19,14 @@ class ApiKey(Section):
     sha256: Sha256 = setting(
         ..., "64 hexadecimal digits (SHA-256 of the key)", "The key's hash.", secret=True, repr=False
     )
-    scopes: tuple[Literal["lookup", "admin"], ...] = setting(
-        ..., "a list of lookup, admin or both", "What the key is good for.", min_length=1
+    scopes: tuple[Scope, ...] = setting(
+        ..., "a list of lookup, audiences, destinations, admin", "What the key is good for.", min_length=1
+    )
+    projects: tuple[Text, ...] = setting(
+        (EVERY_PROJECT,),
+        'a list of projects, or ["*"] for all',
+        "Whose data it may see and change; by default all projects'.",
+        min_length=1,
     )
 
 
@@ -27,20 +35,26 @@ class HttpSettings(Section):
 
     host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
     port: Whole = whole(6066, 0, 65_535, "Port to listen on; 0: any free one.")
+    probe_port: Whole = whole(
+        6068, 0, 65_535, "Port of /livez, /readyz and /metrics alone, which need no key; 0: any free one."
+    )
     advertised_url: BaseUrl | None = setting(
         None, "http://host:port", "Where other workers reach this one; by default http://<host>:<port>."
     )
     api_keys: Annotated[tuple[ApiKey, ...], JsonList] = setting(
-        (), "a list of {name, sha256, scopes} (JSON in a variable)", "The keys that are good.", secret=True
+        (),
+        "a list of {name, sha256, scopes, projects} (JSON in a variable)",
+        "The keys that are good, besides those of `turnstile keys`.",
+        secret=True,
     )
-    allow_open: bool = setting(
-        False, "true or false", "Without api_keys, listen on other addresses than loopback all the same."
+    api_keys_file: Path | None = setting(
+        None, "the path of a file in YAML or JSON", "More keys, a list like http.api_keys; followed."
     )
 
     @property
     def is_loopback(self) -> bool:
         """Nobody outside this machine gets through."""
-        return _is_loopback(self.host)
+        return may_be_loopback(self.host)
 
 
 class DeliverSettings(Section):
@@ -48,13 +62,19 @@ class DeliverSettings(Section):
 
     host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
     port: Whole = whole(6067, 0, 65_535, "Port to listen on; 0: any free one.")
+    probe_port: Whole = whole(
+        6069, 0, 65_535, "Port of /livez, /readyz and /metrics alone, which need no key; 0: any free one."
+    )
     lookup_url: BaseUrl = setting(
         "http://127.0.0.1:6066",
         "http://host:port",
         "A worker that is asked for attributes and identities, where a destination sends them.",
     )
     lookup_key: SecretStr | None = setting(
-        None, "text", "The key for it (header api-key), with the scope lookup.", secret=True
+        None,
+        "text",
+        "The key for it, with the scope lookup; `deliver status` needs destinations, too.",
+        secret=True,
     )
     allow_private: bool = setting(
         False, "true or false", "Whether webhooks may go to loopback, private and link-local addresses."
@@ -66,11 +86,4 @@ class DeliverSettings(Section):
     @property
     def is_loopback(self) -> bool:
         """Nobody outside this machine gets through."""
-        return _is_loopback(self.host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return may_be_loopback(self.host)

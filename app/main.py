@@ -16,6 +16,7 @@ from app.commands import (
     demo,
     destinations,
     explain,
+    keys,
     lookup,
     schema,
     settings,
@@ -47,6 +48,7 @@ cli.command("explain")(explain.explain)
 cli.add_typer(audiences.cli, name="audiences")
 cli.add_typer(destinations.cli, name="destinations")
 cli.add_typer(deliver.cli, name="deliver")
+cli.add_typer(keys.cli, name="keys")
 cli.command("topology")(topology.topology)
 cli.command("settings")(settings.settings)
 cli.command("bench", context_settings=bench.TAKES_ANYTHING)(bench.bench)

@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+import structlog
 from aiohttp import web
 
 RETRY_SECONDS = "1"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = structlog.get_logger("turnstile.http")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -20,6 +23,7 @@ class Problem(Exception):
     def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
         super().__init__(detail)
         self.status = status
+        self.headers = {"Retry-After": RETRY_SECONDS} if status == 503 else {}
         self.body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
 
 
@@ -28,29 +32,37 @@ def json_answer(body: object, status: int = 200, content_type: str = "applicatio
 
 
 async def answer_or_problem(request: web.Request, handler: Handler, hint: str = "") -> web.StreamResponse:
-    """What ``handler`` answers, or the problem it raised; ``hint`` is for paths and methods not served."""
+    """What ``handler`` answers, or the problem it raised; ``hint`` is for paths and methods not served.
+
+    What else it raises is a bug of ours: it is logged, and the client learns no more than that.
+    """
     try:
         return await handler(request)
     except Problem as problem:
-        response = _problem_answer({**problem.body, "instance": request.path}, problem.status)
-        if problem.status == 503:
-            response.headers["Retry-After"] = RETRY_SECONDS
+        return _answer(request, problem)
     except web.HTTPException as error:
-        detail = f"{request.method} {request.path} is not served{hint}"
+        detail = f"{request.method} {shown_path(request)} is not served{hint}"
         if error.status not in (404, 405):
             detail = error.text or error.reason
-        body = {
-            "type": "about:blank",
-            "title": error.reason,
-            "status": error.status,
-            "detail": detail,
-            "instance": request.path,
-        }
-        response = _problem_answer(body, error.status)
+        told = Problem(error.status, error.reason, detail)
         if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
+            told.headers["Allow"] = error.headers["Allow"]
+        return _answer(request, told)
+    except ConnectionError:  # the client has gone; nobody reads this
+        return _answer(request, Problem(503, "Not available now", "the connection was lost"))
+    except Exception as error:
+        log.error("request_failed", method=request.method, path=shown_path(request), exc_info=error)
+        return _answer(request, Problem(500, "Internal error", "a fault of Turnstile, which is in its log"))
+
+
+def shown_path(request: web.Request) -> str:
+    """The path as it was asked for; what isn't UTF-8 is replaced."""
+    path = request.raw_path.partition("?")[0]
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _answer(request: web.Request, problem: Problem) -> web.Response:
+    body = {**problem.body, "instance": shown_path(request)}
+    response = json_answer(body, problem.status, "application/problem+json")
+    response.headers.update(problem.headers)
     return response
-
-
-def _problem_answer(body: object, status: int) -> web.Response:
-    return json_answer(body, status, "application/problem+json")

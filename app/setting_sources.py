@@ -22,6 +22,13 @@ PREFIX: Final = "TURNSTILE_"
 FILE_VARIABLE: Final = "TURNSTILE_SETTINGS_FILE"
 MASK: Final = "**********"
 
+REMOVED: Final = {
+    "http.allow_open": "was removed, because it let everybody in who could connect. Take it out, and give "
+    "keys (http.api_keys or http.api_keys_file; `turnstile keys create --no-topic` makes one), or listen on "
+    "127.0.0.1"
+}
+"""Settings that there were once: what to do instead."""
+
 _OTHER_VARIABLES: Final = re.compile(r"TURNSTILE_(SETTINGS_FILE|CACHE|TEST_.*)", re.ASCII)
 _SERVICE_LINK: Final = re.compile(r"TURNSTILE_([A-Z0-9]+_)*(PORT|SERVICE)(_[A-Z0-9]+)*", re.ASCII)
 _SHOWN_CHARACTERS: Final = 80
@@ -115,6 +122,9 @@ def read_sources(
 
 
 def _unknown_variable(key: str, names: Iterable[str]) -> str:
+    for name, told in REMOVED.items():
+        if key == variable(name):
+            return told
     if _SERVICE_LINK.fullmatch(key) and not get_close_matches(key, names, n=1, cutoff=0.85):
         return "no setting; Kubernetes makes it for a service of that name: set enableServiceLinks to false"
     return "no setting" + _nearest(key.upper(), names, "")
@@ -179,6 +189,8 @@ def _read_section(
 
 
 def _unknown_key(model: type[BaseModel], name: str, path: str) -> str:
+    if name in REMOVED:
+        return REMOVED[name]
     siblings = [f"{path}.{key}" if path else key for key in model.model_fields]
     return "no setting" + _nearest(name, siblings, f"; allowed here: {', '.join(model.model_fields)}")
 

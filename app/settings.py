@@ -239,23 +239,24 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with settings only beside one another: the names (the one to blame first), the text."""
     yield from _kafka_disagreements(settings.kafka)
     topics, app_id = settings.topics, settings.worker.app_id
-    own = {f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "destinations", "rekeyed")}
+    own = {
+        f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "destinations", "keys", "rekeyed")
+    }
     own |= {f"{app_id}-profiles-changelog", *(f"{name}.dlq" for name in topics.events)}
     taken = sorted(own.intersection(topics.events))
     if taken:
         message = f"the service itself writes {', '.join(taken)}: it can't be an input"
         yield ("topics.events", "topics.prefix", "worker.app_id"), message
-    http = settings.http
-    for name, is_loopback in (
-        ("http.host", http.is_loopback),
-        ("deliver.host", settings.deliver.is_loopback),
-    ):
-        if not is_loopback and not http.api_keys and not http.allow_open:
+    http, deliver = settings.http, settings.deliver
+    for name, section in (("http", http), ("deliver", deliver)):
+        if not section.is_loopback and not http.api_keys and http.api_keys_file is None:
             message = (
-                "without http.api_keys anyone who gets there may read and change everything: "
-                "give keys, listen on 127.0.0.1, or set http.allow_open to true"
+                "without API keys only this machine may connect. Give keys (http.api_keys or "
+                "http.api_keys_file; `turnstile keys create --no-topic` makes one), or listen on 127.0.0.1"
             )
-            yield (name, "http.api_keys", "http.allow_open"), message
+            yield (f"{name}.host", "http.api_keys", "http.api_keys_file"), message
+        if section.port and section.port == section.probe_port:
+            yield (f"{name}.probe_port", f"{name}.port"), f"is {name}.port already: each needs its own"
     names = [key.name for key in http.api_keys]
     if len(set(names)) < len(names):
         yield ("http.api_keys",), "two keys have one name"

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
+from agents.api_keys_feed import KeysFeed
 from agents.batches import PRODUCE_BATCH_BYTES
 from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
@@ -26,7 +27,9 @@ from agents.topic_limits import largest_batch_bytes
 from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
 from agents.transport import Batch, Consumer
 from agents.warnings import Warnings
+from app.api_keys import KeyRing
 from app.http import Server
+from app.http_address import base_url
 from app.kafka import broker_of, parse_published, plan_of
 from app.limits import limits_of
 from app.metrics import WorkerMetrics
@@ -50,6 +53,8 @@ class Worker:
         self.plan = plan_of(settings)
         self.warnings = Warnings()
         self.metrics = WorkerMetrics(self.warnings)
+        keys = KeysFeed(self.new_consumer, self.plan.keys, self.warnings)
+        self.keys = KeyRing(settings.http, keys, self.warnings)
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.partitions = 0
@@ -101,6 +106,8 @@ class Worker:
         server = Server(self)
         try:
             self._wire(producer, topics)
+            self._spawn(self.keys.follow(), "keys")
+            await self._until(self.keys.wait_loaded())
             await server.start()
             self._spawn(self.feed.run(), "definitions")
             await self._until(self.feed.loaded.wait())
@@ -264,6 +271,8 @@ class Worker:
         reasons = []
         if not self.feed.loaded.is_set():
             reasons.append("definitions are not loaded")
+        if not self.keys.loaded:
+            reasons.append("API keys are not read")
         if self.crashed is not None:
             reasons.append(f"crashed: {self.crashed!r}")
         if self.evaluator.paused:
@@ -277,7 +286,7 @@ class Worker:
     @property
     def advertised_url(self) -> str:
         http = self.settings.http
-        return http.advertised_url or f"http://{http.host}:{http.port}"
+        return http.advertised_url or base_url(http.host, http.port)
 
     def new_consumer(self) -> AIOKafkaConsumer:
         return changelog_consumer(self.broker)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -13,6 +15,23 @@ from urllib.parse import quote, urlencode
 from app.failures import CommandFailed
 
 TIMEOUT_SECONDS = 10.0
+
+
+NAMES_USER = ("users", "members")
+"""What a user id follows in a path."""
+INSTEAD = "-"
+"""In the path, for a user whom the query names (``app.http``)."""
+_KEY = re.compile("[!-~]+")
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would take the API key along to wherever it points."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
 
 
 class NotFound(CommandFailed):
@@ -28,25 +47,36 @@ class WorkerClient:
     project: str
 
     def get(self, *path: str) -> Any:
-        """The JSON at ``/v1/<path>``; parts may hold any character.
+        """The JSON at ``/v1/<path>``; parts may hold any character, but none may be empty.
 
         Raises NotFound, and CommandFailed with what the worker says, or why it can't be asked.
         """
         if not self.url.startswith(("http://", "https://")):
             raise CommandFailed(f"a worker's URL (--url) is http://host:port, not {self.url!r}")
-        parts = "/".join([quote(part, safe="") for part in path])
-        query = urlencode({"project": self.project})
+        if not all(path):
+            raise CommandFailed("an id can't be empty")
+        if self.key is not None and not _KEY.fullmatch(self.key):
+            raise CommandFailed("the API key (--key) isn't one: it must be printable ASCII without spaces")
         try:
-            request = urllib.request.Request(f"{self.url.rstrip('/')}/v1/{parts}?{query}")
+            request = urllib.request.Request(f"{self.url.rstrip('/')}/v1/{self._target(path)}")
             if self.key is not None:
                 request.add_header("api-key", self.key)
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise self._refused(error) from None
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             raise CommandFailed(f"no worker answers at {self.url} (--url): {reason}") from None
+
+    def _target(self, path: Sequence[str]) -> str:
+        """Path and query. A user id of dots goes into the query: proxies take it for a step in the path."""
+        query, parts = {"project": self.project}, []
+        for before, part in zip(("", *path), path, strict=False):
+            if before in NAMES_USER and not part.strip("."):
+                query["user_id"], part = part, INSTEAD
+            parts.append(quote(part, safe="", errors="surrogatepass"))
+        return f"{'/'.join(parts)}?{urlencode(query, errors='surrogatepass')}"
 
     def _refused(self, error: urllib.error.HTTPError) -> CommandFailed:
         """What a problem+json says, for people."""
@@ -57,6 +87,6 @@ class WorkerClient:
             return CommandFailed(f"{self.url} (--url) answers with status {error.code}; is it a worker's?")
         if "hint" in problem:
             text += f"; {problem['hint']}"
-        if error.code == 401:
+        if error.code in (401, 403):
             text += " (--key)"
         return NotFound(text) if error.code == 404 else CommandFailed(text)

@@ -50,6 +50,7 @@ class BenchWorker(Child):
                 "TURNSTILE_WORKER__APP_ID": plan.app_id,
                 "TURNSTILE_WORKER__DATA_DIR": str(folder / "data"),
                 "TURNSTILE_HTTP__PORT": str(self.port),
+                "TURNSTILE_HTTP__PROBE_PORT": "0",
                 **broker.settings,
                 **(settings or {}),
             },

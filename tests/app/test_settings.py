@@ -89,13 +89,14 @@ http:
         "  cache.block_bytes = '12MB' (turnstile.yaml:9:22): must be bytes, such as 1048576, 512KiB, 256MiB "
         "or 2GiB, from 1MiB to 1024GiB",
         "  cache.rows = true (turnstile.yaml:9:34): must be a whole number from 1 to 1000000000",
-        "  http.api_keys[0].scopes = 'read' (turnstile.yaml:12:13): must be a list of lookup, admin or both",
+        "  http.api_keys[0].scopes = 'read' (turnstile.yaml:12:13): must be a list of lookup, audiences, "
+        "destinations, admin",
         "  http.api_keys[0].sha256 = ********** (turnstile.yaml:12:13): must be 64 hexadecimal digits "
         "(SHA-256 of the key)",
         "  http.api_keys[1].nam (turnstile.yaml:12:13): no setting; did you mean name?",
         "  http.api_keys[1].name (turnstile.yaml:12:13): is missing: must be text",
         "  http.api_keys[1].scopes (turnstile.yaml:12:13): is missing: "
-        "must be a list of lookup, admin or both",
+        "must be a list of lookup, audiences, destinations, admin",
         "  http.api_keys[1].sha256 (turnstile.yaml:12:13): is missing: must be 64 hexadecimal digits "
         "(SHA-256 of the key)",
         "  http.port = '70000' (TURNSTILE_HTTP__PORT): must be a whole number from 0 to 65535",
@@ -117,8 +118,9 @@ http:
     [
         (
             {"TURNSTILE_HTTP__HOST": "0.0.0.0"},
-            "http.host = '0.0.0.0' (TURNSTILE_HTTP__HOST): without http.api_keys anyone who gets there may "
-            "read and change everything: give keys, listen on 127.0.0.1, or set http.allow_open to true",
+            "http.host = '0.0.0.0' (TURNSTILE_HTTP__HOST): without API keys only this machine may "
+            "connect. Give keys (http.api_keys or http.api_keys_file; `turnstile keys create --no-topic` "
+            "makes one), or listen on 127.0.0.1",
         ),
         (
             {"TURNSTILE_KAFKA__SASL_PASSWORD": "hush"},
@@ -144,8 +146,8 @@ http:
         ),
         (
             {"TURNSTILE_HTTP__API_KEYS": "hush"},
-            "http.api_keys = ********** (TURNSTILE_HTTP__API_KEYS): must be a list of {name, sha256, scopes} "
-            "(JSON in a variable)",
+            "http.api_keys = ********** (TURNSTILE_HTTP__API_KEYS): must be a list of {name, sha256, scopes, "
+            "projects} (JSON in a variable)",
         ),
         (
             {"TURNSTILE_SETTINGS_FILE": "/none.yaml"},
@@ -170,12 +172,11 @@ def test_loopback_needs_no_key(host: str) -> None:
     assert load_settings(environ={"TURNSTILE_HTTP__HOST": host}).http.host == host
 
 
-def test_other_addresses_need_a_key_or_a_clear_wish() -> None:
+def test_other_addresses_need_a_key() -> None:
     keys = load_settings(
         environ={"TURNSTILE_HTTP__HOST": "0.0.0.0", "TURNSTILE_HTTP__API_KEYS": json.dumps([KEY])}
     ).http.api_keys
     assert [(key.name, key.sha256, key.scopes) for key in keys] == [("dashboard", KEY["sha256"], ("lookup",))]
-    load_settings(environ={"TURNSTILE_HTTP__HOST": "0.0.0.0", "TURNSTILE_HTTP__ALLOW_OPEN": "true"})
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -201,7 +202,7 @@ def test_what_is_printed_has_sources_masks_secrets_and_is_a_settings_file(tmp_pa
     assert '  sasl_password: "**********"  # TURNSTILE_KAFKA__SASL_PASSWORD' in lines
     assert f'  id: "007"  # {file}:1:14' in lines
     assert "  block_bytes: 256MiB  # default" in lines
-    keys = '[{"name": "dashboard", "sha256": "**********", "scopes": ["lookup"]}]'
+    keys = '[{"name": "dashboard", "sha256": "**********", "scopes": ["lookup"], "projects": ["*"]}]'
     assert f"  api_keys: {keys}  # TURNSTILE_HTTP__API_KEYS" in lines
     assert "hush" not in text
     assert "hush" not in repr(loaded.settings)

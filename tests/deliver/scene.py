@@ -33,7 +33,8 @@ class Deliverer(Worker):
         super().__init__(name, folder, settings)
         self.names = names
         self.secrets: dict[str, str] = {}
-        self.settings["deliver.port"] = self.settings.pop("http.port")
+        for name in ("port", "probe_port"):
+            self.settings[f"deliver.{name}"] = self.settings.pop(f"http.{name}")
 
     def start(self, **changed: object) -> None:
         from tests.faults.workers import environment

@@ -54,7 +54,12 @@ class Worker:
         self.data = folder / name
         self.log_file = folder / f"{name}.log"
         self.url = f"http://127.0.0.1:{port}"
-        self.settings = {**settings, "http.port": port, "worker.data_dir": str(self.data)}
+        self.settings = {
+            **settings,
+            "http.port": port,
+            "http.probe_port": 0,
+            "worker.data_dir": str(self.data),
+        }
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, **changed: object) -> None:

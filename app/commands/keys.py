@@ -1,0 +1,204 @@
+"""``turnstile keys``: make, list and revoke API keys while workers and deliverers run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.audiences import columns, load_quiet
+from app.commands.options import SettingsFile
+
+if TYPE_CHECKING:
+    from agents.api_keys import KeyRecord, KeyUnusable
+    from app.settings import Settings
+
+cli = typer.Typer(help="Make, list and revoke API keys; no restart is needed.", no_args_is_help=True)
+
+NAME = "1 to 100 of A-Z a-z 0-9 . _ -"
+LONGEST_NAME = 100
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.", show_default=False)]
+
+
+@cli.command()
+def create(
+    name: Name,
+    scope: Annotated[
+        list[str],
+        typer.Option(help="What it is good for: lookup, audiences, destinations, admin (all). Repeatable."),
+    ],
+    project: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Whose data it may see and change; '*': all projects'. Repeatable.", show_default="default"
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            help="Until when it is good: 90d, 12h, or 2027-01-31T00:00:00Z.", show_default="for ever"
+        ),
+    ] = None,
+    no_topic: Annotated[
+        bool,
+        typer.Option(
+            "--no-topic",
+            help="Don't publish it: print its entry for http.api_keys, the key on standard error.",
+        ),
+    ] = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Make a key and print it, this once; it is good within a second."""
+    import asyncio
+    import json
+
+    from app.api_keys import digest_of, new_key
+
+    key = new_key()
+    record = _record(
+        name, digest_of(key), scope, project or ["default"], expires, time.time_ns() // 1_000_000
+    )
+    if no_topic:
+        from app.failures import CommandFailed
+
+        if record.expires_ms is not None:
+            raise CommandFailed("--expires: a key in the settings is good until it is taken out of them")
+        entry = {"name": name, "sha256": record.sha256, "scopes": record.scopes, "projects": record.projects}
+        typer.echo(key, err=True)
+        typer.echo(json.dumps(entry))
+        return
+    asyncio.run(_create(load_quiet(settings), name, record))
+    typer.echo(key)
+    projects = ", ".join(record.projects)
+    typer.echo(
+        f"key '{name}': {', '.join(record.scopes)}; projects: {projects}. It isn't shown again", err=True
+    )
+
+
+@cli.command("list")
+def list_keys(settings: SettingsFile = None) -> None:
+    """List the keys on the topic, revoked and expired ones too. Those of the settings aren't there."""
+    import asyncio
+
+    found = asyncio.run(_read(load_quiet(settings)))
+    now_ms = time.time_ns() // 1_000_000
+    rows = [_row(name, found[name], now_ms) for name in sorted(found)]
+    typer.echo("\n".join(columns(rows)) if rows else "no key was made with `turnstile keys create`")
+
+
+@cli.command()
+def revoke(name: Name, settings: SettingsFile = None) -> None:
+    """Let a key be good for nothing from now on, within a second."""
+    import asyncio
+
+    asyncio.run(_revoke(load_quiet(settings), name))
+    typer.echo(f"key '{name}' is revoked")
+
+
+def _record(
+    name: str, sha256: str, scopes: Sequence[str], projects: Sequence[str], expires: str | None, now_ms: int
+) -> KeyRecord:
+    """What is published. Raises CommandFailed with all that is wrong."""
+    import re
+
+    import msgspec
+
+    from agents.api_keys import KeyRecord
+    from app.failures import CommandFailed
+    from rules.problems import name_hint
+
+    faults: list[str] = []
+    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{LONGEST_NAME}}}", name):
+        faults.append(f"NAME must be {NAME}, got {name!r}")
+    known = ("lookup", "audiences", "destinations", "admin")
+    faults += [f"--scope {each}: {name_hint(each, known)}" for each in scopes if each not in known]
+    if not all(0 < len(each) <= 200 and "\0" not in each for each in projects):
+        faults.append("--project must have 1 to 200 characters")
+    expires_ms = None
+    if expires is not None:
+        expires_ms = _instant_ms(expires, now_ms)
+        if expires_ms is None or expires_ms <= now_ms:
+            faults.append(
+                f"--expires must be a time from now such as 90d, 12h or 30m, or an instant to come such as "
+                f"2027-01-31T00:00:00Z, got {expires!r}"
+            )
+    if faults:
+        raise CommandFailed("\n".join(faults))
+    given = {"sha256": sha256, "scopes": scopes, "projects": projects}
+    return msgspec.convert({**given, "created_ms": now_ms, "expires_ms": expires_ms}, KeyRecord)
+
+
+def _instant_ms(text: str, now_ms: int) -> int | None:
+    from datetime import datetime
+
+    from rules.durations import parse_duration
+
+    try:
+        return now_ms + parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found.tzinfo is None else int(found.timestamp() * 1000)
+
+
+async def _create(settings: Settings, name: str, record: KeyRecord) -> None:
+    from agents.api_keys import KeyRecord
+    from app.failures import CommandFailed
+    from app.key_publishing import connected
+
+    async with connected(settings) as topic:
+        before = (await topic.read()).get(name)
+        if isinstance(before, KeyRecord) and not before.revoked:
+            raise CommandFailed(
+                f"there is a key '{name}' already. To rotate it, make one under another name, give that to "
+                f"its users, then `turnstile keys revoke {name}`"
+            )
+        await topic.write(name, record)
+
+
+async def _read(settings: Settings) -> Mapping[str, KeyRecord | KeyUnusable]:
+    from app.key_publishing import connected
+
+    async with connected(settings) as topic:
+        return await topic.read()
+
+
+async def _revoke(settings: Settings, name: str) -> None:
+    import msgspec
+
+    from agents.api_keys import KeyRecord
+    from app.failures import CommandFailed
+    from app.key_publishing import connected
+    from rules.problems import name_hint
+
+    async with connected(settings) as topic:
+        known = await topic.read()
+        before = known.get(name)
+        if before is None:
+            hint = f"; {name_hint(name, known)}" if known else ""
+            raise CommandFailed(
+                f"there is no key '{name}' on {topic.name}{hint}. One in the settings (http.api_keys, "
+                "http.api_keys_file) is revoked by taking it out of them"
+            )
+        if not isinstance(before, KeyRecord):  # nobody can read it: write one that nobody can use
+            before = KeyRecord("0" * 64, ("lookup",), ("*",), 0)
+        await topic.write(name, msgspec.structs.replace(before, revoked=True))
+
+
+def _row(name: str, key: KeyRecord | KeyUnusable, now_ms: int) -> tuple[str, ...]:
+    from agents.api_keys import KeyRecord
+    from rules.instants import format_instant
+
+    if not isinstance(key, KeyRecord):
+        return (name, "unusable", str(key), "", "")
+    expires = "" if key.expires_ms is None else f"until {format_instant(key.expires_ms)}"
+    state = "revoked" if key.revoked else "good"
+    if key.expires_ms is not None and key.expires_ms <= now_ms and not key.revoked:
+        state = "expired"
+    return (name, state, ", ".join(key.scopes), f"projects: {', '.join(key.projects)}", expires)
