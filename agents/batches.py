@@ -8,8 +8,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from agents.transitions import encode_transition
-from rules.row import Transition
 from tables.changelog import RECORD_BYTES
 
 Headers = Sequence[tuple[str, bytes]]
@@ -55,11 +53,6 @@ class Batches:
             await self.send()
             self._batch, self._is_sent = self._producer.create_batch(), False
             self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
-
-    async def add_transition(self, transition: Transition) -> None:
-        """One place for the first time and for every repetition: they must be the same record."""
-        value, headers = encode_transition(transition)
-        await self.add(transition.user_id.encode(), value, max(transition.at_ms, 0), headers)
 
     async def send(self) -> None:
         """Put what was added on its way; nothing may be added before ``acknowledged``."""

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 
 from agents.batches import Batches
-from agents.dead_letters import dead_letter_headers, rekey_headers
+from agents.outputs import Outputs, Told
 from agents.pipeline import Pipeline
-from agents.placement import partition_of
 from agents.steps import Limits, Step
 from agents.topics import LARGE_MESSAGE_BYTES
 
@@ -68,15 +67,20 @@ class Topics:
     """What the changelog takes in one produce batch (``max.message.bytes``)."""
     dead_letter_partitions: Mapping[str, int] = field(default_factory=dict)
     """By topic; one that isn't named has as many as the table."""
+    sources: MutableMapping[str, int] = field(default_factory=dict)
+    """Partitions of each source topic, re-keyed records aside; they may grow. Empty: not known."""
 
 
 class Committer:
     """Writes the steps of one partition of the table."""
 
-    def __init__(self, producer: AIOKafkaProducer, topics: Topics, observer: Observer) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, topics: Topics, observer: Observer, told: Told | None = None
+    ) -> None:
         self._producer = producer
         self._topics = topics
         self._observer = observer
+        self._told = told or Told()
         self.may_write: Callable[[], bool] = lambda: True
         """Whether the partitions are surely still ours. May raise, to give up what is in hand."""
 
@@ -125,37 +129,8 @@ class Committer:
         return batches
 
     async def _outputs(self, works: Sequence[Work]) -> None:
-        lots: dict[tuple[str, int], Batches] = {}
+        outputs = Outputs(self._producer, self._topics, self._told)
         for work in works:
             for step in work.steps:
-                await self._output(work.pipeline.place.partition, step, lots)
-        for lot in lots.values():
-            await lot.send()
-        for lot in lots.values():
-            await lot.acknowledged()
-
-    async def _output(self, partition: int, step: Step, lots: dict[tuple[str, int], Batches]) -> None:
-        topics = self._topics
-        for user_id, record, origin in step.rekeyed:
-            target = partition_of(user_id, topics.partitions)
-            await self._lot(lots, topics.rekeyed, target).add(
-                user_id.encode(), record.value, max(record.timestamp, 0), rekey_headers(record, origin)
-            )
-        for letter in step.dead:
-            topic, source_partition, _ = letter.origin
-            topic += topics.dead_letter_suffix
-            # Its topic of dead letters may have fewer partitions than a source topic.
-            target = source_partition % topics.dead_letter_partitions.get(topic, topics.partitions)
-            await self._lot(lots, topic, target).add(
-                letter.record.key, letter.record.value, None, dead_letter_headers(letter)
-            )
-        same = topics.transitions_partitions == topics.partitions
-        for transition in step.transitions:
-            target = partition if same else partition_of(transition.user_id, topics.transitions_partitions)
-            await self._lot(lots, topics.transitions, target).add_transition(transition)
-
-    def _lot(self, lots: dict[tuple[str, int], Batches], topic: str, partition: int) -> Batches:
-        lot = lots.get((topic, partition))
-        if lot is None:
-            lot = lots[topic, partition] = Batches(self._producer, topic, partition)
-        return lot
+                outputs.add_step(work.pipeline.place.partition, step)
+        await outputs.send()

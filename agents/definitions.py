@@ -8,27 +8,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated
 
 import msgspec
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
-from rules.compile import PublishedAudience, RuleSet, compile_rules
+from agents.definitions_together import compile_usable
+from agents.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
+from agents.warnings import Warnings
+from rules.compile import PublishedAudience, RuleSet
+from rules.instants import MAX_MS
 from rules.model import Audience
-from rules.problems import DefinitionsInvalid
 from rules.write import to_document
 
-log = structlog.get_logger("turnstile.definitions")
+MAX_VERSION = 2**53
+Version = Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)]
+Instant = Annotated[int, msgspec.Meta(ge=0, le=MAX_MS)]
 
 
 class DefinitionRecord(msgspec.Struct, omit_defaults=True):
     """The value of a record on the definitions topic."""
 
-    version: int
+    version: Version
     definition: dict[str, object]
     deleted: bool = False
-    created_ms: int = 0
+    created_ms: Instant = 0
+
+
+class _VersionAlone(msgspec.Struct):
+    """What can still be read of a record that is unusable otherwise."""
+
+    version: Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,40 @@ class Change:
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(DefinitionRecord).decode
+_decode_version = msgspec.json.Decoder(_VersionAlone).decode
+
+Parse = Callable[[str, str], Audience]
+"""A definition from its text and the name of where it stands."""
+
+
+@dataclass(slots=True)
+class Definitions:
+    """What was read of the topic."""
+
+    published: dict[bytes, PublishedAudience] = field(default_factory=dict)
+    unusable: dict[bytes | None, UnusableRecord] = field(default_factory=dict)
+    """By key. The version before it, if there is one, is still among ``published``."""
+    versions: dict[bytes, int] = field(default_factory=dict)
+    """Of keys with an unusable record: no version that was ever published is higher."""
+
+    def take(self, topic: str, record: ConsumerRecord[bytes | None, bytes | None], parse: Parse) -> bool:
+        """Take one record, in the order of the topic. False: it can't be used, and ``unusable`` has it."""
+        key, value = record.key, record.value
+        try:
+            if key is None:
+                raise Unusable("a definition needs the key project/id, and this record has no key")
+            if value is None:
+                self.published.pop(key, None)
+            else:
+                self.published[key] = usable(partial(_read, key, value, parse))
+        except Unusable as reason:
+            self.unusable[key] = UnusableRecord(topic, record.offset, key, str(reason))
+            if key is not None:
+                self.versions[key] = max(self.versions.get(key, 0), _version_of(value, record.offset))
+            return False
+        self.unusable.pop(key, None)
+        self.versions.pop(key, None)
+        return True
 
 
 def topic_key(audience: Audience) -> bytes:
@@ -54,19 +101,49 @@ def encode_definition(published: PublishedAudience) -> bytes:
     return _encode(DefinitionRecord(published.version, document, published.deleted, published.created_ms))
 
 
-def decode_definition(value: bytes, parse: Callable[[str, str], Audience]) -> PublishedAudience:
+def decode_definition(value: bytes, parse: Parse) -> PublishedAudience:
     """Raises DefinitionsInvalid, or a decode error, for a record that this program can't read."""
     record = _decode(value)
     audience = parse(msgspec.json.encode(record.definition).decode(), "definitions topic")
     return PublishedAudience(audience, record.version, record.deleted, record.created_ms)
 
 
-def plan_changes(current: Mapping[bytes, PublishedAudience], wanted: Sequence[Audience]) -> list[Change]:
-    """What publishing ``wanted`` would do; audiences that are not named stay as they are."""
+def _read(key: bytes, value: bytes, parse: Parse) -> PublishedAudience:
+    published = decode_definition(value, parse)
+    wanted = topic_key(published.audience)
+    if key != wanted:
+        raise Unusable(f"its key must be {shown_key(wanted)}, as its definition says")
+    return published
+
+
+def _version_of(value: bytes | None, offset: int) -> int:
+    """The version of an unusable record; where that can't be read, one that none before it had.
+
+    Each version was a record of the topic of its own, so that no version is above the offset by more than 1.
+    """
+    try:
+        return usable(lambda: _decode_version(value or b"").version)
+    except Unusable:
+        return offset + 1
+
+
+def plan_changes(
+    current: Mapping[bytes, PublishedAudience],
+    wanted: Sequence[Audience],
+    versions: Mapping[bytes, int] | None = None,
+) -> list[Change]:
+    """What publishing ``wanted`` would do; audiences that are not named stay as they are.
+
+    ``versions`` are those of records that can't be used (``Definitions.versions``): they are overwritten.
+    """
     changes: list[Change] = []
     for audience in wanted:
-        before = current.get(topic_key(audience))
-        if before is None:
+        key = topic_key(audience)
+        before, unusable_version = current.get(key), (versions or {}).get(key)
+        if unusable_version is not None:
+            version = max(unusable_version, before.version if before else 0) + 1
+            changes.append(Change(audience, version, "changed"))
+        elif before is None:
             changes.append(Change(audience, 1, "created"))
         elif before.deleted:
             changes.append(Change(audience, before.version + 1, "created"))
@@ -84,19 +161,31 @@ class DefinitionsFeed:
         self,
         new_consumer: Callable[[], AIOKafkaConsumer],
         topic: str,
-        parse: Callable[[str, str], Audience],
+        parse: Parse,
         changed: Callable[[RuleSet], None],
         max_samples: int,
+        warnings: Warnings | None = None,
     ) -> None:
         self._new_consumer = new_consumer
         self._topic = topic
         self._parse = parse
         self._changed = changed
         self._max_samples = max_samples
-        self.published: dict[bytes, PublishedAudience] = {}
-        self.unreadable: dict[bytes, str] = {}
+        self._warnings = warnings or Warnings()
+        self._read = Definitions()
+        self._together: dict[bytes, tuple[str, str]] = {}
+        """Warnings about definitions beside one another: (code, text) by key."""
         self.loaded = asyncio.Event()
         """Set once everything that was published at the start is in use."""
+
+    @property
+    def published(self) -> Mapping[bytes, PublishedAudience]:
+        return self._read.published
+
+    @property
+    def unreadable(self) -> Mapping[bytes, str]:
+        """Why the latest records of some keys can't be used."""
+        return {key: each.reason for key, each in self._read.unusable.items() if key is not None}
 
     async def run(self) -> None:
         """Follow the topic until cancelled."""
@@ -112,42 +201,37 @@ class DefinitionsFeed:
                 polled = await consumer.getmany(timeout_ms=200)
                 records = polled.get(partition, [])
                 for record in records:
-                    self._take(record.key, record.value)
+                    self._take(record)
                 if records and self.loaded.is_set():
                     self._use()
 
-    def _take(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            self.published.pop(key, None)
+    def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
+        if self._read.take(self._topic, record, self._parse):
+            self._warnings.clear("definition_unreadable", self._place(record.key))
             return
-        try:
-            self.published[key] = decode_definition(value, self._parse)
-            self.unreadable.pop(key, None)
-        except (DefinitionsInvalid, msgspec.DecodeError) as error:
-            # One that we can't read leaves the one before in force: members must not leave by it.
-            self.unreadable[key] = str(error)
-            log.error("definition_unreadable", key=key.decode("utf-8", "replace"), error=str(error))
+        # The one before stays in force: members must not leave because a record can't be read.
+        told = self._read.unusable[record.key]
+        text = f"offset {told.offset} can't be used, and what was published before it stays: {told.reason}"
+        self._warnings.note("definition_unreadable", self._place(record.key), text)
 
     def _use(self) -> None:
-        self._changed(compile_rules(self.published.values(), self._max_samples))
+        rules, faults = compile_usable(self.published, self._max_samples)
+        for key in [key for key, told in self._together.items() if faults.get(key) != told]:
+            self._warnings.clear(self._together.pop(key)[0], self._place(key))
+        for key in faults.keys() - self._together.keys():
+            code, text = self._together[key] = faults[key]
+            self._warnings.note(code, self._place(key), text)
+        self._changed(rules)
+
+    def _place(self, key: bytes | None) -> str:
+        return f"{self._topic}/0 key {shown_key(key)}"
 
 
-async def read_published(
-    consumer: AIOKafkaConsumer, topic: str, parse: Callable[[str, str], Audience]
-) -> dict[bytes, PublishedAudience]:
-    """Everything on the topic now. Raises DefinitionsInvalid for a record that can't be read."""
-    partition = TopicPartition(topic, 0)
-    consumer.assign([partition])
-    await consumer.seek_to_beginning(partition)
-    end = (await consumer.end_offsets([partition]))[partition]
-    found: dict[bytes, PublishedAudience] = {}
-    while await consumer.position(partition) < end:
-        polled = await consumer.getmany(timeout_ms=500)
-        for record in polled.get(partition, []):
-            if record.value is None:
-                found.pop(record.key, None)
-            else:
-                found[record.key] = decode_definition(record.value, parse)
+async def read_published(consumer: AIOKafkaConsumer, topic: str, parse: Parse) -> Definitions:
+    """Everything on the topic now."""
+    found = Definitions()
+    async for record in everything_on(consumer, topic):
+        found.take(topic, record, parse)
     return found
 
 

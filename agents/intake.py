@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.placement import Place
+from agents.placement import OriginInvalid, Place
 from agents.records import (
     NO_PROPERTIES,
     InputRecord,
@@ -24,12 +24,20 @@ def read_batch(place: Place, records: Sequence[Record], limits: Limits, draft: D
     """Decode and check; what can't be used becomes a dead letter of the draft."""
     batch: list[ReadRecord] = []
     max_bytes = limits.max_bytes
+    is_rekeyed = bool(records) and records[0].topic == place.rekey_topic
     for record in records:
         try:
+            if is_rekeyed:
+                place.origin(record)
             decoded = read_record(record.value, record.timestamp, max_bytes)
             time_ms = event_time_ms(decoded, record.timestamp)
         except RecordRefused as refusal:
             draft.dead.append(_letter(place, record, refusal))
+            batch.append((record, None, b"", 0))
+            continue
+        except OriginInvalid as invalid:
+            where = record.topic, record.partition, record.offset
+            draft.dead.append(DeadLetter(record, where, "rekeyed_origin", str(invalid), "rekey"))
             batch.append((record, None, b"", 0))
             continue
         if decoded.project == "default":

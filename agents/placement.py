@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from struct import unpack
 from typing import Protocol
 
 ORIGIN_TOPIC = "source.topic"
 ORIGIN_PARTITION = "source.partition"
 ORIGIN_OFFSET = "source.offset"
+MAX_OFFSET = 2**63 - 1
+MAX_DIGITS = 19
 
 
 Origin = tuple[str, int, int]
 """(topic, partition, offset) that the producer wrote to."""
+
+
+class OriginInvalid(Exception):
+    """A record on the topic of re-keyed records doesn't say where a producer wrote it: not ours."""
 
 
 class Located(Protocol):
@@ -73,17 +79,41 @@ class Place:
     partition: int
     partitions: int
     rekey_topic: str = ""
+    sources: Mapping[str, int] = field(default_factory=dict)
+    """Partitions of each topic that a re-keyed record may come from; empty: any. It may grow meanwhile."""
 
     def owns(self, user_id: str) -> bool:
         return partition_of(user_id, self.partitions) == self.partition
 
     def origin(self, record: Located) -> Origin:
-        """Where the producer wrote it; a re-keyed record carries that along in its headers."""
+        """Where the producer wrote it; a re-keyed record carries that along in its headers.
+
+        Raises OriginInvalid for a re-keyed record that this program can't have written.
+        """
         if record.topic != self.rekey_topic:
             return record.topic, record.partition, record.offset
         headers = dict(record.headers)
-        return (
-            headers[ORIGIN_TOPIC].decode(),
-            int(headers[ORIGIN_PARTITION]),
-            int(headers[ORIGIN_OFFSET]),
-        )
+        try:
+            topic = headers[ORIGIN_TOPIC].decode()
+            partition, offset = _number(headers, ORIGIN_PARTITION), _number(headers, ORIGIN_OFFSET)
+        except (KeyError, AttributeError):
+            wanted = f"{ORIGIN_TOPIC}, {ORIGIN_PARTITION} and {ORIGIN_OFFSET}"
+            raise OriginInvalid(f"a re-keyed record must have the headers {wanted}") from None
+        except UnicodeDecodeError:
+            raise OriginInvalid(f"the header {ORIGIN_TOPIC} must be UTF-8") from None
+        if self.sources and topic not in self.sources:
+            known = ", ".join(sorted(self.sources))
+            raise OriginInvalid(f"the header {ORIGIN_TOPIC} must name a source topic ({known}): {topic!r}")
+        if self.sources and partition >= self.sources[topic]:
+            has = f"{topic} has {self.sources[topic]} partitions"
+            raise OriginInvalid(f"the header {ORIGIN_PARTITION} is {partition}, but {has}")
+        return topic, partition, offset
+
+
+def _number(headers: Mapping[str, bytes], name: str) -> int:
+    """A header's number as Kafka has offsets. Raises KeyError, AttributeError, OriginInvalid."""
+    text = headers[name]
+    number = int(text) if text.isdigit() and len(text) <= MAX_DIGITS else -1
+    if not 0 <= number <= MAX_OFFSET:
+        raise OriginInvalid(f"the header {name} must be a number from 0 to {MAX_OFFSET}: {text[:40]!r}")
+    return number

@@ -11,17 +11,20 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from agents.batches import Batches
 from agents.broker import Broker
+from agents.changelog_records import foreign
 from agents.commits import Topics
+from agents.outputs import Outputs, Told
 from agents.pipeline import Pipeline
-from agents.placement import Place, partition_of
+from agents.placement import Place
 from agents.restore_ahead import RECORDS, Job, cores, restore_ahead, shares
 from agents.steps import Limits
+from agents.warnings import Warnings
 from rules.row import Transition
 from tables.changelog import ChangelogReader
 from tables.meta import StoreMeta, decode_meta
@@ -81,6 +84,7 @@ class Restorer:
         self._cache_rows = cache_rows
         self._ahead = ahead
         self.rows_restored = 0
+        self.warnings = Warnings()
 
     def path(self, partition: int) -> Path:
         return self._directory / f"{self._topics.changelog}-{partition}"
@@ -205,7 +209,7 @@ class Restorer:
             for tp, records in polled.items():
                 reading = readings[tp.partition]
                 before = reading.changelog.rows
-                reading.store.write(reading.changelog.read(records))
+                reading.store.write(self._read_ours(reading.changelog, records))
                 self.rows_restored += reading.changelog.rows - before
                 await asyncio.sleep(0)
             for partition in list(behind):
@@ -217,10 +221,36 @@ class Restorer:
                     consumer.pause(self._tp(partition))
                     reading.store.write(Write(meta=reading.changelog.meta))
 
+    def _read_ours(self, changelog: ChangelogReader, records: Sequence[Any]) -> Write:
+        """What the records change, but for those that no worker of ours wrote: these are told.
+
+        They are looked for only when the records can't be read. What is read twice says the same twice.
+        """
+        marker_bytes = changelog.marker_bytes
+        try:
+            change = changelog.read(records)
+            if changelog.marker_bytes != marker_bytes:
+                _ = changelog.marker
+            return change
+        except Exception:
+            ours = [each for each in records if not self._is_foreign(each)]
+            if len(ours) == len(records):
+                raise
+            changelog.marker_bytes = marker_bytes
+            return changelog.read(ours)
+
+    def _is_foreign(self, record: Any) -> bool:
+        fault = foreign(record)
+        if fault is not None:
+            place = f"{record.topic}/{record.partition}@{record.offset}"
+            text = f"no worker wrote this record, and the row before it stays: {fault}"
+            self.warnings.note("changelog_foreign", place, text)
+        return fault is not None
+
     def _pipeline(self, partition: int, reading: _Reading, pending: list[Transition]) -> Pipeline:
         changelog = reading.changelog
         marker = changelog.marker
-        place = Place(partition, self._topics.partitions, self._topics.rekeyed)
+        place = Place(partition, self._topics.partitions, self._topics.rekeyed, self._topics.sources)
         if marker is not None and marker.partitions != place.partitions:
             raise PartitionsChanged(
                 f"{self._topics.changelog} was written with {marker.partitions} partitions and now has "
@@ -247,16 +277,11 @@ class Restorer:
         return TopicPartition(self._topics.changelog, partition)
 
 
-async def send_again(producer: AIOKafkaProducer, topics: Topics, pending: list[Transition]) -> None:
+async def send_again(
+    producer: AIOKafkaProducer, topics: Topics, pending: list[Transition], told: Told | None = None
+) -> None:
     """Send transitions from outboxes; they have the ids and bodies of the first time."""
-    lots: dict[int, Batches] = {}
+    outputs = Outputs(producer, topics, told or Told())
     for transition in pending:
-        partition = partition_of(transition.user_id, topics.transitions_partitions)
-        lot = lots.get(partition)
-        if lot is None:
-            lot = lots[partition] = Batches(producer, topics.transitions, partition)
-        await lot.add_transition(transition)
-    for lot in lots.values():
-        await lot.send()
-    for lot in lots.values():
-        await lot.acknowledged()
+        outputs.add_again(transition)
+    await outputs.send()

@@ -20,6 +20,9 @@ LARGE_MESSAGE_BYTES = 8 * 1024 * 1024
 REKEYED_BYTES = 1024 * 1024 * 1024
 """Kept per partition of the topic of re-keyed records."""
 
+CHANGELOG_CONFIGS = {"cleanup.policy": "compact", "compression.type": "zstd"}
+"""The broker compresses rows to less than half of their bytes (docs/decisions/0014)."""
+
 
 class TopicsUnusable(Exception):
     """The topics on the broker don't fit the settings; the text says which and why."""
@@ -101,12 +104,12 @@ async def ensure_topics(
     # Re-keyed records keep their timestamps, and a broker's retention by time looks at those.
     by_size = {"retention.ms": "-1", "retention.bytes": str(REKEYED_BYTES)}
     wanted[plan.rekeyed] = (count, {**large, **by_size})
-    wanted[plan.changelog] = (count, {**large, "cleanup.policy": "compact"})
+    wanted[plan.changelog] = (count, {**large, **CHANGELOG_CONFIGS})
     wanted[plan.transitions] = (count, {})
     wanted[plan.audiences] = (1, {"cleanup.policy": "compact"})
     wanted[plan.keys] = (1, {"cleanup.policy": "compact"})
-    for name in plan.events:
-        wanted[plan.dead_letters(name)] = (count, large)
+    for name in (*plan.sources, plan.transitions):
+        wanted[plan.dead_letters(name)] = (wanted[name][0], large)
     missing = {name: each for name, each in wanted.items() if name not in known}
     if missing:
         await create_topics(admin, missing, replication)

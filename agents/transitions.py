@@ -14,6 +14,9 @@ from rules.row import Transition
 
 Headers = list[tuple[str, bytes]]
 
+PROPERTIES_HEADER = "trigger.properties"
+"""Header of a transition that holds the properties of the event behind it (a JSON object), if any."""
+
 _SPEC_VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")
 _ENTERED = ("ce_type", b"turnstile.audience.enter")
@@ -89,5 +92,5 @@ def encode_transition(transition: Transition) -> tuple[bytes, Headers]:
         _CONTENT_TYPE,
     ]
     if transition.trigger is not None and transition.trigger.properties:
-        headers.append(("trigger.properties", transition.trigger.properties))
+        headers.append((PROPERTIES_HEADER, transition.trigger.properties))
     return _encode(body), headers

@@ -30,6 +30,7 @@ from agents.deliver.feed import (
     publish,
 )
 from agents.deliver.starts import FirstStart, decide_start, encode_start, start_key
+from agents.outputs import Told
 from agents.topics import create_topics, ensure_topics, existing
 from agents.warnings import Warnings
 from app.api_keys import KeyRing
@@ -51,6 +52,7 @@ class DeliveryService:
         self.settings = settings
         self.names = frozenset(names)
         self.warnings = Warnings()
+        self.told = Told(warnings=self.warnings)
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)
         new = partial(new_consumer, settings)
@@ -59,7 +61,8 @@ class DeliveryService:
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.running: dict[str, Running] = {}
-        self.feed = DestinationsFeed(new, destinations_topic(settings.topics.prefix), self._reconcile_soon)
+        topic = destinations_topic(settings.topics.prefix)
+        self.feed = DestinationsFeed(new, topic, self._reconcile_soon, self.warnings)
         self._reconcile = asyncio.Event()
         self._surroundings: Surroundings
         self._producer: AIOKafkaProducer
@@ -78,7 +81,7 @@ class DeliveryService:
             self._producer = new_producer(self.settings)
             await self._producer.start()
             self._surroundings = Surroundings(
-                self.settings, topics, self._producer, self._admin, self._first_start
+                self.settings, topics, self._producer, self._admin, self._first_start, self.told
             )
             tasks.append(self._task("keys", self.keys.follow()))
             await self.keys.wait_loaded()
@@ -96,6 +99,7 @@ class DeliveryService:
             if hasattr(self, "_producer"):
                 await self._producer.stop()
             await self._admin.close()
+            self.told.letters.close()
             log.info("deliver_stopped")
         if self.crashed is not None:
             raise self.crashed

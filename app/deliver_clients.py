@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 
 from agents.deliver.secrets import Secrets
 from agents.deliver.sink import SinkContext
 from agents.deliver.users import Users
-from agents.topics import LARGE_MESSAGE_BYTES
+from agents.producer import Producer
 from app.kafka import broker_of
 from app.settings import Settings
 
@@ -27,15 +27,9 @@ def users_of(settings: Settings) -> Users:
     return Users(settings.deliver.lookup_url, key.get_secret_value() if key else None)
 
 
-def new_producer(settings: Settings) -> AIOKafkaProducer:
+def new_producer(settings: Settings) -> Producer:
     """For dead letters and definitions; not started."""
-    return AIOKafkaProducer(
-        **broker_of(settings).client_options(),
-        acks="all",
-        enable_idempotence=settings.kafka.idempotence,
-        max_request_size=2 * LARGE_MESSAGE_BYTES,
-        request_timeout_ms=60_000,
-    )
+    return Producer(broker_of(settings), settings.kafka.idempotence)
 
 
 def new_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsumer:

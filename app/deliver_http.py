@@ -102,11 +102,12 @@ class DeliverServer:
         if destination.name != name:
             detail = f"the definition's name is {destination.name!r}, the path's {name!r}"
             raise Problem(422, "Not a destination", detail)
-        caller, before = request[CALLER], self._service.feed.published.get(name)
+        feed = self._service.feed
+        caller, before = request[CALLER], feed.published.get(name)
         caller.require_project(destination.project)
         if before is not None:
             caller.require_project(before.destination.project)
-        (change,) = plan_changes(self._service.feed.published, [destination])
+        (change,) = plan_changes(feed.published, [destination], feed.versions)
         if change.action != "unchanged":
             await self._publish(change.published)
         shown = {"name": name, "action": change.action, "version": change.published.version}

@@ -25,6 +25,7 @@ from agents.deliver.report import Report
 from agents.deliver.secrets import Secrets
 from agents.deliver.starts import FirstStart
 from agents.deliver.users import Users
+from agents.outputs import Told
 from agents.sinks.make import make_sink
 from agents.topics import LARGE_MESSAGE_BYTES, create_topics, existing
 from app.deliver_clients import context_of, new_consumer, users_of
@@ -52,6 +53,7 @@ class Surroundings:
     producer: AIOKafkaProducer
     admin: AIOKafkaAdminClient
     first_start: Callable[[PublishedDestination], Awaitable[FirstStart]]
+    told: Told
 
 
 class Running:
@@ -120,7 +122,7 @@ class Running:
         await self._make_dead_letter_topic()
         first_start = await around.first_start(self.published)
         prefix = settings.topics.prefix
-        letters = DeadLetters(around.producer, prefix, destination.name, topics.transitions)
+        letters = DeadLetters(around.producer, prefix, destination.name, topics.transitions, around.told)
         users = users_of(settings)
         sink = make_sink(destination, context_of(settings, self.secrets))
         in_flight = settings.deliver.in_flight

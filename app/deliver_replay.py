@@ -149,14 +149,22 @@ def _job(record: ConsumerRecord[bytes, bytes]) -> Job | None:
         return None
     headers = dict(record.headers)
     original = Original(
-        record.key or b"",
-        record.value or b"",
+        record.key,
+        record.value,
         [(name, value) for name, value in record.headers if not name.startswith(OURS)],
-        int(headers.get("source.partition", b"0")),
-        int(headers.get("source.offset", b"-1")),
-        int(headers.get("source.timestamp", b"0")),
+        _number(headers.get("source.partition"), 0),
+        _number(headers.get("source.offset"), -1),
+        _number(headers.get("source.timestamp"), 0),
     )
     return Job(transition.user_id, (transition,), (original,), record.partition, record.offset)
+
+
+def _number(text: bytes | None, otherwise: int) -> int:
+    """What a header says, which others may have written, too."""
+    try:
+        return int(text or b"")
+    except ValueError:
+        return otherwise
 
 
 async def _keep_committing(consumer: AIOKafkaConsumer, progress: Mapping[TopicPartition, Progress]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -21,7 +20,7 @@ from agents.deliver.feed import (
 from agents.deliver.parse import load_destinations
 from agents.topics import create_topics, existing
 from app.definition_files import read_definition_files
-from app.failures import CommandFailed
+from app.failures import CommandFailed, tell_unusable
 from app.kafka import broker_of
 from app.kafka_admin import connected_admin
 from app.settings import Settings
@@ -45,9 +44,14 @@ class DestinationsTopic:
         self._replication = settings.topics.replication
         self._options = broker_of(settings).client_options()
         self._exists = False
+        self.versions: Mapping[str, int] = {}
+        """Of records that can't be used; known after a ``read``."""
 
     async def read(self) -> dict[str, PublishedDestination]:
-        """Everything that is published, deleted ones too; nothing when there is no such topic yet."""
+        """Everything that is published, deleted ones too; nothing when there is no such topic yet.
+
+        Records that can't be used are told on standard error, and passed by.
+        """
         self._exists = self.name in await existing(self.admin)
         if not self._exists:
             return {}
@@ -55,11 +59,12 @@ class DestinationsTopic:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await consumer.start()
-                return await read_published(consumer, self.name)
-        except msgspec.DecodeError as error:
-            raise CommandFailed(f"a record on {self.name} can't be read: {error}") from None
+                found = await read_published(consumer, self.name)
         finally:
             await consumer.stop()
+        tell_unusable(found.unusable.values())
+        self.versions = found.versions
+        return found.published
 
     async def find(self, name: str) -> PublishedDestination:
         """One that isn't deleted. Raises CommandFailed."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
+
 USERS_TURN = frozenset(
     {
         "agents.restore.PartitionsChanged",
@@ -24,6 +27,12 @@ class CommandFailed(Exception):
 def unreachable(bootstrap: str) -> CommandFailed:
     """No broker answers."""
     return CommandFailed(f"Kafka can't be reached at {bootstrap} (kafka.bootstrap): no broker answers there")
+
+
+def tell_unusable(records: Iterable[object]) -> None:
+    """Say on standard error which records (``agents.unusable.UnusableRecord``) a command passed by."""
+    for each in records:
+        print(f"passed by, because it can't be used: {each}", file=sys.stderr)
 
 
 def message_for_users(error: BaseException) -> str | None:

@@ -15,6 +15,7 @@ from app.commands import (
     deliver,
     demo,
     destinations,
+    dlq,
     explain,
     keys,
     lookup,
@@ -49,6 +50,7 @@ cli.add_typer(audiences.cli, name="audiences")
 cli.add_typer(destinations.cli, name="destinations")
 cli.add_typer(deliver.cli, name="deliver")
 cli.add_typer(keys.cli, name="keys")
+cli.add_typer(dlq.cli, name="dlq")
 cli.command("topology")(topology.topology)
 cli.command("settings")(settings.settings)
 cli.command("bench", context_settings=bench.TAKES_ANYTHING)(bench.bench)

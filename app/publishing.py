@@ -9,19 +9,18 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.definitions import Change, publish, read_published
+from agents.definitions_together import as_parsed
 from agents.topics import TopicPlan, create_topics, existing
-from app.failures import CommandFailed
+from app.failures import tell_unusable
 from app.kafka import broker_of
 from app.kafka_admin import connected_admin
 from app.settings import Settings
 from rules.canonical import condition_key, schedule_scope
 from rules.compile import PublishedAudience
-from rules.document import Node
 from rules.model import Audience, Condition, EventCondition, NotFollowed, Sequence, conditions
 from rules.parse import check_together, load_definition
 from rules.parse_audience import ParsedAudience
@@ -47,9 +46,14 @@ class DefinitionsTopic:
             settings.topics.prefix, settings.worker.app_id, settings.topics.events
         ).audiences
         self._exists = False
+        self.versions: Mapping[bytes, int] = {}
+        """Of records that can't be used; known after a ``read``."""
 
     async def read(self) -> Published:
-        """Everything that is published now; nothing when there is no such topic yet."""
+        """Everything that is published now; nothing when there is no such topic yet.
+
+        Records that can't be used are told on standard error, and passed by.
+        """
         self._exists = self.name in await existing(self._admin)
         if not self._exists:
             return {}
@@ -57,11 +61,12 @@ class DefinitionsTopic:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await consumer.start()
-                return await read_published(consumer, self.name, self._parse)
-        except msgspec.DecodeError as error:
-            raise CommandFailed(f"a record on {self.name} can't be read: {error}") from None
+                found = await read_published(consumer, self.name, self._parse)
         finally:
             await consumer.stop()
+        tell_unusable(found.unusable.values())
+        self.versions = found.versions
+        return found.published
 
     async def write(self, published: Collection[PublishedAudience]) -> None:
         """Publish after a ``read``; the topic is made when it was missing. Returns when replicas have it."""
@@ -92,17 +97,14 @@ async def connected(settings: Settings) -> AsyncIterator[DefinitionsTopic]:
 def check_beside_published(wanted: Collection[ParsedAudience], published: Published) -> list[Problem]:
     """What is wrong with definitions beside those already published that they don't replace."""
     replaced = {(each.audience.project, each.audience.id) for each in wanted}
-    others: list[ParsedAudience] = []
-    for each in published.values():
-        audience = each.audience
-        if (audience.project, audience.id) in replaced:
-            continue
-        if each.deleted:  # its name is free again, its key isn't: rows may still have members of it
-            audience = replace(audience, name=f"\0deleted {audience.id}")
-        at = Node(audience.id, 1, 1)
-        file = f"published audience '{audience.id}'"
-        others.append(ParsedAudience(audience, file, "", at, at, deleted=each.deleted))
-    problems = check_together([*others, *wanted])
+    others = [
+        as_parsed(each, f"published audience '{each.audience.id}'")
+        for each in published.values()
+        if (each.audience.project, each.audience.id) not in replaced
+    ]
+    # What another program published was wrong before; workers tell it (``agents.definitions_together``).
+    before = set(check_together(others))
+    problems = [each for each in check_together([*others, *wanted]) if each not in before]
     # A published audience has no line and column.
     return [
         replace(each, hint=re.sub(r"(published audience '\w+'):1:1$", r"\1", each.hint)) for each in problems

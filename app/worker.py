@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
@@ -19,12 +19,15 @@ from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
+from agents.outputs import Told
 from agents.pipeline import Pipeline
 from agents.placement import table_partition
+from agents.producer import Producer
 from agents.restore import Restorer, changelog_consumer, send_again
 from agents.restore_ahead import Job
+from agents.sources import learn_partitions
 from agents.topic_limits import largest_batch_bytes
-from agents.topics import LARGE_MESSAGE_BYTES, ensure_topics
+from agents.topics import ensure_topics
 from agents.transport import Batch, Consumer
 from agents.warnings import Warnings
 from app.api_keys import KeyRing
@@ -55,6 +58,7 @@ class Worker:
         self.metrics = WorkerMetrics(self.warnings)
         keys = KeysFeed(self.new_consumer, self.plan.keys, self.warnings)
         self.keys = KeyRing(settings.http, keys, self.warnings)
+        self.told = Told(warnings=self.warnings)
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.partitions = 0
@@ -91,17 +95,12 @@ class Worker:
             transitions_partitions=counts[self.plan.transitions],
             changelog_bytes=changelog_bytes,
             dead_letter_partitions={
-                topic: counts[topic] for topic in map(self.plan.dead_letters, self.plan.events)
+                topic: counts[topic]
+                for topic in map(self.plan.dead_letters, (*self.plan.sources, self.plan.transitions))
             },
+            sources={name: counts[name] for name in self.plan.events},
         )
-        producer = AIOKafkaProducer(
-            **self.broker.client_options(),
-            acks="all",
-            enable_idempotence=settings.kafka.idempotence,
-            max_batch_size=PRODUCE_BATCH_BYTES,
-            max_request_size=2 * LARGE_MESSAGE_BYTES,
-            request_timeout_ms=60_000,
-        )
+        producer = Producer(self.broker, settings.kafka.idempotence, max_batch_size=PRODUCE_BATCH_BYTES)
         await producer.start()
         server = Server(self)
         try:
@@ -135,11 +134,11 @@ class Worker:
             log.error("worker_crashed", error=repr(error), exc_info=error)
         self.stopping.set()
 
-    def _wire(self, producer: AIOKafkaProducer, topics: Topics) -> None:
+    def _wire(self, producer: Producer, topics: Topics) -> None:
         settings = self.settings
         Path(settings.worker.data_dir).mkdir(parents=True, exist_ok=True)
         memory = RocksMemory.of(settings.cache.block_bytes, settings.cache.write_buffer_bytes)
-        committer = Committer(producer, topics, self.metrics)
+        committer = Committer(producer, topics, self.metrics, self.told)
         committer.may_write = lambda: self.consumer.is_member()
         self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash)
         self.restorer = Restorer(
@@ -157,12 +156,14 @@ class Worker:
                 settings.cache.write_buffer_bytes,
             ),
         )
+        self.restorer.warnings = self.warnings
         self.feed = DefinitionsFeed(
             self.new_consumer,
             self.plan.audiences,
             partial(parse_published, max_samples=settings.state.max_samples),
             self._defined,
             settings.state.max_samples,
+            self.warnings,
         )
         self._producer, self._topics = producer, topics
         self.app = worker_app(
@@ -187,7 +188,7 @@ class Worker:
         await self.app.start()
         self._spawn(self._watch_app(), "faust")
 
-    async def _stop(self, producer: AIOKafkaProducer, server: Server) -> None:
+    async def _stop(self, producer: Producer, server: Server) -> None:
         started = hasattr(self, "app")
         for task in self._tasks:
             task.cancel()
@@ -207,11 +208,14 @@ class Worker:
             self.crashed = WorkerStalled(
                 f"did not end in order within {STOP_SECONDS} s; the next start takes again what was in hand"
             )
+        self.told.letters.close()
         log.info("worker_stopped")
 
     # -- what Faust calls ----------------------------------------------------------------------------
 
     async def _take(self, batch: Batch, ack: Callable[[], object]) -> None:
+        if batch.tp.topic == self.plan.rekeyed:
+            await learn_partitions(self._topics.sources, batch.records, self._producer)
         partition = table_partition(batch.tp.partition, self.partitions)
         await self.evaluator.take(partition, batch.records, ack)
 
@@ -233,7 +237,7 @@ class Worker:
         try:
             await self.restorer.check_sources(pipelines, sources)
             if is_current():
-                await send_again(self._producer, self._topics, pending)
+                await send_again(self._producer, self._topics, pending, self.told)
         except BaseException:
             _close(pipelines)
             raise

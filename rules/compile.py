@@ -295,13 +295,20 @@ def _sorted(indexes: Iterable[int]) -> tuple[int, ...]:
 def _in_order(published: list[PublishedAudience]) -> list[PublishedAudience]:
     """Each after those that its rule asks about; by id where that leaves a choice."""
     by_id = {each.audience.id: each for each in published}
+    asked = {
+        name: [each for each in dict.fromkeys(model.references(by_id[name].audience.rule)) if each in by_id]
+        for name in sorted(by_id)
+    }
     levels: dict[str, int] = {}
-
-    def level_of(name: str) -> int:
-        if name not in levels:
-            levels[name] = 0  # what was published in a circle, against all checks, ends here
-            others = [each for each in model.references(by_id[name].audience.rule) if each in by_id]
-            levels[name] = 1 + max(map(level_of, others), default=0)
-        return levels[name]
-
-    return sorted(published, key=lambda each: (level_of(each.audience.id), each.audience.id))
+    for start in asked:
+        waiting = [start]  # no recursion: a chain of references may be as long as there are audiences
+        while waiting:
+            name = waiting[-1]
+            fresh = [] if name in levels else [each for each in asked[name] if each not in levels]
+            levels.setdefault(name, 0)  # what was published in a circle, against all checks, ends here
+            if fresh:
+                waiting += fresh
+                continue
+            waiting.pop()
+            levels[name] = 1 + max((levels[each] for each in asked[name]), default=0)
+    return sorted(published, key=lambda each: (levels[each.audience.id], each.audience.id))

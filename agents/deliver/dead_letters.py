@@ -6,13 +6,18 @@ import asyncio
 import time
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import DefaultPartitioner
 
+from agents.dead_letters import Form, Headers, smaller_forms
 from agents.deliver.jobs import Job, Original
+from agents.outputs import Told
+from agents.producer import MAX_REQUEST_BYTES, REFUSED
 from rules.instants import format_instant
 
 REASON_CHARACTERS = 1_000
 OURS = ("error.", "source.", "delivery.")
 """What the names of our headers start with; a replayed letter that dies again gets them anew."""
+_partition_of = DefaultPartitioner()
 
 
 def dead_letter_topic(prefix: str, destination: str) -> str:
@@ -22,7 +27,7 @@ def dead_letter_topic(prefix: str, destination: str) -> str:
 def dead_letter_headers(
     original: Original, topic: str, destination: str, code: str, reason: str, attempts: int
 ) -> list[tuple[str, bytes]]:
-    """The record's own headers, then why and whence."""
+    """The record's own headers, then why it is here and where it came from."""
     return [
         *((name, value) for name, value in original.headers if not name.startswith(OURS)),
         ("error.code", code.encode()),
@@ -41,11 +46,19 @@ def dead_letter_headers(
 class DeadLetters:
     """The dead-letter topic of one destination."""
 
-    def __init__(self, producer: AIOKafkaProducer, prefix: str, destination: str, source: str) -> None:
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        prefix: str,
+        destination: str,
+        source: str,
+        told: Told | None = None,
+    ) -> None:
         self.topic = dead_letter_topic(prefix, destination)
         self._producer = producer
         self._destination = destination
         self._source = source
+        self._told = told or Told()
 
     async def bury(self, job: Job, code: str, reason: str) -> None:
         """Write each transition of a job; returns when the brokers have them."""
@@ -54,15 +67,47 @@ class DeadLetters:
     async def bury_records(
         self, originals: tuple[Original, ...], code: str, reason: str, attempts: int
     ) -> None:
-        sent = [
-            await self._producer.send(
-                self.topic,
-                original.value,
-                original.key,
-                headers=dead_letter_headers(
-                    original, self._source, self._destination, code, reason, attempts
-                ),
-            )
-            for original in originals
-        ]
-        await asyncio.gather(*sent)
+        await asyncio.gather(*(self._bury(each, code, reason, attempts) for each in originals))
+
+    async def _bury(self, original: Original, code: str, reason: str, attempts: int) -> None:
+        headers = dead_letter_headers(original, self._source, self._destination, code, reason, attempts)
+        form: Form = original.key, original.value, headers
+        if not await self._is_taken(form) and not await self._smaller_is_taken(original, headers):
+            where = f"{self._source}/{original.partition}@{original.offset}"
+            text = f"topic {self.topic} refuses its dead letter in every size; it is only told here: {reason}"
+            self._told.warnings.note("dead_letter_refused", where, text)
+            return
+        origin = self._source, original.partition, original.offset
+        self._told.letters.note(code, origin, reason, self.topic)
+
+    async def _is_taken(self, form: Form) -> bool:
+        key, value, headers = form
+        if key is None and value is None:
+            return await self._is_taken_alone(form)  # aiokafka's ``send`` wants one of the two
+        try:
+            await (await self._producer.send(self.topic, value, key, headers=list(headers)))
+        except REFUSED:
+            return await self._is_taken_alone(form)  # brokers judge batches: others may have been in it
+        return True
+
+    async def _smaller_is_taken(self, original: Original, headers: Headers) -> bool:
+        own = [each for each in original.headers if not each[0].startswith(OURS)]
+        for form in smaller_forms(original.key, original.value, own, headers[len(own) :]):
+            if await self._is_taken_alone(form):
+                return True
+        return False
+
+    async def _is_taken_alone(self, form: Form) -> bool:
+        """Send a letter in a batch of its own."""
+        key, value, headers = form
+        partitions = sorted(await self._producer.partitions_for(self.topic))
+        builder = self._producer.create_batch()
+        builder.append(timestamp=None, key=key, value=value, headers=list(headers))
+        if builder.size() > MAX_REQUEST_BYTES:
+            return False
+        partition = _partition_of(key, partitions, partitions)
+        try:
+            await (await self._producer.send_batch(builder, self.topic, partition=partition))
+        except REFUSED:
+            return False
+        return True

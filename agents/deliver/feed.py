@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import msgspec
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
+from agents.definitions import MAX_VERSION, Version
 from agents.deliver.destination import Destination
 from agents.deliver.parse import load_destinations
 from agents.deliver.starts import FirstStart, decode_start, destination_of_start
-from rules.problems import DefinitionsInvalid
-
-log = structlog.get_logger("turnstile.destinations")
+from agents.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
+from agents.warnings import Warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,20 @@ Published = Mapping[str, PublishedDestination]
 class DestinationRecord(msgspec.Struct, omit_defaults=True):
     """The value of a record on the topic."""
 
-    version: int
+    version: Version
     definition: dict[str, Any]
-    generation: int = 1
+    generation: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)] = 1
     deleted: bool = False
 
 
+class _VersionAlone(msgspec.Struct):
+    """What can still be read of a record that is unusable otherwise."""
+
+    version: Version
+
+
 _decode = msgspec.json.Decoder(DestinationRecord).decode
+_decode_version = msgspec.json.Decoder(_VersionAlone).decode
 
 
 def destinations_topic(prefix: str) -> str:
@@ -61,11 +68,73 @@ def encode_destination(published: PublishedDestination) -> bytes:
 
 
 def decode_destination(value: bytes) -> PublishedDestination:
-    """Raises DefinitionsInvalid, or a decode error, for a record that this program can't read."""
+    """Raises DefinitionsInvalid, Unusable or a decode error for a record that this program can't read."""
     record = _decode(value)
     text = msgspec.json.encode(record.definition).decode()
-    (destination,) = load_destinations([("destinations topic.json", text)])
+    found = load_destinations([("destinations topic.json", text)])
+    if len(found) != 1:
+        raise Unusable(f"a record must hold one definition, not {len(found)}")
+    (destination,) = found
     return PublishedDestination(destination, record.version, record.generation, record.deleted)
+
+
+@dataclass(slots=True)
+class Destinations:
+    """What was read of the topic."""
+
+    published: dict[str, PublishedDestination] = field(default_factory=dict)
+    starts: dict[str, FirstStart] = field(default_factory=dict)
+    unusable: dict[bytes | None, UnusableRecord] = field(default_factory=dict)
+    """By key. What was published before it, if there is something, is still there."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """Of names with an unusable record: no version that was ever published is higher."""
+
+    def take(self, topic: str, record: ConsumerRecord[bytes | None, bytes | None]) -> bool:
+        """Take one record, in the order of the topic. False: it can't be used, and ``unusable`` has it."""
+        key, value = record.key, record.value
+        try:
+            if key is None:
+                raise Unusable("a destination needs its name as the key, and this record has no key")
+            name = usable(key.decode)
+            started = destination_of_start(name)
+            if started is not None:
+                if value is not None:
+                    self._take_start(started, usable(lambda: decode_start(value)))
+            elif value is None:
+                self.published.pop(name, None)
+                self.versions.pop(name, None)
+            else:
+                self.published[name] = usable(lambda: _read(name, value))
+                self.versions.pop(name, None)
+        except Unusable as reason:
+            self.unusable[key] = UnusableRecord(topic, record.offset, key, str(reason))
+            if key is not None and value is not None:
+                name = key.decode("utf-8", "replace")
+                self.versions[name] = max(self.versions.get(name, 0), _version_of(value, record.offset))
+            return False
+        self.unusable.pop(key, None)
+        return True
+
+    def _take_start(self, name: str, start: FirstStart) -> None:
+        """Two processes may decide at the same time; both go by what was written first."""
+        known = self.starts.get(name)
+        if known is None or known.generation != start.generation:
+            self.starts[name] = start
+
+
+def _read(name: str, value: bytes) -> PublishedDestination:
+    published = decode_destination(value)
+    if published.destination.name != name:
+        raise Unusable(f"its key must be {published.destination.name!r}, as its definition says")
+    return published
+
+
+def _version_of(value: bytes, offset: int) -> int:
+    """The version of an unusable record; where that can't be read, one that none before it had."""
+    try:
+        return usable(lambda: _decode_version(value).version)
+    except Unusable:
+        return offset + 1
 
 
 def group_name(prefix: str, destination: str, generation: int = 1) -> str:
@@ -87,12 +156,21 @@ class Change:
     action: str
 
 
-def plan_changes(current: Published, wanted: Sequence[Destination]) -> list[Change]:
-    """What publishing ``wanted`` would do; others stay as they are."""
+def plan_changes(
+    current: Published, wanted: Sequence[Destination], versions: Mapping[str, int] | None = None
+) -> list[Change]:
+    """What publishing ``wanted`` would do; others stay as they are.
+
+    ``versions`` are those of records that can't be used (``Destinations.versions``): they are overwritten.
+    """
     changes = []
     for destination in wanted:
-        before = current.get(destination.name)
-        if before is None:
+        before, unusable_version = current.get(destination.name), (versions or {}).get(destination.name)
+        if unusable_version is not None:
+            version = max(unusable_version, before.version if before else 0) + 1
+            generation = before.generation + before.deleted if before else 1
+            changes.append(Change(PublishedDestination(destination, version, generation), "changed"))
+        elif before is None:
             changes.append(Change(PublishedDestination(destination, 1), "created"))
         elif before.deleted:
             after = PublishedDestination(destination, before.version + 1, before.generation + 1)
@@ -112,21 +190,11 @@ async def publish(producer: AIOKafkaProducer, topic: str, published: Sequence[Pu
     await producer.flush()
 
 
-async def read_published(consumer: AIOKafkaConsumer, topic: str) -> dict[str, PublishedDestination]:
-    """Everything on the topic now. Raises DefinitionsInvalid or a decode error."""
-    found: dict[str, PublishedDestination] = {}
-    partition = TopicPartition(topic, 0)
-    consumer.assign([partition])
-    await consumer.seek_to_beginning(partition)
-    end = (await consumer.end_offsets([partition]))[partition]
-    while await consumer.position(partition) < end:
-        polled = await consumer.getmany(timeout_ms=500)
-        for record in polled.get(partition, []):
-            key = record.key.decode()
-            if record.value is None:
-                found.pop(key, None)
-            elif destination_of_start(key) is None:
-                found[key] = decode_destination(record.value)
+async def read_published(consumer: AIOKafkaConsumer, topic: str) -> Destinations:
+    """Everything on the topic now."""
+    found = Destinations()
+    async for record in everything_on(consumer, topic):
+        found.take(topic, record)
     return found
 
 
@@ -134,16 +202,36 @@ class DestinationsFeed:
     """Reads the topic from its start and goes on; ``changed`` is called whenever something is new."""
 
     def __init__(
-        self, new_consumer: Callable[[], AIOKafkaConsumer], topic: str, changed: Callable[[], None]
+        self,
+        new_consumer: Callable[[], AIOKafkaConsumer],
+        topic: str,
+        changed: Callable[[], None],
+        warnings: Warnings | None = None,
     ) -> None:
         self._new_consumer = new_consumer
         self._topic = topic
         self._changed = changed
-        self.published: dict[str, PublishedDestination] = {}
-        self.starts: dict[str, FirstStart] = {}
-        """Where destinations began, by name."""
-        self.unreadable: dict[str, str] = {}
+        self._warnings = warnings or Warnings()
+        self._read = Destinations()
         self.loaded = asyncio.Event()
+
+    @property
+    def published(self) -> Mapping[str, PublishedDestination]:
+        return self._read.published
+
+    @property
+    def starts(self) -> Mapping[str, FirstStart]:
+        """Where destinations began, by name."""
+        return self._read.starts
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        return self._read.versions
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Why the latest records of some keys can't be used."""
+        return {shown_key(key): each.reason for key, each in self._read.unusable.items() if key is not None}
 
     async def run(self) -> None:
         """Follow the topic until cancelled."""
@@ -159,35 +247,15 @@ class DestinationsFeed:
                 polled = await consumer.getmany(timeout_ms=200)
                 records = polled.get(partition, [])
                 for record in records:
-                    key = record.key.decode("utf-8", "replace")
-                    destination = destination_of_start(key)
-                    if destination is None:
-                        self._take(key, record.value)
-                    elif record.value is not None:
-                        self._take_start(destination, record.value)
+                    self._take(record)
                 if records and self.loaded.is_set():
                     self._changed()
 
-    def _take_start(self, name: str, value: bytes) -> None:
-        """Two processes may decide at the same time; both go by what was written first."""
-        try:
-            start = decode_start(value)
-        except msgspec.DecodeError as error:
-            log.error("start_unreadable", name=name, error=str(error))
+    def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
+        place = f"{self._topic}/0 key {shown_key(record.key)}"
+        if self._read.take(self._topic, record):
+            self._warnings.clear("destination_unreadable", place)
             return
-        known = self.starts.get(name)
-        if known is None or known.generation != start.generation:
-            self.starts[name] = start
-
-    def _take(self, name: str, value: bytes | None) -> None:
-        if value is None:
-            self.published.pop(name, None)
-            self.unreadable.pop(name, None)
-            return
-        try:
-            self.published[name] = decode_destination(value)
-            self.unreadable.pop(name, None)
-        except (DefinitionsInvalid, msgspec.DecodeError) as error:
-            # What can't be read leaves the one before in force.
-            self.unreadable[name] = str(error)
-            log.error("destination_unreadable", name=name, error=str(error))
+        told = self._read.unusable[record.key]
+        text = f"offset {told.offset} can't be used, and what was published before it stays: {told.reason}"
+        self._warnings.note("destination_unreadable", place, text)

@@ -10,11 +10,8 @@ from aiokafka.structs import ConsumerRecord
 
 from agents.deliver.destination import Destination
 from agents.deliver.sink import Delivery
-from agents.transitions import TransitionBody
+from agents.transitions import PROPERTIES_HEADER, TransitionBody
 from rules.predicates import compile_predicate
-
-PROPERTIES_HEADER = "trigger.properties"
-"""Header of a transition that holds the properties of the event behind it (a JSON object), if any."""
 
 _decode = msgspec.json.Decoder(TransitionBody).decode
 _decode_properties = msgspec.json.Decoder(dict[str, Any]).decode
@@ -23,8 +20,8 @@ _decode_properties = msgspec.json.Decoder(dict[str, Any]).decode
 class Original(msgspec.Struct, frozen=True, gc=False):
     """A record as it lies on the transitions topic (or would, for a member from the backfill)."""
 
-    key: bytes
-    value: bytes
+    key: bytes | None
+    value: bytes | None
     headers: Sequence[tuple[str, bytes]]
     partition: int
     offset: int
@@ -77,12 +74,14 @@ def read_transition(value: bytes | None) -> TransitionBody:
         return _decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(str(error)) from None
+    except RecursionError:
+        raise Unreadable("nested too deep") from None
 
 
 def original_of(record: ConsumerRecord[bytes, bytes]) -> Original:
     return Original(
-        record.key or b"",
-        record.value or b"",
+        record.key,
+        record.value,
         record.headers,
         record.partition,
         record.offset,
@@ -96,7 +95,7 @@ def properties_of(original: Original) -> Mapping[str, object]:
         if name == PROPERTIES_HEADER:
             try:
                 return _decode_properties(value)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return {}
     return {}
 

@@ -68,7 +68,9 @@ class Maker:
         user_id = job.user_id
         id_sent = user_id if id_sent is None else id_sent
         original = job.originals[-1]
-        body = original.value if self._is_raw else encode(self._body(job.transitions, id_sent, facts))
+        body = (
+            (original.value or b"") if self._is_raw else encode(self._body(job.transitions, id_sent, facts))
+        )
         properties: Mapping[str, object] = (
             properties_of(job.originals[0]) if self._wants_properties else NO_PROPERTIES
         )

@@ -14,8 +14,10 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.changelog_records import foreign
 from agents.deliver.jobs import Job, Original, Selector
 from agents.transitions import encode_transition, transition_body
+from agents.unusable import Unusable, everything_on, shown_key, usable
 from rules.canonical import audience_key
 from rules.row import Row, Transition
 from tables.changelog import is_row
@@ -46,6 +48,10 @@ class _Published(msgspec.Struct):
     definition: _Head
     deleted: bool = False
 
+    @property
+    def key(self) -> bytes:
+        return f"{self.definition.project}/{self.definition.id}".encode()
+
 
 _decode_head = msgspec.json.Decoder(_Published).decode
 
@@ -60,18 +66,21 @@ def names_of(project: str, audiences: Iterable[tuple[str, str]]) -> Names:
 
 async def read_names(new_consumer: Callable[[], AIOKafkaConsumer], topic: str, project: str) -> Names:
     """The audiences that are published now, from the definitions topic."""
-    found: dict[bytes, tuple[str, str]] = {}
+    found: dict[bytes | None, tuple[str, str]] = {}
     async with new_consumer() as consumer:
-        tp = TopicPartition(topic, 0)
-        consumer.assign([tp])
-        await consumer.seek_to_beginning(tp)
-        end = (await consumer.end_offsets([tp]))[tp]
-        while await consumer.position(tp) < end:
-            for record in (await consumer.getmany(timeout_ms=POLL_MS)).get(tp, []):
-                found.pop(record.key, None)
-                head = None if record.value is None else _decode_head(record.value)
-                if head is not None and not head.deleted and head.definition.project == project:
-                    found[record.key] = head.definition.id, head.definition.name
+        async for record in everything_on(consumer, topic):
+            key, value = record.key, record.value
+            try:
+                head = None if value is None else usable(lambda value=value: _decode_head(value))  # type: ignore[misc]
+                if head is not None and key != head.key:
+                    raise Unusable(f"its key is not {shown_key(head.key)}, as its definition says")
+            except Unusable as reason:
+                # The one before stays, as in workers, which also warn of it.
+                log.error("definition_unreadable", topic=topic, offset=record.offset, error=str(reason))
+                continue
+            found.pop(key, None)
+            if head is not None and not head.deleted and head.definition.project == project:
+                found[key] = head.definition.id, head.definition.name
     return names_of(project, found.values())
 
 
@@ -89,6 +98,9 @@ async def read_rows(
             polled = await consumer.getmany(timeout_ms=POLL_MS)
             for record in polled.get(tp, []):
                 key: bytes = record.key
+                if (fault := foreign(record)) is not None:
+                    log.error("changelog_foreign", topic=changelog, offset=record.offset, error=fault)
+                    continue
                 if not is_row(key) or split_row_key(key)[0] != project:
                     continue
                 if record.value is None:

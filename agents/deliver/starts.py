@@ -10,12 +10,13 @@ partition has no committed offset it is taken up from there; what was delivered 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+MAX_OFFSET: Final = 2**63 - 1
 MEMBERS_FIRST: Final = "members-first"
 """Metadata of a committed offset: the current members weren't all sent yet, nothing after it was."""
 _SUFFIX: Final = "/start"
@@ -25,7 +26,7 @@ class FirstStart(msgspec.Struct, frozen=True, omit_defaults=True):
     """The transitions topic's ends by partition, when a generation of a destination was first seen."""
 
     generation: int
-    offsets: dict[int, int]
+    offsets: dict[Annotated[int, msgspec.Meta(ge=0)], Annotated[int, msgspec.Meta(ge=0, le=MAX_OFFSET)]]
     members_first: bool = False
 
     def committed(self, partition: int) -> OffsetAndMetadata:

@@ -53,7 +53,7 @@ async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: 
         problems = check_beside_published(wanted, published)
         if problems:
             raise DefinitionsInvalid(problems)
-        changes = plan_changes(published, [each.audience for each in wanted])
+        changes = plan_changes(published, [each.audience for each in wanted], topic.versions)
         changed = [each for each in changes if each.action != "unchanged"]
         if not dry_run:
             at_ms = publication_ms(published, time.time_ns() // 1_000_000)

@@ -42,7 +42,7 @@ async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: boo
     from app.destination_publishing import connected
 
     async with connected(settings) as topic:
-        changes = plan_changes(await topic.read(), wanted)
+        changes = plan_changes(await topic.read(), wanted, topic.versions)
         if not dry_run:
             await topic.write([each.published for each in changes if each.action != "unchanged"])
     rows = [

@@ -1,0 +1,74 @@
+"""The producer of our processes: aiokafka's, which goes on after a broker refused a batch for what it is.
+
+An idempotent producer numbers the records of a partition. aiokafka counts those of a refused batch, which the
+broker has not: it would refuse everything that follows as out of order. Kafka's Java client gives the numbers
+back (``TransactionManager.adjustSequencesDueToFailedBatch``), and so does this one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, errors
+from aiokafka.errors import (
+    BrokerResponseError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+)
+
+from agents.broker import Broker
+from agents.topics import LARGE_MESSAGE_BYTES
+
+
+class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]
+    """A record that its topic never takes, such as one without a key on a compacted topic."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+
+
+errors.kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)  # aiokafka knows codes up to 80
+
+REFUSED: Final = (
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    InvalidTimestampError,
+    InvalidRecordError,
+)
+"""What a broker answers when a topic doesn't take records as they are: nothing of the batch was written."""
+MAX_REQUEST_BYTES: Final = 2 * LARGE_MESSAGE_BYTES
+"""A record that is larger is not sent at all: brokers end the connection of a far too large request."""
+
+
+class Producer(AIOKafkaProducer):  # type: ignore[misc]
+    """Gives the sequence numbers of refused batches back."""
+
+    def __init__(self, broker: Broker, idempotence: bool, **options: Any) -> None:
+        super().__init__(
+            **broker.client_options(),
+            acks="all",
+            enable_idempotence=idempotence,
+            max_request_size=MAX_REQUEST_BYTES,
+            request_timeout_ms=60_000,
+            **options,
+        )
+        accumulator: Any = self._message_accumulator
+        append_batch = accumulator._append_batch
+
+        def append(builder: Any, tp: Any) -> Any:
+            batch = append_batch(builder, tp)
+            # One batch of a partition is under way at a time, so the next one gets the number right after.
+            batch.failure = partial(self._batch_failed, batch, batch.failure)
+            return batch
+
+        accumulator._append_batch = append
+
+    def _batch_failed(self, batch: Any, fail: Any, exception: BaseException) -> None:
+        manager: Any = self._txn_manager
+        if manager is not None and isinstance(exception, REFUSED) and batch.retry_count:
+            manager.increment_sequence_number(batch.tp, -batch.record_count)
+        fail(exception=exception)
