@@ -1,7 +1,7 @@
-"""The generated parts of the Helm chart: the schema of ``settings`` and of variables, and the table of values.
+"""The generated parts of the Helm chart: the schema of settings and of variables, and the table of values.
 
-The program's settings tree decides which names there are and which are secret, so a new setting is in the chart after
-``make docs``, and a new secret can't be rendered into a ConfigMap.
+The program's settings tree decides which names there are and which are secret, so a new setting is in the
+chart after ``make docs``, and a new secret can't be rendered into a ConfigMap.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OWNED: Final = {
     "http.host": "the pods listen on all addresses",
     "http.port": "http.port, outside of settings, sets it",
     "http.probe_port": "http.probePort sets it",
-    "http.advertised_url": "the chart knows the pods' names",
+    "http.advertised_url": "the chart knows the names of the pods",
     "http.api_keys_file": "apiKeys.existingSecret takes the keys",
     "http.tls_cert_file": "tls.existingSecret takes the certificate",
     "http.tls_key_file": "tls.existingSecret takes the key",
@@ -33,7 +33,7 @@ OWNED: Final = {
     "deliver.port": "deliver.port, outside of settings, sets it",
     "deliver.probe_port": "deliver.probePort sets it",
     "deliver.secrets_dir": "deliver.secrets.existingSecret takes the files",
-    "worker.id": "the pod's name is the id",
+    "worker.id": "the name of the pod is the id",
     "worker.data_dir": "the chart mounts the volume",
 }
 """Settings that have to agree with the pods, and what takes their place."""
@@ -88,7 +88,7 @@ def _settings() -> Iterator[tuple[str, Part]]:
 def variables_part() -> Part:
     """The schema of one item of a container's ``env``: variables of secret settings come out of Secrets."""
     names = [variable(name) for name, field in leaves(Settings) if is_secret(field)]
-    told = "not here, because everybody may read a pod's definition: give valueFrom.secretKeyRef"
+    told = "not here, because everybody may read the definition of a pod: give valueFrom.secretKeyRef"
     return {
         **_closed(),
         "properties": {
@@ -115,7 +115,7 @@ def schema(before: str) -> str:
 
 
 def table(values: str) -> str:
-    """The table of all values, from values.yaml: each value's comment stands above it, a section's above the section."""
+    """The table of all values, from values.yaml, where a comment stands above each value or section."""
     rows = ["| value | default | |", "|---|---|---|"]
     path: list[tuple[int, str]] = []
     comment: list[str] = []

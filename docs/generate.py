@@ -31,5 +31,6 @@ if __name__ == "__main__":
         if not check:
             page.write_text(after, encoding="utf-8")
         stale |= not is_current
-        print(f"{page.name}: {'as it was' if is_current else 'not current: make docs' if check else 'written'}")
+        told = "as it was" if is_current else "not current: make docs" if check else "written"
+        print(f"{page.name}: {told}")
     sys.exit(check and stale)

@@ -85,10 +85,10 @@ def copy_context(to: Path) -> None:
 
 
 class Follower:
-    """Does what the instructions say, with ``scratch/root`` for ``/`` and a virtual environment for the base's Python.
+    """Does what the instructions say, with ``scratch/root`` for ``/``.
 
-    Each stage is made in the same place, and moved away when the next one begins, because programs in a virtual
-    environment know its path.
+    A virtual environment stands for the base's Python. Each stage is made in the same place, and moved away
+    when the next one begins, because programs in a virtual environment know its path.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -113,7 +113,7 @@ class Follower:
         return image
 
     def _base(self) -> Image:
-        """What the base image brings, as far as the steps need it: Python with pip and setuptools, accounts."""
+        """What the base image brings, as far as the steps need it: Python with pip, and accounts."""
         image = Image(self._scratch / "root")
         venv.create(image.at("/usr/local"), with_pip=True)
         for folder in ("/etc", "/opt", "/var/lib", "/src", "/home"):
@@ -190,6 +190,6 @@ class Follower:
     _volume = _healthcheck = lambda self, image, text: None
 
     def _here(self, image: Image, text: str) -> str:
-        """Paths of the image as paths of the scratch folder; the version of this Python instead of the base's."""
+        """Paths of the image as paths of the scratch folder; this Python's version instead of the base's."""
         text = TOP_FOLDERS.sub(lambda match: f"{image.root}/{match[1]}", text)
         return text.replace("python3.11", f"python{sys.version_info[0]}.{sys.version_info[1]}")

@@ -1,4 +1,4 @@
-"""The image, without Docker: what the Dockerfile says, and what comes out when its steps are followed in a folder."""
+"""The image, without Docker: what the Dockerfile says, and what comes out when it is followed in a folder."""
 
 from __future__ import annotations
 
