@@ -250,6 +250,7 @@ def test_settings_reach_the_program(render: Render) -> None:
         "host": "0.0.0.0",
         "port": 6067,
         "probe_port": 6069,
+        "secrets_dir": "/run/turnstile/destinations",
         "lookup_url": "http://live-turnstile.marketing.svc:80",
     }
     assert settings["topics"]["partitions"] == 12

@@ -39,7 +39,10 @@ ALL: Object = {
         "lookupKey": {"existingSecret": "lookups"},
         "secrets": {"existingSecret": "receivers"},
     },
-    "settings": {"kafka": {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512"}},
+    "settings": {
+        "kafka": {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512"},
+        "deliver": {"secrets": [{"name": "crm", "source": {"file": "crm"}, "hosts": ["crm.example"]}]},
+    },
 }
 
 
@@ -201,7 +204,7 @@ def test_deliverys_secrets_are_its_own(render: Render) -> None:
     }
     volume, place = volume_of(objects, "destinations", "deliver")
     assert volume["secret"]["secretName"] == "receivers"
-    assert environment["TURNSTILE_DELIVER__SECRETS_DIR"]["value"] == place
+    assert settings_of(objects)["deliver"]["secrets_dir"] == place
     assert "receivers" not in json.dumps(of_kind(objects, "StatefulSet"))
     assert "lookups" not in json.dumps(of_kind(objects, "StatefulSet"))
 
@@ -242,18 +245,17 @@ def test_the_program_takes_what_is_rendered(
     settings = of_kind(objects, "ConfigMap")["data"]["turnstile.yaml"]
     file = tmp_path / "turnstile.yaml"
     file.write_text(settings.replace("/run/turnstile", str(tmp_path)))
+    for folder in ("api-keys", "tls", "kafka-ca", "destinations"):
+        (tmp_path / folder).mkdir()
     key = [{"name": "first", "sha256": "0" * 64, "scopes": ["admin"]}]
-    for place in ("api-keys/api-keys.yaml", "tls/tls.crt", "tls/tls.key", "tls/ca.crt", "kafka-ca/ca.crt"):
-        (tmp_path / place).parent.mkdir(exist_ok=True)
-        (tmp_path / place).write_text(json.dumps(key))
-    (tmp_path / "destinations").mkdir()
+    (tmp_path / "api-keys" / "api-keys.yaml").write_text(json.dumps(key))
+    authority = Authority(tmp_path / "tls", "ca")
+    authority.issue(tmp_path / "tls", "live-turnstile.marketing.svc")
+    (tmp_path / "kafka-ca" / "ca.crt").write_bytes(authority.pem)
     environment = {
         name: str(one.get("value", f"secret-of-{name.lower()}")).replace("$(POD_NAME)", "live-turnstile-0")
         for name, one in environment_of(objects, component).items()
         if name.startswith("TURNSTILE_") and name != "TURNSTILE_SETTINGS_FILE"
-    }
-    environment = {
-        name: value.replace("/run/turnstile", str(tmp_path)) for name, value in environment.items()
     }
     loaded = load_settings(file, environment)
     assert not loaded.http.is_loopback

@@ -91,7 +91,7 @@ app.kubernetes.io/component: deliver
 {{- $_ := set $http "tls_ca_file" (printf "/run/turnstile/tls/%s" .) -}}
 {{- end -}}
 {{- end -}}
-{{- $deliver := dict "host" "0.0.0.0" "port" (int .Values.deliver.port) "probe_port" (int .Values.deliver.probePort) -}}
+{{- $deliver := dict "host" "0.0.0.0" "port" (int .Values.deliver.port) "probe_port" (int .Values.deliver.probePort) "secrets_dir" "/run/turnstile/destinations" -}}
 {{- $own := dict "http" $http "deliver" $deliver "worker" (dict "data_dir" "/var/lib/turnstile") -}}
 {{- if or .Values.kafka.ca.existingSecret .Values.kafka.ca.existingConfigMap -}}
 {{- $_ := set $own "kafka" (dict "ssl_cafile" (printf "/run/turnstile/kafka-ca/%s" .Values.kafka.ca.key)) -}}
