@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from app.setting_sources import is_secret, leaves, variable
 from app.settings import Settings, load_settings
+from tests.certificates import Authority
 from tests.helm.objects import (
     CHART,
     KEYS,
