@@ -1,5 +1,6 @@
 # The service's image: one virtual environment, built in the first stage, copied into a bare second one.
 # Build it in a checkout: docker build --build-arg REVISION="$(git rev-parse HEAD)" -t turnstile:0.1.0 .
+# It is for amd64 (elsewhere: --platform linux/amd64), because faust-streaming has no wheel for arm64.
 #
 # The base is named by its digest (of the index of all platforms), in both stages, so that every build is the same and
 # Dependabot or Renovate can raise it. The digest of the day is printed by:
