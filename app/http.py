@@ -50,7 +50,7 @@ class Server:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._session: ClientSession | None = None
-        self._trust = Trust(worker.settings.http.tls_ca_file)
+        self._trust = Trust(worker.settings.http.tls_ca_file, worker.warnings)
         routes = (
             ("/v1/users/{user_id:[^/]+}/audiences", self._user_audiences),
             ("/v1/users/{user_id:[^/]+}", self._user),

@@ -64,8 +64,10 @@ class ServingCertificate:
 class Trust:
     """Whose certificates our clients accept: those that ``ca_file`` vouches for; None: the system's."""
 
-    def __init__(self, ca_file: Path | None) -> None:
+    def __init__(self, ca_file: Path | None, warnings: Warnings | None = None) -> None:
+        """Without ``warnings`` what is noted is only logged."""
         self._file = ca_file
+        self._warnings = warnings or Warnings()
         self._context: ssl.SSLContext | None = None
         self._seen: _Stamps = ()
 
@@ -80,10 +82,12 @@ class Trust:
             elif stamps != self._seen:
                 self._context.load_verify_locations(self._file)
             self._seen = stamps
-        except OSError:
-            # Without it no certificate is good, and the request says so.
-            if self._context is None:
-                return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._warnings.clear(UNUSABLE, str(self._file))
+        except OSError as error:
+            text = f"http.tls_ca_file can't be used, so nobody new is trusted: {error}"
+            self._warnings.note(UNUSABLE, str(self._file), text)
+            # One that vouches for nobody: the request fails, and says why.
+            return self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return self._context
 
 

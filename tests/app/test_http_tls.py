@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientConnectorError, ClientSession
 
 from agents.deliver.users import LookupFailed, Users
+from agents.warnings import Warnings
 from app.failures import CommandFailed
 from app.http_connections import Room
 from app.http_tls import UNUSABLE, Trust
@@ -85,6 +86,23 @@ async def test_a_renewed_authority_is_trusted_without_a_restart(tmp_path: Path) 
             await status_of(made.base.url, trust)
         authority.file.write_bytes(renewed.pem)
         assert await status_of(made.base.url, trust) == 200
+
+
+async def test_an_authority_that_cannot_be_read_is_noted_and_the_one_before_is_trusted(
+    tmp_path: Path,
+) -> None:
+    authority, warnings = Authority(tmp_path), Warnings()
+    trust = Trust(authority.file, warnings)
+    async with lab(**tls(tmp_path, authority)) as made:
+        assert await status_of(made.base.url, trust) == 200
+        for spoil in (lambda: authority.file.write_text("none"), authority.file.unlink):
+            spoil()
+            assert await status_of(made.base.url, trust) == 200
+            (noted,) = warnings.active()
+            assert "http.tls_ca_file" in noted.text
+        authority.file.write_bytes(authority.pem)
+        assert await status_of(made.base.url, trust) == 200
+        assert warnings.active() == []
 
 
 async def test_a_renewed_certificate_is_shown_from_the_next_connection_on(tmp_path: Path) -> None:
