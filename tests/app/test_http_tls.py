@@ -88,7 +88,7 @@ async def test_a_renewed_authority_is_trusted_without_a_restart(tmp_path: Path) 
         assert await status_of(made.base.url, trust) == 200
 
 
-async def test_an_authority_that_cannot_be_read_is_noted_and_the_one_before_is_trusted(
+async def test_an_authority_that_cannot_be_read_is_noted_and_the_old_one_trusted(
     tmp_path: Path,
 ) -> None:
     authority, warnings = Authority(tmp_path), Warnings()
