@@ -328,6 +328,58 @@ def test_everybody_finds_their_labels_annotations_and_containers(render: Render)
     assert names == ["live-one", "live-two"]
 
 
+def test_names_that_yaml_takes_for_numbers_or_truths_stay_names(helm: Helm) -> None:
+    values = {
+        "apiKeys": {"existingSecret": "1e3", "key": "7"},
+        "tls": {"existingSecret": "0x1f"},
+        "kafka": {
+            "existingSecret": "12",
+            "usernameKey": "1",
+            "passwordKey": "2",
+            "ca": {"existingSecret": "no"},
+        },
+        "deliver": {
+            "enabled": True,
+            "lookupKey": {"existingSecret": "8", "key": "9"},
+            "secrets": {"existingSecret": "10"},
+        },
+        "priorityClassName": "11",
+        "persistence": {"storageClass": "null"},
+        "serviceAccount": {"name": "13"},
+        "fullnameOverride": "0123",
+        "nameOverride": "1e2",
+        "prometheusRule": {"enabled": True},
+        "serviceMonitor": {"enabled": True},
+        "keda": {"enabled": True, "authenticationRef": "14"},
+    }
+    done = helm("template", "123", str(CHART), values=values)
+    assert done.returncode == 0, done.stderr
+    names = {
+        "name",
+        "secretName",
+        "serviceName",
+        "serviceAccountName",
+        "priorityClassName",
+        "storageClassName",
+    }
+    found = 0
+
+    def check(part: object) -> None:
+        nonlocal found
+        for key, inner in part.items() if isinstance(part, dict) else enumerate(part):  # type: ignore[arg-type]
+            if key in names | {"key", "path"} or str(key).startswith(("app.kubernetes.io/", "helm.sh/")):
+                assert isinstance(inner, str), f"{key}: {inner!r}"
+                found += 1
+            elif isinstance(inner, dict | list):
+                check(inner)
+
+    for version in ((1, 1), (1, 2)):  # Kubernetes reads 1.1
+        reader = YAML(typ="safe")
+        reader.version = version
+        check([one for one in reader.load_all(done.stdout) if one])
+    assert found > 200
+
+
 @pytest.mark.parametrize("value", ["commonLabels", "podLabels"])
 def test_labels_that_selectors_need_are_not_the_users(refused: Refused, value: str) -> None:
     assert "'app.kubernetes.io/name'" in refused(**{value: {"app.kubernetes.io/name": "mine"}})

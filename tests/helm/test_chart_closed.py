@@ -40,10 +40,10 @@ ALL: Object = {
         "lookupKey": {"existingSecret": "lookups"},
         "secrets": {"existingSecret": "receivers"},
     },
-    "settings": {
-        "kafka": {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512"},
-        "deliver": {"secrets": [{"name": "crm", "source": {"file": "crm"}, "hosts": ["crm.example"]}]},
-    },
+    "settings": {"kafka": {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512"}},
+}
+DECLARED: Object = {
+    "secrets": [{"name": "crm", "source": {"file": "crm"}, "hosts": ["crm.example"]}],
 }
 
 
@@ -237,7 +237,11 @@ def test_a_certificate_of_a_public_authority_needs_no_other(render: Render) -> N
 # -- the program ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("values", [{}, ALL], ids=["defaults", "all"])
+@pytest.mark.parametrize(
+    "values",
+    [{}, ALL | {"settings": {**ALL["settings"], "deliver": DECLARED}}],
+    ids=["defaults", "all"],
+)
 @pytest.mark.parametrize("component", BOTH)
 def test_the_program_takes_what_is_rendered(
     render: Render, values: Object, component: str, tmp_path: Path

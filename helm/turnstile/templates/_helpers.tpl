@@ -18,15 +18,15 @@
 {{- end -}}
 
 {{- define "turnstile.selector" -}}
-app.kubernetes.io/name: {{ include "turnstile.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "turnstile.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: worker
 {{- end -}}
 
 {{- define "turnstile.release" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -43,8 +43,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "turnstile.deliver.selector" -}}
-app.kubernetes.io/name: {{ include "turnstile.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "turnstile.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: deliver
 {{- end -}}
 
@@ -104,35 +104,35 @@ app.kubernetes.io/component: deliver
 {{- define "turnstile.volumes" -}}
 - name: settings
   configMap:
-    name: {{ include "turnstile.fullname" . }}
+    name: {{ include "turnstile.fullname" . | quote }}
 - name: tmp
   emptyDir: {}
 - name: api-keys
   secret:
-    secretName: {{ .Values.apiKeys.existingSecret }}
+    secretName: {{ .Values.apiKeys.existingSecret | quote }}
     defaultMode: 288
     items:
-      - key: {{ .Values.apiKeys.key }}
-        path: {{ .Values.apiKeys.key }}
+      - key: {{ .Values.apiKeys.key | quote }}
+        path: {{ .Values.apiKeys.key | quote }}
 {{- with .Values.tls.existingSecret }}
 - name: tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 288
 {{- end }}
 {{- with .Values.kafka.ca.existingSecret }}
 - name: kafka-ca
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 288
     items:
-      - key: {{ $.Values.kafka.ca.key }}
-        path: {{ $.Values.kafka.ca.key }}
+      - key: {{ $.Values.kafka.ca.key | quote }}
+        path: {{ $.Values.kafka.ca.key | quote }}
 {{- end }}
 {{- with .Values.kafka.ca.existingConfigMap }}
 - name: kafka-ca
   configMap:
-    name: {{ . }}
+    name: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -159,7 +159,7 @@ app.kubernetes.io/component: deliver
 
 {{/* What the pods of workers and of delivery have in common, ahead of their containers. */}}
 {{- define "turnstile.pod" -}}
-serviceAccountName: {{ include "turnstile.serviceAccount" . }}
+serviceAccountName: {{ include "turnstile.serviceAccount" . | quote }}
 automountServiceAccountToken: false
 # Variables named after services (TURNSTILE_PORT=tcp://…) would be read as settings.
 enableServiceLinks: false
@@ -168,7 +168,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 securityContext:
   runAsNonRoot: true
@@ -209,14 +209,14 @@ securityContext:
 - name: TURNSTILE_KAFKA__SASL_USERNAME
   valueFrom:
     secretKeyRef:
-      name: {{ $.Values.kafka.existingSecret }}
-      key: {{ . }}
+      name: {{ $.Values.kafka.existingSecret | quote }}
+      key: {{ . | quote }}
 {{- end }}
 - name: TURNSTILE_KAFKA__SASL_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
-      key: {{ $.Values.kafka.passwordKey }}
+      name: {{ . | quote }}
+      key: {{ $.Values.kafka.passwordKey | quote }}
 {{- end }}
 {{- end -}}
 
@@ -280,8 +280,8 @@ topologySpreadConstraints:
 {{- define "turnstile.peers" -}}
 - podSelector:
     matchLabels:
-      app.kubernetes.io/name: {{ include "turnstile.name" . }}
-      app.kubernetes.io/instance: {{ .Release.Name }}
+      app.kubernetes.io/name: {{ include "turnstile.name" . | quote }}
+      app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- with .Values.networkPolicy.allowFrom }}
 {{ toYaml . }}
 {{- end }}
