@@ -54,7 +54,7 @@ class ServingCertificate:
             if stamps != self._seen:
                 self._current = serving_context(*self._files)
                 self._seen = stamps
-                self._warnings.clear(UNUSABLE, str(self._files[0]))
+            self._warnings.clear(UNUSABLE, str(self._files[0]))
         except OSError as error:
             text = f"http.tls_cert_file can't be used with its key, so the one before still is: {error}"
             self._warnings.note(UNUSABLE, str(self._files[0]), text)

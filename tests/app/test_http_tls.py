@@ -121,6 +121,12 @@ async def test_a_certificate_that_cannot_be_used_is_noted_and_the_one_before_goe
     async with lab(**files) as made:
         before = await shown(made)
         cert = tmp_path / "tls.crt"
+        away = cert.rename(tmp_path / "away")
+        assert await shown(made) == before
+        assert [each.code for each in made.warnings.active()] == [UNUSABLE]
+        away.rename(cert)
+        assert await shown(made) == before
+        assert made.warnings.active() == []
         good = cert.read_bytes()
         for spoil in (lambda: cert.write_text("no certificate"), cert.unlink):
             spoil()
