@@ -1,26 +1,37 @@
 # The service's image: one virtual environment, built in the first stage, copied into a bare second one.
+# Build it in a checkout: docker build --build-arg REVISION="$(git rev-parse HEAD)" -t turnstile:0.1.0 .
+# It is for amd64 (elsewhere: --platform linux/amd64), because faust-streaming has no wheel for arm64.
+#
+# The base is named by its digest (of the index of all platforms), in both stages, so that every build is the same and
+# Dependabot or Renovate can raise it. The digest of the day is printed by:
+#   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
 
-FROM python:3.11-slim AS build
+FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS build
 
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python -m venv /opt/turnstile
-ENV PATH=/opt/turnstile/bin:$PATH
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv --without-pip /opt/turnstile
 
-# The dependencies alone first, so that a change of the code doesn't install them again.
+# The dependencies alone first, so that a change of the code doesn't install them again. Wheels only: nothing of
+# theirs is run here, and no compiler is needed.
 WORKDIR /src
-COPY requirements.runtime.lock ./
-RUN pip install --require-hashes -r requirements.runtime.lock
+COPY requirements.build.lock requirements.runtime.lock ./
+RUN python -m pip --python /opt/turnstile/bin/python install --require-hashes --only-binary :all: \
+        -r requirements.runtime.lock
+
+# What builds our own package is locked, too. It stays in this stage.
+RUN python -m venv /opt/build \
+    && /opt/build/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.build.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY rules rules
 COPY tables tables
 COPY agents agents
 COPY app app
-COPY bench bench
-RUN pip install --no-deps .
+RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /opt/build/wheels . \
+    && python -m pip --python /opt/turnstile/bin/python install --no-deps --no-index /opt/build/wheels/turnstile-*.whl
 
 
-FROM python:3.11-slim
+FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -30,10 +41,15 @@ LABEL org.opencontainers.image.title="turnstile" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
+# What installs packages has no place in a running service. The base's link bin/pip is in no package's list of files.
+RUN python -m pip uninstall --yes --quiet --root-user-action=ignore setuptools wheel pip \
+    && rm -rf /usr/local/bin/pip /usr/local/lib/python3.11/ensurepip
+
 # A fixed number, not a name: Kubernetes can check runAsNonRoot only against a number, and fsGroup needs it.
-RUN groupadd --gid 10001 turnstile \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/turnstile turnstile \
-    && install -d -o 10001 -g 10001 -m 0750 /var/lib/turnstile
+RUN echo "turnstile:x:10001:" >>/etc/group \
+    && echo "turnstile:x:10001:10001::/var/lib/turnstile:/usr/sbin/nologin" >>/etc/passwd \
+    && mkdir -m 0750 /var/lib/turnstile \
+    && chown 10001:10001 /var/lib/turnstile
 
 COPY --from=build /opt/turnstile /opt/turnstile
 

@@ -84,6 +84,9 @@ lock: $(READY) ## the locks, newly resolved where pyproject.toml asks for it; UP
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --extra broker -o requirements.lock pyproject.toml
 	cp requirements.lock requirements.runtime.lock
 	$(COMPILE) -o requirements.runtime.lock pyproject.toml
+	$(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(COMPILE) $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements.build.lock -
 	$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		print(*extras["optional-dependencies"]["peer"], sep="\n")' \
 		| $(COMPILE) $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements.peer.lock -

@@ -10,6 +10,7 @@ from agents.deliver.secrets import Secrets
 from agents.deliver.sink import SinkContext
 from agents.deliver.users import Users
 from agents.producer import Producer
+from app.http_tls import Trust
 from app.kafka import broker_of
 from app.settings import Settings
 
@@ -24,7 +25,8 @@ def context_of(
 def users_of(settings: Settings) -> Users:
     """Lookups at a worker."""
     key = settings.deliver.lookup_key
-    return Users(settings.deliver.lookup_url, key.get_secret_value() if key else None)
+    trust = Trust(settings.http.tls_ca_file)
+    return Users(settings.deliver.lookup_url, key.get_secret_value() if key else None, trust)
 
 
 def new_producer(settings: Settings) -> Producer:

@@ -24,6 +24,7 @@ from app.deliver_metrics import DeliveryCollector, lag_of
 from app.deliver_replay import replay
 from app.deliver_trial import TestSend, send_test
 from app.http_base import CALLER, Health, HttpBase, Route, body_of
+from app.http_tls import certificate_of
 from app.metrics import WarningsCollector
 from app.problems import Problem, json_answer
 from rules.instants import format_instant
@@ -63,6 +64,7 @@ class DeliverServer:
                 Route("PUT", one, self._put, "destinations", PUBLISH_SECONDS),
                 Route("DELETE", one, self._delete, "destinations", PUBLISH_SECONDS),
             ],
+            certificate=certificate_of(service.settings.http, service.warnings),
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from agents.deliver.feed import PublishedDestination, group_of
 from agents.topics import existing
 from app.deliver_replay import replay_group
 from app.destination_publishing import DestinationsTopic, connected
+from app.http_tls import Trust
 from app.kafka import broker_of, plan_of
 from app.settings import Settings
 
@@ -86,11 +88,14 @@ async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
     """By name, from the deliverer at ``deliver.host:deliver.port``; nothing when none answers."""
     key = settings.deliver.lookup_key
     headers = {"api-key": key.get_secret_value()} if key else {}
-    url = f"http://{settings.deliver.host}:{settings.deliver.port}/v1/destinations"
+    url = f"{settings.http.scheme}://{settings.deliver.host}:{settings.deliver.port}/v1/destinations"
+    trust = Trust(settings.http.tls_ca_file)()
+    if isinstance(trust, ssl.SSLContext):
+        trust.check_hostname = False  # the address listened on is this machine's, and in no certificate
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-            session.get(url, headers=headers) as answer,
+            session.get(url, headers=headers, ssl=trust) as answer,
         ):
             if answer.status in (401, 403):
                 hint = "deliver.lookup_key must have the scope destinations, too"

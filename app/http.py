@@ -20,6 +20,7 @@ from agents.placement import partition_of
 from agents.records import MAX_NAME_CHARS
 from app.http_base import CALLER, Health, HttpBase, Route, parameter
 from app.http_explain import explanation
+from app.http_tls import Trust, certificate_of
 from app.problems import Problem, json_answer
 from rules.compile import CompiledAudience, ProjectRules
 from rules.instants import format_instant
@@ -49,6 +50,7 @@ class Server:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._session: ClientSession | None = None
+        self._trust = Trust(worker.settings.http.tls_ca_file, worker.warnings)
         routes = (
             ("/v1/users/{user_id:[^/]+}/audiences", self._user_audiences),
             ("/v1/users/{user_id:[^/]+}", self._user),
@@ -68,6 +70,7 @@ class Server:
             ),
             [Route("GET", path, handler, "lookup") for path, handler in routes],
             self._answered,
+            certificate_of(worker.settings.http, worker.warnings),
         )
 
     @property
@@ -193,7 +196,10 @@ class Server:
         assert self._session is not None
         try:
             async with self._session.get(
-                URL(url.rstrip("/") + _target(request), encoded=True), headers=headers, allow_redirects=False
+                URL(url.rstrip("/") + _target(request), encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                ssl=self._trust(),
             ) as answer:
                 body = await answer.read()
                 forwarded = web.Response(

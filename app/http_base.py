@@ -23,6 +23,7 @@ from app.http_connections import FOR_ALL, FOR_PROBES, connection_of
 from app.http_guard import check_host, check_origin, check_target
 from app.http_listen import Address, Listener, PortTaken
 from app.http_settings import DeliverSettings, HttpSettings
+from app.http_tls import ServingCertificate
 from app.http_warnings import shown_warnings
 from app.openapi import openapi
 from app.problems import Handler, Problem, answer_or_problem, json_answer
@@ -82,7 +83,10 @@ class HttpBase:
         health: Health,
         routes: Sequence[Route],
         observe: Observer | None = None,
+        certificate: ServingCertificate | None = None,
     ) -> None:
+        """With a ``certificate`` the main listener speaks TLS; probes come from where nobody checks one."""
+        self._certificate = certificate
         self._section = section
         self._settings = settings
         self._keys = keys
@@ -195,7 +199,8 @@ class HttpBase:
             for method in ("GET", "HEAD") if each.method == "GET" else (each.method,):
                 by_route[app.router.add_route(method, each.path, each.handler)] = each
         room = FOR_PROBES if is_probe else FOR_ALL
-        listener = Listener(app, around, address, room, self._health.warnings)
+        certificate = None if is_probe else self._certificate
+        listener = Listener(app, around, address, room, self._health.warnings, certificate)
         return listener
 
     # -- what all have ---------------------------------------------------------------------------------

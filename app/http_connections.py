@@ -121,22 +121,37 @@ class Connection(asyncio.Protocol):
         """Some of the next request is here."""
         self._is_closing = False
         self._refused = False
+        self._has_arrived = False
         self.deadline = 0.0
 
     # -- what asyncio calls ----------------------------------------------------------------------------
 
+    def arrive(self, transport: asyncio.BaseTransport) -> None:
+        """A connection that has to agree upon TLS before anything can be said on it."""
+        self._has_arrived = True
+        if not self._admit(transport):
+            self.abort()
+
+    def leave(self) -> None:
+        """It is gone, with or without an agreement."""
+        self._room.forget(self)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self.deadline = self._now() + self._limits.header_seconds
-        if not self._room.admit(self):
-            self._refused = True
+        if not self._has_arrived and not self._admit(transport):
             self._transport.write(FULL)
             if self._transport.get_write_buffer_size():
                 self._transport.abort()
             else:
                 self._transport.close()
             return
+        self._transport = cast(asyncio.Transport, transport)
         self._inner.connection_made(transport)
+
+    def _admit(self, transport: asyncio.BaseTransport) -> bool:
+        self._transport = cast(asyncio.Transport, transport)
+        self.deadline = self._now() + self._limits.header_seconds
+        self._refused = not self._room.admit(self)
+        return not self._refused
 
     def data_received(self, data: bytes) -> None:
         if self._refused or self._is_closing:

@@ -21,6 +21,7 @@ from agents.warnings import Warnings
 from app.failures import CommandFailed
 from app.http_address import bare, base_url, is_loopback
 from app.http_connections import Connection, ConnectionLimits, Connections, Room
+from app.http_tls import ServingCertificate, TlsConnection
 from app.problems import Handler
 from app.setting_sources import variable
 
@@ -70,8 +71,15 @@ class Listener:
     """One port. ``start`` it, then ``url`` says where it is. ``around`` is given every whole request."""
 
     def __init__(
-        self, app: web.Application, around: Around, address: Address, room: Room, warnings: Warnings
+        self,
+        app: web.Application,
+        around: Around,
+        address: Address,
+        room: Room,
+        warnings: Warnings,
+        certificate: ServingCertificate | None = None,
     ) -> None:
+        self._certificate = certificate
         self._around = around
         self._address = address
         self._warnings = warnings
@@ -113,9 +121,7 @@ class Listener:
         port, missing = self._address.port, None
         for host in hosts:
             try:
-                made = await loop.create_server(
-                    lambda: Connection(server(), self._connections), host, port, backlog=BACKLOG
-                )
+                made = await loop.create_server(lambda: self._protocol(server()), host, port, backlog=BACKLOG)
             except OSError as error:
                 if error.errno == errno.EADDRNOTAVAIL and len(hosts) > 1:
                     missing = error  # localhost may name ::1 on a machine without IPv6
@@ -129,7 +135,9 @@ class Listener:
             await self._runner.cleanup()
             assert missing is not None
             raise self._refused(missing)
-        self.url = base_url(*self._servers[0].sockets[0].getsockname()[:2])
+        scheme = "http" if self._certificate is None else "https"
+        bound = self._servers[0].sockets[0].getsockname()
+        self.url = base_url(bound[0], bound[1], scheme)
         self._watch = asyncio.create_task(self._connections.watch(), name="connections")
 
     async def stop(self) -> None:
@@ -140,6 +148,10 @@ class Listener:
         if self._watch is not None:
             self._watch.cancel()
         await self._runner.cleanup()
+
+    def _protocol(self, inner: asyncio.Protocol) -> asyncio.BaseProtocol:
+        connection = Connection(inner, self._connections)
+        return connection if self._certificate is None else TlsConnection(connection, self._certificate)
 
     async def _resolve(self) -> list[str]:
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -50,11 +51,29 @@ class HttpSettings(Section):
     api_keys_file: Path | None = setting(
         None, "the path of a file in YAML or JSON", "More keys, a list like http.api_keys; followed."
     )
+    tls_cert_file: Path | None = setting(
+        None,
+        "the path of a file in PEM form",
+        "Certificate and those between it and its authority: http.port and deliver.port then speak only TLS.",
+    )
+    tls_key_file: Path | None = setting(
+        None, "the path of a file in PEM form", "The certificate's key, without a password."
+    )
+    tls_ca_file: Path | None = setting(
+        None,
+        "the path of a file in PEM form",
+        "Certificates that vouch for our other processes (https); else the system's.",
+    )
 
     @property
     def is_loopback(self) -> bool:
         """Nobody outside this machine gets through."""
         return may_be_loopback(self.host)
+
+    @property
+    def scheme(self) -> str:
+        """Of http.port and deliver.port."""
+        return "http" if self.tls_cert_file is None else "https"
 
 
 class DeliverSettings(Section):
@@ -87,3 +106,27 @@ class DeliverSettings(Section):
     def is_loopback(self) -> bool:
         """Nobody outside this machine gets through."""
         return may_be_loopback(self.host)
+
+
+def tls_disagreements(http: HttpSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with the files of TLS: the names of settings (the one to blame first), the text."""
+    cert, key, ca = http.tls_cert_file, http.tls_key_file, http.tls_ca_file
+    if cert is not None and key is not None:
+        from app.http_tls import serving_context
+
+        try:
+            serving_context(cert, key)
+        except OSError as error:
+            message = f"can't be used with http.tls_key_file: {error}"
+            yield ("http.tls_cert_file", "http.tls_key_file"), message
+    elif cert is not None:
+        yield ("http.tls_cert_file", "http.tls_key_file"), "needs http.tls_key_file, too"
+    elif key is not None:
+        yield ("http.tls_key_file", "http.tls_cert_file"), "needs http.tls_cert_file, too"
+    if ca is not None:
+        import ssl
+
+        try:
+            ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            yield ("http.tls_ca_file",), f"can't be used: {error}"

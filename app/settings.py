@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from app.http_settings import DeliverSettings, HttpSettings
+from app.http_settings import DeliverSettings, HttpSettings, tls_disagreements
 from app.setting_sources import (
     FILE_VARIABLE,
     Given,
@@ -257,6 +257,7 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (f"{name}.host", "http.api_keys", "http.api_keys_file"), message
         if section.port and section.port == section.probe_port:
             yield (f"{name}.probe_port", f"{name}.port"), f"is {name}.port already: each needs its own"
+    yield from tls_disagreements(http)
     names = [key.name for key in http.api_keys]
     if len(set(names)) < len(names):
         yield ("http.api_keys",), "two keys have one name"

@@ -290,7 +290,7 @@ class Worker:
     @property
     def advertised_url(self) -> str:
         http = self.settings.http
-        return http.advertised_url or base_url(http.host, http.port)
+        return http.advertised_url or base_url(http.host, http.port, http.scheme)
 
     def new_consumer(self) -> AIOKafkaConsumer:
         return changelog_consumer(self.broker)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -31,7 +33,9 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_OPENER = urllib.request.build_opener(_NoRedirects)
+def _opener(ca_file: Path | None) -> urllib.request.OpenerDirector:
+    context = ssl.create_default_context(cafile=ca_file)
+    return urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=context))
 
 
 class NotFound(CommandFailed):
@@ -40,11 +44,15 @@ class NotFound(CommandFailed):
 
 @dataclass(frozen=True, slots=True)
 class WorkerClient:
-    """A worker's base URL, the API key for it (None: none is sent), and the project that is asked about."""
+    """A worker's base URL, the API key for it (None: none is sent), and the project that is asked about.
+
+    ``ca_file`` vouches for an https URL; None: the system's authorities do.
+    """
 
     url: str
     key: str | None
     project: str
+    ca_file: Path | None = None
 
     def get(self, *path: str) -> Any:
         """The JSON at ``/v1/<path>``; parts may hold any character, but none may be empty.
@@ -61,7 +69,7 @@ class WorkerClient:
             request = urllib.request.Request(f"{self.url.rstrip('/')}/v1/{self._target(path)}")
             if self.key is not None:
                 request.add_header("api-key", self.key)
-            with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            with _opener(self.ca_file).open(request, timeout=TIMEOUT_SECONDS) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise self._refused(error) from None

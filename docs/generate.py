@@ -1,16 +1,36 @@
-"""Write the generated tables of the documentation anew: ``python docs/generate.py``."""
+"""Write the generated parts of documentation and chart once more: ``python docs/generate.py``.
+
+With ``--check`` nothing is written, and the exit code is 1 when something would be.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import chart_values
 
 from rules.reference import fill
 
 PAGES = (Path(__file__).with_name("language.md"),)
 
-if __name__ == "__main__":
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Each file with generated parts, and what it should hold."""
     for page in PAGES:
-        before = page.read_text(encoding="utf-8")
-        after = fill(before)
-        page.write_text(after, encoding="utf-8")
-        print(f"{page.name}: {'as it was' if after == before else 'written'}")
+        yield page, fill(page.read_text(encoding="utf-8"))
+    yield from chart_values.generated()
+
+
+if __name__ == "__main__":
+    check = sys.argv[1:] == ["--check"]
+    stale = False
+    for page, after in generated():
+        is_current = page.read_text(encoding="utf-8") == after
+        if not check:
+            page.write_text(after, encoding="utf-8")
+        stale |= not is_current
+        told = "as it was" if is_current else "not current: make docs" if check else "written"
+        print(f"{page.name}: {told}")
+    sys.exit(check and stale)

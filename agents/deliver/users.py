@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import quote
 
@@ -45,7 +46,11 @@ def needs_user(destination: Destination) -> bool:
 class Users:
     """Lookups at a worker, whichever: it asks the owner."""
 
-    def __init__(self, url: str, api_key: str | None) -> None:
+    def __init__(
+        self, url: str, api_key: str | None, trust: Callable[[], SSLContext | bool] = lambda: True
+    ) -> None:
+        """``trust`` gives what aiohttp takes as ``ssl``; by default the system's authorities."""
+        self._trust = trust
         self._url = url.rstrip("/")
         self._headers = {"api-key": api_key} if api_key else {}
         self._session: aiohttp.ClientSession | None = None
@@ -67,7 +72,7 @@ class Users:
         url = f"{self._url}/v1/users/{quote(user, safe='')}?project={quote(project, safe='')}"
         async with self._slots:
             try:
-                async with self._session.get(_url(url), headers=self._headers) as answer:
+                async with self._session.get(_url(url), headers=self._headers, ssl=self._trust()) as answer:
                     body = await answer.read()
             except (aiohttp.ClientError, TimeoutError) as error:
                 return LookupFailed(f"no worker answers at {self._url} (deliver.lookup_url): {error!r}")

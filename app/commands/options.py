@@ -42,7 +42,9 @@ def worker_client(url: str | None, key: str | None, project: str, settings_file:
     from app.commands.audiences import load_quiet
     from app.worker_client import WorkerClient
 
-    deliver = load_quiet(settings_file).deliver
+    loaded = load_quiet(settings_file)
+    deliver = loaded.deliver
     known = deliver.lookup_key.get_secret_value() if deliver.lookup_key is not None else None
     # A key is for the worker it was set for, not for whatever --url names.
-    return WorkerClient(url or deliver.lookup_url, key or (known if url is None else None), project)
+    key = key or (known if url is None else None)
+    return WorkerClient(url or deliver.lookup_url, key, project, loaded.http.tls_ca_file)

@@ -18,6 +18,7 @@ from agents.warnings import Warnings
 from app.api_keys import KeyRing
 from app.http_base import CALLER, Health, HttpBase, Route, body_of, parameter
 from app.http_settings import HttpSettings
+from app.http_tls import certificate_of
 from app.problems import json_answer
 
 SECONDS = 10.0
@@ -53,7 +54,8 @@ class Lab:
             Route("GET", "/held", self._held, "lookup"),
             Route("PUT", "/v1/destinations/{user_id:[^/]+}", self._put, "destinations"),
         ]
-        self.base = HttpBase("http", self.settings, self.keys, health, routes)
+        certificate = certificate_of(self.settings, self.warnings)
+        self.base = HttpBase("http", self.settings, self.keys, health, routes, certificate=certificate)
 
     def publish(self, key: str, *scopes: Any, projects: Sequence[str] = ("*",), **more: Any) -> None:
         from agents.api_keys import encode_key

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -53,7 +54,7 @@ class Worker:
         self.name = name
         self.data = folder / name
         self.log_file = folder / f"{name}.log"
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{'https' if 'http.tls_cert_file' in settings else 'http'}://127.0.0.1:{port}"
         self.settings = {
             **settings,
             "http.port": port,
@@ -142,7 +143,8 @@ class Worker:
     def _get(self, path: str, headers: Mapping[str, str]) -> tuple[int, Any]:
         request = urllib.request.Request(self.url + path, headers=dict(headers))
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            context = ssl.create_default_context(cafile=self.settings.get("http.tls_ca_file"))  # type: ignore[arg-type]
+            with urllib.request.urlopen(request, timeout=10, context=context) as answer:
                 return answer.status, _body(answer.headers["Content-Type"], answer.read())
         except urllib.error.HTTPError as error:
             with error:

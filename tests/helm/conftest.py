@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.helm.helm_program import HelmUnavailable, helm_program
-from tests.helm.objects import CHART, Helm, Object, Refused, Render
+from tests.helm.objects import CHART, KEYS, Helm, Object, Refused, Render
 
 # A helm built by Go takes the cluster for an ancient one unless told.
 KUBERNETES = "1.31.0"
@@ -40,20 +40,27 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def render(helm: Helm) -> Render:
+    """The objects for values, rendered once a session; with API keys unless the values say otherwise."""
+    known: dict[str, str] = {}
+
     def rendered(**values: Any) -> list[Object]:
-        done = helm("template", "live", str(CHART), "--namespace", "marketing", values=values)
-        assert done.returncode == 0, done.stderr
-        return [one for one in YAML(typ="safe").load_all(done.stdout) if one]
+        values = {**KEYS, **values}
+        name = json.dumps(values, sort_keys=True)
+        if name not in known:
+            done = helm("template", "live", str(CHART), "--namespace", "marketing", values=values)
+            assert done.returncode == 0, done.stderr
+            known[name] = done.stdout
+        return [one for one in YAML(typ="safe").load_all(known[name]) if one]
 
     return rendered
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def refused(helm: Helm) -> Refused:
     def error(**values: Any) -> str:
-        done = helm("template", "live", str(CHART), values=values)
+        done = helm("template", "live", str(CHART), "--namespace", "marketing", values={**KEYS, **values})
         assert done.returncode != 0
         return done.stderr
 

@@ -14,6 +14,9 @@ Render = Callable[..., list[Object]]
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 Refused = Callable[..., str]
 
+KEYS: Object = {"apiKeys": {"existingSecret": "keys"}}
+"""What every render needs; the fixtures add it."""
+
 
 def of_kind(objects: list[Object], kind: str, component: str = "worker") -> Object:
     (found,) = [one for one in objects if one["kind"] == kind and component_of(one) == component]
@@ -21,7 +24,7 @@ def of_kind(objects: list[Object], kind: str, component: str = "worker") -> Obje
 
 
 def component_of(one: Object) -> str:
-    return str(one["metadata"]["labels"]["app.kubernetes.io/component"])
+    return str(one["metadata"].get("labels", {}).get("app.kubernetes.io/component"))
 
 
 def components(objects: list[Object]) -> list[str]:
@@ -35,6 +38,11 @@ def pod_of(objects: list[Object], component: str = "worker") -> Object:
 
 
 def container_of(objects: list[Object], component: str = "worker") -> Object:
-    (container,) = pod_of(objects, component)["containers"]
+    (container,) = [one for one in pod_of(objects, component)["containers"] if one["name"] == component]
     assert isinstance(container, dict)
     return container
+
+
+def environment_of(objects: list[Object], component: str = "worker") -> dict[str, Object]:
+    """The variables by name, each as the pod's definition has it."""
+    return {one["name"]: one for one in container_of(objects, component)["env"]}

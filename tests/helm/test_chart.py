@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from tests.helm.objects import (
     CHART,
+    KEYS,
     Helm,
     Object,
     Refused,
@@ -18,6 +19,7 @@ from tests.helm.objects import (
     component_of,
     components,
     container_of,
+    environment_of,
     of_kind,
     pod_of,
 )
@@ -31,14 +33,47 @@ TOGGLES: dict[str, Object] = {
     "defaults": {},
     "no service account": {"serviceAccount": {"create": False, "name": "mine"}},
     "no disruption budget": {"podDisruptionBudget": {"enabled": False}},
-    "network policy": {
+    "no network policy": {"networkPolicy": {"enabled": False}, "deliver": {"enabled": True}},
+    "network policy, all of it": {
         "networkPolicy": {
-            "enabled": True,
-            "from": [{"namespaceSelector": {"matchLabels": {"team": "web"}}}],
+            "allowFrom": [{"namespaceSelector": {"matchLabels": {"team": "web"}}}],
+            "metricsFrom": [],
+            "egressTo": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+            "extraIngress": [{"ports": [{"port": "http"}]}],
             "extraEgress": [{"ports": [{"port": 443}]}],
+        },
+        "deliver": {"enabled": True, "egressTo": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]},
+    },
+    "secrets": {
+        "kafka": {"existingSecret": "kafka", "usernameKey": "user", "ca": {"existingSecret": "brokers"}},
+        "tls": {"existingSecret": "tls"},
+        "deliver": {
+            "enabled": True,
+            "lookupKey": {"existingSecret": "lookups"},
+            "secrets": {"existingSecret": "receivers"},
+        },
+    },
+    "authorities": {
+        "kafka": {"ca": {"existingConfigMap": "brokers"}},
+        "tls": {"existingSecret": "tls", "caKey": ""},
+    },
+    "service monitor": {
+        "serviceMonitor": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "relabelings": [{"action": "labeldrop", "regex": "pod"}],
+            "metricRelabelings": [{"action": "drop", "sourceLabels": ["audience"], "regex": "x"}],
         }
     },
-    "service monitor": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "alerts": {
+        "prometheusRule": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "alertLabels": {"team": "data"},
+            "extraRules": [{"alert": "Mine", "expr": "vector(1)"}],
+        },
+        "deliver": {"enabled": True},
+    },
     "keda": {"keda": {"enabled": True, "authenticationRef": "kafka"}},
     "deliver": {"deliver": {"enabled": True, "replicas": 3}},
     "deliver, all of it": {
@@ -53,7 +88,7 @@ TOGGLES: dict[str, Object] = {
             "extraVolumes": [{"name": "secrets", "secret": {"secretName": "receivers"}}],
             "extraVolumeMounts": [{"name": "secrets", "mountPath": "/run/secrets", "readOnly": True}],
         },
-        "networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]},
+        "networkPolicy": {"allowFrom": [{"namespaceSelector": {}}]},
         "serviceMonitor": {"enabled": True},
     },
     "deliver, long names": {"fullnameOverride": "a" * 70, "deliver": {"enabled": True}},
@@ -63,11 +98,19 @@ TOGGLES: dict[str, Object] = {
         "imagePullSecrets": [{"name": "pull"}],
         "env": [{"name": "TURNSTILE_KAFKA__BOOTSTRAP", "value": "b:9092"}],
         "envFrom": [{"secretRef": {"name": "keys"}}],
-        "http": {"port": 9999},
+        "http": {"port": 9999, "probePort": 9998},
         "service": {"type": "LoadBalancer", "port": 8000, "annotations": {"a": "b"}},
         "persistence": {"storageClass": "fast", "annotations": {"a": "b"}},
+        "commonLabels": {"cost": "data"},
+        "annotations": {"reload": "true"},
         "podLabels": {"team": "data"},
         "podAnnotations": {"a": "b"},
+        "initContainers": [{"name": "wait", "image": "busybox"}],
+        "extraContainers": [{"name": "proxy", "image": "envoy"}],
+        "extraObjects": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-one"}},
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-two'}",
+        ],
         "nodeSelector": {"disk": "ssd"},
         "tolerations": [{"operator": "Exists"}],
         "affinity": {"podAntiAffinity": {}},
@@ -87,7 +130,7 @@ def values(request: pytest.FixtureRequest) -> Object:
 
 
 def test_lint_finds_nothing(helm: Helm, values: Object) -> None:
-    done = helm("lint", "--strict", str(CHART), values=values)
+    done = helm("lint", "--strict", str(CHART), values={**KEYS, **values})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -116,7 +159,7 @@ def test_selectors_find_their_own_pods(render: Render, values: Object) -> None:
         assert len(stateful_set["metadata"]["name"]) <= 52
     for one in objects:
         assert len(one["metadata"]["name"]) <= 63
-        assert all(len(str(label)) <= 63 for label in one["metadata"]["labels"].values())
+        assert all(len(str(label)) <= 63 for label in one["metadata"].get("labels", {}).values())
 
 
 def test_monitors_find_one_service_of_their_own(render: Render) -> None:
@@ -134,16 +177,25 @@ def test_probes_services_and_mounts_meet_what_they_name(render: Render, values: 
         stateful_set = of_kind(objects, "StatefulSet", component)
         pod, container = pod_of(objects, component), container_of(objects, component)
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert len(set(ports.values())) == 2
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            assert container[probe]["httpGet"]["port"] in ports
+            assert container[probe]["httpGet"]["port"] == "probes"
         own = [one for one in objects if component_of(one) == component]
         for service in (one for one in own if one["kind"] == "Service"):
-            assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports.keys()
+            for port in service["spec"]["ports"]:
+                assert port["targetPort"] == port["name"]
+                assert port["name"] in ports
+                # Others than headless services are for users, and probes aren't.
+                assert port["name"] == "http" or service["spec"]["clusterIP"] == "None"
+        for monitor in (one for one in own if one["kind"] == "ServiceMonitor"):
+            assert [each["port"] for each in monitor["spec"]["endpoints"]] == ["probes"]
         volumes = {volume["name"] for volume in pod["volumes"]}
         claims = stateful_set["spec"].get("volumeClaimTemplates", [])
         volumes |= {claim["metadata"]["name"] for claim in claims}
-        assert {mount["name"] for mount in container["volumeMounts"]} == volumes
-        (settings,) = [one for one in pod["volumes"] if "configMap" in one]
+        assert sorted(mount["name"] for mount in container["volumeMounts"]) == sorted(volumes)
+        places = [mount["mountPath"] for mount in container["volumeMounts"]]
+        assert len(set(places)) == len(places)
+        (settings,) = [one for one in pod["volumes"] if one["name"] == "settings"]
         assert settings["configMap"]["name"] == of_kind(objects, "ConfigMap")["metadata"]["name"]
         accounts = [one["metadata"]["name"] for one in objects if one["kind"] == "ServiceAccount"] or ["mine"]
         assert pod["serviceAccountName"] in accounts
@@ -155,6 +207,8 @@ def test_the_container_may_write_its_volumes_only(render: Render, values: Object
         pod = pod_of(objects, component)
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 10001
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
         security = container_of(objects, component)["securityContext"]
         assert security["readOnlyRootFilesystem"] is True
         assert security["allowPrivilegeEscalation"] is False
@@ -164,13 +218,14 @@ def test_the_container_may_write_its_volumes_only(render: Render, values: Object
 @pytest.mark.parametrize(
     ("toggle", "kinds"),
     [
-        ("defaults", {"ServiceAccount", "PodDisruptionBudget"}),
-        ("no service account", {"PodDisruptionBudget"}),
-        ("no disruption budget", {"ServiceAccount"}),
-        ("network policy", {"ServiceAccount", "PodDisruptionBudget", "NetworkPolicy"}),
-        ("service monitor", {"ServiceAccount", "PodDisruptionBudget", "ServiceMonitor"}),
-        ("keda", {"ServiceAccount", "PodDisruptionBudget", "ScaledObject"}),
-        ("deliver", {"ServiceAccount", "PodDisruptionBudget"}),
+        ("defaults", {"ServiceAccount", "PodDisruptionBudget", "NetworkPolicy"}),
+        ("no service account", {"PodDisruptionBudget", "NetworkPolicy"}),
+        ("no disruption budget", {"ServiceAccount", "NetworkPolicy"}),
+        ("no network policy", {"ServiceAccount", "PodDisruptionBudget"}),
+        ("service monitor", {"ServiceAccount", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor"}),
+        ("alerts", {"ServiceAccount", "PodDisruptionBudget", "NetworkPolicy", "PrometheusRule"}),
+        ("keda", {"ServiceAccount", "PodDisruptionBudget", "NetworkPolicy", "ScaledObject"}),
+        ("deliver", {"ServiceAccount", "PodDisruptionBudget", "NetworkPolicy"}),
     ],
 )
 def test_toggles_add_and_remove_objects(render: Render, toggle: str, kinds: set[str]) -> None:
@@ -179,20 +234,27 @@ def test_toggles_add_and_remove_objects(render: Render, toggle: str, kinds: set[
 
 def test_settings_reach_the_program(render: Render) -> None:
     objects = render(
-        settings={"kafka": {"bootstrap": "b:9092"}, "http": {"port": 1}, "cache": {"rows": 7}},
+        settings={"kafka": {"bootstrap": "b:9092"}, "cache": {"rows": 7}},
         http={"port": 9999},
     )
     settings = YAML(typ="safe").load(of_kind(objects, "ConfigMap")["data"]["turnstile.yaml"])
     assert settings["kafka"] == {"bootstrap": "b:9092"}
     assert settings["cache"] == {"rows": 7}
-    assert settings["http"] == {"allow_open": True, "host": "0.0.0.0", "port": 9999}
+    assert settings["http"] == {
+        "host": "0.0.0.0",
+        "port": 9999,
+        "probe_port": 6068,
+        "api_keys_file": "/run/turnstile/api-keys/api-keys.yaml",
+    }
     assert settings["deliver"] == {
         "host": "0.0.0.0",
         "port": 6067,
+        "probe_port": 6069,
+        "secrets_dir": "/run/turnstile/destinations",
         "lookup_url": "http://live-turnstile.marketing.svc:80",
     }
     assert settings["topics"]["partitions"] == 12
-    environment = {one["name"]: one for one in container_of(objects)["env"]}
+    environment = environment_of(objects)
     assert environment["TURNSTILE_SETTINGS_FILE"]["value"] == "/etc/turnstile/turnstile.yaml"
     assert environment["TURNSTILE_WORKER__ID"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert environment["TURNSTILE_HTTP__ADVERTISED_URL"]["value"] == (
@@ -247,18 +309,112 @@ def test_wrong_values_are_refused_by_name(refused: Refused, values: Object, name
     assert named in refused(**values)
 
 
-def test_every_value_is_in_the_schema_and_commented() -> None:
+def test_everybody_finds_their_labels_annotations_and_containers(render: Render) -> None:
+    objects = render(**TOGGLES["everything else"], deliver={"enabled": True})
+    own = [one for one in objects if component_of(one) in ("worker", "deliver")]
+    assert all(one["metadata"]["labels"]["cost"] == "data" for one in own)
+    for component in ("worker", "deliver"):
+        stateful_set = of_kind(objects, "StatefulSet", component)
+        assert stateful_set["metadata"]["annotations"] == {"reload": "true"}
+        assert stateful_set["spec"]["template"]["metadata"]["labels"]["cost"] == "data"
+        pod = pod_of(objects, component)
+        assert [one["name"] for one in pod["initContainers"]] == ["wait"]
+        assert [one["name"] for one in pod["containers"]] == [component, "proxy"]
+        assert pod["priorityClassName"] == "high"
+        assert pod["tolerations"] == [{"operator": "Exists"}]
+        assert pod["affinity"] == {"podAntiAffinity": {}}
+        assert pod["topologySpreadConstraints"][0]["topologyKey"] == "zone"
+    names = [one["metadata"]["name"] for one in objects if one not in own]
+    assert names == ["live-one", "live-two"]
+
+
+def test_names_that_yaml_takes_for_numbers_or_truths_stay_names(helm: Helm) -> None:
+    values = {
+        "apiKeys": {"existingSecret": "1e3", "key": "7"},
+        "tls": {"existingSecret": "0x1f"},
+        "kafka": {
+            "existingSecret": "12",
+            "usernameKey": "1",
+            "passwordKey": "2",
+            "ca": {"existingSecret": "no"},
+        },
+        "deliver": {
+            "enabled": True,
+            "lookupKey": {"existingSecret": "8", "key": "9"},
+            "secrets": {"existingSecret": "10"},
+        },
+        "priorityClassName": "11",
+        "persistence": {"storageClass": "null"},
+        "serviceAccount": {"name": "13"},
+        "fullnameOverride": "0123",
+        "nameOverride": "1e2",
+        "prometheusRule": {"enabled": True},
+        "serviceMonitor": {"enabled": True},
+        "keda": {"enabled": True, "authenticationRef": "14"},
+    }
+    done = helm("template", "123", str(CHART), values=values)
+    assert done.returncode == 0, done.stderr
+    names = {
+        "name",
+        "secretName",
+        "serviceName",
+        "serviceAccountName",
+        "priorityClassName",
+        "storageClassName",
+    }
+    found = 0
+
+    def check(part: object) -> None:
+        nonlocal found
+        for key, inner in part.items() if isinstance(part, dict) else enumerate(part):  # type: ignore[arg-type]
+            if key in names | {"key", "path"} or str(key).startswith(("app.kubernetes.io/", "helm.sh/")):
+                assert isinstance(inner, str), f"{key}: {inner!r}"
+                found += 1
+            elif isinstance(inner, dict | list):
+                check(inner)
+
+    for version in ((1, 1), (1, 2)):  # Kubernetes reads 1.1
+        reader = YAML(typ="safe")
+        reader.version = version
+        check([one for one in reader.load_all(done.stdout) if one])
+    assert found > 200
+
+
+@pytest.mark.parametrize("value", ["commonLabels", "podLabels"])
+def test_labels_that_selectors_need_are_not_the_users(refused: Refused, value: str) -> None:
+    assert "'app.kubernetes.io/name'" in refused(**{value: {"app.kubernetes.io/name": "mine"}})
+
+
+def test_every_value_is_in_the_schema() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     defaults = YAML(typ="safe").load(CHART / "values.yaml")
 
     def compare(value: Object, part: Object, path: str) -> None:
-        assert part.get("additionalProperties") is False, f"{path} is open"
-        assert value.keys() == part["properties"].keys() - {"global"}, path
+        wanted = part["properties"].keys() - {"global"}
+        # The settings are the program's, and only a few have a default of the chart's.
+        assert value.keys() <= wanted if path.startswith("values.settings") else value.keys() == wanted, path
         for key, inner in value.items():
-            if "additionalProperties" in part["properties"][key] and inner:
+            if isinstance(inner, dict) and "properties" in part["properties"][key]:
                 compare(inner, part["properties"][key], f"{path}.{key}")
 
     compare(defaults, schema, "values")
+
+
+# Whose names Kubernetes or users make.
+OPEN = {"global", "resources.requests", "resources.limits", "affinity"}
+
+
+def test_the_schema_is_closed() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def check(part: Object, path: str) -> None:
+        if part.get("type") == "object" and not any(path.endswith(each) for each in OPEN):
+            assert "additionalProperties" in part, f"{path} is open"
+            assert part["additionalProperties"] in (False, {"type": "string"}), path
+        for key, inner in part.get("properties", {}).items():
+            check(inner, f"{path}.{key}")
+
+    check(schema, "values")
 
 
 def test_every_value_has_a_comment() -> None:

@@ -45,7 +45,12 @@ def parts(objects: list[Object], component: str) -> dict[str, list[Object]]:
 def test_delivery_is_off_unless_it_is_wanted(render: Render) -> None:
     assert components(render()) == ["worker"]
     added = [one for one in render(deliver=ON) if component_of(one) == "deliver"]
-    assert sorted(one["kind"] for one in added) == ["PodDisruptionBudget", "Service", "StatefulSet"]
+    assert sorted(one["kind"] for one in added) == [
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Service",
+        "StatefulSet",
+    ]
 
 
 def test_switching_delivery_on_changes_nothing_about_the_workers(render: Render) -> None:
@@ -67,7 +72,10 @@ def test_the_container_runs_turnstile_deliver_as_a_static_member(render: Render)
     assert "volumeClaimTemplates" not in stateful_set["spec"]
     assert container["args"] == ["deliver"]
     assert container["image"] == container_of(objects)["image"]
-    assert container["ports"] == [{"name": "http", "containerPort": 7000}]
+    assert container["ports"] == [
+        {"name": "http", "containerPort": 7000},
+        {"name": "probes", "containerPort": 6069},
+    ]
     environment = {one["name"]: one for one in container["env"]}
     assert environment["TURNSTILE_WORKER__ID"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert "TURNSTILE_HTTP__ADVERTISED_URL" not in environment
@@ -78,8 +86,8 @@ def test_the_container_runs_turnstile_deliver_as_a_static_member(render: Render)
 
 
 def test_the_port_is_the_programs_own_by_default(render: Render) -> None:
-    (port,) = container_of(render(deliver=ON), "deliver")["ports"]
-    assert port["containerPort"] == 6067
+    ports = container_of(render(deliver=ON), "deliver")["ports"]
+    assert [port["containerPort"] for port in ports] == [6067, 6069]
 
 
 @pytest.mark.parametrize("value", ITS_OWN)
@@ -104,29 +112,11 @@ def test_lookups_go_to_the_workers_unless_told_otherwise(render: Render) -> None
         return str(of_kind(render(**values), "ConfigMap")["data"]["turnstile.yaml"])
 
     assert "lookup_url: http://live-turnstile.marketing.svc:8000" in text(service={"port": 8000})
-    settings = {"deliver": {"lookup_url": "http://other:80", "in_flight": 7, "port": 1}}
+    settings = {"deliver": {"lookup_url": "http://other:80", "in_flight": 7}}
     told = text(settings=settings)
     assert "lookup_url: http://other:80" in told
     assert "in_flight: 7" in told
     assert "port: 6067" in told
-
-
-def test_with_a_network_policy_delivery_reaches_receivers_and_workers(render: Render) -> None:
-    peers = [{"namespaceSelector": {"matchLabels": {"team": "web"}}}]
-    objects = render(
-        deliver={**ON, "egressPorts": [443, 9092]}, networkPolicy={"enabled": True, "from": peers}
-    )
-    policy = of_kind(objects, "NetworkPolicy", "deliver")["spec"]
-    anywhere = [[port["port"] for port in rule["ports"]] for rule in policy["egress"] if "to" not in rule]
-    assert anywhere == [[53, 53], [9092, 9093, 443]]
-    worker_labels = of_kind(objects, "StatefulSet")["spec"]["selector"]["matchLabels"]
-    assert [rule["to"] for rule in policy["egress"] if "to" in rule] == [
-        [{"podSelector": {"matchLabels": worker_labels}}]
-    ]
-    assert policy["ingress"][0]["from"] == peers
-    own_labels = of_kind(objects, "StatefulSet", "deliver")["spec"]["selector"]["matchLabels"]
-    (rule,) = of_kind(objects, "NetworkPolicy")["spec"]["ingress"]
-    assert {"podSelector": {"matchLabels": own_labels}} in rule["from"]
 
 
 def test_more_pods_than_partitions_are_refused(refused: Refused) -> None:

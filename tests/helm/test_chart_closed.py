@@ -1,0 +1,367 @@
+"""The chart is closed: keys are required, secrets stay in Secrets, and only named traffic passes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from app.setting_sources import is_secret, leaves, variable
+from app.settings import Settings, load_settings
+from tests.certificates import Authority
+from tests.helm.objects import (
+    CHART,
+    KEYS,
+    Helm,
+    Object,
+    Refused,
+    Render,
+    container_of,
+    environment_of,
+    of_kind,
+    pod_of,
+)
+
+pytestmark = pytest.mark.slow
+
+SECRETS = sorted(name for name, field in leaves(Settings) if is_secret(field))
+BOTH = ("worker", "deliver")
+ALL: Object = {
+    "kafka": {"existingSecret": "kafka", "usernameKey": "user", "ca": {"existingSecret": "brokers"}},
+    "tls": {"existingSecret": "tls"},
+    "deliver": {
+        "enabled": True,
+        "lookupKey": {"existingSecret": "lookups"},
+        "secrets": {"existingSecret": "receivers"},
+    },
+    "settings": {"kafka": {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512"}},
+}
+DECLARED: Object = {
+    "secrets": [{"name": "crm", "source": {"file": "crm"}, "hosts": ["crm.example"]}],
+}
+
+
+def nested(name: str, value: object) -> Object:
+    section, key = name.split(".")
+    return {section: {key: value}}
+
+
+def settings_of(objects: list[Object]) -> Object:
+    settings = YAML(typ="safe").load(of_kind(objects, "ConfigMap")["data"]["turnstile.yaml"])
+    assert isinstance(settings, dict)
+    return settings
+
+
+def volume_of(objects: list[Object], name: str, component: str = "worker") -> tuple[Object, str]:
+    """The volume, and where the program sees it."""
+    (volume,) = [one for one in pod_of(objects, component)["volumes"] if one["name"] == name]
+    (mount,) = [one for one in container_of(objects, component)["volumeMounts"] if one["name"] == name]
+    assert mount["readOnly"] is True
+    return volume, mount["mountPath"]
+
+
+# -- API keys ------------------------------------------------------------------------------------------
+
+
+def test_without_keys_nothing_is_rendered_and_the_error_is_the_way_to_make_them(
+    refused: Refused, tmp_path: Path
+) -> None:
+    told = refused(apiKeys={})
+    assert "apiKeys.existingSecret is empty" in told
+    lines = [line.strip() for line in told.splitlines()]
+    (key,) = [line for line in lines if line.startswith("KEY=")]
+    (create,) = [line for line in lines if line.startswith("kubectl ")]
+    assert "--namespace marketing create secret generic live-turnstile-api-keys " in create
+    assert "--set apiKeys.existingSecret=live-turnstile-api-keys" in told
+
+    # The lines as they stand, with a kubectl that writes down what it is given.
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text('#!/bin/sh\nfor each in "$@"; do echo "$each"; done >"${0%/*}/given"\n')
+    kubectl.chmod(0o755)
+    script = f"{key}\n{create}\nprintf %s $KEY"
+    done = subprocess.run(
+        ["/bin/sh", "-ec", script],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert len(done.stdout) == 64
+    (literal,) = [line for line in (tmp_path / "given").read_text().splitlines() if "--from-literal" in line]
+    file, _, text = literal.removeprefix("--from-literal=").partition("=")
+    assert file == "api-keys.yaml"
+    assert YAML(typ="safe").load(text) == [
+        {"name": "first", "sha256": hashlib.sha256(done.stdout.encode()).hexdigest(), "scopes": ["admin"]}
+    ]
+
+
+def test_keys_are_a_file_that_follows_its_secret(render: Render) -> None:
+    objects = render(apiKeys={"existingSecret": "mine", "key": "keys.json"}, deliver={"enabled": True})
+    for component in BOTH:
+        volume, place = volume_of(objects, "api-keys", component)
+        assert volume["secret"]["secretName"] == "mine"
+        assert volume["secret"]["items"] == [{"key": "keys.json", "path": "keys.json"}]
+        assert settings_of(objects)["http"]["api_keys_file"] == f"{place}/keys.json"
+        assert not [one for one in container_of(objects, component)["volumeMounts"] if "subPath" in one]
+
+
+# -- secrets -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secret_settings_are_refused_with_what_takes_them(refused: Refused, name: str) -> None:
+    told = refused(settings=nested(name, [{"name": "a", "sha256": "hunter2"}]))
+    assert told == refused(settings=nested(name, "hunter2"))
+    assert f"/settings/{name.replace('.', '/')}" in told
+    assert "existingSecret" in told or "valueFrom.secretKeyRef" in told
+    assert "hunter2" not in told
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("where", ["env", "deliver.extraEnv"])
+def test_secret_variables_come_from_secrets_only(
+    refused: Refused, render: Render, name: str, where: str
+) -> None:
+    def values(item: Object) -> Object:
+        return {"env": [item]} if where == "env" else {"deliver": {"enabled": True, "extraEnv": [item]}}
+
+    told = refused(**values({"name": variable(name), "value": "hunter2"}))
+    assert "valueFrom.secretKeyRef" in told
+    assert "hunter2" not in told
+    item = {"name": variable(name), "valueFrom": {"secretKeyRef": {"name": "mine", "key": "mine"}}}
+    assert item in container_of(render(**values(item)), "worker" if where == "env" else "deliver")["env"]
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [
+        ("http.port", "http.port"),
+        ("http.host", "all addresses"),
+        ("worker.id", "name of the pod"),
+        ("deliver.secrets_dir", "deliver.secrets.existingSecret"),
+        ("http.tls_key_file", "tls.existingSecret"),
+        ("http.allow_open", "apiKeys"),
+    ],
+)
+def test_settings_of_the_chart_are_refused_with_what_takes_their_place(
+    refused: Refused, name: str, takes: str
+) -> None:
+    told = refused(settings=nested(name, "x"))
+    assert f"/settings/{name.replace('.', '/')}" in told
+    assert takes in told
+
+
+@pytest.mark.parametrize("settings", [{"kafka": {"bootstap": "x"}}, {"kafak": {}}])
+def test_settings_that_there_are_not_are_refused_by_name(refused: Refused, settings: Object) -> None:
+    assert "not allowed" in refused(settings=settings)
+
+
+def test_kafkas_credentials_and_authority_come_from_secrets(render: Render) -> None:
+    objects = render(**ALL)
+    for component in BOTH:
+        environment = environment_of(objects, component)
+        for name, key in (("USERNAME", "user"), ("PASSWORD", "password")):
+            assert environment[f"TURNSTILE_KAFKA__SASL_{name}"]["valueFrom"] == {
+                "secretKeyRef": {"name": "kafka", "key": key}
+            }
+        volume, place = volume_of(objects, "kafka-ca", component)
+        assert volume["secret"]["secretName"] == "brokers"
+        assert settings_of(objects)["kafka"]["ssl_cafile"] == f"{place}/ca.crt"
+
+
+def test_the_user_name_may_stand_in_the_settings(render: Render) -> None:
+    settings = {"kafka": {"sasl_username": "turnstile"}}
+    objects = render(kafka={"existingSecret": "turnstile"}, settings=settings)
+    assert "TURNSTILE_KAFKA__SASL_USERNAME" not in environment_of(objects)
+    assert "TURNSTILE_KAFKA__SASL_PASSWORD" in environment_of(objects)
+    assert settings_of(objects)["kafka"]["sasl_username"] == "turnstile"
+
+
+def test_the_brokers_authority_may_be_in_a_config_map_but_not_in_two_places(
+    render: Render, refused: Refused
+) -> None:
+    objects = render(kafka={"ca": {"existingConfigMap": "brokers", "key": "ca.pem"}})
+    volume, place = volume_of(objects, "kafka-ca")
+    assert volume["configMap"]["name"] == "brokers"
+    assert settings_of(objects)["kafka"]["ssl_cafile"] == f"{place}/ca.pem"
+    both = {"ca": {"existingSecret": "a", "existingConfigMap": "b"}}
+    assert "both given" in refused(kafka=both)
+    twice = {"kafka": {"ssl_cafile": "/etc/mine"}}
+    assert "both given" in refused(kafka={"ca": {"existingSecret": "a"}}, settings=twice)
+
+
+def test_deliverys_secrets_are_its_own(render: Render) -> None:
+    objects = render(**ALL)
+    environment = environment_of(objects, "deliver")
+    assert environment["TURNSTILE_DELIVER__LOOKUP_KEY"]["valueFrom"] == {
+        "secretKeyRef": {"name": "lookups", "key": "lookup-key"}
+    }
+    volume, place = volume_of(objects, "destinations", "deliver")
+    assert volume["secret"]["secretName"] == "receivers"
+    assert settings_of(objects)["deliver"]["secrets_dir"] == place
+    assert "receivers" not in json.dumps(of_kind(objects, "StatefulSet"))
+    assert "lookups" not in json.dumps(of_kind(objects, "StatefulSet"))
+
+
+# -- TLS -----------------------------------------------------------------------------------------------
+
+
+def test_with_tls_all_addresses_are_https_and_all_pods_have_the_certificate(render: Render) -> None:
+    objects = render(**ALL)
+    settings = settings_of(objects)
+    for component in BOTH:
+        volume, place = volume_of(objects, "tls", component)
+        assert volume["secret"]["secretName"] == "tls"
+        assert settings["http"]["tls_cert_file"] == f"{place}/tls.crt"
+        assert settings["http"]["tls_key_file"] == f"{place}/tls.key"
+        assert settings["http"]["tls_ca_file"] == f"{place}/ca.crt"
+        # A listener of its own, without TLS: a kubelet and Prometheus need no certificate.
+        assert "scheme" not in container_of(objects, component)["livenessProbe"]["httpGet"]
+    assert settings["deliver"]["lookup_url"] == "https://live-turnstile.marketing.svc:80"
+    advertised = environment_of(objects)["TURNSTILE_HTTP__ADVERTISED_URL"]["value"]
+    assert advertised == "https://$(POD_NAME).live-turnstile-workers.marketing.svc:8080"
+
+
+def test_a_certificate_of_a_public_authority_needs_no_other(render: Render) -> None:
+    objects = render(tls={"existingSecret": "tls", "caKey": ""})
+    assert "tls_ca_file" not in settings_of(objects)["http"]
+
+
+# -- the program ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, ALL | {"settings": {**ALL["settings"], "deliver": DECLARED}}],
+    ids=["defaults", "all"],
+)
+@pytest.mark.parametrize("component", BOTH)
+def test_the_program_takes_what_is_rendered(
+    render: Render, values: Object, component: str, tmp_path: Path
+) -> None:
+    objects = render(**{**values, "deliver": {**values.get("deliver", {}), "enabled": True}})
+    settings = of_kind(objects, "ConfigMap")["data"]["turnstile.yaml"]
+    file = tmp_path / "turnstile.yaml"
+    file.write_text(settings.replace("/run/turnstile", str(tmp_path)))
+    for folder in ("api-keys", "tls", "kafka-ca", "destinations"):
+        (tmp_path / folder).mkdir()
+    key = [{"name": "first", "sha256": "0" * 64, "scopes": ["admin"]}]
+    (tmp_path / "api-keys" / "api-keys.yaml").write_text(json.dumps(key))
+    authority = Authority(tmp_path / "tls", "ca")
+    authority.issue(tmp_path / "tls", "live-turnstile.marketing.svc")
+    (tmp_path / "kafka-ca" / "ca.crt").write_bytes(authority.pem)
+    environment = {
+        name: str(one.get("value", f"secret-of-{name.lower()}")).replace("$(POD_NAME)", "live-turnstile-0")
+        for name, one in environment_of(objects, component).items()
+        if name.startswith("TURNSTILE_") and name != "TURNSTILE_SETTINGS_FILE"
+    }
+    loaded = load_settings(file, environment)
+    assert not loaded.http.is_loopback
+    ports = {one["name"]: one["containerPort"] for one in container_of(objects, component)["ports"]}
+    listener = loaded.http if component == "worker" else loaded.deliver
+    assert ports == {"http": listener.port, "probes": listener.probe_port}
+
+
+# -- network -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("component", BOTH)
+def test_by_default_only_the_releases_pods_get_in_and_monitoring_reads_metrics(
+    render: Render, component: str
+) -> None:
+    objects = render(deliver={"enabled": True})
+    policy = of_kind(objects, "NetworkPolicy", component)["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    http, probes = policy["ingress"]
+    assert http["ports"] == [{"port": "http"}]
+    (peer,) = http["from"]
+    for each in BOTH:
+        labels = of_kind(objects, "StatefulSet", each)["spec"]["template"]["metadata"]["labels"]
+        assert peer["podSelector"]["matchLabels"].items() <= labels.items()
+    assert peer.keys() == {"podSelector"}
+    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "live"
+    assert probes["ports"] == [{"port": "probes"}]
+    assert probes["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    ]
+
+
+@pytest.mark.parametrize("component", BOTH)
+def test_others_get_in_where_they_are_named(render: Render, component: str) -> None:
+    web, prometheus, rule = (
+        [{"namespaceSelector": {"matchLabels": {"team": "web"}}}],
+        [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+        {"ports": [{"port": 1}]},
+    )
+    policy = {"allowFrom": web, "metricsFrom": prometheus, "extraIngress": [rule]}
+    objects = render(networkPolicy=policy, deliver={"enabled": True})
+    http, probes, extra = of_kind(objects, "NetworkPolicy", component)["spec"]["ingress"]
+    assert http["from"][1:] == web
+    assert probes["from"] == prometheus
+    assert extra == rule
+
+
+def test_no_one_named_for_metrics_is_no_one_and_not_everyone(render: Render) -> None:
+    (http,) = of_kind(render(networkPolicy={"metricsFrom": []}), "NetworkPolicy")["spec"]["ingress"]
+    assert http["ports"] == [{"port": "http"}]
+    assert http["from"]
+
+
+def outward(objects: list[Object], component: str) -> list[tuple[list[object], object]]:
+    """The ports of each egress rule, and where to; None is any address."""
+    rules = of_kind(objects, "NetworkPolicy", component)["spec"]["egress"]
+    return [([port["port"] for port in rule["ports"]], rule.get("to")) for rule in rules]
+
+
+def test_pods_reach_names_kafka_and_workers_and_only_delivery_reaches_receivers(render: Render) -> None:
+    objects = render(
+        deliver={"enabled": True}, settings={"kafka": {"bootstrap": "one:9092, two:19094,[::1]:9093"}}
+    )
+    workers = of_kind(objects, "StatefulSet")["spec"]["selector"]["matchLabels"]
+    own = (["http"], [{"podSelector": {"matchLabels": workers}}])
+    for_all = [([53, 53], None), ([9092, 9093, 19094], None), own]
+    assert outward(objects, "worker") == for_all
+    assert outward(objects, "deliver") == [*for_all, ([443, 5671], None)]
+
+
+def test_where_pods_reach_to_may_be_narrowed(render: Render) -> None:
+    kafka = [{"namespaceSelector": {"matchLabels": {"team": "kafka"}}}]
+    world = [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}]
+    objects = render(
+        networkPolicy={"egressTo": kafka, "extraEgress": [{"ports": [{"port": 80}]}]},
+        deliver={"enabled": True, "egressTo": world, "egressPorts": [443]},
+    )
+    found = outward(objects, "deliver")
+    assert ([9092, 9093], kafka) in found
+    assert ([443], world) in found
+    assert ([80], None) in found
+    assert ([9092, 9093], kafka) in outward(objects, "worker")
+
+
+def test_the_notes_say_who_gets_in(helm: Helm, tmp_path: Path) -> None:
+    # Only an installation shows notes, and needs a cluster for it: here they are a template like the others.
+    chart = shutil.copytree(CHART, tmp_path / "chart")
+    notes = chart / "templates" / "NOTES.txt"
+    text = '{{- define "notes" }}' + notes.read_text() + '{{ end }}\nnotes: {{ include "notes" . | toJson }}'
+    notes.unlink()
+    (chart / "templates" / "notes.yaml").write_text(text)
+
+    def shown(**values: Any) -> str:
+        arguments = ("live", str(chart), "--namespace", "marketing", "--show-only", "templates/notes.yaml")
+        done = helm("template", *arguments, values={**KEYS, **values})
+        assert done.returncode == 0, done.stderr
+        return str(YAML(typ="safe").load(done.stdout)["notes"])
+
+    closed = shown()
+    assert "networkPolicy.allowFrom lets others in" in closed
+    assert "http://live-turnstile.marketing.svc:80" in closed
+    opened = shown(networkPolicy={"allowFrom": [{"namespaceSelector": {}}]}, tls={"existingSecret": "tls"})
+    assert "networkPolicy.allowFrom may reach" in opened
+    assert "https://live-turnstile.marketing.svc:80" in opened
