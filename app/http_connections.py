@@ -61,11 +61,16 @@ class ConnectionLimits:
 
 
 class Connections:
-    """All connections of a listener. ``full`` is called whenever one has to go for want of room."""
+    """All connections of a listener.
 
-    def __init__(self, limits: ConnectionLimits, full: Callable[[], None]) -> None:
+    ``full`` is called whenever one has to go for want of room, ``eased`` when half of the room is free again.
+    """
+
+    def __init__(self, limits: ConnectionLimits, full: Callable[[], None], eased: Callable[[], None]) -> None:
         self.limits = limits
         self._full = full
+        self._eased = eased
+        self._was_full = False
         self._waiting: dict[Connection, None] = {}  # in the order in which they began to wait
         self._served: set[Connection] = set()
 
@@ -79,10 +84,14 @@ class Connections:
             now = asyncio.get_running_loop().time()
             for connection in [each for each in (*self._waiting, *self._served) if each.deadline <= now]:
                 connection.time_is_up(now)
+            if self._was_full and len(self) <= self.limits.connections // 2:
+                self._was_full = False
+                self._eased()
 
     def admit(self, connection: Connection) -> bool:
         """Make room for one more. False: every connection is being served."""
         if len(self) >= self.limits.connections:
+            self._was_full = True
             self._full()
             if not self._waiting:
                 return False

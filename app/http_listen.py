@@ -91,7 +91,7 @@ class Listener:
             lingering_time=LINGER_SECONDS,
             auto_decompress=False,
         )
-        self._connections = Connections(ConnectionLimits(room.connections), self._full)
+        self._connections = Connections(ConnectionLimits(room.connections), self._full, self._eased)
         self._servers: list[asyncio.Server] = []
         self._watch: asyncio.Task[None] | None = None
         self.url = ""
@@ -196,3 +196,6 @@ class Listener:
             f"{most} connections are open, and there may be no more: for each new one, the one that has "
             "waited longest is closed (`ulimit -n` raises the number, up to a limit; docs/http.md)",
         )
+
+    def _eased(self) -> None:
+        self._warnings.clear(CONNECTIONS_FULL, self._address.setting)
