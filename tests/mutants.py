@@ -98,6 +98,9 @@ OTHERS: dict[type[ast.cmpop], type[ast.cmpop]] = {
 }
 
 
+BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.If, ast.For, ast.While, ast.With, ast.AsyncWith)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One changed file; ``text`` tells the change without its line, ``source`` is the whole file."""
@@ -144,9 +147,7 @@ def _changes(node: ast.AST) -> int:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return 1
     body = getattr(node, "body", None)
-    if isinstance(
-        node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.If, ast.For, ast.While, ast.With, ast.AsyncWith)
-    ):
+    if isinstance(node, BLOCKS) and getattr(node, "name", "") != "__init__":
         assert isinstance(body, list)
         return max(0, len(body) - 1)
     return 0
