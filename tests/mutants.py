@@ -238,9 +238,9 @@ def _is_caught(mutant: Mutant, folder: Path) -> bool:
     return ended.returncode != 0
 
 
-def _key(mutant: Mutant) -> str:
+def _key(mutant: Mutant, folder: Path) -> str:
     """What the result depends on: the mutant and the tests."""
-    content = mutant.source + "".join((ROOT / each).read_text() for each in TESTS[mutant.file])
+    content = mutant.source + "".join((folder / each).read_text() for each in TESTS[mutant.file])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -272,7 +272,7 @@ def main() -> None:
             else:
                 shutil.copy(source, folder / each)
         for number, mutant in enumerate(mutants, 1):
-            key = _key(mutant)
+            key = _key(mutant, folder)
             if key not in known:
                 known[key] = _is_caught(mutant, folder)
                 RESULTS.write_text(json.dumps(known))
