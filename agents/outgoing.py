@@ -1,13 +1,13 @@
-"""What one partition has on its way to Kafka: transitions until they are acknowledged, and known to be."""
+"""What one partition has on its way to Kafka: outputs until they are acknowledged, and known to be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agents.steps import Step
+from agents.steps import DeadLetter, Draft, Step
 from rules.row import Transition
 from tables.changelog import ChangelogWriter, Written
-from tables.codec import Marker, Outbox
+from tables.codec import Letter, Marker, Outbox, Refused
 
 
 class Outgoing:
@@ -23,22 +23,26 @@ class Outgoing:
         self.writer = ChangelogWriter(record_bytes, used_slots)
         self._noting_step = acked_step
         self._telling_step = 0
-        """The last step that has transitions."""
+        """The last step that has any."""
         self._unacked: dict[bytes, list[tuple[int, Transition]]] = {}
+        self._letters: list[tuple[int, Letter]] = []
 
-    def made(self, step: int, keys: list[bytes], transitions: list[Transition]) -> None:
-        """A step was computed that has these transitions, each with the key of its row."""
+    def made(self, step: int, draft: Draft) -> None:
+        """A step was computed from the draft."""
         unacked = self._unacked
-        for key, transition in zip(keys, transitions, strict=True):
+        for key, transition in zip(draft.keys, draft.transitions, strict=True):
             unacked.setdefault(key, []).append((step, transition))
-        if transitions:
+        self._letters += [(step, _kept(each)) for each in draft.refused]
+        if draft.transitions or draft.refused:
             self._telling_step = step
 
     def records(self, step: Step) -> Iterator[Written]:
         """The step's changelog records. Made when they are written: they say what is acknowledged now."""
         self._noting_step = acked = self.acked_step
         step.marker.acked_step = step.end_marker.acked_step = acked
-        return self.writer.step(step.marker, step.staged.rows, self._outboxes(step), step.end_marker)
+        letters = [each for at, each in self._letters if at <= step.number]
+        refused = Refused(step.number, letters) if letters else None
+        return self.writer.step(step.marker, step.staged.rows, self._outboxes(step), step.end_marker, refused)
 
     def note(self, marker: Marker) -> Iterator[Written]:
         """The changelog records of a quiet moment."""
@@ -47,7 +51,7 @@ class Outgoing:
 
     @property
     def is_unnoted(self) -> bool:
-        """Transitions are in Kafka, and the changelog doesn't say so: a kill would send them again."""
+        """Outputs are in Kafka, and the changelog doesn't say so: a kill would send them again."""
         return self.noted_step < self._telling_step <= self.acked_step
 
     def written(self, changelog_next: int) -> None:
@@ -58,6 +62,8 @@ class Outgoing:
     def acked(self, step: Step) -> None:
         """The step's outputs are in Kafka: its outboxes need not be kept."""
         self.acked_step = step.number
+        if self._letters:
+            self._letters = [each for each in self._letters if each[0] > step.number]
         for key in set(step.transition_keys):
             waiting = [each for each in self._unacked.get(key, ()) if each[0] > step.number]
             if waiting:
@@ -79,3 +85,20 @@ class Outgoing:
             for key, _ in step.staged.rows
             if key in unacked and (waiting := [each for at, each in unacked[key] if at <= number])
         }
+
+
+def _kept(letter: DeadLetter) -> Letter:
+    record = letter.record
+    return Letter(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        list(record.headers),
+        letter.origin,
+        letter.code,
+        letter.message,
+        letter.stage,
+    )

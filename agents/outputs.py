@@ -182,18 +182,22 @@ class Outputs:
             sent = max(record.timestamp, 0), user_id.encode(), record.value, rekey_headers(record, origin)
             self._lot(topics.rekeyed, target).add(sent, Rekeyed(step, user_id, record, origin))
         for letter in step.dead:
-            self._lot(*self._place_of(letter)).add(_whole(letter), letter)
-            self._letters.append(letter)
+            self._add_letter(letter)
         same = topics.transitions_partitions == topics.partitions
         for transition in step.transitions:
             target = partition if same else partition_of(transition.user_id, topics.transitions_partitions)
             self._add_transition(transition, target)
 
-    def add_again(self, transition: Transition) -> None:
+    def add_again(self, output: Transition | DeadLetter) -> None:
         """One from an outbox; it is the same record as the first time."""
-        self._add_transition(
-            transition, partition_of(transition.user_id, self._topics.transitions_partitions)
-        )
+        if isinstance(output, DeadLetter):
+            self._add_letter(output)
+        else:
+            self._add_transition(output, partition_of(output.user_id, self._topics.transitions_partitions))
+
+    def _add_letter(self, letter: DeadLetter) -> None:
+        self._lot(*self._place_of(letter)).add(_whole(letter), letter)
+        self._letters.append(letter)
 
     async def send(self) -> None:
         """Send all, and wait until the brokers have them; then the dead letters are logged."""

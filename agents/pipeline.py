@@ -139,6 +139,7 @@ class Pipeline:
             if isinstance(decoded, InputRecord) and outgrows(
                 self.place, row, decoded, record, self.limits, draft
             ):
+                draft.refused.append(draft.dead[-1])
                 continue
             record_id = decoded.id if remembers and decoded.type == "track" else None
             if record_id is not None:
@@ -344,7 +345,7 @@ class Pipeline:
         """The step that the draft makes. From here on other steps may begin."""
         self.step += 1
         draft, staged = self._staged(draft)
-        self.outgoing.made(self.step, draft.keys, draft.transitions)
+        self.outgoing.made(self.step, draft)
         counts = draft.counts
         counts.dead = len(draft.dead)
         counts.rekeyed = len(draft.rekeyed)

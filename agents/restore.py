@@ -19,19 +19,25 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from agents.broker import Broker
 from agents.changelog_records import foreign
 from agents.commits import Topics
+from agents.consumed import Consumed
 from agents.outputs import Outputs, Told
 from agents.pipeline import Pipeline
 from agents.placement import Place
 from agents.restore_ahead import RECORDS, Job, cores, restore_ahead, shares
-from agents.steps import Limits
+from agents.steps import DeadLetter, Limits
 from agents.warnings import Warnings
 from rules.row import Transition
 from tables.changelog import ChangelogReader
+from tables.codec import Letter
 from tables.meta import StoreMeta, decode_meta
 from tables.profiles import Profiles
 from tables.store import RocksMemory, RocksStore, StoreBroken, Write, wipe
 
 log = structlog.get_logger("turnstile.restore")
+
+
+Pending = Transition | DeadLetter
+"""An output that is sent again."""
 
 
 class PartitionsChanged(Exception):
@@ -95,8 +101,8 @@ class Restorer:
             ends = await consumer.end_offsets([self._tp(each) for each in partitions])
         return {tp.partition: end for tp, end in ends.items()}
 
-    async def open(self, partitions: set[int]) -> tuple[dict[int, Pipeline], list[Transition]]:
-        """Pipelines that are up to date, and the transitions that must be sent before anything else.
+    async def open(self, partitions: set[int]) -> tuple[dict[int, Pipeline], list[Pending]]:
+        """Pipelines that are up to date, and the outputs that must be sent before anything else.
 
         Raises PartitionsChanged. If cancelled, the stores are closed and whole.
         """
@@ -113,7 +119,7 @@ class Restorer:
             for reading in readings.values():
                 reading.store.close()
             raise
-        pending: list[Transition] = []
+        pending: list[Pending] = []
         pipelines: dict[int, Pipeline] = {}
         for partition, reading in readings.items():
             pipelines[partition] = self._pipeline(partition, reading, pending)
@@ -247,7 +253,7 @@ class Restorer:
             self.warnings.note("changelog_foreign", place, text)
         return fault is not None
 
-    def _pipeline(self, partition: int, reading: _Reading, pending: list[Transition]) -> Pipeline:
+    def _pipeline(self, partition: int, reading: _Reading, pending: list[Pending]) -> Pipeline:
         changelog = reading.changelog
         marker = changelog.marker
         place = Place(partition, self._topics.partitions, self._topics.rekeyed, self._topics.sources)
@@ -262,7 +268,8 @@ class Restorer:
         pipeline.outgoing.changelog_next = reading.end
         if marker is not None:
             pipeline.resume(marker.step)
-        unsent = changelog.unsent()
+        unsent: list[Pending] = [*changelog.unsent()]
+        unsent += [_from_kept(each) for each in changelog.unsent_letters()]
         pending.extend(unsent)
         log.info(
             "partition_restored",
@@ -277,11 +284,25 @@ class Restorer:
         return TopicPartition(self._topics.changelog, partition)
 
 
+def _from_kept(letter: Letter) -> DeadLetter:
+    """The dead letter that was kept in an outbox."""
+    record = Consumed(
+        letter.topic,
+        letter.partition,
+        letter.offset,
+        letter.timestamp_ms,
+        letter.key,
+        letter.value,
+        letter.headers,
+    )
+    return DeadLetter(record, letter.origin, letter.code, letter.message, letter.stage)
+
+
 async def send_again(
-    producer: AIOKafkaProducer, topics: Topics, pending: list[Transition], told: Told | None = None
+    producer: AIOKafkaProducer, topics: Topics, pending: list[Pending], told: Told | None = None
 ) -> None:
-    """Send transitions from outboxes; they have the ids and bodies of the first time."""
+    """Send what was in outboxes; transitions have the ids and bodies of the first time."""
     outputs = Outputs(producer, topics, told or Told())
-    for transition in pending:
-        outputs.add_again(transition)
+    for output in pending:
+        outputs.add_again(output)
     await outputs.send()

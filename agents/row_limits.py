@@ -9,13 +9,15 @@ large even so stays as it was: the user's audiences stay as they are, and the wo
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agents.intake import read_batch
 from agents.steps import DeadLetter, Draft, Limits, Record
+from rules.decide import fire
 from tables.changelog import largest_row_bytes
+from tables.codec import split_row_key
 
 if TYPE_CHECKING:
     from agents.pipeline import Pipeline
@@ -50,31 +52,62 @@ def compute_again(pipeline: Pipeline, draft: Draft, large: Collection[bytes]) ->
 
 
 def _feed_checked(pipeline: Pipeline, draft: Draft, record: Record, key: bytes) -> None:
-    """Take one record, or refuse it and put everything but the clock back."""
+    """Take one record, or refuse it: its effect is put back, but not the clock, and not what time does."""
+
+    def feed() -> object:
+        return pipeline.feed(draft, [record])
+
+    size = _try(pipeline, draft, key, feed, by_record=True)
+    if size:
+        # Time may have made it so large: that goes first, and if it doesn't fit, the record may make room.
+        fits = not _try(pipeline, draft, key, lambda: _fire(pipeline, draft, key), by_record=False)
+        size = _try(pipeline, draft, key, feed, by_record=fits)
+    if not size:
+        return
+    message = (
+        f"the user's row would have {size} bytes; rows may fill half of a changelog record, and the "
+        f"changelog takes records of {pipeline.limits.changelog_bytes} bytes (max.message.bytes)"
+    )
+    letter = DeadLetter(record, pipeline.place.origin(record), ROW_TOO_LARGE, message, "apply")
+    draft.dead.append(letter)
+    draft.refused.append(letter)
+
+
+def _try(pipeline: Pipeline, draft: Draft, key: bytes, change: Callable[[], object], by_record: bool) -> int:
+    """Change one row; when it gets too large it is put back, and its size is the answer. Otherwise 0."""
     profiles = pipeline.profiles
     before = profiles.read_encoded(key)
-    emitted, counts = len(draft.transitions), replace(draft.counts)
+    emitted, dead, counts = len(draft.transitions), len(draft.dead), replace(draft.counts)
     changed: Before = draft.changed.get(key, _ABSENT)
     local: Before = draft.local.get(key, _ABSENT)
-    pipeline.feed(draft, [record])
+    change()
     after = profiles.read_encoded(key)
-    allowed = by_records_bytes(pipeline.limits)
-    if before is not None and len(key) + len(before) > allowed:
-        allowed = largest_row_bytes(pipeline.limits.changelog_bytes)  # grown by time or definitions
+    allowed = largest_row_bytes(pipeline.limits.changelog_bytes)
+    if by_record and (before is None or len(key) + len(before) <= by_records_bytes(pipeline.limits)):
+        allowed = by_records_bytes(pipeline.limits)  # else it has grown by time or definitions
     if after is None or after == before or len(key) + len(after) <= allowed:
-        return
+        return 0
     profiles.put_back(key, before)
-    del draft.transitions[emitted:], draft.keys[emitted:]
+    del draft.transitions[emitted:], draft.keys[emitted:], draft.dead[dead:]
     draft.counts = counts
     for into, due_ms in ((draft.changed, changed), (draft.local, local)):
         into.pop(key, None)
         if not isinstance(due_ms, tuple):
             into[key] = due_ms
-    message = (
-        f"the user's row would have {len(key) + len(after)} bytes; {allowed} are allowed, because the "
-        f"changelog takes records of {pipeline.limits.changelog_bytes} bytes (max.message.bytes)"
-    )
-    draft.dead.append(DeadLetter(record, pipeline.place.origin(record), ROW_TOO_LARGE, message, "apply"))
+    return len(key) + len(after)
+
+
+def _fire(pipeline: Pipeline, draft: Draft, key: bytes) -> None:
+    """The user's flips that the clock has passed."""
+    row = pipeline.profiles.load([key]).get(key)
+    if row is None or row.due_ms is None or row.due_ms >= pipeline.clock_ms:
+        return
+    project, user_id = split_row_key(key)
+    emitted, due_ms = len(draft.transitions), row.due_ms
+    fire(pipeline.rules.project(project), user_id, row, pipeline.clock_ms, draft.transitions)
+    draft.keys.extend([key] * (len(draft.transitions) - emitted))
+    if key not in draft.changed:
+        draft.changed[key] = draft.local.pop(key, due_ms)
 
 
 def leave(pipeline: Pipeline, draft: Draft, large: Collection[bytes], by_time: bool) -> None:

@@ -132,6 +132,8 @@ class Draft:
     fed: list[Sequence[Record]] = field(default_factory=list)
     """The records taken, slice by slice."""
     fed_bytes: int = 0
+    refused: list[DeadLetter] = field(default_factory=list)
+    """Those of the dead letters that are there because of a row."""
     left: list[bytes] = field(default_factory=list)
     is_bounded: bool = True
     row_bytes: int = 0

@@ -2,11 +2,12 @@
 
 A step is written as these records, in this order:
 
-    marker               the time before the step, and up to which step every output is known to be in Kafka
+    marker               the time before the step, and up to which step every output is known to be in Kafka;
+                         in a header, records that were refused because of their user's row
     freed slots          records without a value
     chunks of outboxes   only where an outbox is too large to go with its row
     rows                 each with its outbox: the transitions that are not known to be in Kafka
-    end marker           the time after the step
+    end marker           the time after the step; with the same header
 
 A row's record carries its outbox in a header, so that no crash parts the two and compaction takes both at
 once. Where the record would be larger than the topic takes, the outbox goes before the row, cut into chunks,
@@ -15,6 +16,10 @@ free ones. A slot is free when a marker that stands before its next use says tha
 acknowledged; so compaction takes no chunk that recovery needs, and there are never more slots than the
 largest round needed.
 A chunk whose row never came has the number of a step that no row names: it is never sent.
+
+A record that is refused because of its user's row (``row_too_large``) is not looked at again after a crash
+when the row, or the end marker, speaks of later records. So it waits with the markers as transitions do with
+rows, in chunks where it is large.
 
 Keys of rows: ``tables.codec.row_key``. All other keys begin with two NULs, which no row's key does.
 """
@@ -30,19 +35,24 @@ import msgspec
 from rules.row import Transition
 from tables.codec import (
     MARKER_KEY,
+    Letter,
     Marker,
     Outbox,
+    Refused,
     decode_head,
     decode_marker,
     decode_outbox,
+    decode_refused,
     encode_marker,
     encode_outbox,
+    encode_refused,
 )
 from tables.meta import StoreMeta, encode_meta
 from tables.store import Write
 
 OUTBOX_HEADER = "outbox"
 CHUNKS_HEADER = "outbox.chunks"
+REFUSED_HEADER = "refused"
 _INTERNAL = b"\x00\x00"
 _SLOT = b"\x00\x00outbox\x00"
 RECORD_BYTES = 256
@@ -126,43 +136,53 @@ class ChangelogWriter:
         rows: Sequence[tuple[bytes, bytes]],
         outboxes: Mapping[bytes, Outbox],
         end_marker: Marker,
+        refused: Refused | None = None,
     ) -> Iterator[Written]:
         """The records of one step. Both markers say what is acknowledged now."""
-        yield from self.note(marker)
+        yield from self.note(marker, refused)
         if outboxes:
             for key, value in rows:
                 outbox = outboxes.get(key)
                 if outbox is None:
                     yield key, value, _NO_HEADERS
                 else:
-                    yield from self._with_outbox(key, value, outbox)
+                    content = encode_outbox(outbox)
+                    yield from self._with_outputs(key, value, OUTBOX_HEADER, outbox.step, content)
         else:
             for key, value in rows:
                 yield key, value, _NO_HEADERS
-        yield MARKER_KEY, encode_marker(end_marker), _NO_HEADERS
+        yield from self._marker(end_marker, refused)
 
-    def note(self, marker: Marker) -> Iterator[Written]:
+    def note(self, marker: Marker, refused: Refused | None = None) -> Iterator[Written]:
         """A marker, and with it the end of the slots whose steps it says to be acknowledged."""
-        yield MARKER_KEY, encode_marker(marker), _NO_HEADERS
+        yield from self._marker(marker, refused)
         for slot in [slot for slot, step in self._used.items() if step <= marker.acked_step]:
             del self._used[slot]
             self._lowest = min(self._lowest, slot)
             yield _slot_key(slot), None, _NO_HEADERS
 
-    def _with_outbox(self, key: bytes, value: bytes, outbox: Outbox) -> Iterator[Written]:
-        content = encode_outbox(outbox)
+    def _marker(self, marker: Marker, refused: Refused | None) -> Iterator[Written]:
+        value = encode_marker(marker)
+        if refused is None:
+            yield MARKER_KEY, value, _NO_HEADERS
+        else:
+            content = encode_refused(refused)
+            yield from self._with_outputs(MARKER_KEY, value, REFUSED_HEADER, refused.step, content)
+
+    def _with_outputs(
+        self, key: bytes, value: bytes, header: str, step: int, content: bytes
+    ) -> Iterator[Written]:
         room = self.record_bytes - RECORD_BYTES
         if len(key) + len(value) + len(content) <= room:
-            yield key, value, [(OUTBOX_HEADER, content)]
+            yield key, value, [(header, content)]
             return
         size = max(1, room - CHUNK_BYTES)
         slots: list[int] = []
         for start in range(0, len(content), size):
-            slot = self._take_slot(outbox.step)
+            slot = self._take_slot(step)
             slots.append(slot)
-            chunk = _Chunk(outbox.step, content[start : start + size])
-            yield _slot_key(slot), _encode(chunk), _NO_HEADERS
-        yield key, value, [(CHUNKS_HEADER, _encode(_Chunks(outbox.step, slots)))]
+            yield _slot_key(slot), _encode(_Chunk(step, content[start : start + size])), _NO_HEADERS
+        yield key, value, [(CHUNKS_HEADER, _encode(_Chunks(step, slots)))]
 
     def _take_slot(self, step: int) -> int:
         slot = self._lowest
@@ -179,11 +199,11 @@ def _slot_key(slot: int) -> bytes:
 
 @dataclass(slots=True)
 class _Open:
-    """A row's outbox that is not known to be sent: as it is, or as the names of its chunks."""
+    """Outputs that are not known to be sent: as they were written, or as the names of their chunks."""
 
     offset: int
     step: int
-    transitions: list[Transition]
+    outputs: Outbox | Refused | None
     slots: list[int] = field(default_factory=list)
 
 
@@ -230,11 +250,14 @@ class ChangelogReader:
         opened = self._open
         for record in records:
             key, value = record.key, record.value
-            if not is_row(key):
-                self._internal(record.offset, key, value)
+            if is_row(key):
+                rows[key] = value
+            elif key == MARKER_KEY:
+                self.marker_bytes = value or self.marker_bytes
+            else:
+                self._chunk(record.offset, key, value)
                 continue
-            rows[key] = value
-            outbox = _outbox_of(record) if record.headers else None
+            outbox = _open_of(record) if record.headers else None
             if outbox is not None:
                 opened[key] = outbox
             elif opened:
@@ -251,16 +274,19 @@ class ChangelogReader:
 
     def unsent(self) -> list[Transition]:
         """The transitions that are not known to be in Kafka, each user's in order. Raises ChangelogBroken."""
-        found: list[Transition] = []
-        for key in sorted(self._open):
-            each = self._open[key]
-            found += self._joined(key, each) if each.slots else each.transitions
-        return found
+        keys = sorted(key for key in self._open if key != MARKER_KEY)
+        return [each for key in keys for each in self._outbox(key).transitions]
 
-    def _internal(self, offset: int, key: bytes, value: bytes | None) -> None:
-        if key == MARKER_KEY and value is not None:
-            self.marker_bytes = value
-        elif key.startswith(_SLOT):
+    def unsent_letters(self) -> list[Letter]:
+        """The refused records that are not known to be in Kafka. Raises ChangelogBroken."""
+        if MARKER_KEY not in self._open:
+            return []
+        outputs = self._open[MARKER_KEY].outputs
+        refused = outputs if isinstance(outputs, Refused) else decode_refused(self._content(MARKER_KEY))
+        return refused.letters
+
+    def _chunk(self, offset: int, key: bytes, value: bytes | None) -> None:
+        if key.startswith(_SLOT):
             slot = int.from_bytes(key[len(_SLOT) :], "big")
             if value is None:
                 self._chunks.pop(slot, None)
@@ -278,25 +304,31 @@ class ChangelogReader:
         for slot in [slot for slot, (_, chunk) in self._chunks.items() if chunk.step <= acked]:
             del self._chunks[slot]
 
-    def _joined(self, key: bytes, outbox: _Open) -> list[Transition]:
+    def _outbox(self, key: bytes) -> Outbox:
+        outputs = self._open[key].outputs
+        return outputs if isinstance(outputs, Outbox) else decode_outbox(self._content(key))
+
+    def _content(self, key: bytes) -> bytes:
+        """What the chunks make together."""
+        outbox = self._open[key]
         content = b""
         for slot in outbox.slots:
             offset, chunk = self._chunks.get(slot, (-1, None))
             if chunk is None or chunk.step != outbox.step or offset >= outbox.offset:
                 raise ChangelogBroken(
-                    f"the row of {key!r} at offset {outbox.offset} has its transitions in slot {slot}, which "
+                    f"the record of {key!r} at offset {outbox.offset} has its outputs in slot {slot}, which "
                     f"holds nothing of step {outbox.step}: records of the changelog were removed"
                 )
             content += chunk.content
-        return decode_outbox(content).transitions
+        return content
 
 
-def _outbox_of(record: Logged) -> _Open | None:
+def _open_of(record: Logged) -> _Open | None:
     for name, value in record.headers:
-        if name == OUTBOX_HEADER:
-            outbox = decode_outbox(value)
-            return _Open(record.offset, outbox.step, outbox.transitions)
+        if name in (OUTBOX_HEADER, REFUSED_HEADER):
+            outputs = decode_outbox(value) if name == OUTBOX_HEADER else decode_refused(value)
+            return _Open(record.offset, outputs.step, outputs)
         if name == CHUNKS_HEADER:
             chunks = _decode_chunks(value)
-            return _Open(record.offset, chunks.step, [], chunks.slots)
+            return _Open(record.offset, chunks.step, None, chunks.slots)
     return None

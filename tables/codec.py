@@ -46,11 +46,38 @@ class RowHead(msgspec.Struct, array_like=True):
     due_ms: int | None
 
 
+class Letter(msgspec.Struct, array_like=True):
+    """A record that was refused because of its user's row, with the reason.
+
+    Kept, because after a crash it is not looked at again when its row has taken later records.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    origin: tuple[str, int, int]
+    """Topic, partition and offset that the producer wrote to."""
+    code: str
+    message: str
+    stage: str
+
+
 class Outbox(msgspec.Struct, array_like=True):
     """The transitions of a row that were not known to be in Kafka when the row was written."""
 
     step: int
     transitions: list[Transition]
+
+
+class Refused(msgspec.Struct, array_like=True):
+    """The refused records of a partition that were not known to be in Kafka when a marker was written."""
+
+    step: int
+    letters: list[Letter]
 
 
 class Marker(msgspec.Struct, array_like=True):
@@ -83,6 +110,7 @@ _decode_row = msgspec.msgpack.Decoder(Row).decode
 _decode_old_row = msgspec.msgpack.Decoder(_OldRow).decode
 _decode_head = msgspec.msgpack.Decoder(RowHead).decode
 _decode_outbox = msgspec.msgpack.Decoder(Outbox).decode
+_decode_refused = msgspec.msgpack.Decoder(Refused).decode
 _decode_marker = msgspec.msgpack.Decoder(Marker).decode
 
 
@@ -110,6 +138,14 @@ def encode_outbox(outbox: Outbox) -> bytes:
 
 def decode_outbox(value: bytes) -> Outbox:
     return _decode_outbox(value)
+
+
+def encode_refused(refused: Refused) -> bytes:
+    return _encode(refused)
+
+
+def decode_refused(value: bytes) -> Refused:
+    return _decode_refused(value)
 
 
 def encode_marker(marker: Marker) -> bytes:

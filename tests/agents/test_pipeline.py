@@ -152,6 +152,16 @@ def test_a_lookup_decides_what_is_due_and_changes_nothing() -> None:
     assert driver.story("ann")[1:] == [("exit", "recent", instant_text(T + HOUR), "time")]
 
 
+def test_a_flip_at_the_instant_up_to_which_all_was_fired_is_not_passed_over() -> None:
+    driver = Driver(RECENT, behind_rows=0)
+    driver.track("ann", "buy", T)
+    driver.track("bob", "view", T + 5)
+    driver.pipeline.profiles.flush()
+    driver.advance(T + HOUR)  # nothing is due before that, and ann's flip is due then
+    driver.advance(T + HOUR + 1)
+    assert driver.story("ann")[1:] == [("exit", "recent", instant_text(T + HOUR), "time")]
+
+
 def test_time_passes_in_slices_with_each_flip_at_its_own_instant() -> None:
     driver = Driver(RECENT)
     for number in range(20):
