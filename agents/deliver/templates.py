@@ -20,6 +20,9 @@ BUILT_IN: Final = (
 )
 """Fields of the transition that are variables by themselves; ``user_id`` is the id of the type to send."""
 
+TRANSITION_FIELDS: Final = (*BUILT_IN, "trigger.event", "trigger.id", "trigger.time")
+"""All fields of a transition that a definition may name."""
+
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}", re.ASCII)
 
 Values: TypeAlias = Callable[[str], object]
@@ -29,6 +32,11 @@ Values: TypeAlias = Callable[[str], object]
 def names_in(text: str) -> list[str]:
     """The variables that a text mentions."""
     return _VARIABLE.findall(text)
+
+
+def split_text(text: str) -> list[str]:
+    """A text as literals and, between them, the names of variables: an odd number of parts."""
+    return _VARIABLE.split(text)
 
 
 def values_of(delivery: Delivery, variables: Mapping[str, Variable]) -> Values:
@@ -69,14 +77,9 @@ def attribute_of(delivery: Delivery, path: tuple[str, ...]) -> object:
     return found
 
 
-def fill_text(text: str, values: Values, quote: Callable[[str], str] | None = None) -> str:
-    """``text`` with its variables; each value goes through ``quote``."""
-
-    def one(match: re.Match[str]) -> str:
-        shown = as_text(values(match[1]))
-        return quote(shown) if quote is not None else shown
-
-    return _VARIABLE.sub(one, text) if "$" in text else text
+def fill_text(text: str, values: Values) -> str:
+    """``text`` with its variables."""
+    return _VARIABLE.sub(lambda match: as_text(values(match[1])), text) if "$" in text else text
 
 
 def fill_json(tree: Json, values: Values) -> object:
