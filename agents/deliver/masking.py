@@ -32,6 +32,9 @@ _PERCENT_OR_PLUS: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+|\+")
 _ESCAPE: Final = re.compile(r"""(?:\\u[0-9A-Fa-f]{4})+|(?:\\x[0-9A-Fa-f]{2})+|\\["'\\/bfnrt]""")
 _ENTITY: Final = re.compile(r"&(?:[a-z]{2,6}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
 _LINE_END: Final = re.compile(r"[\r\n]+[ \t]?")
+_BEGUN: Final = re.compile(r"(?:%[0-9A-Fa-f]{0,2}|\\(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]{0,2})?|&#?\w{0,7})\Z")
+_LONGEST_CHARACTER: Final = 4
+"""Bytes of UTF-8."""
 _SIMPLE: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
@@ -77,6 +80,19 @@ class Masker:
         """``text`` without any value; ``cut``: it may end in the middle of one."""
         if not self._needles or not text:
             return text
+        shown = self._masked(text, cut)
+        # It may be cut within what stands for a character, too.
+        rest = text
+        for _ in range(_LONGEST_CHARACTER if cut else 0):
+            end = _BEGUN.search(rest)
+            if shown.endswith(MASK) or end is None:
+                break
+            rest = rest[: end.start()]
+            trial = self._masked(rest, cut)
+            shown = trial if trial.endswith(MASK) else shown
+        return shown
+
+    def _masked(self, text: str, cut: bool) -> str:
         needles = [each for found in self._needles.values() for each in found]
         spans: list[Span] = []
         for reading in _readings(text):
@@ -198,13 +214,9 @@ def _read(
 
 
 def _bytes_read(data: bytes, each: int) -> Iterator[tuple[str, int]]:
-    """UTF-8, of which a byte is written with ``each`` characters; what isn't UTF-8 as Latin-1."""
-    try:
-        for character in data.decode():
-            yield character, len(character.encode()) * each
-    except UnicodeDecodeError:
-        for byte in data:
-            yield chr(byte), each
+    """UTF-8, of which a byte is written with ``each`` characters."""
+    for character in data.decode("utf-8", "surrogateescape"):
+        yield character, len(character.encode("utf-8", "surrogateescape")) * each
 
 
 def _percent(found: str) -> Iterator[tuple[str, int]]:

@@ -119,9 +119,7 @@ def _definitions(reader: Reader, document: Node) -> Iterable[tuple[Node, str]]:
         yield document, ""
 
 
-def _parse_destination(
-    reader: Reader, node: Node, path: str, published: bool
-) -> ParsedDestination | None:
+def _parse_destination(reader: Reader, node: Node, path: str, published: bool) -> ParsedDestination | None:
     entries = reader.entries(node, path, "a destination")
     if entries is None:
         return None

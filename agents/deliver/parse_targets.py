@@ -14,7 +14,7 @@ from agents.deliver.templates import TRANSITION_FIELDS, names_in
 from rules.parse_reader import join
 
 MIN_EVENTHUB_TIMEOUT_MS: Final = 5_000
-_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _TOPIC_NAMES: Final = ("audience", "project")
 
 
@@ -55,7 +55,7 @@ def parse_kafka(fields: Fields) -> KafkaTopic | None:
             at, inside = fields.entries["topic"].node, join(fields.path, "topic")
             message = f"a topic's name has no variable '{name}'"
             fields.reader.unknown("unknown_variable", message, name, inside, at, _TOPIC_NAMES)
-    if topic and _TOPIC.fullmatch(re.sub(r"\$\{\w+\}", "x", topic)) is None:
+    if topic and TOPIC_NAME.fullmatch(re.sub(r"\$\{\w+\}", "x", topic)) is None:
         fields.wrong("topic", "topic must be 1 to 249 of A-Z a-z 0-9 . _ - and ${audience}, ${project}")
     mapped = fields.plain_map("fields")
     for name, source in mapped.items():

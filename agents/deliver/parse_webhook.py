@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from agents.deliver.destination import Json, Secret, Text, Variable, Webhook
 from agents.deliver.parse_values import Fields, plain
-from agents.deliver.templates import BUILT_IN, TRANSITION_FIELDS, names_in
+from agents.deliver.templates import BUILT_IN, TRANSITION_FIELDS, names_in, strings_in
 from agents.deliver.urls import UrlTemplate, UrlWrong
 from rules.parse_reader import join
 
@@ -118,7 +118,7 @@ def _check_names(fields: Fields, made: Webhook, variables: Mapping[str, Variable
     texts: list[tuple[str, str]] = [("url", made.url)] if isinstance(made.url, str) else []
     for key, mapping in (("query", made.query), ("form", made.form or {}), ("headers", made.headers)):
         texts += [(key, text) for text in _texts(mapping)]
-    texts += [("json", text) for text in _strings(made.json)]
+    texts += [("json", text) for text in strings_in(made.json)]
     for key, text in texts:
         for name in names_in(text):
             if name not in allowed:
@@ -130,16 +130,3 @@ def _check_names(fields: Fields, made: Webhook, variables: Mapping[str, Variable
 
 def _texts(mapping: Mapping[str, Text]) -> Iterator[str]:
     return (text for text in mapping.values() if not isinstance(text, Secret))
-
-
-def _strings(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _strings(each)
-    elif isinstance(value, tuple):
-        for each in value:
-            yield from _strings(each)
-
-

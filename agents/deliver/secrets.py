@@ -45,8 +45,10 @@ class OwnSecrets:
             if own and (own == value or (len(own) >= SHORTEST and own in value)):
                 return name
         candidates = {value.strip(), *value.split()}
-        if any(hashlib.sha256(each.encode("utf-8", "replace")).hexdigest() in self.key_digests
-               for each in candidates):
+        if any(
+            hashlib.sha256(each.encode("utf-8", "replace")).hexdigest() in self.key_digests
+            for each in candidates
+        ):
             return "http.api_keys"
         return None
 

@@ -7,10 +7,10 @@ the value itself, a number or a list too; null where there is neither value nor 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from agents.deliver.destination import Json, Variable
+from agents.deliver.destination import Json, Variable, Webhook
 from agents.deliver.sink import Delivery
 from rules.operators import MISSING, lookup
 
@@ -32,6 +32,25 @@ Values: TypeAlias = Callable[[str], object]
 def names_in(text: str) -> list[str]:
     """The variables that a text mentions."""
     return _VARIABLE.findall(text)
+
+
+def names_used(webhook: Webhook) -> list[str]:
+    """The variables that a webhook mentions, but for those in secrets."""
+    maps = (webhook.headers, webhook.query, webhook.form or {})
+    texts = [webhook.url, *(text for each in maps for text in each.values()), *strings_in(webhook.json)]
+    return [name for text in texts if isinstance(text, str) for name in names_in(text)]
+
+
+def strings_in(value: Json) -> Iterator[str]:
+    """All texts of a JSON tree, but for names in it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from strings_in(each)
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from strings_in(each)
 
 
 def split_text(text: str) -> list[str]:

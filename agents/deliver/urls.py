@@ -108,8 +108,12 @@ def _segment(text: str, values: Values) -> str:
     for name, value in zip(names, shown, strict=True):
         wrong = _STRUCTURE.search(_decoded(value))
         if wrong is not None:
-            character = f"the character U+{ord(wrong[0]):04X}" if wrong[0] < " " or wrong[0] == "\x7f" else wrong[0]
-            raise Unsendable("unsafe_path", f"{name} is {value!r}: {character} in it could lead to another path")
+            character = (
+                f"the character U+{ord(wrong[0]):04X}" if wrong[0] < " " or wrong[0] == "\x7f" else wrong[0]
+            )
+            raise Unsendable(
+                "unsafe_path", f"{name} is {value!r}: {character} in it could lead to another path"
+            )
     whole = "".join(_decoded(each) for each in _alternating(literals, shown))
     if _is_dots(_decoded(whole)):
         found = "empty" if not whole else repr(whole)

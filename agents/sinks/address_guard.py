@@ -27,7 +27,9 @@ def why_not(address: str, allow_private: bool = False) -> str | None:
             return f"{address} is an address of a cloud's own services ({name}), which is never allowed"
     if allow_private:
         return None
-    named = next((name for network, name, _ in SPECIAL if ip.version == network.version and ip in network), None)
+    named = next(
+        (name for network, name, _ in SPECIAL if ip.version == network.version and ip in network), None
+    )
     if named is None and isinstance(ip, IPv6Address) and ip not in GLOBAL_UNICAST:
         named = "outside of IPv6's global unicast"
     if named is None:

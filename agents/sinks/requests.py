@@ -84,6 +84,11 @@ class RequestMaker:
         self._stamp = secrets.stamp(self._used)
 
     @property
+    def url_names(self) -> list[str]:
+        """The variables in the address, which may be a secret."""
+        return self._url.names
+
+    @property
     def is_current(self) -> bool:
         """Whether no file with a secret has changed since."""
         return self._secrets.stamp(self._used) == self._stamp
@@ -184,7 +189,9 @@ def _header(name: str, value: str) -> str:
     folded = value.translate(_FOLDED)
     wrong = CONTROL.search(folded)
     if wrong is not None:
-        raise Unsendable("invalid_header", f"the header {name} can't hold the character U+{ord(wrong[0]):04X}")
+        raise Unsendable(
+            "invalid_header", f"the header {name} can't hold the character U+{ord(wrong[0]):04X}"
+        )
     try:
         folded.encode()  # as it is sent
     except UnicodeEncodeError:

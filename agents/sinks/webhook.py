@@ -18,6 +18,7 @@ from yarl import URL
 
 from agents.deliver.destination import Destination, Webhook
 from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.jobs import is_merged, is_shared
 from agents.deliver.sink import (
     DELIVERED,
     Delivery,
@@ -50,11 +51,14 @@ class WebhookSink:
         assert isinstance(destination.target, Webhook)
         self._webhook = destination.target
         self._context = context
+        self._is_merged = is_merged(destination)
         self._session: aiohttp.ClientSession | None = None
         self._maker: RequestMaker
 
     async def open(self) -> Lanes:
         self._maker = RequestMaker(self._webhook, self._context.secrets)
+        if self._is_merged and not all(is_shared(x, self._webhook.variables) for x in self._maker.url_names):
+            raise SinkMisconfigured("webhook.url names a single transition, but a lytics body holds several")
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=self._webhook.concurrency,
@@ -130,8 +134,8 @@ class WebhookSink:
                     "seconds": round(time.monotonic() - started, 3),
                 }
         except (aiohttp.ClientError, OSError) as error:
-            outcome = outcome_of(error, self._webhook.timeout_ms)
-        return outcome, {"error": f"{outcome.code}: {outcome.reason}"}
+            failed = outcome_of(error, self._webhook.timeout_ms)
+            return failed, {"error": f"{failed.code}: {failed.reason}"}
 
 
 @lru_cache(maxsize=1024)
@@ -167,4 +171,3 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER_S)
-

@@ -7,7 +7,7 @@ from typing import Final
 import aiohttp
 
 from agents.deliver.errors import SinkMisconfigured
-from agents.deliver.sink import Outcome, Refused, Retry, Unknown
+from agents.deliver.sink import Refused, Retry, Unknown
 from agents.sinks.address_guard import AddressNotAllowed, is_refusal
 
 PAUSE_S: Final = 60.0
@@ -15,7 +15,7 @@ PAUSE_S: Final = 60.0
 _NO_URL: Final = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 
 
-def outcome_of(error: aiohttp.ClientError | OSError, timeout_ms: int) -> Outcome:
+def outcome_of(error: aiohttp.ClientError | OSError, timeout_ms: int) -> Refused | Retry | Unknown:
     """Of an exception of the client's, secrets not masked.
 
     Refused for good: what it raises before a byte is sent and because of the message alone. ``ValueError``
@@ -28,8 +28,9 @@ def outcome_of(error: aiohttp.ClientError | OSError, timeout_ms: int) -> Outcome
     if isinstance(error, aiohttp.ClientConnectorError):
         text = str(error.os_error)
         # Of a name with several addresses the client gives one error with the texts of all.
-        is_refused = isinstance(error.os_error, AddressNotAllowed) or is_refusal(text)
-        return _not_allowed(text) if is_refused else Retry("unreachable", f"no connection: {text}", whole=True)
+        if isinstance(error.os_error, AddressNotAllowed) or is_refusal(text):
+            return _not_allowed(text)
+        return Retry("unreachable", f"no connection: {text}", whole=True)
     if isinstance(error, TimeoutError):
         return Unknown("timeout", f"no answer within {timeout_ms} ms")
     return Unknown("connection_broken", f"the connection broke: {error!r}")

@@ -49,7 +49,8 @@ class Parts:
         if isinstance(outcome, Retry | Unknown):
             self._failed.update((each.user_id, outcome) for each in together)
             if outcome.whole:
-                self.stop(Retry(outcome.code, f"not sent, after {outcome.reason}", outcome.retry_after_s, True))
+                reason = f"not sent, after {outcome.reason}"
+                self.stop(Retry(outcome.code, reason, outcome.retry_after_s, whole=True))
 
     def stop(self, outcome: Retry) -> None:
         """Nothing more is sent: ``outcome`` is that of the rest."""

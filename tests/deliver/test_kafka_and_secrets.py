@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agents.topics import existing
 from tests.deliver.receiver import receiver
-from tests.deliver.scene import START_MS, Scene, scene, transition
+from tests.deliver.scene import START_MS, Scene, declared, scene, transition
 from tests.deliver.test_kafka_deliverer import caught_up, command, started
 from tests.faults.workers import until
 
@@ -121,15 +121,16 @@ async def test_no_secret_is_in_a_topic_a_log_an_error_or_what_is_printed(
 name: crm
 kind: webhook
 webhook:
-  url: {{file: {file}}}
-  headers: {{Authorization: {{env: CRM_TOKEN}}}}
-  query: {{key: {{env: CRM_KEY}}}}
-  form: {{token: {{env: CRM_FORM}}, user: "${{user_id}}"}}
-  signing_secret: {{env: CRM_SIGN}}
+  url: {{secret: CRM_URL}}
+  headers: {{Authorization: {{secret: CRM_TOKEN}}}}
+  query: {{key: {{secret: CRM_KEY}}}}
+  form: {{token: {{secret: CRM_FORM}}, user: "${{user_id}}"}}
+  signing_secret: {{secret: CRM_SIGN}}
 """
         definition = tmp_path / "crm.yaml"
         definition.write_text(text)
-        deliverer = stage.deliverer(logs__level="debug", deliver__lookup_key="l00kup-key")
+        told = {"deliver.secrets": declared(*SECRETS, CRM_URL="url"), "deliver.secrets_dir": str(tmp_path)}
+        deliverer = stage.deliverer(logs__level="debug", deliver__lookup_key="l00kup-key", **told)
         deliverer.secrets = dict(SECRETS)
         printed = [await command(stage, "destinations", "apply", str(definition))]
         deliverer.start()
@@ -144,7 +145,7 @@ webhook:
         assert b"form%26secret%3D55" in body
 
         trial, status_shown, settings_shown = await asyncio.gather(
-            command(stage, "deliver", "test", "crm", "--user", "u7"),
+            command(stage, "deliver", "test", "crm", "--user", "u7", **told),
             command(stage, "deliver", "status", "--json"),
             command(stage, "settings", deliver__lookup_key="l00kup-key"),
         )

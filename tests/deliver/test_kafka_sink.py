@@ -86,7 +86,7 @@ async def test_a_cluster_with_tls_and_passwords_takes_from_who_has_the_right_one
         return f"""
 {{name: away, kind: kafka, retry: {{first: 50ms, most: 100ms}}, kafka: {{topic: away,
   bootstrap: '{secure.secure_bootstrap}', security_protocol: SASL_SSL, sasl_mechanism: {mechanism}, {trust}
-  sasl_username: turnstile, sasl_password: {{env: PASSWORD}}, timeout: 3s}}}}"""
+  sasl_username: turnstile, sasl_password: {{secret: PASSWORD}}, timeout: 3s}}}}"""
 
     async def refused(definition: str, password: str, reason: str) -> None:
         made = Lab(definition, {"PASSWORD": password})
