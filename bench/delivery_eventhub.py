@@ -215,7 +215,13 @@ class _Stage:
             **broker.settings,
             "TURNSTILE_DELIVER__EVENTHUB_HOSTS": "localhost",
             "TURNSTILE_DELIVER__SECRETS": json.dumps(
-                [{"name": SECRET, "source": {"env": SECRET}, "hosts": ["localhost", "*.servicebus.windows.net"]}]
+                [
+                    {
+                        "name": SECRET,
+                        "source": {"env": SECRET},
+                        "hosts": ["localhost", "*.servicebus.windows.net"],
+                    }
+                ]
             ),
             SECRET: connection,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,10 +26,11 @@ def destination(**target: Any) -> Destination:
     return Destination("lake", EventHub(**(defaults | target)))
 
 
-def secrets_of(environ: Mapping[str, str], *hosts: str) -> Secrets:
+def secrets_of(environ: Mapping[str, str], *hosts: str, folder: Path | None = None) -> Secrets:
     """Each variable is a secret under its name, for these hosts; by default for the stand-in and Azure."""
     to = tuple(map(HostPattern.parse, hosts or ("localhost", "127.0.0.1", "*.servicebus.windows.net")))
-    return Secrets(SecretSources({name: Declared(name, to, env=name) for name in environ}, environ=environ))
+    found = {name: Declared(name, to, env=name) for name in environ}
+    return Secrets(SecretSources(found, folder, environ))
 
 
 def context(environ: dict[str, str], **more: Any) -> SinkContext:
