@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from agents.deliver.destination import Json, Secret, Text, Variable, Webhook
+from agents.deliver.destination import Secret, Text, Variable, Webhook
 from agents.deliver.parse_values import Fields, plain
 from agents.deliver.templates import BUILT_IN, TRANSITION_FIELDS, names_in, strings_in
 from agents.deliver.urls import UrlTemplate, UrlWrong

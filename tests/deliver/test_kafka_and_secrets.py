@@ -117,15 +117,15 @@ async def test_no_secret_is_in_a_topic_a_log_an_error_or_what_is_printed(
         file = tmp_path / "url"
         file.write_text(f"{hook.url}/5ecret-path\n")
         secrets = [*SECRETS.values(), "5ecret-path"]
-        text = f"""
+        text = """
 name: crm
 kind: webhook
 webhook:
-  url: {{secret: CRM_URL}}
-  headers: {{Authorization: {{secret: CRM_TOKEN}}}}
-  query: {{key: {{secret: CRM_KEY}}}}
-  form: {{token: {{secret: CRM_FORM}}, user: "${{user_id}}"}}
-  signing_secret: {{secret: CRM_SIGN}}
+  url: {secret: CRM_URL}
+  headers: {Authorization: {secret: CRM_TOKEN}}
+  query: {key: {secret: CRM_KEY}}
+  form: {token: {secret: CRM_FORM}, user: "${user_id}"}
+  signing_secret: {secret: CRM_SIGN}
 """
         definition = tmp_path / "crm.yaml"
         definition.write_text(text)

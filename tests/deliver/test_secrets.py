@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -146,7 +146,7 @@ async def asks_for_a_change(made: Lab) -> None:
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Path]:
+def mounted(tmp_path: Path) -> Path:
     """A folder as Kubernetes mounts a secret: each file a link through ``..data``, which is one, too."""
     folder = tmp_path / "mounted"
     version = folder / "..2026_11_27"
@@ -155,7 +155,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
     (folder / "..data").symlink_to(version.name)
     (folder / "token").symlink_to("..data/token")
     (tmp_path / "outside").write_text(VALUE)
-    yield folder
+    return folder
 
 
 def test_a_file_is_found_through_links_that_stay_inside(mounted: Path, tmp_path: Path) -> None:
@@ -295,8 +295,9 @@ def webhook(hook: Receiver, **target: object) -> str:
         {"headers": {"X-A": {"secret": "S"}}},
         {"query": {"k": {"secret": "S"}}},
         {"form": {"k": {"secret": "S"}}},
-    ]
-    + [{"signing_secret": {"secret": "S"}}, {"url": {"secret": "S"}}],
+        {"signing_secret": {"secret": "S"}},
+        {"url": {"secret": "S"}},
+    ],
     ids=["headers", "query", "form", "signature", "url"],
 )
 async def test_no_part_of_a_webhook_takes_a_secret_elsewhere(where: dict[str, object]) -> None:
