@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
 from pydantic import BaseModel, SecretStr
@@ -27,22 +28,26 @@ def context_of(
 def secrets_of(settings: Settings) -> Secrets:
     """The secrets that the settings declare, for one destination; our own are never among them."""
     deliver = settings.deliver
-    own = OwnSecrets(
-        dict(_secret_values(settings)),
-        frozenset(each.sha256 for each in settings.http.api_keys),
-        () if settings.file is None else (settings.file,),
-    )
+    values: dict[str, str] = {}
+    files = [] if settings.file is None else [settings.file]
+    for name, value in _all_values(settings):
+        if isinstance(value, SecretStr):
+            values[name] = value.get_secret_value()
+        elif isinstance(value, Path):
+            files.append(value)
+    digests = frozenset(each.sha256 for each in settings.http.api_keys)
+    own = OwnSecrets(values, digests, tuple(files))
     return Secrets(SecretSources(deliver.declared_secrets, deliver.secrets_dir, own=own))
 
 
-def _secret_values(section: BaseModel, path: str = "") -> Iterator[tuple[str, str]]:
-    """The values of all settings that are secrets themselves, by full name."""
+def _all_values(section: BaseModel, path: str = "") -> Iterator[tuple[str, object]]:
+    """Every setting below a section, by full name."""
     for key in type(section).model_fields:
         value = getattr(section, key)
-        if isinstance(value, SecretStr):
-            yield f"{path}{key}", value.get_secret_value()
-        elif isinstance(value, BaseModel):
-            yield from _secret_values(value, f"{path}{key}.")
+        if isinstance(value, BaseModel):
+            yield from _all_values(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
 
 
 def users_of(settings: Settings) -> Users:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from yarl import URL
@@ -38,6 +38,8 @@ class Place(NamedTuple):
 def canonical_host(text: str) -> str:
     """The host in the form above. Raises NoHost."""
     inside = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if "%" in text:
+        raise NoHost(f"{text!r} is not a host name: no % can be in one, nor the zone of an IPv6 address")
     try:
         return str(ip_address(inside))
     except ValueError:
@@ -107,7 +109,7 @@ class HostPattern:
 
 def _host_in(text: str) -> str:
     host = canonical_host(text)
-    if text.startswith("[") and not isinstance(ip_address(host) if _is_address(host) else None, IPv6Address):
+    if text.startswith("[") and ":" not in host:
         raise NoHost(f"{text!r} is not an IPv6 address")
     return host
 

@@ -85,10 +85,11 @@ def load_published(text: str, source: str) -> Destination:
     Raises DefinitionsInvalid.
     """
     parsed, problems = parse_destinations(text, source, published=True)
+    if len(parsed) != 1 and not problems:
+        problems = [Problem("wrong_value", "must be one destination", "", source, 1, 1)]
     if problems:
         raise DefinitionsInvalid(problems)
-    (found,) = parsed
-    return found.destination
+    return parsed[0].destination
 
 
 def check_destinations(parsed: Sequence[ParsedDestination]) -> list[Problem]:

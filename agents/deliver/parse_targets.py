@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from agents.deliver.destination import EventHub, KafkaTopic, Target
-from agents.deliver.hosts import NoHost, canonical_host, place_of
+from agents.deliver.hosts import NoHost, place_of
 from agents.deliver.parse_values import Fields
 from agents.deliver.parse_webhook import parse_webhook
 from agents.deliver.templates import TRANSITION_FIELDS, names_in
 from rules.parse_reader import join
 
 MIN_EVENTHUB_TIMEOUT_MS: Final = 5_000
+AMQPS: Final = 5671
 TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _TOPIC_NAMES: Final = ("audience", "project")
 
@@ -38,7 +39,7 @@ def parse_eventhub(fields: Fields) -> EventHub | None:
         fields.reader.problem("wrong_value", message, fields.path, fields.at, "give one of the two")
     if made.namespace is not None:
         try:
-            canonical_host(made.namespace)
+            place_of(made.namespace, AMQPS)
         except NoHost as error:
             fields.refused_now("namespace", f"namespace: {error}", "such as NAME.servicebus.windows.net")
     if made.namespace is not None and made.hub is None:

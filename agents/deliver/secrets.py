@@ -40,17 +40,15 @@ class OwnSecrets:
     files: tuple[Path, ...] = ()
 
     def named_in(self, value: str) -> str | None:
-        """The setting that a value holds; None: none."""
+        """The setting that a value holds, in whatever encoding; None: none."""
         for name, own in self.values.items():
-            if own and (own == value or (len(own) >= SHORTEST and own in value)):
+            masker = Masker()
+            masker.hide(own)
+            if own and (own == value or masker.masked(value) != value):
                 return name
-        candidates = {value.strip(), *value.split()}
-        if any(
-            hashlib.sha256(each.encode("utf-8", "replace")).hexdigest() in self.key_digests
-            for each in candidates
-        ):
-            return "http.api_keys"
-        return None
+        parts = {value, value.strip(), *value.split()}
+        digests = {hashlib.sha256(each.encode("utf-8", "replace")).hexdigest() for each in parts}
+        return None if digests.isdisjoint(self.key_digests) else "http.api_keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +105,12 @@ class Secrets:
             )
 
     def file(self, path: str) -> Path:
-        """A file that a definition names, which must be in the folder, too. Raises SinkMisconfigured."""
+        """A file that a definition names and that is sent nowhere, such as a certificate: in the same folder.
+
+        Raises SinkMisconfigured.
+        """
         try:
-            return inside(self._sources.folder, Path(path), self._sources.own.files)
+            return inside(self._sources.folder, Path(path), ())
         except FileRefused as error:
             raise SinkMisconfigured(str(error)) from None
 

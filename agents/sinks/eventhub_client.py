@@ -13,6 +13,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from agents.deliver.destination import EventHub
 from agents.deliver.errors import SinkMisconfigured
 from agents.deliver.hosts import HostPattern, NoHost, Place, place_of
+from agents.deliver.parse_targets import AMQPS
 from agents.deliver.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 CLOSING_SECONDS = 5.0
 """A client that hangs may hang in its closing, too."""
 CANCEL_AGAIN_SECONDS = 0.1
-AMQPS = 5671
 AZURE = tuple(
     map(
         HostPattern.parse,

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from agents.deliver.feed import destinations_topic
 from agents.topics import existing
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import START_MS, Scene, declared, scene, transition
@@ -188,6 +189,34 @@ webhook:
             return bool(found["state"] == "misconfigured" and "CRM_TOKEN" in found["last_error"]["error"])
 
         await until(told, "the missing secret is named", 20, [deliverer])
+
+
+async def test_a_destination_from_before_secrets_were_declared_says_what_to_do_and_sends_nothing(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path) as stage, receiver() as hook:
+        target = {"url": hook.url, "headers": {"X-Key": {"file": "/proc/self/environ"}}}
+        old = {"version": 1, "definition": {"name": "crm", "kind": "webhook", "webhook": target}}
+        topic = destinations_topic(topic_prefix)
+        await stage.producer.send_and_wait(topic, json.dumps(old).encode(), b"crm", partition=0)
+        deliverer = stage.deliverer()
+        deliverer.start()
+        await started(stage, deliverer, "crm")
+        await stage.send([transition("u1", 1)])
+        found = await deliverer.status("crm")
+        assert found["state"] == "misconfigured"
+        assert "write {secret: environ}" in found["last_error"]["error"]
+        _, ready = await deliverer.get("/readyz?verbose")
+        (warning,) = ready["warnings"]
+        assert (warning["code"], warning["place"]) == ("destination_refused", "crm")
+
+        target["headers"] = {"X-Key": "plain"}
+        await stage.define(json.dumps(old["definition"]), version=2)
+        await until(lambda: hook.taken, "what came meanwhile is sent", 30, [deliverer])
+        _, ready = await deliverer.get("/readyz?verbose")
+        assert ready["warnings"] == []
+        assert len(hook.taken) == 1
+        deliverer.end()
 
 
 async def post(url: str, body: object) -> tuple[int, str]:

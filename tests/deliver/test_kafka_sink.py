@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,7 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agents.broker import Broker
+from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.hosts import Place
 from agents.deliver.secrets import Secrets
+from agents.sinks.kafka_guard import KafkaGuard, guard_producer
 from agents.topics import create_topics
 from bench.apache_kafka import ApacheKafka, Secure
 from tests.brokers.provision import Brokers
@@ -152,6 +155,29 @@ async def test_no_kafka_at_a_private_address_is_asked_whatever_its_name(
     await tells(
         Lab(text, allow_private=False), "retrying", "127.0.0.1 is not an address of the public internet"
     )
+
+
+async def test_a_broker_that_joins_later_is_checked_before_it_is_asked(kafka: str) -> None:
+    allowed = True
+
+    def allow(place: Place) -> None:
+        if not allowed:
+            raise SinkMisconfigured(f"not to {place}")
+
+    guard = KafkaGuard(allow, allow_private=True)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    guard_producer(producer, guard)
+    await producer.start()
+    try:
+        (node,) = [each.nodeId for each in producer.client.cluster.brokers()]
+        assert await producer.client.ready(node)
+        for each in producer.client._conns.values():
+            each.close()
+        allowed = False
+        assert not await producer.client.ready(node)
+        assert "not to 127.0.0.1" in str(guard.refusal)
+    finally:
+        await producer.stop()
 
 
 @pytest.mark.parametrize("file", ["../ca.pem", "/proc/self/environ", "none.pem"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -73,7 +74,19 @@ def test_hosts_are_compared_by_whole_labels_in_one_form(pattern: str, place: str
     "text",
     [
         *("", "*", "*.", "a b", "a/b", "good@evil", "http://a", "a..b", "a:0", "a:99999", "a:", "*.*.b"),
-        *("127.1", "0x7f.1", "2130706433", "0177.0.0.1", "[a]", "[::1", "a\\b", "a%2eb", "*.10.0.0.1", "a\n"),
+        *(
+            "fe80::1%eth0",
+            "127.1",
+            "0x7f.1",
+            "2130706433",
+            "0177.0.0.1",
+            "[a]",
+            "[::1",
+            "a\\b",
+            "a%2eb",
+            "*.10.0.0.1",
+            "a\n",
+        ),
     ],
 )
 def test_what_is_no_host_is_refused(text: str) -> None:
@@ -140,6 +153,12 @@ async def asks_for_a_change(made: Lab) -> None:
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         await made.engine.close()
+
+
+@pytest.mark.parametrize("document", [{"destinations": []}, {"destinations": [1]}, {}, []])
+def test_what_was_published_and_is_not_one_destination_is_told(document: object) -> None:
+    with pytest.raises(DefinitionsInvalid):
+        load_published(json.dumps(document), "topic")
 
 
 # -- files -----------------------------------------------------------------------------------------------
@@ -220,12 +239,12 @@ def settings_with(environ: Mapping[str, str], *given: dict[str, object], file: P
     return secrets_of(load_settings(file, {"TURNSTILE_DELIVER__SECRETS": json.dumps(given), **environ}))
 
 
-@pytest.mark.parametrize("around", ["{}", "Bearer {}", "x{}y"])
+@pytest.mark.parametrize("around", ["{}", "Bearer {}", "x{}y", "base64"])
 @pytest.mark.parametrize("own", ["kafka.sasl_password", "deliver.lookup_key", "http.api_keys"])
 def test_our_own_secrets_are_never_sent_under_whatever_name(
     own: str, around: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if own == "http.api_keys" and around == "x{}y":
+    if own == "http.api_keys" and around in ("x{}y", "base64"):
         pytest.skip("of these only the hash is known")
     value = "our-0wn-passw0rd"
     digest = hashlib.sha256(value.encode()).hexdigest()
@@ -241,7 +260,8 @@ def test_our_own_secrets_are_never_sent_under_whatever_name(
             "TURNSTILE_HTTP__API_KEYS": json.dumps([{"name": "k", "sha256": digest, "scopes": ["admin"]}])
         },
     }[own]
-    monkeypatch.setenv("OTHER_NAME", around.format(value))
+    encoded = "Basic " + base64.b64encode(f"turnstile:{value}".encode()).decode()
+    monkeypatch.setenv("OTHER_NAME", encoded if around == "base64" else around.format(value))
     with pytest.raises(SinkMisconfigured, match=f"value of the setting {own}") as caught:
         settings_with(environ, declared(env="OTHER_NAME")).get(Secret("S"), [HERE])
     assert value not in str(caught.value)
