@@ -14,6 +14,7 @@ from agents.sinks.special_addresses import CLOUD, EMBEDDING, SPECIAL
 from tests.deliver.lab import Lab, job
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import transition
+from tests.faults.workers import until
 
 PRIVATE = [
     "0.0.0.0",
@@ -191,8 +192,7 @@ async def test_the_address_that_is_dialled_is_checked_whatever_the_name_and_the_
         made = Lab(text, allow_private=False)
         await made.engine.open()
         assert await made.engine.put([job(transition("u1", 1))])
-        while not made.engine.report.last_error:
-            await asyncio.sleep(0.01)
+        await until(lambda: made.engine.report.last_error or hook.requests, "it is refused", 10)
         await made.engine.close()
-        assert "address_not_allowed" in made.engine.report.last_error
+        assert "address_not_allowed" in str(made.engine.report.last_error)
         assert not hook.requests

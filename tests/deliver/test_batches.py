@@ -62,6 +62,18 @@ async def test_a_users_transitions_stay_in_order_where_they_go_to_different_addr
         assert len(hook.requests) < 18
 
 
+async def test_what_comes_after_a_failure_of_its_user_waits_although_it_goes_elsewhere() -> None:
+    async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
+        is_first = sum(each.path == request.path for each, _ in hook.requests) == 1
+        fails = request.path.endswith("/enter") and is_first
+        return await (status(500) if fails else ok)(request, body)
+
+    async with receiver() as hook, lab(webhook(hook, "/${event}")) as made:
+        hook.answer = answer
+        await made.deliver(jobs([transition("u1", seq) for seq in (1, 2)]))
+        assert [each["seq"] for each in hook.taken] == [1, 2]
+
+
 async def test_what_a_user_is_refused_or_waits_for_holds_up_no_other_of_its_batch() -> None:
     async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
         user = request.path.rpartition("/")[2]

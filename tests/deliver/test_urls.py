@@ -166,6 +166,9 @@ async def test_the_literal_part_arrives_as_it_is_written_whatever_the_data() -> 
         url = "/a%2Fb%20c/$x;p=1/(d)?q=%41+b&r[]=1&e="
         arrived, _ = await paths(hook, url + "${user_id}", ["u1", "%", "%41"])
         assert sorted(arrived) == sorted(url + each for each in ("u1", "%25", "%2541"))
+    async with receiver() as hook:
+        arrived, _ = await paths(hook, "/a?r[]=1&e=${user_id}", ["u1", "%"])
+        assert sorted(arrived) == ["/a?r[]=1&e=%25", "/a?r[]=1&e=u1"]
 
 
 @pytest.mark.parametrize(
