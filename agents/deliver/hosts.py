@@ -15,7 +15,7 @@ from yarl import URL
 
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _NUMBER: Final = re.compile(r"\d+|0x[0-9a-f]*")
-_WITH_PORT: Final = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
+_WITH_PORT: Final = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _LONGEST_NAME: Final = 253
 
 HOST_PATTERNS: Final = "host names such as api.example.com, *.example.com or api.example.com:8443"

@@ -13,7 +13,7 @@ import binascii
 import html
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,7 @@ SHORTEST: Final = 8
 _LEAST_CUT: Final = 4
 """Of a secret that a text ends within, so many characters must be there to be masked."""
 _REMEMBERED: Final = 64
-"""Values masked at a time; of a secret that rotates for months the oldest are forgotten."""
+"""Values masked at a time (of a secret that rotates for months the oldest are forgotten), and texts kept."""
 _DEPTH: Final = 3
 _READINGS: Final = 32
 
@@ -45,10 +45,14 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A text as one way of reading gives it; ``spans`` say where each character stands in the original."""
+    """A text as one way of reading gives it.
+
+    In the original, each of its characters stands from ``starts`` to ``ends``.
+    """
 
     text: str
-    spans: list[Span]
+    starts: Sequence[int]
+    ends: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Masker:
 
     def __init__(self) -> None:
         self._needles: OrderedDict[str, tuple[_Needle, ...]] = OrderedDict()
+        self._shown: dict[str, str] = {}
+        """Texts that were masked lately: one failure is told of each message that it held up."""
 
     def hide(self, value: str) -> None:
         """Mask this from now on: the whole, each line and each word of 8 characters and more, what is in
@@ -72,6 +78,7 @@ class Masker:
         if value in self._needles:
             self._needles.move_to_end(value)
             return
+        self._shown.clear()
         self._needles[value] = tuple(_needle(each) for each in dict.fromkeys(_pieces(value)))
         while len(self._needles) > _REMEMBERED:
             self._needles.popitem(last=False)
@@ -80,10 +87,16 @@ class Masker:
         """``text`` without any value; ``cut``: it may end in the middle of one."""
         if not self._needles or not text:
             return text
+        if not cut:
+            if text not in self._shown:
+                if len(self._shown) >= _REMEMBERED:
+                    self._shown.clear()
+                self._shown[text] = self._masked(text, cut)
+            return self._shown[text]
         shown = self._masked(text, cut)
         # It may be cut within what stands for a character, too.
         rest = text
-        for _ in range(_LONGEST_CHARACTER if cut else 0):
+        for _ in range(_LONGEST_CHARACTER):
             end = _BEGUN.search(rest)
             if shown.endswith(MASK) or end is None:
                 break
@@ -97,7 +110,7 @@ class Masker:
         spans: list[Span] = []
         for reading in _readings(text):
             for start, end in _found(reading.text, needles, cut):
-                spans.append((reading.spans[start][0], reading.spans[end - 1][1]))
+                spans.append((reading.starts[start], reading.ends[end - 1]))
         return _without(text, spans)
 
     def masked_all(self, value: object) -> object:
@@ -178,7 +191,7 @@ def _without(text: str, spans: list[Span]) -> str:
 
 def _readings(text: str) -> Iterator[_Reading]:
     """The text as it is, and as every way of reading gives it, up to ``_DEPTH`` of them one on the other."""
-    first = _Reading(text, [(at, at + 1) for at in range(len(text))])
+    first = _Reading(text, range(len(text)), range(1, len(text) + 1))
     yield first
     seen, fresh = {text}, [first]
     for _ in range(_DEPTH):
@@ -199,18 +212,26 @@ def _read(
 ) -> _Reading:
     """``decode`` gives what a match is read as: characters, each with how many it took in the match."""
     texts: list[str] = []
-    spans: list[Span] = []
+    starts: list[int] = []
+    ends: list[int] = []
     reached = 0
+
+    def keep(end: int) -> None:
+        texts.append(reading.text[reached:end])
+        starts.extend(reading.starts[reached:end])
+        ends.extend(reading.ends[reached:end])
+
     for match in pattern.finditer(reading.text):
-        texts.append(reading.text[reached : match.start()])
-        spans += reading.spans[reached : match.start()]
+        keep(match.start())
         at = match.start()
         for character, length in decode(match[0]):
             texts.append(character)
-            spans.append((reading.spans[at][0], reading.spans[at + length - 1][1]))
+            starts.append(reading.starts[at])
+            ends.append(reading.ends[at + length - 1])
             at += length
         reached = match.end()
-    return _Reading("".join([*texts, reading.text[reached:]]), spans + reading.spans[reached:])
+    keep(len(reading.text))
+    return _Reading("".join(texts), starts, ends)
 
 
 def _bytes_read(data: bytes, each: int) -> Iterator[tuple[str, int]]:

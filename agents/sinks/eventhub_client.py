@@ -115,6 +115,8 @@ def _is_emulator(text: str) -> bool:
 def _check_host(text: str, hosts: Sequence[HostPattern]) -> Place:
     """Raises SinkMisconfigured for a host that isn't Azure's and isn't among ``hosts``."""
     try:
+        if not text.isascii():
+            raise NoHost(f"{text!r}: give an international name as xn--...")
         place = place_of(text, AMQPS)
     except NoHost as error:
         raise SinkMisconfigured(f"the event hub's address: {error}") from None

@@ -121,7 +121,7 @@ class KafkaSink:
             return self._context.broker
         to = [place_of(each) for each in target.bootstrap.split(",")]
         return Broker(
-            target.bootstrap,
+            ",".join(map(str, to)),  # as they were checked, not as a resolver may read them
             target.security_protocol,
             target.sasl_mechanism,
             None if target.sasl_username is None else secrets.text(target.sasl_username, to),

@@ -41,6 +41,8 @@ class KafkaGuard:
     async def check(self, host: str, port: int) -> None:
         """Before a broker is dialled. Raises AddressNotAllowed, BrokerRefused."""
         try:
+            if not host.isascii():
+                raise NoHost(f"{host!r}: a resolver may read it as another name")
             self._allow(Place(canonical_host(host), port))
         except (SinkMisconfigured, NoHost) as error:
             self.refusal = BrokerRefused(str(error))

@@ -58,7 +58,11 @@ class RequestMaker:
     def __init__(self, webhook: Webhook, secrets: Secrets) -> None:
         self._webhook = webhook
         self._secrets = secrets
-        self._used: list[Secret] = []
+        texts = [webhook.url, *webhook.headers.values(), *webhook.query.values()]
+        texts += [*(webhook.form or {}).values(), webhook.signing_secret or ""]
+        self._used = [each for each in texts if isinstance(each, Secret)]
+        # Before they are looked up: what changes meanwhile is looked up again.
+        self._stamp = secrets.stamp(self._used)
         self._url = self._address(webhook.url)
         self.place = self._url.place
         self._headers = {name: self._header_of(name, each) for name, each in webhook.headers.items()}
@@ -72,7 +76,6 @@ class RequestMaker:
         self._given = {name.lower() for name in self._headers}
         self._signer: Signer | None = None
         if webhook.signing_secret is not None:
-            self._used.append(webhook.signing_secret)
             key = secrets.get(webhook.signing_secret, [self.place])
             try:
                 self._signer = Signer(key)
@@ -81,7 +84,6 @@ class RequestMaker:
         templates = [*self._headers.values(), *self._query.values()]
         varies = self._url.names or any(is_open and names_in(text) for text, is_open in templates)
         self._fixed = None if varies else self._head(lambda _: None)
-        self._stamp = secrets.stamp(self._used)
 
     @property
     def url_names(self) -> list[str]:
@@ -139,7 +141,6 @@ class RequestMaker:
         try:
             if not isinstance(text, Secret):
                 return UrlTemplate.parse(text)
-            self._used.append(text)
             url = UrlTemplate.parse(self._secrets.get_for(text, lambda url: [UrlTemplate.parse(url).place]))
         except UrlWrong as error:
             raise SinkMisconfigured(f"webhook.url: {error}") from None
@@ -156,7 +157,6 @@ class RequestMaker:
     def _template(self, text: Text) -> _Template:
         if not isinstance(text, Secret):
             return _Template(text, True)
-        self._used.append(text)
         return _Template(self._secrets.get(text, [self.place]), False)
 
     def _header_of(self, name: str, text: Text) -> _Template:

@@ -39,7 +39,7 @@ ANSWER_CHARACTERS: Final = 500
 ANSWER_BYTES: Final = 64 * 1024
 """Of an answer's body that are read; the connection of a longer one is given up."""
 LONGEST_RETRY_AFTER_S: Final = 86_400.0
-UNAUTHORIZED: Final = frozenset({401, 403})
+UNAUTHORIZED: Final = frozenset({"http_401", "http_403"})
 MOST_TIMEOUTS: Final = 2
 """A batch that goes in several requests lasts as long as so many timeouts; what is left then goes again."""
 
@@ -85,14 +85,17 @@ class WebhookSink:
             self._look_up_again()
         except SinkMisconfigured as error:
             return [misconfigured(error)] * len(batch)
-        parts = Parts(self._maker, batch)
+        maker = self._maker
+        parts = Parts(maker, batch)
         deadline_s = time.monotonic() + MOST_TIMEOUTS * self._webhook.timeout_ms / 1000
         for head, together, bodies in parts:
             if time.monotonic() > deadline_s:
                 parts.stop(Retry("behind", "others of its batch took too long"))
                 break
-            request = self._maker.request(head, together, bodies)
+            request = maker.request(head, together, bodies)
             outcome, answer = await self._exchange(request)
+            if isinstance(outcome, Refused) and outcome.code in UNAUTHORIZED and not maker.is_current:
+                outcome = Retry("secret_changed", f"a secret was replaced meanwhile: {outcome.reason}", 0.0)
             if self._context.trace is not None:
                 self._context.trace({"request": shown(request), "answer": answer})
             parts.sent(together, outcome)
@@ -120,11 +123,11 @@ class WebhookSink:
                 while len(body) < ANSWER_BYTES and not answer.content.at_eof():
                     body += await answer.content.read(ANSWER_BYTES - len(body))
                 # Masked before it is cut: half a secret would not be found.
-                text = body[: ANSWER_CHARACTERS * 4].decode("utf-8", "replace")
+                text = body[: ANSWER_CHARACTERS * 2].decode("utf-8", "replace")
                 text = self._context.secrets.masked(text, cut=True)[:ANSWER_CHARACTERS]
                 outcome = judge(answer.status, answer.headers, text)
-                if answer.status in UNAUTHORIZED and not self._maker.is_current:
-                    outcome = Retry("secret_changed", f"a secret was replaced meanwhile: {text}", 0.0)
+                if self._context.trace is None:
+                    return outcome, {}
                 return outcome, {
                     "status": answer.status,
                     "headers": dict(answer.headers),
