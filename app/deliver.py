@@ -160,10 +160,20 @@ class DeliveryService:
             await asyncio.gather(*(running.end() for running in changed))
             for running in changed:
                 del self.running[running.published.destination.name]
+            self._note_refused(wanted)
             for name, published in wanted.items():
                 if name not in self.running:
                     self.running[name] = Running(published, self._surroundings)
                     self.running[name].begin()
+
+    def _note_refused(self, wanted: Mapping[str, PublishedDestination]) -> None:
+        """Say which destinations don't run because an older version took more than this one."""
+        for name in self.feed.published:
+            refused = wanted[name].destination.refused if name in wanted else ""
+            if refused and name not in self.running:
+                self.warnings.note("destination_refused", name, f"destination {name} doesn't run: {refused}")
+            elif not refused:
+                self.warnings.clear("destination_refused", name)
 
     async def _first_start(self, published: PublishedDestination) -> FirstStart:
         """Where a destination begins: as was decided once, else decided now and written down."""

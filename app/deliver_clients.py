@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
+from pydantic import BaseModel, SecretStr
 
-from agents.deliver.secrets import Secrets
+from agents.deliver.secrets import OwnSecrets, Secrets, SecretSources
 from agents.deliver.sink import SinkContext
 from agents.deliver.users import Users
 from agents.producer import Producer
@@ -19,7 +21,33 @@ def context_of(
     settings: Settings, secrets: Secrets, trace: Callable[[object], None] | None = None
 ) -> SinkContext:
     """What sinks are made with. ``trace`` is given every exchange, secrets not masked."""
-    return SinkContext(secrets, broker_of(settings), settings.deliver.allow_private, trace)
+    deliver = settings.deliver
+    return SinkContext(secrets, broker_of(settings), deliver.allow_private, deliver.eventhub_patterns, trace)
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    """The secrets that the settings declare, for one destination; our own are never among them."""
+    deliver = settings.deliver
+    values: dict[str, str] = {}
+    files = [] if settings.file is None else [settings.file]
+    for name, value in _all_values(settings):
+        if isinstance(value, SecretStr):
+            values[name] = value.get_secret_value()
+        elif isinstance(value, Path):
+            files.append(value)
+    digests = frozenset(each.sha256 for each in settings.http.api_keys)
+    own = OwnSecrets(values, digests, tuple(files))
+    return Secrets(SecretSources(deliver.declared_secrets, deliver.secrets_dir, own=own))
+
+
+def _all_values(section: BaseModel, path: str = "") -> Iterator[tuple[str, object]]:
+    """Every setting below a section, by full name."""
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, BaseModel):
+            yield from _all_values(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
 
 
 def users_of(settings: Settings) -> Users:

@@ -22,13 +22,12 @@ from agents.deliver.engine import Engine
 from agents.deliver.faust_app import DeliverApp, DeliverConsumer, deliver_app
 from agents.deliver.feed import PublishedDestination, group_of
 from agents.deliver.report import Report
-from agents.deliver.secrets import Secrets
 from agents.deliver.starts import FirstStart
 from agents.deliver.users import Users
 from agents.outputs import Told
 from agents.sinks.make import make_sink
 from agents.topics import LARGE_MESSAGE_BYTES, create_topics, existing
-from app.deliver_clients import context_of, new_consumer, users_of
+from app.deliver_clients import context_of, new_consumer, secrets_of, users_of
 from app.kafka import broker_of
 from app.settings import Settings
 
@@ -61,7 +60,7 @@ class Running:
 
     def __init__(self, published: PublishedDestination, surroundings: Surroundings) -> None:
         self.published = published
-        self.secrets = Secrets()
+        self.secrets = secrets_of(surroundings.settings)
         self.report = Report()
         self.deliverer: Deliverer | None = None
         self.app: DeliverApp | None = None

@@ -20,10 +20,9 @@ from agents.deliver.engine import Engine
 from agents.deliver.feed import PublishedDestination, group_of
 from agents.deliver.jobs import Job, Original, Unreadable, read_transition
 from agents.deliver.progress import Progress
-from agents.deliver.secrets import Secrets
 from agents.sinks.make import make_sink
 from agents.topics import existing
-from app.deliver_clients import context_of, new_producer, users_of
+from app.deliver_clients import context_of, new_producer, secrets_of, users_of
 from app.kafka import broker_of, plan_of
 from app.settings import Settings
 
@@ -51,7 +50,7 @@ async def replay(
 ) -> dict[str, object]:
     """Send the dead letters that are there now; ``seconds`` at most."""
     destination, prefix = published.destination, settings.topics.prefix
-    secrets, users, producer = Secrets(), users_of(settings), new_producer(settings)
+    secrets, users, producer = secrets_of(settings), users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)
     consumer = AIOKafkaConsumer(
         **broker_of(settings).client_options(),

@@ -19,10 +19,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from agents.api_keys import Scope
 from agents.warnings import Warnings
 from app.api_keys import Caller, KeyRing
+from app.deliver_settings import DeliverSettings
 from app.http_connections import FOR_ALL, FOR_PROBES, connection_of
 from app.http_guard import check_host, check_origin, check_target
 from app.http_listen import Address, Listener, PortTaken
-from app.http_settings import DeliverSettings, HttpSettings
+from app.http_settings import HttpSettings
 from app.http_tls import ServingCertificate
 from app.http_warnings import shown_warnings
 from app.openapi import openapi

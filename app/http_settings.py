@@ -1,12 +1,10 @@
-"""The settings of what listens on HTTP, the worker and the delivery worker, and of the keys to it."""
+"""The settings of what listens on HTTP, and of the keys to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
-
-from pydantic import SecretStr
 
 from agents.api_keys import EVERY_PROJECT, Scope
 from app.http_address import may_be_loopback
@@ -74,38 +72,6 @@ class HttpSettings(Section):
     def scheme(self) -> str:
         """Of http.port and deliver.port."""
         return "http" if self.tls_cert_file is None else "https"
-
-
-class DeliverSettings(Section):
-    """Delivery workers (``turnstile deliver``). Their HTTP interface takes http.api_keys, too."""
-
-    host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
-    port: Whole = whole(6067, 0, 65_535, "Port to listen on; 0: any free one.")
-    probe_port: Whole = whole(
-        6069, 0, 65_535, "Port of /livez, /readyz and /metrics alone, which need no key; 0: any free one."
-    )
-    lookup_url: BaseUrl = setting(
-        "http://127.0.0.1:6066",
-        "http://host:port",
-        "A worker that is asked for attributes and identities, where a destination sends them.",
-    )
-    lookup_key: SecretStr | None = setting(
-        None,
-        "text",
-        "The key for it, with the scope lookup; `deliver status` needs destinations, too.",
-        secret=True,
-    )
-    allow_private: bool = setting(
-        False, "true or false", "Whether webhooks may go to loopback, private and link-local addresses."
-    )
-    in_flight: Whole = whole(
-        10_000, 1, 1_000_000, "Messages in hand per destination, before its reading stops."
-    )
-
-    @property
-    def is_loopback(self) -> bool:
-        """Nobody outside this machine gets through."""
-        return may_be_loopback(self.host)
 
 
 def tls_disagreements(http: HttpSettings) -> Iterator[tuple[tuple[str, ...], str]]:

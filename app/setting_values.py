@@ -75,7 +75,7 @@ def _no_bool(value: object) -> object:
     return value
 
 
-def _split(value: object) -> object:
+def text_list(value: object) -> object:
     """A list given as text, as in an environment variable: JSON, or its items separated by commas."""
     if not isinstance(value, str):
         return value
@@ -151,8 +151,8 @@ Whole = Annotated[int, BeforeValidator(_no_bool)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 Text = Annotated[str, AfterValidator(_filled)]
 KafkaName = Annotated[str, AfterValidator(_name_up_to(200))]
-Topics = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_topics)]
-Timezones = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_timezones)]
+Topics = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidator(_topics)]
+Timezones = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidator(_timezones)]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 BaseUrl = Annotated[str, AfterValidator(_url)]
 Sha256 = Annotated[str, AfterValidator(_digest)]

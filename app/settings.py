@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
-from app.http_settings import DeliverSettings, HttpSettings, tls_disagreements
+from app import deliver_settings
+from app.deliver_settings import DeliverSettings
+from app.http_settings import HttpSettings, tls_disagreements
 from app.setting_sources import (
     FILE_VARIABLE,
     Given,
@@ -197,6 +199,13 @@ class Settings(Section):
     deliver: DeliverSettings = Field(default_factory=DeliverSettings)
     logs: LogsSettings = Field(default_factory=LogsSettings)
 
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The YAML file that they were read from."""
+        return self._file
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
@@ -232,12 +241,14 @@ def load_with_sources(file: Path | None = None, environ: Mapping[str, str] | Non
             wrong.append(WrongSetting(names[0], blamed, message, shown))
     if wrong:
         raise SettingsInvalid(wrong)
+    settings._file = file
     return LoadedSettings(settings, given)
 
 
 def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with settings only beside one another: the names (the one to blame first), the text."""
     yield from _kafka_disagreements(settings.kafka)
+    yield from deliver_settings.disagreements(settings.deliver)
     topics, app_id = settings.topics, settings.worker.app_id
     own = {
         f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "destinations", "keys", "rekeyed")

@@ -7,6 +7,7 @@ stores at once and in memory, so this measures our side and the SDK's, not Azure
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -212,6 +213,16 @@ class _Stage:
             "TURNSTILE_WORKER__APP_ID": prefix,
             "TURNSTILE_DELIVER__PORT": str(self._port),
             **broker.settings,
+            "TURNSTILE_DELIVER__EVENTHUB_HOSTS": "localhost",
+            "TURNSTILE_DELIVER__SECRETS": json.dumps(
+                [
+                    {
+                        "name": SECRET,
+                        "source": {"env": SECRET},
+                        "hosts": ["localhost", "*.servicebus.windows.net"],
+                    }
+                ]
+            ),
             SECRET: connection,
         }
 
@@ -259,7 +270,7 @@ async def _stage(broker: BenchBroker, folder: Path, hub: Hub) -> AsyncIterator[_
         await create_topics(admin, wanted, 1)
     finally:
         await admin.close()
-    target = f"{{connection_string: {{env: {SECRET}}}, batch: {BATCH}}}"
+    target = f"{{connection_string: {{secret: {SECRET}}}, batch: {BATCH}}}"
     text = f"{{name: bench, kind: eventhub, eventhub: {target}}}"
     (destination,) = load_destinations([("bench.yaml", text)])
     async with (

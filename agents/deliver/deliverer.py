@@ -19,6 +19,7 @@ from agents.deliver.jobs import (
     Job,
     Selector,
     Unreadable,
+    is_merged,
     original_of,
     read_transition,
 )
@@ -66,6 +67,7 @@ class Deliverer:
         self._commit = commit
         self._failed = failed
         self._selector = Selector(destination)
+        self._is_merged = is_merged(destination)
         self._progress: dict[int, Progress] = {}
         self._groups: dict[int, Grouping] = {}
         self._sent: dict[int, dict[tuple[str, str], int]] = {}
@@ -131,7 +133,7 @@ class Deliverer:
 
     async def _jobs(self, partition: int, records: list[ConsumerRecord[bytes, bytes]]) -> list[Job]:
         progress, wants = self._progress[partition], self._selector.wants
-        groups = self._groups[partition] if self._destination.body == "lytics" else None
+        groups = self._groups[partition] if self._is_merged else None
         sent = self._sent.get(partition)
         jobs: list[Job] = []
         if records and records[0].offset > progress.reached:

@@ -21,10 +21,14 @@ Json: TypeAlias = bool | int | float | str | tuple["Json", ...] | Mapping[str, "
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret is: an environment variable, or a file whose last line end doesn't count."""
+    """A secret by its name in the settings (``deliver.secrets``).
 
-    source: Literal["env", "file"]
+    ``old_source``: in definitions from before the settings declared secrets, ``name`` is a variable or a
+    file; such a reference is refused.
+    """
+
     name: str
+    old_source: Literal["env", "file"] | None = None
 
 
 Text: TypeAlias = str | Secret
@@ -140,6 +144,8 @@ class Destination:
     rate: float | None = None
     """Transitions a second at most; None: as fast as it goes."""
     paused: bool = False
+    refused: str = ""
+    """Why it doesn't run although it was published: an older version took what this one refuses."""
     document: Mapping[str, Json] = field(default_factory=dict, compare=False, repr=False)
     """The definition as it was written: what is published."""
 

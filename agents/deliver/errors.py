@@ -13,3 +13,15 @@ class SinkUnavailable(Exception):
 
 class SinkMisconfigured(Exception):
     """It won't work without a change: a secret that isn't there, an account without rights, no such hub."""
+
+
+class Unsendable(Exception):
+    """One message can never be sent, whatever becomes of the destination: it is a dead letter.
+
+    ``code`` is for programs, the text for people. Only for what depends on nothing but the message.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason

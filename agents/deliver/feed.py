@@ -18,7 +18,7 @@ from aiokafka.structs import ConsumerRecord
 
 from agents.definitions import MAX_VERSION, Version
 from agents.deliver.destination import Destination
-from agents.deliver.parse import load_destinations
+from agents.deliver.parse import load_published
 from agents.deliver.starts import FirstStart, decode_start, destination_of_start
 from agents.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
 from agents.warnings import Warnings
@@ -71,10 +71,7 @@ def decode_destination(value: bytes) -> PublishedDestination:
     """Raises DefinitionsInvalid, Unusable or a decode error for a record that this program can't read."""
     record = _decode(value)
     text = msgspec.json.encode(record.definition).decode()
-    found = load_destinations([("destinations topic.json", text)])
-    if len(found) != 1:
-        raise Unusable(f"a record must hold one definition, not {len(found)}")
-    (destination,) = found
+    destination = load_published(text, "destinations topic.json")
     return PublishedDestination(destination, record.version, record.generation, record.deleted)
 
 

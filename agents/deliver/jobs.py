@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from agents.deliver.destination import Destination
+from agents.deliver.destination import Destination, KafkaTopic, Variable, Webhook
 from agents.deliver.sink import Delivery
+from agents.deliver.templates import names_in, names_used
 from agents.transitions import PROPERTIES_HEADER, TransitionBody
 from rules.predicates import compile_predicate
 
@@ -98,6 +99,35 @@ def properties_of(original: Original) -> Mapping[str, object]:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return {}
     return {}
+
+
+def is_merged(destination: Destination) -> bool:
+    """Whether transitions of one user and instant go as one message: ``lytics``, where nothing else of the
+    message is about a single one of them.
+    """
+    if destination.body != "lytics":
+        return False
+    target = destination.target
+    if isinstance(target, KafkaTopic):
+        named = {path.partition(".")[0] for path in target.fields.values()} | set(names_in(target.topic))
+        return not target.membership and named <= _SHARED
+    if isinstance(target, Webhook):
+        return all(is_shared(name, target.variables) for name in names_used(target))
+    return True
+
+
+_SHARED = frozenset({"project", "user_id", "at"})
+"""Fields that transitions of one user and instant have in common."""
+
+
+def is_shared(name: str, variables: Mapping[str, Variable]) -> bool:
+    """Whether a variable is the same for all transitions of one user and instant."""
+    variable = variables.get(name)
+    if variable is None:
+        return name in _SHARED
+    if variable.source == "field":
+        return variable.path[0] in _SHARED
+    return variable.source == "attribute"
 
 
 class Grouping:

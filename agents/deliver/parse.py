@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agents.deliver.destination import Destination, Retry, Target, TransitionEvent
 from agents.deliver.parse_targets import PARSERS
-from agents.deliver.parse_values import Fields, plain
+from agents.deliver.parse_values import REFUSED_NOW, Fields, plain
 from agents.transitions import TransitionBody
 from rules.document import Entry, Node
 from rules.model import NotTest, Predicate, Test
@@ -41,15 +41,18 @@ class ParsedDestination:
     name_at: Node
 
 
-def parse_destinations(text: str, file: str) -> tuple[list[ParsedDestination], list[Problem]]:
+def parse_destinations(
+    text: str, file: str, published: bool = False
+) -> tuple[list[ParsedDestination], list[Problem]]:
     """The destinations without fault in a text, and the problems of the others.
 
     A document is one destination or a list of them under ``destinations``; YAML may hold several documents.
+    Of one that was ``published``, what older versions took is no problem: it is in ``Destination.refused``.
     """
     documents, unreadable = parse_text(text, file)
     reader = Reader(file, 0, list(unreadable))
     parsed = [
-        _parse_destination(reader, node, path)
+        _parse_destination(reader, node, path, published)
         for document in documents
         for node, path in _definitions(reader, document)
     ]
@@ -74,6 +77,19 @@ def load_destinations(
     if problems:
         raise DefinitionsInvalid(problems)
     return [each.destination for each in parsed]
+
+
+def load_published(text: str, source: str) -> Destination:
+    """One definition as it was published; ``refused`` says what this version doesn't take of it any more.
+
+    Raises DefinitionsInvalid.
+    """
+    parsed, problems = parse_destinations(text, source, published=True)
+    if len(parsed) != 1 and not problems:
+        problems = [Problem("wrong_value", "must be one destination", "", source, 1, 1)]
+    if problems:
+        raise DefinitionsInvalid(problems)
+    return parsed[0].destination
 
 
 def check_destinations(parsed: Sequence[ParsedDestination]) -> list[Problem]:
@@ -104,7 +120,7 @@ def _definitions(reader: Reader, document: Node) -> Iterable[tuple[Node, str]]:
         yield document, ""
 
 
-def _parse_destination(reader: Reader, node: Node, path: str) -> ParsedDestination | None:
+def _parse_destination(reader: Reader, node: Node, path: str, published: bool) -> ParsedDestination | None:
     entries = reader.entries(node, path, "a destination")
     if entries is None:
         return None
@@ -122,7 +138,11 @@ def _parse_destination(reader: Reader, node: Node, path: str) -> ParsedDestinati
     if body != "lytics" and body != "segment" and "attributes" in entries:
         fields.wrong("attributes", "attributes go along in the bodies lytics and segment only")
     destination = _made(fields, entries, node, name, project, target, body)
-    if len(reader.problems) > faults or destination is None:
+    own = reader.problems[faults:]
+    if destination is not None and published and own and all(each.code == REFUSED_NOW for each in own):
+        del reader.problems[faults:]
+        destination = replace(destination, refused="; ".join(each.message for each in own))
+    elif own or destination is None:
         return None
     return ParsedDestination(destination, reader.file, path, entries["name"].node)
 

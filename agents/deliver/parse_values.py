@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.deliver.destination import Json, Secret, Text
+from agents.deliver.secrets import how_to_declare
 from rules.document import Entry, Node
 from rules.durations import parse_duration
 from rules.parse_reader import Reader, is_number, join
 
-SECRET_HINT = "a definition is published, so it says only where the secret is: {env: NAME} or {file: PATH}"
+SECRET_HINT = "a definition is published, so it only names the secret: {secret: NAME}, as in deliver.secrets"
+REFUSED_NOW = "refused_now"
+"""The code of problems that older versions took: a destination published then is shown as misconfigured."""
+MAX_TIMEOUT_MS = 600_000
 _SECRET_NAME = re.compile(r"auth|token|secret|passw|cookie|api.?key|credential|signature", re.IGNORECASE)
 
 
@@ -27,6 +31,11 @@ class Fields:
     def wrong(self, key: str, message: str, hint: str = "") -> None:
         at = self.entries[key].node if key in self.entries else self.at
         self.reader.problem("wrong_value", message, join(self.path, key), at, hint)
+
+    def refused_now(self, key: str, message: str, hint: str = "") -> None:
+        """A problem that older versions didn't see."""
+        at = self.entries[key].node if key in self.entries else self.at
+        self.reader.problem(REFUSED_NOW, message, join(self.path, key), at, hint)
 
     def _node(self, key: str, required: str | None = None) -> Node | None:
         if key in self.entries:
@@ -100,6 +109,13 @@ class Fields:
             self.wrong(key, f"{key}: {error}")
             return default_ms
 
+    def timeout(self, default_ms: int) -> int:
+        """Milliseconds of ``timeout``."""
+        timeout_ms = self.duration("timeout", default_ms)
+        if timeout_ms > MAX_TIMEOUT_MS:
+            self.wrong("timeout", "timeout must be at most 10m")
+        return timeout_ms
+
     def secret(self, key: str, required: str | None = None) -> Secret | None:
         """Only a reference: a secret itself must not stand in a definition."""
         node = self._node(key, required)
@@ -139,7 +155,7 @@ class Fields:
             elif isinstance(value, str | int | float):
                 found[name] = str(value)
             else:
-                expected = "text, a number, {env: NAME} or {file: PATH}"
+                expected = "text, a number or {secret: NAME}"
                 self.reader.wrong_type(entry.node, at, name, expected)
         return found
 
@@ -156,15 +172,20 @@ class Fields:
 
 
 def _reference(reader: Reader, entries: Mapping[str, Entry], path: str, at: Node) -> Secret | None:
-    reader.keys(entries, path, ("env", "file"))
-    if len(entries) != 1:
-        reader.problem("wrong_value", "a secret is {env: NAME} or {file: PATH}", path, at)
+    if len(entries) == 1 and ("env" in entries or "file" in entries):
+        ((source, entry),) = entries.items()
+        name = reader.text(entry.node, join(path, source), source)
+        if name is None:
+            return None
+        secret = Secret(name, source)  # type: ignore[arg-type]
+        reader.problem(REFUSED_NOW, how_to_declare(secret), path, at)
+        return secret
+    reader.keys(entries, path, ("secret",))
+    if "secret" not in entries:
+        reader.problem("wrong_value", "a secret is {secret: NAME}", path, at, SECRET_HINT)
         return None
-    ((source, entry),) = entries.items()
-    name = reader.text(entry.node, join(path, source), source)
-    if name is None or source not in ("env", "file"):
-        return None
-    return Secret(source, name)  # type: ignore[arg-type]
+    name = reader.text(entries["secret"].node, join(path, "secret"), "secret")
+    return Secret(name) if name else None
 
 
 def plain(node: Node) -> Json:

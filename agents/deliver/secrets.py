@@ -1,68 +1,181 @@
-"""Secrets: found where a definition says, and taken out of every text that is shown."""
+"""Secrets: which there are and where each may be sent to, as the settings say; definitions only name them.
+
+Whoever may write a destination chooses where it sends to, so a definition must not choose what is read
+here. The settings declare each secret with its source and the hosts that may have it (``deliver.secrets``).
+A value is looked up at the time of use, so that a rotated one is found, and remembered for masking.
+"""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 from agents.deliver.destination import Secret, Text
 from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.hosts import HostPattern, Place
+from agents.deliver.masking import SHORTEST, Masker
+from agents.deliver.secret_files import FileRefused, inside, read_inside
+from rules.problems import name_hint
 
-MASK = "********"
-_SHORTEST = 4
-"""Shorter values aren't masked: they would take out half of every text, and guard nothing."""
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A secret of the settings: in a variable ``env`` or in a ``file``, for ``hosts`` only."""
+
+    name: str
+    hosts: tuple[HostPattern, ...]
+    env: str | None = None
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSecrets:
+    """What is never sent, whatever is declared: values by the setting's name, SHA-256 of API keys, files."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    key_digests: frozenset[str] = frozenset()
+    files: tuple[Path, ...] = ()
+
+    def named_in(self, value: str) -> str | None:
+        """The setting that a value holds, in whatever encoding; None: none."""
+        for name, own in self.values.items():
+            masker = Masker()
+            masker.hide(own)
+            if own and (own == value or masker.masked(value) != value):
+                return name
+        parts = {value, value.strip(), *value.split()}
+        digests = {hashlib.sha256(each.encode("utf-8", "replace")).hexdigest() for each in parts}
+        return None if digests.isdisjoint(self.key_digests) else "http.api_keys"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSources:
+    """All that secrets are looked up in. ``folder``: the one that files must be in; None: no files."""
+
+    declared: Mapping[str, Declared] = field(default_factory=dict)
+    folder: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    own: OwnSecrets = field(default_factory=OwnSecrets, repr=False)
 
 
 class Secrets:
-    """Looks secrets up at the time of use, so that a rotated one is found, and remembers them for masking."""
+    """Those of one destination."""
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        self._environ = os.environ if environ is None else environ
-        self._seen: set[str] = set()
+    def __init__(self, sources: SecretSources | None = None) -> None:
+        self._sources = sources or SecretSources()
+        self._masker = Masker()
 
-    def get(self, secret: Secret) -> str:
-        """The value. Raises SinkMisconfigured where there is none."""
-        if secret.source == "env":
-            value = self._environ.get(secret.name, "")
-            if not value:
-                raise SinkMisconfigured(f"the environment variable {secret.name} (a secret) isn't set")
-        else:
-            try:
-                value = Path(secret.name).read_text(encoding="utf-8").rstrip("\r\n")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "not UTF-8"
-                raise SinkMisconfigured(
-                    f"the file {secret.name} (a secret) can't be read: {reason}"
-                ) from None
-            if not value:
-                raise SinkMisconfigured(f"the file {secret.name} (a secret) is empty")
-        self.hide(value)
+    def get(self, secret: Secret, to: Sequence[Place]) -> str:
+        """The value, to be sent to these places. Raises SinkMisconfigured, also where one may not have it."""
+        return self.get_for(secret, lambda _: to)
+
+    def get_for(self, secret: Secret, places: Callable[[str], Sequence[Place]]) -> str:
+        """The value, where it says itself to which ``places`` it is sent. Raises SinkMisconfigured."""
+        declared = self.declared(secret)
+        value = self._value(declared)
+        self._masker.hide(value)
+        for place in places(value):
+            self.allow(secret, place)
         return value
 
-    def text(self, text: Text) -> str:
+    def text(self, text: Text, to: Sequence[Place]) -> str:
         """A text, looked up where it is a secret. Raises SinkMisconfigured."""
-        return self.get(text) if isinstance(text, Secret) else text
+        return self.get(text, to) if isinstance(text, Secret) else text
+
+    def declared(self, secret: Secret) -> Declared:
+        """What the settings say of it. Raises SinkMisconfigured."""
+        if secret.old_source is not None:
+            raise SinkMisconfigured(how_to_declare(secret))
+        known = self._sources.declared
+        if secret.name not in known:
+            hint = f"; {name_hint(secret.name, known)}" if known else ": none is declared"
+            raise SinkMisconfigured(f"the settings (deliver.secrets) have no secret {secret.name!r}{hint}")
+        return known[secret.name]
+
+    def allow(self, secret: Secret, place: Place) -> None:
+        """Raises SinkMisconfigured where the secret may not be sent to a place."""
+        hosts = self.declared(secret).hosts
+        if not any(each.matches(place) for each in hosts):
+            allowed = ", ".join(map(str, hosts))
+            raise SinkMisconfigured(
+                f"secret {secret.name} may be sent to {allowed} (deliver.secrets), not to {place}"
+            )
+
+    def file(self, path: str) -> Path:
+        """A file that a definition names and that is sent nowhere, such as a certificate: in the same folder.
+
+        Raises SinkMisconfigured.
+        """
+        try:
+            return inside(self._sources.folder, Path(path), ())
+        except FileRefused as error:
+            raise SinkMisconfigured(str(error)) from None
+
+    def stamp(self, secrets: Iterable[Secret]) -> object:
+        """Differs after one of the files was replaced or written to; variables don't change."""
+        return [self._stamp(each) for each in secrets]
 
     def hide(self, value: str) -> None:
         """Mask this, too: what was made of a secret, such as the key inside of a connection string."""
-        if len(value) >= _SHORTEST:
-            self._seen |= {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
+        self._masker.hide(value)
 
-    def masked(self, text: str) -> str:
-        """``text`` without any secret that was looked up so far."""
-        for value in sorted(self._seen, key=len, reverse=True):
-            text = text.replace(value, MASK)
-        return text
+    def masked(self, text: str, cut: bool = False) -> str:
+        """``text`` without any secret that was looked up so far; ``cut``: it may end within one."""
+        return self._masker.masked(text, cut)
 
     def masked_all(self, value: object) -> object:
         """JSON-able data with every text in it masked."""
-        if isinstance(value, str):
-            return self.masked(value)
-        if isinstance(value, Mapping):
-            return {self.masked(str(key)): self.masked_all(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.masked_all(each) for each in value]
+        return self._masker.masked_all(value)
+
+    def _stamp(self, secret: Secret) -> object:
+        declared = self._sources.declared.get(secret.name)
+        if declared is None or declared.file is None or self._sources.folder is None:
+            return None
+        try:
+            found = os.stat(self._sources.folder / declared.file)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _value(self, declared: Declared) -> str:
+        name, sources = declared.name, self._sources
+        if declared.env is not None:
+            value = "" if is_own_variable(declared.env) else sources.environ.get(declared.env, "")
+            if not value:
+                raise SinkMisconfigured(f"secret {name}: the environment variable {declared.env} isn't set")
+        else:
+            assert declared.file is not None
+            try:
+                value = read_inside(sources.folder, declared.file, sources.own.files).rstrip("\r\n")
+            except FileRefused as error:
+                raise SinkMisconfigured(f"secret {name}: {error}") from None
+        own = sources.own.named_in(value)
+        if own is not None:
+            raise SinkMisconfigured(
+                f"secret {name} holds the value of the setting {own}, which is never sent: "
+                "make a key of its own for the destination"
+            )
+        if len(value.strip()) < SHORTEST:
+            raise SinkMisconfigured(
+                f"secret {name} is shorter than {SHORTEST} characters: "
+                "it couldn't be masked in logs and dead letters"
+            )
         return value
+
+
+def is_own_variable(name: str) -> bool:
+    """Whether an environment variable is one of our own settings."""
+    return name.upper().startswith("TURNSTILE_")
+
+
+def how_to_declare(secret: Secret) -> str:
+    """Of a reference as definitions had them before the settings declared secrets."""
+    named = Path(secret.name).name if secret.old_source == "file" else secret.name
+    return (
+        f"{{{secret.old_source}: {secret.name}}} is not looked up any more. Declare it in the settings, "
+        f"deliver.secrets: [{{name: {named}, source: {{{secret.old_source}: {secret.name}}}, hosts: [HOST]}}]"
+        f", and write {{secret: {named}}}"
+    )

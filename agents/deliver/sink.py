@@ -25,8 +25,10 @@ service is what slows the reader. The size of batches is what piled up, up to ``
 **Errors.** ``open`` raises SinkUnavailable for what may pass (it is called again, with backoff) and
 SinkMisconfigured for what won't without a change of the definition, a secret or the destination (called
 again, slowly, and shown as an alert). Anything else that ``open`` or ``send`` raises is a bug: the
-destination stops without committing, and is started anew. ``send`` may be cancelled, when partitions move
-or the process ends: it must then leave the sink usable or closable, and what was in hand comes again.
+destination stops without committing, and is started anew. What a client raises before a byte is sent, and
+because of the message alone, is no bug and won't pass either: that is ``Refused``. ``send`` may be
+cancelled, when partitions move or the process ends: it must then leave the sink usable or closable, and what
+was in hand comes again.
 
 No text in an outcome or an exception may hold a secret; ``agents.deliver.secrets.Secrets.masked`` takes
 them out.
@@ -43,6 +45,7 @@ import msgspec
 
 from agents.broker import Broker
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.hosts import HostPattern
 from agents.deliver.secrets import Secrets
 from agents.transitions import TransitionBody
 
@@ -157,7 +160,9 @@ class SinkContext:
     broker: Broker
     """The service's own cluster."""
     allow_private: bool = False
-    """Whether webhooks may go to loopback, private and link-local addresses."""
+    """Whether destinations may be at loopback, private and link-local addresses."""
+    eventhub_hosts: tuple[HostPattern, ...] = ()
+    """Where event hubs may be beside Azure."""
     trace: Callable[[Mapping[str, object]], None] | None = None
     """Set by a test send: gets what was sent and what was answered (JSON-able; the caller masks secrets)."""
 

@@ -7,10 +7,10 @@ the value itself, a number or a list too; null where there is neither value nor 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from agents.deliver.destination import Json, Variable
+from agents.deliver.destination import Json, Variable, Webhook
 from agents.deliver.sink import Delivery
 from rules.operators import MISSING, lookup
 
@@ -19,6 +19,9 @@ BUILT_IN: Final = (
     *("cause", "entered_at", "exit_at"),
 )
 """Fields of the transition that are variables by themselves; ``user_id`` is the id of the type to send."""
+
+TRANSITION_FIELDS: Final = (*BUILT_IN, "trigger.event", "trigger.id", "trigger.time")
+"""All fields of a transition that a definition may name."""
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}", re.ASCII)
 
@@ -29,6 +32,30 @@ Values: TypeAlias = Callable[[str], object]
 def names_in(text: str) -> list[str]:
     """The variables that a text mentions."""
     return _VARIABLE.findall(text)
+
+
+def names_used(webhook: Webhook) -> list[str]:
+    """The variables that a webhook mentions, but for those in secrets."""
+    maps = (webhook.headers, webhook.query, webhook.form or {})
+    texts = [webhook.url, *(text for each in maps for text in each.values()), *strings_in(webhook.json)]
+    return [name for text in texts if isinstance(text, str) for name in names_in(text)]
+
+
+def strings_in(value: Json) -> Iterator[str]:
+    """All texts of a JSON tree, but for names in it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from strings_in(each)
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from strings_in(each)
+
+
+def split_text(text: str) -> list[str]:
+    """A text as literals and, between them, the names of variables: an odd number of parts."""
+    return _VARIABLE.split(text)
 
 
 def values_of(delivery: Delivery, variables: Mapping[str, Variable]) -> Values:
@@ -69,14 +96,9 @@ def attribute_of(delivery: Delivery, path: tuple[str, ...]) -> object:
     return found
 
 
-def fill_text(text: str, values: Values, quote: Callable[[str], str] | None = None) -> str:
-    """``text`` with its variables; each value goes through ``quote``."""
-
-    def one(match: re.Match[str]) -> str:
-        shown = as_text(values(match[1]))
-        return quote(shown) if quote is not None else shown
-
-    return _VARIABLE.sub(one, text) if "$" in text else text
+def fill_text(text: str, values: Values) -> str:
+    """``text`` with its variables."""
+    return _VARIABLE.sub(lambda match: as_text(values(match[1])), text) if "$" in text else text
 
 
 def fill_json(tree: Json, values: Values) -> object:

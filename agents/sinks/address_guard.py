@@ -1,38 +1,74 @@
-"""Where webhooks may connect to: checked on the very address that is dialled."""
+"""Where destinations may connect to: checked on the very address that is dialled."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
-from typing import Any
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final
+
+from agents.sinks.special_addresses import CLOUD, EMBEDDING, GLOBAL_UNICAST, SPECIAL
+
+_REFUSAL: Final = "deliver.allow_private"
 
 
 class AddressNotAllowed(OSError):
     """The address is loopback, private, link-local or otherwise not of the public internet."""
 
 
+def why_not(address: str, allow_private: bool = False) -> str | None:
+    """Why nothing may be sent to an IP address; None: it may. IPv4 within IPv6 counts as what it is.
+
+    ``allow_private`` allows all but the addresses at which clouds give credentials to whoever asks.
+    """
+    ip = _inner(ip_address(address.partition("%")[0]))
+    for network, name, _ in CLOUD:
+        if ip.version == network.version and ip in network:
+            return f"{address} is an address of a cloud's own services ({name}), which is never allowed"
+    if allow_private:
+        return None
+    named = next(
+        (name for network, name, _ in SPECIAL if ip.version == network.version and ip in network), None
+    )
+    if named is None and isinstance(ip, IPv6Address) and ip not in GLOBAL_UNICAST:
+        named = "outside of IPv6's global unicast"
+    if named is None:
+        return None
+    return f"{address} is not an address of the public internet ({named}); {_REFUSAL} would allow it"
+
+
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet; IPv4 within IPv6 counts as what it is."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or _nat64(ip)
-        if inner is not None:
-            ip = inner
-    return ip.is_global and not ip.is_multicast
+    """Whether an IP address belongs to the public internet."""
+    return why_not(address) is None
 
 
-def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if ip in ipaddress.IPv6Network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return None
+def is_refusal(text: str) -> bool:
+    """Whether an error's text is one of ``AddressNotAllowed``, perhaps among others."""
+    return "is not an address of the public internet" in text or "which is never allowed" in text
 
 
-def guarded_socket(address: Any) -> socket.socket:
-    """For aiohttp's ``socket_factory``: the socket for one resolved address. Raises AddressNotAllowed."""
-    family, kind, protocol, _, where = address
-    host = where[0]
-    if not is_public(host):
-        raise AddressNotAllowed(
-            f"{host} is not an address of the public internet; deliver.allow_private would allow it"
-        )
-    return socket.socket(family=family, type=kind, proto=protocol)
+def check_address(address: str, allow_private: bool) -> None:
+    """Raises AddressNotAllowed."""
+    reason = why_not(address, allow_private)
+    if reason is not None:
+        raise AddressNotAllowed(reason)
+
+
+def guarded_sockets(allow_private: bool) -> Callable[[Any], socket.socket]:
+    """For aiohttp's ``socket_factory``, which is given each resolved address before it is dialled."""
+
+    def guarded(address: Any) -> socket.socket:
+        family, kind, protocol, _, where = address
+        check_address(where[0], allow_private)
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    return guarded
+
+
+def _inner(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address leads to, if it does."""
+    if isinstance(ip, IPv6Address):
+        for network, shift, _ in EMBEDDING:
+            if ip in network:
+                return IPv4Address((int(ip) >> shift) & 0xFFFFFFFF)
+    return ip

@@ -41,6 +41,7 @@ from agents.sinks.eventhub_errors import (
     needs_change,
     opening_error,
     outcome_of,
+    refusal_of,
 )
 from agents.sinks.eventhub_events import add
 
@@ -94,8 +95,13 @@ class EventHubSink:
 
     async def send(self, lane: int, batch: Sequence[Delivery]) -> Sequence[Outcome]:
         outcomes: dict[int, Outcome] = {}
+        for delivery in batch:
+            refusal = refusal_of(delivery, self._by_key)
+            if refusal is not None:
+                self._trace([delivery], refusal.code, refusal.reason)
+                outcomes[id(delivery)] = refusal
         failed: Retry | Unknown | None = None
-        for part in self._parts(batch):
+        for part in self._parts([each for each in batch if id(each) not in outcomes]):
             if failed is None:
                 failed = await self._send_part(lane, part, outcomes)
             if failed is not None:
@@ -112,7 +118,7 @@ class EventHubSink:
             await credential.close()
 
     def _make_client(self) -> EventHubProducerClient:
-        address = address_of(self._target, self._context.secrets)
+        address = address_of(self._target, self._context.secrets, self._context.eventhub_hosts)
         if address.namespace is not None and self._credential is None:
             self._credential = self._make_credential()
         return address.client(self._credential)
@@ -196,11 +202,15 @@ class EventHubSink:
         return publication
 
     async def _batch(self, client: EventHubProducerClient, lane: int, user_id: str) -> EventDataBatch:
-        if self._by_key:
-            return await client.create_batch(partition_key=user_id, max_size_in_bytes=self._largest_bytes)
-        return await client.create_batch(
-            partition_id=self._partitions[lane], max_size_in_bytes=self._largest_bytes
-        )
+        key, partition = (user_id, None) if self._by_key else (None, self._partitions[lane])
+        most = self._largest_bytes
+        try:
+            return await client.create_batch(
+                partition_key=key, partition_id=partition, max_size_in_bytes=most
+            )
+        except ValueError as error:  # the hub takes less than it said when it was opened
+            self._largest_bytes = (await client.create_batch()).max_size_in_bytes
+            raise SinkUnavailable(str(error)) from None
 
     async def _send_batch(self, client: EventHubProducerClient, lane: int, batch: EventDataBatch) -> None:
         timeout_s = self._deadline_s * SDK_SHARE
@@ -225,7 +235,7 @@ class EventHubSink:
                     "partition_key": delivery.user_id if self._by_key else None,
                 }
                 answer = {"outcome": code, "reason": reason}
-                self._context.trace({**sent, "body": delivery.body.decode(), **answer})
+                self._context.trace({**sent, "body": delivery.body.decode("utf-8", "replace"), **answer})
 
 
 async def _asked(client: EventHubProducerClient) -> tuple[list[str], int]:

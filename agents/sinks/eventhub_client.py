@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from azure.eventhub import parse_connection_string
+from azure.eventhub import EventHubConnectionStringProperties, parse_connection_string
 from azure.eventhub.aio import EventHubProducerClient
 
 from agents.deliver.destination import EventHub
 from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.hosts import HostPattern, NoHost, Place, place_of
+from agents.deliver.parse_targets import AMQPS
 from agents.deliver.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 CLOSING_SECONDS = 5.0
 """A client that hangs may hang in its closing, too."""
 CANCEL_AGAIN_SECONDS = 0.1
+AZURE = tuple(
+    map(
+        HostPattern.parse,
+        (
+            "*.servicebus.windows.net",
+            "*.servicebus.chinacloudapi.cn",
+            "*.servicebus.usgovcloudapi.net",
+            "*.servicebus.cloudapi.de",
+        ),
+    )
+)
+"""Names below these belong to Azure, whoever asked for them: global, China, US government, Germany."""
 
 T = TypeVar("T")
 Make = Callable[[], EventHubProducerClient]
@@ -30,15 +44,18 @@ class Address:
     """Where a hub is: a connection string (a secret) with the hub's name, or a namespace."""
 
     hub: str
-    connection_string: str | None = None
+    connection_string: str | None = field(default=None, repr=False)
     namespace: str | None = None
 
     def client(self, credential: AsyncTokenCredential | None) -> EventHubProducerClient:
         """Retries are the engine's. The SDK sends twice all the same."""
         if self.connection_string is not None:
-            return EventHubProducerClient.from_connection_string(
-                self.connection_string, eventhub_name=self.hub, retry_total=0
-            )
+            try:
+                return EventHubProducerClient.from_connection_string(
+                    self.connection_string, eventhub_name=self.hub, retry_total=0
+                )
+            except ValueError as error:
+                raise SinkMisconfigured(f"the connection string is wrong: {error}") from None
         assert self.namespace is not None
         assert credential is not None
         return EventHubProducerClient(
@@ -49,16 +66,25 @@ class Address:
         )
 
 
-def address_of(target: EventHub, secrets: Secrets) -> Address:
-    """Looks the secret up, so that a rotated one is found. Raises SinkMisconfigured."""
+def address_of(target: EventHub, secrets: Secrets, hosts: Sequence[HostPattern]) -> Address:
+    """Looks the secret up, so that a rotated one is found. Raises SinkMisconfigured.
+
+    ``hosts``: where hubs may be beside Azure. An identity's token, or a signed one, goes to no other place.
+    """
     if target.connection_string is None:
         assert target.hub is not None
+        assert target.namespace is not None
+        _check_host(target.namespace, hosts)
         return Address(target.hub, namespace=target.namespace)
-    text = secrets.get(target.connection_string)
-    try:
-        parsed = parse_connection_string(text)
-    except ValueError as error:
-        raise SinkMisconfigured(secrets.masked(f"the connection string is wrong: {error}")) from None
+    text = secrets.get_for(
+        target.connection_string, lambda text: [_check_host(_parsed(text, secrets)[0], hosts)]
+    )
+    host, parsed = _parsed(text, secrets)
+    if _is_emulator(text) and not any(each.matches(place_of(host, AMQPS)) for each in hosts):
+        raise SinkMisconfigured(
+            "the connection string has UseDevelopmentEmulator, which sends without TLS: "
+            f"deliver.eventhub_hosts must have {host} for that"
+        )
     for inside in (parsed.shared_access_key, parsed.shared_access_signature):
         if inside:
             secrets.hide(inside)
@@ -70,6 +96,36 @@ def address_of(target: EventHub, secrets: Secrets) -> Address:
     if hub is None:
         raise SinkMisconfigured("no hub: neither 'hub' nor an EntityPath in the connection string")
     return Address(hub, connection_string=text)
+
+
+def _parsed(text: str, secrets: Secrets) -> tuple[str, EventHubConnectionStringProperties]:
+    """The host of a connection string, and the rest of it. Raises SinkMisconfigured."""
+    try:
+        parsed = parse_connection_string(text)
+    except ValueError as error:
+        raise SinkMisconfigured(secrets.masked(f"the connection string is wrong: {error}")) from None
+    return parsed.fully_qualified_namespace, parsed
+
+
+def _is_emulator(text: str) -> bool:
+    """As the SDK's client reads it: it minds the case of names elsewhere only."""
+    return any(each.strip().lower() == "usedevelopmentemulator=true" for each in text.split(";"))
+
+
+def _check_host(text: str, hosts: Sequence[HostPattern]) -> Place:
+    """Raises SinkMisconfigured for a host that isn't Azure's and isn't among ``hosts``."""
+    try:
+        if not text.isascii():
+            raise NoHost(f"{text!r}: give an international name as xn--...")
+        place = place_of(text, AMQPS)
+    except NoHost as error:
+        raise SinkMisconfigured(f"the event hub's address: {error}") from None
+    if not any(each.matches(place) for each in (*AZURE, *hosts)):
+        raise SinkMisconfigured(
+            f"{place.host} is not an address of Azure Event Hubs ({', '.join(map(str, AZURE))}); "
+            "the setting deliver.eventhub_hosts allows others"
+        )
+    return place
 
 
 @dataclass(slots=True, eq=False)

@@ -14,11 +14,14 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from agents.broker import Broker
 from agents.deliver.bodies import encode
-from agents.deliver.destination import Destination, KafkaTopic
-from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.destination import Destination, KafkaTopic, Secret
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable, Unsendable
+from agents.deliver.hosts import Place, place_of
+from agents.deliver.parse_targets import TOPIC_NAME
 from agents.deliver.sink import Delivery, Lanes, Outcome, Retry, SinkContext, Unknown
 from agents.deliver.templates import field_of, fill_text
 from agents.sinks.kafka_errors import TOO_LARGE, opening_error, opening_outcome, outcome_of
+from agents.sinks.kafka_guard import KafkaGuard, guard_producer
 
 LANES = 4
 PRODUCE_BATCH_BYTES = 512 * 1024
@@ -39,6 +42,7 @@ class KafkaSink:
         self._shares_topic = "${audience}" not in destination.target.topic and (
             destination.audiences is None or len(destination.audiences) > 1
         )
+        self._guard = self._made_guard()
         self._producer: AIOKafkaProducer | None = None
         self._is_stale = False
         self._renewing = asyncio.Lock()
@@ -57,6 +61,7 @@ class KafkaSink:
 
     async def _started(self) -> AIOKafkaProducer:
         """Raises SinkUnavailable, SinkMisconfigured."""
+        guard = self._guard
         try:
             options = self._broker().client_options()
         except (OSError, ssl.SSLError) as error:
@@ -69,12 +74,32 @@ class KafkaSink:
             max_batch_size=PRODUCE_BATCH_BYTES,
             linger_ms=0,
         )
+        if guard is not None:
+            guard.refusal = None
+            guard_producer(producer, guard)
         try:
             await producer.start()
+            if guard is not None:
+                # Otherwise a broker that may not be asked is only found when something is to be sent to it.
+                for each in producer.client.cluster.brokers():
+                    await guard.check(each.host, each.port)
         except (KafkaError, OSError) as error:
             await producer.stop()
-            raise await opening_error(options, error) from None
+            raise await opening_error(options, error, guard) from None
         return producer
+
+    def _made_guard(self) -> KafkaGuard | None:
+        """None: it is the service's own cluster."""
+        target, secrets = self._target, self._context.secrets
+        if target.bootstrap is None:
+            return None
+        used = [each for each in (target.sasl_username, target.sasl_password) if isinstance(each, Secret)]
+
+        def allow(place: Place) -> None:
+            for secret in used:
+                secrets.allow(secret, place)
+
+        return KafkaGuard(allow, self._context.allow_private)
 
     async def _current(self) -> AIOKafkaProducer:
         """The producer, made anew when the last sends failed. Raises as ``open`` does."""
@@ -94,13 +119,14 @@ class KafkaSink:
         target, secrets = self._target, self._context.secrets
         if target.bootstrap is None:
             return self._context.broker
+        to = [place_of(each) for each in target.bootstrap.split(",")]
         return Broker(
-            target.bootstrap,
+            ",".join(map(str, to)),  # as they were checked, not as a resolver may read them
             target.security_protocol,
             target.sasl_mechanism,
-            None if target.sasl_username is None else secrets.text(target.sasl_username),
-            None if target.sasl_password is None else secrets.get(target.sasl_password),
-            target.ssl_cafile,
+            None if target.sasl_username is None else secrets.text(target.sasl_username, to),
+            None if target.sasl_password is None else secrets.get(target.sasl_password, to),
+            None if target.ssl_cafile is None else str(secrets.file(target.ssl_cafile)),
         )
 
     async def send(self, lane: int, batch: Sequence[Delivery]) -> Sequence[Outcome]:
@@ -115,7 +141,7 @@ class KafkaSink:
             for delivery, result in zip(going, await self._acknowledged(producer, going), strict=True):
                 if self._context.trace is not None:
                     self._context.trace({"request": self._shown(delivery), "answer": _answer(result)})
-                outcome = outcomes[id(delivery)] = outcome_of(result)
+                outcome = outcomes[id(delivery)] = outcome_of(result, self._guard)
                 if isinstance(outcome, Retry | Unknown):
                     failed[delivery.user_id] = outcome
         is_unknown = any(isinstance(each, Unknown) for each in failed.values())
@@ -126,16 +152,17 @@ class KafkaSink:
 
     async def _acknowledged(self, producer: AIOKafkaProducer, going: Sequence[Delivery]) -> list[object]:
         """What the brokers said of each, in order: metadata, or an error."""
-        records = [self._record(each) for each in going]
+        records: dict[int, dict[str, Any]] = {}
         sent: list[Any] = []
-        for record in records:
+        for at, delivery in enumerate(going):
             try:
-                sent.append(await producer.send(**record))
-            except KafkaError as error:
+                records[at] = self._record(delivery)
+                sent.append(await producer.send(**records[at]))
+            except (KafkaError, Unsendable) as error:
                 sent.append(error)
-        waited = [each for each in sent if not isinstance(each, KafkaError)]
+        waited = [each for each in sent if not isinstance(each, KafkaError | Unsendable)]
         answers = iter(await asyncio.gather(*waited, return_exceptions=True))
-        results = [each if isinstance(each, KafkaError) else next(answers) for each in sent]
+        results = [each if isinstance(each, KafkaError | Unsendable) else next(answers) for each in sent]
         for at, result in enumerate(results):
             # Brokers judge batches: each of those in one that was too large goes once more by itself.
             if isinstance(result, TOO_LARGE) and not isinstance(sent[at], KafkaError):
@@ -143,8 +170,11 @@ class KafkaSink:
         return results
 
     def _record(self, delivery: Delivery) -> dict[str, Any]:
+        """Raises Unsendable."""
         target, transition = self._target, delivery.transitions[0]
         topic = fill_text(target.topic, lambda name: getattr(transition, name))
+        if TOPIC_NAME.fullmatch(topic) is None or topic in (".", ".."):
+            raise Unsendable("invalid_topic", f"not a topic's name: {topic!r}")
         key = delivery.id_sent
         if target.membership and self._shares_topic:
             key = f"{transition.audience}/{key}"
@@ -159,12 +189,19 @@ class KafkaSink:
     def _value(self, delivery: Delivery) -> bytes:
         if not self._target.fields:
             return delivery.body
-        return encode(
-            {name: field_of(delivery, tuple(path.split("."))) for name, path in self._target.fields.items()}
-        )
+        chosen = {
+            name: field_of(delivery, tuple(path.split("."))) for name, path in self._target.fields.items()
+        }
+        try:
+            return encode(chosen)
+        except UnicodeEncodeError:
+            raise Unsendable("invalid_text", "the record would have half a surrogate pair in it") from None
 
     def _shown(self, delivery: Delivery) -> dict[str, object]:
-        record = self._record(delivery)
+        try:
+            record = self._record(delivery)
+        except Unsendable as error:
+            return {"error": error.reason}
         return {
             "topic": record["topic"],
             "key": record["key"].decode("utf-8", "replace"),
@@ -194,10 +231,10 @@ def _rounds(batch: Sequence[Delivery]) -> list[list[Delivery]]:
 
 async def _sent_alone(producer: AIOKafkaProducer, record: Mapping[str, Any]) -> object:
     """Send one record in a batch of its own; metadata, or an error."""
-    partitions = sorted(await producer.partitions_for(record["topic"]))
     builder = producer.create_batch()
     builder.append(timestamp=None, key=record["key"], value=record["value"], headers=list(record["headers"]))
     try:
+        partitions = sorted(await producer.partitions_for(record["topic"]))
         partition = _partition_of(record["key"], partitions, partitions)
         return await (await producer.send_batch(builder, record["topic"], partition=partition))
     except KafkaError as error:

@@ -8,6 +8,10 @@ from agents.deliver.sink import Sink, SinkContext
 
 def make_sink(destination: Destination, context: SinkContext) -> Sink:
     """The sink of a destination, not opened."""
+    if destination.refused:
+        from agents.sinks.refused import RefusedSink
+
+        return RefusedSink(destination, context)
     if isinstance(destination.target, EventHub):
         from agents.sinks.eventhub import EventHubSink
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 from standardwebhooks import Webhook as Signer
 
 from agents.deliver.bodies import digest_of, encode
-from agents.deliver.destination import Webhook
-from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.destination import Secret, Text, Webhook
+from agents.deliver.errors import SinkMisconfigured, Unsendable
+from agents.deliver.masking import SHORTEST
+from agents.deliver.parse_webhook import CONTROL
 from agents.deliver.secrets import Secrets
 from agents.deliver.sink import Delivery
-from agents.deliver.templates import Values, fill_json, fill_text, values_of
+from agents.deliver.templates import BUILT_IN, Values, fill_json, fill_text, names_in, values_of
+from agents.deliver.urls import UrlTemplate, UrlWrong, encoded
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+_FOLDED = str.maketrans("\r\n\0", "   ")
+"""What RFC 9110 (section 5.5) has spaces for in a header's value."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -31,42 +37,94 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What deliveries must have in common to go in one request."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+
+
+class _Template(NamedTuple):
+    """A text of the definition; ``is_open`` where it may hold variables, which a secret never does."""
+
+    text: str
+    is_open: bool
+
+
 class RequestMaker:
     """Makes requests of one webhook. Looks its secrets up when made. Raises SinkMisconfigured."""
 
     def __init__(self, webhook: Webhook, secrets: Secrets) -> None:
         self._webhook = webhook
-        self._url = secrets.text(webhook.url)
-        self._headers = {name: secrets.text(each) for name, each in webhook.headers.items()}
-        self._query = {name: secrets.text(each) for name, each in webhook.query.items()}
+        self._secrets = secrets
+        texts = [webhook.url, *webhook.headers.values(), *webhook.query.values()]
+        texts += [*(webhook.form or {}).values(), webhook.signing_secret or ""]
+        self._used = [each for each in texts if isinstance(each, Secret)]
+        # Before they are looked up: what changes meanwhile is looked up again.
+        self._stamp = secrets.stamp(self._used)
+        self._url = self._address(webhook.url)
+        self.place = self._url.place
+        self._headers = {name: self._header_of(name, each) for name, each in webhook.headers.items()}
+        self._query = {name: self._template(each) for name, each in webhook.query.items()}
         self._form = (
             None
             if webhook.form is None
-            else {name: secrets.text(each) for name, each in webhook.form.items()}
+            else {name: self._template(each) for name, each in webhook.form.items()}
         )
         self._has_body = webhook.method not in ("GET", "DELETE")
         self._given = {name.lower() for name in self._headers}
         self._signer: Signer | None = None
-        if not self._url.startswith(("https://", "http://")):
-            raise SinkMisconfigured("webhook.url doesn't start with https:// or http://")
         if webhook.signing_secret is not None:
+            key = secrets.get(webhook.signing_secret, [self.place])
             try:
-                self._signer = Signer(secrets.get(webhook.signing_secret))
+                self._signer = Signer(key)
             except (ValueError, RuntimeError):
                 raise SinkMisconfigured("webhook.signing_secret isn't whsec_ and base64") from None
+        templates = [*self._headers.values(), *self._query.values()]
+        varies = self._url.names or any(is_open and names_in(text) for text, is_open in templates)
+        self._fixed = None if varies else self._head(lambda _: None)
 
-    def request(self, batch: Sequence[Delivery]) -> Request:
+    @property
+    def url_names(self) -> list[str]:
+        """The variables in the address, which may be a secret."""
+        return self._url.names
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no file with a secret has changed since."""
+        return self._secrets.stamp(self._used) == self._stamp
+
+    def head(self, delivery: Delivery) -> Head:
+        """The address and the headers for a delivery. Raises Unsendable."""
+        return self._fixed or self._head(values_of(delivery, self._webhook.variables))
+
+    def body(self, delivery: Delivery) -> bytes:
+        """What a delivery is in a request's body. Raises Unsendable."""
+        if not self._has_body:
+            return b""
+        try:
+            if self._form is not None:
+                values = values_of(delivery, self._webhook.variables)
+                return urlencode({name: _fill(each, values) for name, each in self._form.items()}).encode()
+            if self._webhook.json is None:
+                return delivery.body
+            return encode(fill_json(self._webhook.json, values_of(delivery, self._webhook.variables)))
+        except UnicodeEncodeError:
+            raise Unsendable("invalid_text", "the body would have half a surrogate pair in it") from None
+
+    def request(self, head: Head, batch: Sequence[Delivery], bodies: Sequence[bytes]) -> Request:
         """The request for one delivery, or for several where the receiver takes batches."""
-        values = values_of(batch[0], self._webhook.variables)
-        body, content_type = self._body(batch, values)
         message = batch[0].id if len(batch) == 1 else digest_of([each.id for each in batch])
-        headers = {
-            name: _header(fill_text(each, values)) if len(batch) == 1 else each
-            for name, each in self._headers.items()
-        }
+        headers = dict(head.headers)
         headers["webhook-id"] = message
         sent_s = int(time.time())
         headers["webhook-timestamp"] = str(sent_s)
+        body: bytes | None = None
+        content_type = None
+        if self._has_body:
+            body = bodies[0] if self._webhook.batch == 1 else b"[" + b",".join(bodies) + b"]"
+            content_type = JSON if self._form is None else FORM
         if self._signer is not None:
             at = datetime.fromtimestamp(sent_s, UTC)
             signed = (body or b"").decode("utf-8", "replace")
@@ -75,35 +133,70 @@ class RequestMaker:
             headers["content-type"] = content_type
         if "user-agent" not in self._given:
             headers["user-agent"] = "turnstile"
-        return Request(self._webhook.method, self._full_url(values), headers, body)
+        return Request(self._webhook.method, head.url, headers, body)
 
-    def _full_url(self, values: Values) -> str:
-        url = fill_text(self._url, values, lambda text: quote(text, safe=""))
-        if not self._query:
-            return url
-        query = urlencode({name: fill_text(each, values) for name, each in self._query.items()})
-        return f"{url}{'&' if '?' in url else '?'}{query}"
+    # -- parts of the definition ---------------------------------------------------------------------
 
-    def _body(self, batch: Sequence[Delivery], values: Values) -> tuple[bytes | None, str | None]:
-        if not self._has_body:
-            return None, None
-        if self._form is not None:
-            filled = {name: fill_text(each, values) for name, each in self._form.items()}
-            return urlencode(filled).encode(), FORM
-        if self._webhook.batch == 1:
-            return self._one(batch[0]), JSON
-        return b"[" + b",".join(map(self._one, batch)) + b"]", JSON
+    def _address(self, text: Text) -> UrlTemplate:
+        try:
+            if not isinstance(text, Secret):
+                return UrlTemplate.parse(text)
+            url = UrlTemplate.parse(self._secrets.get_for(text, lambda url: [UrlTemplate.parse(url).place]))
+        except UrlWrong as error:
+            raise SinkMisconfigured(f"webhook.url: {error}") from None
+        known = (*self._webhook.variables, *BUILT_IN)
+        unknown = sorted(set(url.names).difference(known))
+        if unknown:
+            raise SinkMisconfigured(f"webhook.url: there is no variable {', '.join(unknown)}")
+        # Receivers and their errors name the path without the host.
+        for part in ("/".join(url.segments), *url.segments, *(url.query or "").replace("=", "&").split("&")):
+            if len(part) >= SHORTEST and "$" not in part:
+                self._secrets.hide(part)
+        return url
 
-    def _one(self, delivery: Delivery) -> bytes:
-        if self._webhook.json is None:
-            return delivery.body
-        values = values_of(delivery, self._webhook.variables)
-        return encode(fill_json(self._webhook.json, values))
+    def _template(self, text: Text) -> _Template:
+        if not isinstance(text, Secret):
+            return _Template(text, True)
+        return _Template(self._secrets.get(text, [self.place]), False)
+
+    def _header_of(self, name: str, text: Text) -> _Template:
+        made = self._template(text)
+        if not made.is_open and CONTROL.search(made.text):
+            raise SinkMisconfigured(f"the secret for the header {name} has a control character or a line end")
+        return made
+
+    def _head(self, values: Values) -> Head:
+        """Raises Unsendable."""
+        headers = tuple((name, _header(name, _fill(each, values))) for name, each in self._headers.items())
+        url = self._url.fill(values)
+        if self._query:
+            try:
+                query = "&".join(
+                    f"{encoded(name)}={encoded(_fill(each, values))}" for name, each in self._query.items()
+                )
+            except UnicodeEncodeError:
+                raise Unsendable("invalid_url", "a value for the query has half a surrogate pair") from None
+            url += "?" + query if self._url.query is None else "&" + query
+        return Head(url, headers)
 
 
-def _header(value: str) -> str:
-    """A value without what would begin another header."""
-    return value.replace("\r", " ").replace("\n", " ").replace("\0", " ")
+def _fill(template: _Template, values: Values) -> str:
+    return fill_text(template.text, values) if template.is_open else template.text
+
+
+def _header(name: str, value: str) -> str:
+    """A value without what would begin another header. Raises Unsendable."""
+    folded = value.translate(_FOLDED)
+    wrong = CONTROL.search(folded)
+    if wrong is not None:
+        raise Unsendable(
+            "invalid_header", f"the header {name} can't hold the character U+{ord(wrong[0]):04X}"
+        )
+    try:
+        folded.encode()  # as it is sent
+    except UnicodeEncodeError:
+        raise Unsendable("invalid_header", f"the header {name} would have half a surrogate pair") from None
+    return folded
 
 
 def shown(request: Request) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 2xx: taken. 408, 425, 429, 5xx, timeouts and broken connections: again, as long as the retry policy says.
 All other answers, redirects too, refuse it for good. A request that was sent and not answered may have been
-taken: outcome unknown.
+taken: outcome unknown. What can't be sent at all is refused before (``agents.sinks.requests``).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import aiohttp
 from yarl import URL
 
 from agents.deliver.destination import Destination, Webhook
+from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.jobs import is_merged, is_shared
 from agents.deliver.sink import (
     DELIVERED,
     Delivery,
@@ -25,10 +27,11 @@ from agents.deliver.sink import (
     Refused,
     Retry,
     SinkContext,
-    Unknown,
 )
-from agents.sinks.address_guard import AddressNotAllowed, guarded_socket
+from agents.sinks.address_guard import guarded_sockets
 from agents.sinks.requests import Request, RequestMaker, shown
+from agents.sinks.webhook_errors import misconfigured, outcome_of
+from agents.sinks.webhook_parts import Parts
 
 AGAIN: Final = frozenset({408, 425, 429})
 ANSWER_CHARACTERS: Final = 500
@@ -36,7 +39,9 @@ ANSWER_CHARACTERS: Final = 500
 ANSWER_BYTES: Final = 64 * 1024
 """Of an answer's body that are read; the connection of a longer one is given up."""
 LONGEST_RETRY_AFTER_S: Final = 86_400.0
-NOT_ALLOWED_PAUSE_S: Final = 60.0
+UNAUTHORIZED: Final = frozenset({"http_401", "http_403"})
+MOST_TIMEOUTS: Final = 2
+"""A batch that goes in several requests lasts as long as so many timeouts; what is left then goes again."""
 
 
 class WebhookSink:
@@ -46,16 +51,19 @@ class WebhookSink:
         assert isinstance(destination.target, Webhook)
         self._webhook = destination.target
         self._context = context
+        self._is_merged = is_merged(destination)
         self._session: aiohttp.ClientSession | None = None
         self._maker: RequestMaker
 
     async def open(self) -> Lanes:
         self._maker = RequestMaker(self._webhook, self._context.secrets)
+        if self._is_merged and not all(is_shared(x, self._webhook.variables) for x in self._maker.url_names):
+            raise SinkMisconfigured("webhook.url names a single transition, but a lytics body holds several")
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=self._webhook.concurrency,
                 keepalive_timeout=30,
-                socket_factory=None if self._context.allow_private else guarded_socket,
+                socket_factory=guarded_sockets(self._context.allow_private),
             )
             timeout = aiohttp.ClientTimeout(total=self._webhook.timeout_ms / 1000)
             self._session = aiohttp.ClientSession(
@@ -73,24 +81,38 @@ class WebhookSink:
             self._session = None
 
     async def send(self, lane: int, batch: Sequence[Delivery]) -> Sequence[Outcome]:
-        request = self._maker.request(batch)
-        outcome, answer = await self._exchange(request)
-        if self._context.trace is not None:
-            self._context.trace({"request": shown(request), "answer": answer})
-        return [outcome] * len(batch)
+        try:
+            self._look_up_again()
+        except SinkMisconfigured as error:
+            return [misconfigured(error)] * len(batch)
+        maker = self._maker
+        parts = Parts(maker, batch)
+        deadline_s = time.monotonic() + MOST_TIMEOUTS * self._webhook.timeout_ms / 1000
+        for head, together, bodies in parts:
+            if time.monotonic() > deadline_s:
+                parts.stop(Retry("behind", "others of its batch took too long"))
+                break
+            request = maker.request(head, together, bodies)
+            outcome, answer = await self._exchange(request)
+            if isinstance(outcome, Refused) and outcome.code in UNAUTHORIZED and not maker.is_current:
+                outcome = Retry("secret_changed", f"a secret was replaced meanwhile: {outcome.reason}", 0.0)
+            if self._context.trace is not None:
+                self._context.trace({"request": shown(request), "answer": answer})
+            parts.sent(together, outcome)
+        return parts.outcomes()
+
+    def _look_up_again(self) -> None:
+        """Take up secrets whose files have changed. Raises SinkMisconfigured."""
+        if not self._maker.is_current:
+            self._maker = RequestMaker(self._webhook, self._context.secrets)
 
     async def _exchange(self, request: Request) -> tuple[Outcome, dict[str, object]]:
         assert self._session is not None
         started = time.monotonic()
         try:
-            url = _url(request.url)
-        except ValueError as error:  # filled in from data: it will be no better next time
-            refused = Refused("invalid_url", f"not an address: {error}")
-            return refused, {"error": f"{refused.code}: {refused.reason}"}
-        try:
             async with self._session.request(
                 request.method,
-                url,
+                _url(request.url),
                 data=request.body,
                 headers=request.headers,
                 allow_redirects=False,
@@ -100,34 +122,29 @@ class WebhookSink:
                 body = await answer.content.read(ANSWER_BYTES)
                 while len(body) < ANSWER_BYTES and not answer.content.at_eof():
                     body += await answer.content.read(ANSWER_BYTES - len(body))
-                text = body[:ANSWER_CHARACTERS].decode("utf-8", "replace")
+                # Masked before it is cut: half a secret would not be found.
+                text = body[: ANSWER_CHARACTERS * 2].decode("utf-8", "replace")
+                text = self._context.secrets.masked(text, cut=True)[:ANSWER_CHARACTERS]
                 outcome = judge(answer.status, answer.headers, text)
+                if self._context.trace is None:
+                    return outcome, {}
                 return outcome, {
                     "status": answer.status,
                     "headers": dict(answer.headers),
-                    "body": body.decode("utf-8", "replace"),
+                    "body": self._context.secrets.masked(
+                        body.decode("utf-8", "replace"), cut=len(body) >= ANSWER_BYTES
+                    ),
                     "seconds": round(time.monotonic() - started, 3),
                 }
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, AddressNotAllowed) or isinstance(error, AddressNotAllowed):
-                outcome = _not_allowed(error)
-            else:
-                outcome = Retry("unreachable", f"no connection: {error.os_error}", whole=True)
-        except AddressNotAllowed as error:
-            outcome = _not_allowed(error)
-        except TimeoutError:
-            outcome = Unknown("timeout", f"no answer within {self._webhook.timeout_ms} ms")
-        except aiohttp.InvalidURL as error:
-            outcome = Refused("invalid_url", f"not an address: {error}")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            outcome = Unknown("connection_broken", f"the connection broke: {error!r}")
-        return outcome, {"error": f"{outcome.code}: {outcome.reason}"}
+        except (aiohttp.ClientError, OSError) as error:
+            failed = outcome_of(error, self._webhook.timeout_ms)
+            return failed, {"error": f"{failed.code}: {failed.reason}"}
 
 
 @lru_cache(maxsize=1024)
 def _url(text: str) -> URL:
     """Parsed once: most webhooks have one address."""
-    return URL(text, encoded="%" in text)
+    return URL(text, encoded=True)
 
 
 def judge(status: int, headers: object, body: str) -> Outcome:
@@ -154,12 +171,6 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
     else:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - now_s
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER_S)
-
-
-def _not_allowed(error: Exception) -> Retry:
-    # Not refused: a name that points elsewhere for an hour must not empty the queue into the dead letters.
-    text = str(getattr(error, "os_error", error))
-    return Retry("address_not_allowed", text, NOT_ALLOWED_PAUSE_S, whole=True)

@@ -17,6 +17,7 @@ from agents.deliver.users import Users
 from agents.sinks.make import make_sink
 from agents.transitions import encode_transition
 from rules.row import Transition
+from tests.eventhub.deliveries import secrets_of
 from tests.faults.workers import until
 
 
@@ -47,12 +48,14 @@ class Lab:
         in_flight: int = 10_000,
         lookup_url: str | None = None,
         broker: Broker | None = None,
+        secrets: Secrets | None = None,
+        made: Destination | None = None,
     ) -> None:
         self.buried: list[tuple[Job, str, str]] = []
         self.bugs: list[BaseException] = []
-        self.secrets = Secrets(environ or {})
+        self.secrets = secrets or secrets_of(environ or {})
         self.users = Users(lookup_url, None) if lookup_url else None
-        made = destination(text)
+        made = made or destination(text)
         context = SinkContext(self.secrets, broker or Broker("127.0.0.1:1"), allow_private)
         self.engine = Engine(
             made,

@@ -91,6 +91,7 @@ class Scene:
             "topics.partitions": self.partitions,
             "worker.app_id": self.prefix,
             "deliver.allow_private": True,
+            "deliver.eventhub_hosts": "localhost",
             **{key.replace("__", "."): value for key, value in changed.items()},
         }
 
@@ -136,6 +137,14 @@ class Scene:
                 for polled in (await consumer.getmany(timeout_ms=200)).values():
                     records += polled
         return sorted(records, key=lambda each: (each.partition, each.offset))
+
+
+def declared(*names: str, **files: object) -> str:
+    """``deliver.secrets`` with variables under their own names and ``files``, for receivers on loopback."""
+    sources = {name: {"env": name} for name in names}
+    sources |= {name: {"file": str(file)} for name, file in files.items()}
+    hosts = ["127.0.0.1", "localhost"]
+    return json.dumps([{"name": name, "source": each, "hosts": hosts} for name, each in sources.items()])
 
 
 def transition(user: str, seq: int, audience: str = "a", **changed: Any) -> Transition:

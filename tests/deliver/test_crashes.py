@@ -15,7 +15,7 @@ from agents.sinks.webhook import WebhookSink
 from app.deliver import DeliveryService
 from app.settings import load_settings
 from tests.deliver.receiver import receiver
-from tests.deliver.scene import many, scene, transition
+from tests.deliver.scene import declared, many, scene, transition
 from tests.deliver.test_kafka_deliverer import assert_order, webhook
 from tests.faults.workers import environment, until
 
@@ -45,11 +45,15 @@ async def test_a_bug_in_one_sink_stops_no_other_and_it_comes_back_with_nothing_l
     monkeypatch.setattr(one, "make_sink", Buggy)
     monkeypatch.setenv("CRM_KEY", "k3y-in-an-error")
     async with scene(kafka, topic_prefix, tmp_path) as stage, receiver() as hook, receiver() as other:
-        target = "headers: {X-Key: {env: CRM_KEY}}, concurrency: 4"
+        target = "headers: {X-Key: {secret: CRM_KEY}}, concurrency: 4"
         await stage.define(
             "destinations:\n" + webhook("buggy", hook.url, target=target) + webhook("other", other.url)
         )
-        service = DeliveryService(load_settings(environ=environment(stage.settings(deliver__port=0))))
+        service = DeliveryService(
+            load_settings(
+                environ=environment(stage.settings(deliver__port=0, deliver__secrets=declared("CRM_KEY")))
+            )
+        )
         task = asyncio.create_task(service.run())
 
         def states() -> dict[str, str]:

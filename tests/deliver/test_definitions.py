@@ -30,16 +30,16 @@ id_type: email
 retry: {for: 1d, first: 2s, most: 1m}
 rate: 50
 webhook:
-  url: {env: CRM_URL}
-  headers: {Authorization: {file: /run/secrets/crm}, X-Kind: plain}
+  url: {secret: CRM_URL}
+  headers: {Authorization: {secret: CRM_TOKEN}, X-Kind: plain}
   variables:
     name: {attribute: profile.nick, default: Member}
     price: {property: price}
   json: {text: "Dear ${name}", price: "${price}", fixed: [1, true, null]}
-  signing_secret: {env: CRM_SIGN}
+  signing_secret: {secret: CRM_SIGN}
   timeout: 5s
 """
-LAKE = "{name: lake, kind: eventhub, body: lytics, eventhub: {connection_string: {env: HUB}, hub: x}}"
+LAKE = "{name: lake, kind: eventhub, body: lytics, eventhub: {connection_string: {secret: HUB}, hub: x}}"
 MEMBERS = "{name: m, kind: kafka, kafka: {topic: 'm.${audience}', membership: true, fields: {uid: user_id}}}"
 
 
@@ -51,8 +51,8 @@ def test_everything_of_a_definition_is_read() -> None:
     assert (found.retry.for_ms, found.retry.first_ms, found.retry.most_ms) == (86_400_000, 2_000, 60_000)
     target = found.target
     assert isinstance(target, Webhook)
-    assert target.url == Secret("env", "CRM_URL")
-    assert target.headers == {"Authorization": Secret("file", "/run/secrets/crm"), "X-Kind": "plain"}
+    assert target.url == Secret("CRM_URL")
+    assert target.headers == {"Authorization": Secret("CRM_TOKEN"), "X-Kind": "plain"}
     assert target.variables["name"] == Variable("attribute", ("profile", "nick"), "Member")
     assert target.json == {"text": "Dear ${name}", "price": "${price}", "fixed": (1, True, None)}
     assert target.timeout_ms == 5_000
@@ -84,7 +84,11 @@ def test_json_is_read_like_yaml() -> None:
         ("{name: a, kind: kafka, kafka: {topic: t}, webhook: {}}", "1:52", "no effect, for kind is kafka"),
         ("{name: a, kind: kafka, where: {cuase: x}, kafka: {topic: t}}", "1:31", "did you mean 'cause'?"),
         ("{name: a, kind: kafka, retry: {for: 3}, kafka: {topic: t}}", "1:37", "must be text"),
-        ("{name: a, kind: kafka, kafka: {topic: t, sasl_password: {env: X}}}", "1:57", "no effect without"),
+        (
+            "{name: a, kind: kafka, kafka: {topic: t, sasl_password: {secret: X}}}",
+            "1:57",
+            "no effect without",
+        ),
         ("{name: a, kind: eventhub, eventhub: {connection_string: x}}", "1:57", "not be written down"),
         ("{name: a, kind: kafka, kafka: {topic: t, ssl_cafile: x}}", "1:54", "no effect without 'bootstrap'"),
         ("{name: a, kind: webhook, webhook: {url: 'ftp://x'}}", "1:41", "https:// or http://"),

@@ -14,12 +14,11 @@ import pytest
 from agents.deliver.destination import Retry
 from agents.deliver.engine import Engine
 from agents.deliver.jobs import Job, Original
-from agents.deliver.secrets import Secrets
 from agents.sinks import eventhub_errors
 from agents.sinks.eventhub import EventHubSink
 from agents.transitions import encode_transition, transition_body
-from tests.deliver.scene import Deliverer, many, scene
-from tests.eventhub.deliveries import NAME, context, destination
+from tests.deliver.scene import Deliverer, declared, many, scene
+from tests.eventhub.deliveries import NAME, context, destination, secrets_of
 from tests.eventhub.faults import Fault
 from tests.eventhub.fixtures import SDK_LEAKS
 from tests.faults.workers import until
@@ -45,7 +44,7 @@ destinations:
   kind: eventhub
   rate: 5000
   retry: {{first: 200ms, most: 1s}}
-  eventhub: {{connection_string: {{env: {NAME}}}, timeout: 6s, batch: 200}}
+  eventhub: {{connection_string: {{secret: {NAME}}}, timeout: 6s, batch: 200}}
 """
 
 
@@ -104,7 +103,7 @@ async def test_random_faults_and_kills_lose_nothing_and_keep_order(
 ) -> None:
     async with scene(broker, topic_prefix, tmp_path) as stage:
         await stage.define(LAKE)
-        deliverer = stage.deliverer(worker__id="d1")
+        deliverer = stage.deliverer(worker__id="d1", deliver__secrets=declared(NAME))
         deliverer.secrets[NAME] = peer.connection_string
         # Without rights it says so, and sends when they are there.
         peer.faults.for_good(Fault.AUTH_REFUSED)
@@ -149,7 +148,7 @@ class Running:
     """An engine on the sink, without Kafka."""
 
     def __init__(self, peer: Peer, in_flight: int) -> None:
-        secrets = Secrets({NAME: peer.connection_string})
+        secrets = secrets_of({NAME: peer.connection_string})
         lake = destination(timeout_ms=2_500, batch=20)
         self.lake = type(lake)(lake.name, lake.target, retry=Retry(first_ms=20, most_ms=100))
         sink = EventHubSink(self.lake, context({NAME: peer.connection_string}))

@@ -86,7 +86,7 @@ def test_several_transitions_in_one_message_are_a_change_unless_all_go_one_way(
 
 @pytest.mark.parametrize(("timeout", "fine"), [("4999ms", False), ("5s", True)])
 def test_a_timeout_leaves_room_for_opening_a_link(timeout: str, fine: bool) -> None:
-    text = f"{{name: a, kind: eventhub, eventhub: {{connection_string: {{env: A}}, timeout: {timeout}}}}}"
+    text = f"{{name: a, kind: eventhub, eventhub: {{connection_string: {{secret: A}}, timeout: {timeout}}}}}"
     if fine:
         assert len(load_destinations([("a.yaml", text)])) == 1
     else:

@@ -239,7 +239,7 @@ async def test_a_hub_that_doesnt_answer_is_unavailable(peer: Peer) -> None:
         (("EntityPath=audiences;", ""), {}, "neither 'hub' nor an EntityPath"),
         (("EntityPath", "EntityPath"), {"hub": "other"}, "'hub' is other, but .* is for audiences"),
         (("Endpoint=", "Start="), {}, "the connection string is wrong"),
-        (("", ""), {"connection_string": Secret("env", "NOT_SET")}, "NOT_SET"),
+        (("", ""), {"connection_string": Secret("NOT_SET")}, "NOT_SET"),
     ],
     ids=["wrong_key", "no_such_hub", "no_hub", "two_hubs", "malformed", "no_secret"],
 )
@@ -279,7 +279,7 @@ async def test_a_rotated_key_is_found_after_a_refusal(peer: Peer, monkeypatch: p
 @pytest.mark.slow
 @pytest.mark.parametrize(("refused_s", "pause_s"), [(0.0, 4.0), (3.0, 4.0), (30.0, 30.0), (500.0, 60.0)])
 def test_pauses_grow_while_rights_are_missing(refused_s: float, pause_s: float) -> None:
-    outcome = eventhub_errors.outcome_of(AuthenticationError("no"), Secrets({}), refused_s)
+    outcome = eventhub_errors.outcome_of(AuthenticationError("no"), Secrets(), refused_s)
     assert isinstance(outcome, Retry)
     assert (outcome.retry_after_s, outcome.needs_change) == (pause_s, True)
 

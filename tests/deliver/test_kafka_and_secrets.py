@@ -10,9 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
+from agents.deliver.feed import destinations_topic
 from agents.topics import existing
 from tests.deliver.receiver import receiver
-from tests.deliver.scene import START_MS, Scene, scene, transition
+from tests.deliver.scene import START_MS, Scene, declared, scene, transition
 from tests.deliver.test_kafka_deliverer import caught_up, command, started
 from tests.faults.workers import until
 
@@ -117,19 +118,20 @@ async def test_no_secret_is_in_a_topic_a_log_an_error_or_what_is_printed(
         file = tmp_path / "url"
         file.write_text(f"{hook.url}/5ecret-path\n")
         secrets = [*SECRETS.values(), "5ecret-path"]
-        text = f"""
+        text = """
 name: crm
 kind: webhook
 webhook:
-  url: {{file: {file}}}
-  headers: {{Authorization: {{env: CRM_TOKEN}}}}
-  query: {{key: {{env: CRM_KEY}}}}
-  form: {{token: {{env: CRM_FORM}}, user: "${{user_id}}"}}
-  signing_secret: {{env: CRM_SIGN}}
+  url: {secret: CRM_URL}
+  headers: {Authorization: {secret: CRM_TOKEN}}
+  query: {key: {secret: CRM_KEY}}
+  form: {token: {secret: CRM_FORM}, user: "${user_id}"}
+  signing_secret: {secret: CRM_SIGN}
 """
         definition = tmp_path / "crm.yaml"
         definition.write_text(text)
-        deliverer = stage.deliverer(logs__level="debug", deliver__lookup_key="l00kup-key")
+        told = {"deliver.secrets": declared(*SECRETS, CRM_URL="url"), "deliver.secrets_dir": str(tmp_path)}
+        deliverer = stage.deliverer(logs__level="debug", deliver__lookup_key="l00kup-key", **told)
         deliverer.secrets = dict(SECRETS)
         printed = [await command(stage, "destinations", "apply", str(definition))]
         deliverer.start()
@@ -144,7 +146,7 @@ webhook:
         assert b"form%26secret%3D55" in body
 
         trial, status_shown, settings_shown = await asyncio.gather(
-            command(stage, "deliver", "test", "crm", "--user", "u7"),
+            command(stage, "deliver", "test", "crm", "--user", "u7", **told),
             command(stage, "deliver", "status", "--json"),
             command(stage, "settings", deliver__lookup_key="l00kup-key"),
         )
@@ -187,6 +189,34 @@ webhook:
             return bool(found["state"] == "misconfigured" and "CRM_TOKEN" in found["last_error"]["error"])
 
         await until(told, "the missing secret is named", 20, [deliverer])
+
+
+async def test_a_destination_from_before_secrets_were_declared_says_what_to_do_and_sends_nothing(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path) as stage, receiver() as hook:
+        target = {"url": hook.url, "headers": {"X-Key": {"file": "/proc/self/environ"}}}
+        old = {"version": 1, "definition": {"name": "crm", "kind": "webhook", "webhook": target}}
+        topic = destinations_topic(topic_prefix)
+        await stage.producer.send_and_wait(topic, json.dumps(old).encode(), b"crm", partition=0)
+        deliverer = stage.deliverer()
+        deliverer.start()
+        await started(stage, deliverer, "crm")
+        await stage.send([transition("u1", 1)])
+        found = await deliverer.status("crm")
+        assert found["state"] == "misconfigured"
+        assert "write {secret: environ}" in found["last_error"]["error"]
+        _, ready = await deliverer.get("/readyz?verbose")
+        (warning,) = ready["warnings"]
+        assert (warning["code"], warning["place"]) == ("destination_refused", "crm")
+
+        target["headers"] = {"X-Key": "plain"}
+        await stage.define(json.dumps(old["definition"]), version=2)
+        await until(lambda: hook.taken, "what came meanwhile is sent", 30, [deliverer])
+        _, ready = await deliverer.get("/readyz?verbose")
+        assert ready["warnings"] == []
+        assert len(hook.taken) == 1
+        deliverer.end()
 
 
 async def post(url: str, body: object) -> tuple[int, str]:

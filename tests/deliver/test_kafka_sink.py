@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,11 +20,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agents.broker import Broker
+from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.hosts import Place
+from agents.deliver.secrets import Secrets
+from agents.sinks.kafka_guard import KafkaGuard, guard_producer
 from agents.topics import create_topics
 from bench.apache_kafka import ApacheKafka, Secure
 from tests.brokers.provision import Brokers
 from tests.deliver.lab import Lab, jobs, lab
 from tests.deliver.scene import many, transition
+from tests.eventhub.deliveries import secrets_of
 from tests.faults.workers import until
 
 PASSWORD = "p4ss-0f-the-cluster"
@@ -86,26 +92,28 @@ async def test_a_cluster_with_tls_and_passwords_takes_from_who_has_the_right_one
         return f"""
 {{name: away, kind: kafka, retry: {{first: 50ms, most: 100ms}}, kafka: {{topic: away,
   bootstrap: '{secure.secure_bootstrap}', security_protocol: SASL_SSL, sasl_mechanism: {mechanism}, {trust}
-  sasl_username: turnstile, sasl_password: {{env: PASSWORD}}, timeout: 3s}}}}"""
+  sasl_username: turnstile, sasl_password: {{secret: PASSWORD}}, timeout: 3s}}}}"""
+
+    def known(password: str, *hosts: str) -> Secrets:
+        return secrets_of({"PASSWORD": password}, *hosts, folder=tmp_path)
 
     async def refused(definition: str, password: str, reason: str) -> None:
-        made = Lab(definition, {"PASSWORD": password})
-        opening = asyncio.create_task(made.engine.open())
-        try:
-            await until(lambda: made.engine.report.state == "misconfigured", "it says so", 10)
-            told.append(str(made.engine.report.last_error))
-            assert reason in told[-1]
-        finally:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
-            await made.engine.close()
+        made = Lab(definition, secrets=known(password))
+        await tells(made, "misconfigured", reason)
+        told.append(str(made.engine.report.last_error))
 
     async with topic(secure.bootstrap, "away"):
         await refused(text("PLAIN"), WRONG, "doesn't let us in")
         await refused(text("SCRAM-SHA-256"), WRONG, "doesn't let us in")
         await refused(text("PLAIN", None), PASSWORD, "certificate")
+        # The brokers of the cluster are at 127.0.0.1, whatever the definition says.
+        elsewhere = Lab(text("PLAIN").replace("127.0.0.1", "localhost"), secrets=known(PASSWORD, "localhost"))
+        await tells(
+            elsewhere, "misconfigured", "may be sent to localhost (deliver.secrets), not to 127.0.0.1"
+        )
+        told.append(str(elsewhere.engine.report.last_error))
         for mechanism in ("PLAIN", "SCRAM-SHA-256"):
-            async with lab(text(mechanism), environ={"PASSWORD": PASSWORD}) as made:
+            async with lab(text(mechanism), secrets=known(PASSWORD)) as made:
                 await made.deliver(jobs([transition(mechanism, 1)]), 10)
         assert await keys_in(secure.bootstrap, "away") == ["PLAIN", "SCRAM-SHA-256"]
     told += [record.getMessage() for record in caplog.records]
@@ -113,6 +121,82 @@ async def test_a_cluster_with_tls_and_passwords_takes_from_who_has_the_right_one
     for each in told:
         assert PASSWORD not in each
         assert WRONG not in each
+
+
+async def tells(made: Lab, state: str, reason: str) -> None:
+    """What an engine says that can't be opened."""
+    opening = asyncio.create_task(made.engine.open())
+    try:
+        await until(lambda: made.engine.report.state == state, "it says so", 10)
+        assert reason in str(made.engine.report.last_error)
+    finally:
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await made.engine.close()
+
+
+@pytest.mark.parametrize(
+    "answers", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"]], ids=["at once", "when dialled"]
+)
+async def test_nothing_is_sent_to_a_kafka_at_a_private_address_whatever_its_name(
+    answers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await reader.read(100))
+        writer.close()
+
+    loop = asyncio.get_running_loop()
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    real, asked = loop.getaddrinfo, iter(answers)
+
+    async def rebound(host: object, port: object, **more: object) -> object:
+        if host == "rebind.example":
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(asked, answers[-1]), port))]
+        return await real(host, port, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "getaddrinfo", rebound)
+    text = f"{{name: a, kind: kafka, kafka: {{topic: t, bootstrap: 'rebind.example:{port}'}}}}"
+    made = Lab(text, allow_private=False)
+    await tells(made, "retrying", "127.0.0.1 is not an address of the public internet")
+    server.close()
+    await asyncio.sleep(0.05)
+    assert b"".join(got) == b""
+
+
+async def test_a_broker_that_joins_later_is_checked_before_it_is_asked(kafka: str) -> None:
+    allowed = True
+
+    def allow(place: Place) -> None:
+        if not allowed:
+            raise SinkMisconfigured(f"not to {place}")
+
+    guard = KafkaGuard(allow, allow_private=True)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    guard_producer(producer, guard)
+    await producer.start()
+    try:
+        (node,) = [each.nodeId for each in producer.client.cluster.brokers()]
+        assert await producer.client.ready(node)
+        for each in producer.client._conns.values():
+            each.close()
+        allowed = False
+        assert not await producer.client.ready(node)
+        assert "not to 127.0.0.1" in str(guard.refusal)
+    finally:
+        await producer.stop()
+
+
+@pytest.mark.parametrize("file", ["../ca.pem", "/proc/self/environ", "none.pem"])
+async def test_certificates_are_read_from_the_folder_of_secrets_only(tmp_path: Path, file: str) -> None:
+    certificate(tmp_path)
+    (tmp_path / "secrets").mkdir()
+    text = f"""{{name: a, kind: kafka, kafka: {{topic: t, bootstrap: '127.0.0.1:1', security_protocol: SSL,
+      ssl_cafile: '{file}'}}}}"""
+    made = Lab(text, secrets=secrets_of({}, folder=tmp_path / "secrets"))
+    await tells(made, "misconfigured", f"the file {file}")
 
 
 def certificate(folder: Path) -> Path:
@@ -128,7 +212,10 @@ def certificate(folder: Path) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]),
+            False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )

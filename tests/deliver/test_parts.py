@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from random import Random
 
-import pytest
-
-from agents.deliver.destination import Retry, Secret
-from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.destination import Retry
 from agents.deliver.lanes import Lane
 from agents.deliver.progress import Progress
 from agents.deliver.retry import pause_s
-from agents.deliver.secrets import MASK, Secrets
 from agents.deliver.sink import lane_of
-from agents.sinks.address_guard import is_public
 from agents.sinks.webhook import retry_after_s
 from tests.deliver.lab import job
 from tests.deliver.scene import transition
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),
-        *("224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1"),
-        *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "198.18.0.1"),
-    ],
-)
-def test_addresses_that_are_not_of_the_public_internet(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
-def test_addresses_of_the_public_internet(address: str) -> None:
-    assert is_public(address)
 
 
 def test_pauses_double_with_jitter_up_to_the_most_and_never_undercut_what_was_asked_for() -> None:
@@ -103,24 +80,6 @@ async def test_a_parked_user_waits_with_all_behind_it_while_others_go_on() -> No
     lane.revive(26.0)
     assert lane.take(26.0, 5) == [a2, a3]
     assert lane.next_s() is None
-
-
-def test_secrets_come_from_where_the_definition_says_and_are_masked_however_they_are_written(
-    tmp_path: Path,
-) -> None:
-    file = tmp_path / "secret"
-    file.write_text('p&ss "word"\n')
-    secrets = Secrets({"NAME": "tok en/1"})
-    assert secrets.get(Secret("env", "NAME")) == "tok en/1"
-    assert secrets.get(Secret("file", str(file))) == 'p&ss "word"'
-    text = 'a tok en/1 tok+en%2F1 tok%20en%2F1 p&ss "word" p&ss \\"word\\" b'
-    assert secrets.masked(text) == f"a {MASK} {MASK} {MASK} {MASK} {MASK} b"
-    assert secrets.masked_all({"x": ["tok en/1", 1]}) == {"x": [MASK, 1]}
-    file.write_text("rotated")
-    assert secrets.get(Secret("file", str(file))) == "rotated"
-    for missing in (Secret("env", "OTHER"), Secret("file", str(tmp_path / "none"))):
-        with pytest.raises(SinkMisconfigured, match=missing.name):
-            secrets.get(missing)
 
 
 async def test_a_rate_is_held_from_the_first_on() -> None:

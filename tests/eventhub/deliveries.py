@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from agents.broker import Broker
 from agents.deliver.destination import Destination, EventHub, Secret
-from agents.deliver.secrets import Secrets
+from agents.deliver.hosts import HostPattern
+from agents.deliver.secrets import Declared, Secrets, SecretSources
 from agents.deliver.sink import Delivery, SinkContext
 from agents.sinks.eventhub import EventHubSink
 from agents.transitions import TransitionBody, transition_id
@@ -19,12 +22,23 @@ NAME = "EVENT_HUB_CONNECTION"
 
 
 def destination(**target: Any) -> Destination:
-    defaults: dict[str, Any] = {"connection_string": Secret("env", NAME), "timeout_ms": 5_000}
+    defaults: dict[str, Any] = {"connection_string": Secret(NAME), "timeout_ms": 5_000}
     return Destination("lake", EventHub(**(defaults | target)))
 
 
+def secrets_of(environ: Mapping[str, str], *hosts: str, folder: Path | None = None) -> Secrets:
+    """Each variable is a secret under its name, for these hosts; by default for the stand-in and Azure."""
+    to = tuple(map(HostPattern.parse, hosts or ("localhost", "127.0.0.1", "*.servicebus.windows.net")))
+    found = {name: Declared(name, to, env=name) for name in environ}
+    return Secrets(SecretSources(found, folder, environ))
+
+
 def context(environ: dict[str, str], **more: Any) -> SinkContext:
-    return dataclasses.replace(SinkContext(Secrets(environ), Broker("127.0.0.1:1")), **more)
+    """The stand-in is allowed as a host of event hubs, unless ``more`` says otherwise."""
+    made = SinkContext(
+        secrets_of(environ), Broker("127.0.0.1:1"), eventhub_hosts=(HostPattern.parse("localhost"),)
+    )
+    return dataclasses.replace(made, **more)
 
 
 def sink_to(text: str, /, **target: Any) -> EventHubSink:

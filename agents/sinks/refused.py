@@ -1,0 +1,25 @@
+"""Destinations that were published when more was allowed: they don't run, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.deliver.destination import Destination
+from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.sink import Delivery, Lanes, Outcome, SinkContext
+
+
+class RefusedSink:
+    """Never opens."""
+
+    def __init__(self, destination: Destination, context: SinkContext) -> None:
+        self._destination = destination
+
+    async def open(self) -> Lanes:
+        raise SinkMisconfigured(self._destination.refused)
+
+    async def send(self, lane: int, batch: Sequence[Delivery]) -> Sequence[Outcome]:
+        raise AssertionError("nothing is sent through a sink that isn't open")
+
+    async def close(self) -> None:
+        return
