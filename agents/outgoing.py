@@ -38,7 +38,9 @@ class Outgoing:
         """The step's changelog records. Made when they are written: they say what is acknowledged now."""
         self._noting_step = acked = self.acked_step
         step.marker.acked_step = step.end_marker.acked_step = acked
-        return self.writer.step(step.marker, step.staged.rows, self._outboxes(step), step.end_marker)
+        staged = step.staged
+        outboxes = self._outboxes(step)
+        return self.writer.step(step.marker, staged.rows, outboxes, step.end_marker, staged.write.notes)
 
     def note(self, marker: Marker) -> Iterator[Written]:
         """The changelog records of a quiet moment."""

@@ -54,7 +54,7 @@ async def replay(
     secrets, users, producer = Secrets(), users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)
     consumer = AIOKafkaConsumer(
-        **broker_of(settings).client_options(),
+        **broker_of(settings).consumer_options(),
         group_id=replay_group(prefix, published),
         enable_auto_commit=False,
         auto_offset_reset="earliest",

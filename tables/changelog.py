@@ -2,6 +2,7 @@
 
 A step is written as these records, in this order:
 
+    notes                of records that are refused for their timestamps (``tables.refused``)
     marker               the time before the step, and up to which step every output is known to be in Kafka
     freed slots          records without a value
     chunks of outboxes   only where an outbox is too large to go with its row
@@ -39,6 +40,8 @@ from tables.codec import (
     encode_outbox,
 )
 from tables.meta import StoreMeta, encode_meta
+from tables.refused import PREFIX as REFUSED
+from tables.refused import Note
 from tables.store import Write
 
 OUTBOX_HEADER = "outbox"
@@ -126,8 +129,12 @@ class ChangelogWriter:
         rows: Sequence[tuple[bytes, bytes]],
         outboxes: Mapping[bytes, Outbox],
         end_marker: Marker,
+        notes: Sequence[Note] = (),
     ) -> Iterator[Written]:
         """The records of one step. Both markers say what is acknowledged now."""
+        # Before the marker, which says of all other records that they are taken.
+        for key, note in notes:
+            yield key, note, _NO_HEADERS
         yield from self.note(marker)
         if outboxes:
             for key, value in rows:
@@ -227,9 +234,13 @@ class ChangelogReader:
     def read(self, records: Sequence[Logged]) -> Write:
         """The change that the next records make to a store."""
         rows: dict[bytes, bytes | None] = {}
+        notes: dict[bytes, bytes | None] = {}
         opened = self._open
         for record in records:
             key, value = record.key, record.value
+            if key.startswith(REFUSED):
+                notes[key] = value
+                continue
             if not is_row(key):
                 self._internal(record.offset, key, value)
                 continue
@@ -247,7 +258,7 @@ class ChangelogReader:
         heads = ((key, decode_head(value)) for key, value in found)
         due = [(head.due_ms, key) for key, head in heads if head.due_ms is not None]
         self.rows += len(found)
-        return Write(rows=found, deleted=deleted, due_added=due, meta=self.meta)
+        return Write(rows=found, deleted=deleted, due_added=due, meta=self.meta, notes=list(notes.items()))
 
     def unsent(self) -> list[Transition]:
         """The transitions that are not known to be in Kafka, each user's in order. Raises ChangelogBroken."""

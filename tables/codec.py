@@ -16,6 +16,8 @@ from rules.upgrade import OLD
 
 ROW_VERSION = b"\x02"
 _OLD_VERSION = b"\x01"
+_VERSIONS_END = b"\x20"
+"""No version byte will ever be as high: what begins so is no row."""
 MARKER_KEY = b"\x00\x00marker"
 """Key of the changelog record that holds a partition's ``Marker``. No row key starts with two NULs."""
 
@@ -73,6 +75,10 @@ class Marker(msgspec.Struct, array_like=True):
     """Last offset taken of each source partition (``source_key``)."""
     swept_ms: int = 0
     """When the latest of these rules was published."""
+    judged: dict[int, int] = {}
+    """Last offsets whose timestamps are judged, where they differ from ``positions``: in the first marker of
+    a step. Up to there records with a note (``tables.refused``) are refused and all others are taken,
+    whatever the wall clock says when they are read again."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -102,6 +108,11 @@ def decode_head(value: bytes) -> RowHead:
     """Only what the due index needs; a third of the time of ``decode_row``. Raises RowUnreadable."""
     _check_version(value)
     return _decode_head(memoryview(value)[1:])
+
+
+def is_newer(value: bytes) -> bool:
+    """Whether bytes that ``decode_row`` refuses may be a row of a newer program, by their version."""
+    return ROW_VERSION < value[:1] < _VERSIONS_END
 
 
 def encode_outbox(outbox: Outbox) -> bytes:
