@@ -178,4 +178,5 @@ async def test_the_embedded_broker_serves_those_who_read_what_is_committed(
         await worker.wait_ready()
         await produce(stage.producer, stage.events, "ann")
         await until_told(stage, ("ann", "enter"), ("ann", "exit"))
+        assert not worker.logged("kafka_lost")
         worker.stop()
