@@ -100,21 +100,3 @@ async def test_a_full_disk_stops_the_worker_with_the_path_and_room_lets_it_go_on
             await stage.until_ended(worker)
             assert "is full or read-only (Read-only file system)" in worker.log_file.read_text()
             assert not list(disk.glob(f"**/*{ASIDE}*"))
-
-
-async def test_a_second_worker_on_the_same_files_stops_and_the_first_one_goes_on(
-    kafka: str, topic_prefix: str, tmp_path: Path
-) -> None:
-    async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
-        await stage.define()
-        first, second = stage.worker("w1"), stage.worker("w2")
-        second.settings["worker.data_dir"] = str(first.data)
-        first.start()
-        await first.wait_ready()
-        second.start()
-        await stage.until(second.ended, "the second one ended", 60)
-        second.process = None
-        assert "is in use by another process" in second.log_file.read_text()
-        await stage.until(first.owns_all(2), "the first one has all again")
-        assert not list(first.data.glob(f"*{ASIDE}*"))
-        first.stop()
