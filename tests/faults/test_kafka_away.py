@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.apache_kafka import ApacheKafka
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import many
@@ -59,6 +61,7 @@ async def _deliver_status(stage_settings: dict[str, object], *arguments: str) ->
     return process.returncode, out.decode(), error.decode()
 
 
+@pytest.mark.slow
 async def test_kafka_that_goes_and_comes_back_is_told_once(
     kafka_node: ApacheKafka, topic_prefix: str, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ async def test_every_kind_of_damage_is_mended_by_one_start(
         worker.stop()
 
 
+@pytest.mark.slow
 async def test_a_full_disk_stops_the_worker_with_the_path_and_room_lets_it_go_on(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
