@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import ssl
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+IsolationLevel = Literal["read_committed", "read_uncommitted"]
 
 
 class _WithoutCredentials(logging.Filter):
@@ -33,6 +35,11 @@ class Broker:
     rebalance_timeout_ms: int = 60_000
     heartbeat_interval_ms: int = 3_000
     metadata_max_age_ms: int = 30_000
+    isolation_level: IsolationLevel = "read_committed"
+
+    def consumer_options(self) -> dict[str, Any]:
+        """Keyword arguments of every aiokafka consumer."""
+        return {**self.client_options(), "isolation_level": self.isolation_level}
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments of every aiokafka client."""

@@ -117,7 +117,7 @@ class Committer:
         pipeline = work.pipeline
         outgoing = pipeline.outgoing
         records = [outgoing.note(pipeline.marker_now())] if work.is_note else []
-        records += [outgoing.records(step) for step in work.steps if step.staged.rows or step.clock_moved]
+        records += [outgoing.records(step) for step in work.steps if step.is_logged]
         if not records:
             return None
         topics = self._topics

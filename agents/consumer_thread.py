@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
@@ -14,7 +15,10 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 from mode.utils.futures import maybe_async
 
+from agents.lost_records import LostRecords
+
 if TYPE_CHECKING:
+    from agents.faust_app import WorkerApp
     from agents.transport import Consumer
 
 FETCH_MAX_WAIT_MS = 200
@@ -45,6 +49,24 @@ class Held:
         return subscription.assignment if subscription is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class LogSeen:
+    """One partition's log as the last fetch told it."""
+
+    position: int
+    """Offset of the next record to fetch."""
+    stable: int
+    """Last stable offset: records from here on are of an open transaction, or after one."""
+    end: int
+    at_ms: int
+    """When it was told, wall clock."""
+
+    @property
+    def is_read(self) -> bool:
+        """All that can be read was fetched; an open transaction may follow."""
+        return self.position >= self.stable
+
+
 class ConsumerThread(stock.AIOKafkaConsumerThread):
     """The stock thread, as tasks of the loop it is made with, and with a shorter wait for empty fetches
     (1.5 s is fixed in the stock driver)."""
@@ -72,6 +94,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._isolation_level = cast(Any, self.app).isolation_level
         start = consumer.start
 
         async def start_and_listen() -> None:
@@ -100,7 +123,13 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
                 fresh.append(tp)
         if fresh:
             await consumer.seek_to_beginning(*fresh)
-        return {cast(TP, tp): each.offset for tp, each in committed.items()} if held.is_current else {}
+        begun = {tp: committed[tp].offset if tp in committed else None for tp in held.tps}
+        app = cast("WorkerApp", self.app)
+        moved = await LostRecords(app.lost, app.taken).at_start(consumer, begun)
+        if not held.is_current:
+            return {}
+        found = {tp: each.offset for tp, each in committed.items()} | moved
+        return {cast(TP, tp): offset for tp, offset in found.items()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit what is still assigned. Stock code crashes when none of it is."""
@@ -122,26 +151,24 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
 
         return listened
 
-    def standing(self, tp: TP) -> int | None:
-        """Offset that is read next of an assigned partition; None: not known yet."""
-        subscription: Any = self._ensure_consumer()._subscription.subscription
-        position: int | None = subscription.assignment.state_value(tp)._position
-        return position
-
-    def end_of_log(self, tp: TP) -> tuple[int, int] | None:
-        """(position, when the last fetch said that it is the end, wall clock ms); None: it is not."""
+    def log_seen(self, tp: TP) -> LogSeen | None:
+        """What the last fetch said; None: nothing was fetched yet, or the partition is not ours."""
         consumer = self._consumer
-        subscription = consumer._subscription.subscription if consumer is not None else None
+        if consumer is None:
+            return None
+        subscription = consumer._subscription.subscription
         assignment = subscription.assignment if subscription is not None else None
         key = TopicPartition(tp.topic, tp.partition)
         if assignment is None or key not in assignment.tps:
             return None
         state = assignment.state_value(key)
         # The position moves when records are handed out, the rest with each fetch response.
-        position, highwater, seen_ms = state._position, state.highwater, state.timestamp
-        if position is None or highwater != position or seen_ms is None:
+        if state._position is None or state.highwater is None or state.timestamp is None:
             return None
-        return position, seen_ms
+        stable = state.lso
+        if stable is None or stable < 0 or consumer._isolation_level == "read_uncommitted":
+            stable = state.highwater  # asked for as such, or a broker without transactions
+        return LogSeen(state._position, min(stable, state.highwater), state.highwater, state.timestamp)
 
 
 def _look_at_error(task: asyncio.Task[None]) -> None:

@@ -62,18 +62,25 @@ class Answer:
 
 class Evaluator:
     """All lanes of one worker. ``crash`` ends the worker without committing (a bug never skips data).
+    ``latest_ms`` tells the latest timestamp that a record may have now; None: any.
 
     Work goes in rounds: what waits in any lane is computed, then committed together. The next round is
     computed meanwhile only when much is waiting; else it would be a small one that has to wait.
     """
 
     def __init__(
-        self, committer: Committer, clock: Clock, grace_ms: int, crash: Callable[[BaseException], None]
+        self,
+        committer: Committer,
+        clock: Clock,
+        grace_ms: int,
+        crash: Callable[[BaseException], None],
+        latest_ms: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._committer = committer
         self._clock = clock
         self._grace_ms = grace_ms
         self._crash = crash
+        self._latest_ms = latest_ms
         self.lanes: dict[int, Lane] = {}
         self.rules: RuleSet = EMPTY
         self.paused = True
@@ -89,7 +96,7 @@ class Evaluator:
         """Take over partitions that are up to date."""
         for partition, pipeline in pipelines.items():
             pipeline.define(self.rules)
-            self.lanes[partition] = Lane(pipeline)
+            self.lanes[partition] = Lane(pipeline, self._latest_ms)
 
     async def drain(self) -> None:
         """Wait until everything taken is durable. Returns at once when the rounds have ended."""

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 import faust
+from aiokafka.structs import TopicPartition
 from faust.tables.manager import TableManager as StockTableManager
 from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.tables.recovery import Recovery as StockRecovery
@@ -20,7 +21,8 @@ from faust.types import TP
 from mode import Service
 
 from agents.assignor import Assignor
-from agents.broker import Broker
+from agents.broker import Broker, IsolationLevel
+from agents.lost_records import Lost
 from agents.transport import Batch, Consumer, Poll, Transport
 from agents.warnings import Warnings
 
@@ -106,11 +108,16 @@ class TableManager(StockTableManager):
 class WorkerApp(faust.App):
     """The Faust app, with our transport and our recovery."""
 
+    isolation_level: IsolationLevel
     restore: RestoreCallback
     settle: Callable[[], Awaitable[None]]
     """Called when partitions are revoked, after the batches in hand are acknowledged."""
     rebalancing_began: Callable[[], None]
     """Called as soon as a rebalance begins."""
+    lost: Lost
+    """Called when records of a source were gone before they were read."""
+    taken: Callable[[TopicPartition], int]
+    """The offset after the last record of a source that is in the state; 0: there is none."""
     table_partitions: int
     """The table's number of partitions; source topics may have any."""
     warnings: Warnings
@@ -118,6 +125,9 @@ class WorkerApp(faust.App):
     def is_current(self, rebalance: int) -> bool:
         """Whether no other rebalance began since this one, by number."""
         return bool(self.rebalancing_count == rebalance)
+
+    def _create_directories(self) -> None:
+        """None: Faust's own stores are not used, and a file in their place must not stop the worker."""
 
     def on_rebalance_start(self) -> None:
         self.rebalancing_began()
@@ -168,6 +178,8 @@ def worker_app(
     settle: Callable[[], Awaitable[None]],
     rebalancing_began: Callable[[], None],
     warnings: Warnings,
+    lost: Lost,
+    taken: Callable[[TopicPartition], int],
 ) -> WorkerApp:
     """Build the app. ``take`` gets every batch; ``restore`` what to bring up to date. ``partitions`` is the
     table's number of them."""
@@ -182,9 +194,12 @@ def worker_app(
     )
     app.table_partitions = partitions
     app.warnings = warnings
+    app.isolation_level = broker.isolation_level
     app.restore = restore
     app.settle = settle
     app.rebalancing_began = rebalancing_began
+    app.lost = lost
+    app.taken = taken
     app.Table(table, partitions=partitions)
     topic = app.topic(*sources, maxsize=2, value_serializer="raw", key_serializer="raw")
 

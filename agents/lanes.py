@@ -28,10 +28,14 @@ WAITING_BYTES = 64 * 1024 * 1024
 
 
 class Lane:
-    """One partition. Batches come in with ``offer``; ``take_turn`` makes steps of what waits."""
+    """One partition. Batches come in with ``offer``; ``take_turn`` makes steps of what waits.
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    ``latest_ms`` tells the latest timestamp that a record may have now; None: any.
+    """
+
+    def __init__(self, pipeline: Pipeline, latest_ms: Callable[[], int | None] = lambda: None) -> None:
         self.pipeline = pipeline
+        self._latest_ms = latest_ms
         self.records_waiting = 0
         self._bytes_waiting = 0
         self.rounds = 0
@@ -87,7 +91,7 @@ class Lane:
             records, ack = self._waiting.popleft()
             at = 0
             while at < len(records) and taken + at < most_records and not made.is_full(limits):
-                at += self.pipeline.feed(made, records[at : at + SLICE])
+                at += self.pipeline.feed(made, records[at : at + SLICE], self._latest_ms())
                 await asyncio.sleep(0)
             taken += at
             if at < len(records):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from agents.steps import DeadLetter, Draft, Step
 from rules.row import Transition
 from tables.changelog import ChangelogWriter, Written
-from tables.codec import Letter, Marker, Outbox, Refused
+from tables.codec import Letter, Marker, Outbox, UnsentLetters
 
 
 class Outgoing:
@@ -41,8 +41,11 @@ class Outgoing:
         self._noting_step = acked = self.acked_step
         step.marker.acked_step = step.end_marker.acked_step = acked
         letters = [each for at, each in self._letters if at <= step.number]
-        refused = Refused(step.number, letters) if letters else None
-        return self.writer.step(step.marker, step.staged.rows, self._outboxes(step), step.end_marker, refused)
+        unsent = UnsentLetters(step.number, letters) if letters else None
+        staged, outboxes = step.staged, self._outboxes(step)
+        return self.writer.step(
+            step.marker, staged.rows, outboxes, step.end_marker, staged.write.notes, unsent
+        )
 
     def note(self, marker: Marker) -> Iterator[Written]:
         """The changelog records of a quiet moment."""

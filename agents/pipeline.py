@@ -14,8 +14,9 @@ A step changes the rows in memory at once and says what must be written, and in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
-from agents.intake import apply_record, outgrows, read_batch
+from agents.intake import ahead_of_wall, apply_record, outgrows, read_batch
 from agents.outgoing import Outgoing
 from agents.placement import Place
 from agents.records import NO_PROPERTIES, InputRecord, PlainEvent
@@ -32,6 +33,9 @@ from tables.changelog import largest_row_bytes
 from tables.codec import Marker, encode_marker, row_key, source_key, split_row_key
 from tables.meta import StoreMeta, encode_meta
 from tables.profiles import Profiles, RowsTooLarge, Staged
+from tables.refused import Note, Refused
+
+ANY_TIMESTAMP_MS: Final = 1 << 63
 
 
 class Pipeline:
@@ -58,6 +62,11 @@ class Pipeline:
         self._positions: dict[int, int] = dict(recovered.positions) if recovered else {}
         self._done = dict(self._positions)
         """Per source partition, re-keyed records aside, the last offset taken since the start."""
+        self._judged = {**self._positions, **(recovered.judged if recovered else {})}
+        """Per source partition, the last offset whose timestamp was judged, now or in an earlier life."""
+        self.refused = Refused(profiles.store.notes())
+        self._notes: list[Note] = []
+        """For the changelog batch of the next step."""
         self._sweep_after = b""
         self._sweep_first: list[bytes] = []
         self._in_step = False
@@ -66,11 +75,11 @@ class Pipeline:
 
     # -- steps ---------------------------------------------------------------------------------------
 
-    def apply(self, records: Sequence[Record]) -> Step:
+    def apply(self, records: Sequence[Record], latest_ms: int | None = None) -> Step:
         """Take records of one source partition, in log order, as one step, however large it gets."""
         draft = self.begin()
         draft.is_bounded = False
-        self.feed(draft, records)
+        self.feed(draft, records, latest_ms)
         return self.finish(draft)
 
     def begin(self) -> Draft:
@@ -86,23 +95,27 @@ class Pipeline:
             batch = read_batch(self.place, records, self.limits, Draft(0, {}))
             self.profiles.forget(key for _, _, key, _ in batch)
 
-    def feed(self, draft: Draft, records: Sequence[Record]) -> int:
+    def feed(self, draft: Draft, records: Sequence[Record], latest_ms: int | None = None) -> int:
         """Take a slice of the records of one source partition, in log order; how many were taken.
 
-        Fewer than all when the draft is full: the rest is another step's.
+        Fewer than all when the draft is full: the rest is another step's. A record with a later timestamp
+        than ``latest_ms``, that would move the clock there, is a dead letter and moves nothing; but what was
+        decided of a record before holds. None: none is too late.
         """
         if not records:
             return 0
-        batch = read_batch(self.place, records, self.limits, draft)
+        log = source = source_key(records[0].topic, records[0].partition)
+        is_rekeyed = records[0].topic == self.place.rekey_topic
+        # Re-keyed records were judged before they were re-keyed.
+        in_time = records if is_rekeyed else self._in_time(draft, source, records, latest_ms)
+        batch = read_batch(self.place, in_time, self.limits, draft)
         rows = self.profiles.load([key for _, _, key, _ in batch])
         project, rules = "", NO_RULES
         changed, local, out, keys = draft.changed, draft.local, draft.transitions, draft.keys
         clock_ms = self.clock_ms
-        log = source = source_key(records[0].topic, records[0].partition)
         # What a row notes of applied offsets is not enough: a record that changed nothing left no trace, and
         # if it comes again with a later clock it would share its step with a flip due just then.
         floor = self._done.get(source, -1)
-        is_rekeyed = records[0].topic == self.place.rekey_topic
         dedupe = self.limits.dedupe
         remembers = dedupe.run_ms > 0
         applied = repeated = dropped = 0
@@ -186,7 +199,10 @@ class Pipeline:
                 records = _up_to(record, records)
                 draft.dead = [each for each in draft.dead if each.record.offset <= record.offset]
                 break
-        self._positions[log] = records[-1].offset
+        last = records[-1].offset
+        # Never back: records that come again were taken, and judged, before.
+        self._positions[log] = max(last, self._positions.get(log, -1))
+        self._judged[log] = max(last, self._judged.get(log, -1))
         draft.fed.append(records)
         draft.fed_bytes += sum(len(each.value) for each in records if each.value)
         if self.profiles.large:
@@ -197,6 +213,38 @@ class Pipeline:
         draft.clock_moved = draft.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
         return len(records)
+
+    def _in_time(
+        self, draft: Draft, source: int, records: Sequence[Record], latest_ms: int | None
+    ) -> Sequence[Record]:
+        """All but those whose timestamps are too far ahead."""
+        refused = self.refused
+        # What lies before the clock can't move it: without harm, and no note is needed to decide alike later.
+        limit_ms = ANY_TIMESTAMP_MS if latest_ms is None else max(latest_ms, self.clock_ms)
+        if max([each.timestamp for each in records]) <= limit_ms and not refused.any_of(source):
+            return records
+        judged = self._judged.get(source, -1)
+        taken: list[Record] = []
+        news: list[int] = []
+        for record in records:
+            if refused.holds(source, record.offset):
+                pass
+            elif record.offset > judged and record.timestamp > limit_ms:
+                news.append(record.offset)
+            else:
+                taken.append(record)
+                continue
+            draft.dead.append(ahead_of_wall(self.place, record, latest_ms))
+        self._notes.extend(refused.add(source, news))
+        return taken
+
+    def refuses(self, topic: str, partition: int) -> bool:
+        """Whether records of this source partition are noted as refused."""
+        return self.refused.any_of(source_key(topic, partition))
+
+    def forget_refused(self, topic: str, partition: int, log_start: int) -> None:
+        """The source partition begins at this offset now: notes of earlier records may go."""
+        self._notes.extend(self.refused.forget(source_key(topic, partition), log_start))
 
     def advance(self, to_ms: int, limit: int) -> Step:
         """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
@@ -345,6 +393,7 @@ class Pipeline:
         """The step that the draft makes. From here on other steps may begin."""
         self.step += 1
         draft, staged = self._staged(draft)
+        staged.write.notes, self._notes = self._notes, []
         self.outgoing.made(self.step, draft)
         counts = draft.counts
         counts.dead = len(draft.dead)
@@ -388,6 +437,7 @@ class Pipeline:
         return encode_meta(StoreMeta(self.outgoing.changelog_next, encode_marker(marker)))
 
     def _marker(self, clock_ms: int, positions: dict[int, int]) -> Marker:
+        judged = {key: offset for key, offset in self._judged.items() if offset != positions.get(key)}
         return Marker(
             self.step,
             self.outgoing.acked_step,
@@ -396,6 +446,7 @@ class Pipeline:
             self.place.partitions,
             dict(positions),
             self.swept_ms,
+            judged,
         )
 
 

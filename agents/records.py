@@ -24,7 +24,7 @@ NO_PROPERTIES: dict[str, object] = {}
 
 
 class RecordRefused(Exception):
-    """A record can't be used. ``code`` is stable, ``stage`` is ``decode`` or ``validate``."""
+    """A record can't be used. ``code`` is stable; ``stage`` is decode, validate, apply or clock."""
 
     def __init__(self, code: str, message: str, stage: str = "validate") -> None:
         super().__init__(message)

@@ -8,6 +8,8 @@ not known to be in Kafka (``tables.changelog``) are sent again, with the same id
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,10 +32,15 @@ from rules.row import Transition
 from tables.changelog import ChangelogReader
 from tables.codec import Letter
 from tables.meta import StoreMeta, decode_meta
+from tables.opening import open_store
 from tables.profiles import Profiles
-from tables.store import RocksMemory, RocksStore, StoreBroken, Write, wipe
+from tables.store import RocksMemory, RocksStore, Write
+from tables.store_faults import StoreBroken, StoreInUse, StoreUnusable, wipe
 
 log = structlog.get_logger("turnstile.restore")
+
+LOCKED_SECONDS = 10.0
+"""How long a store may stay locked by a process that is ending."""
 
 
 Pending = Transition | DeadLetter
@@ -60,7 +67,7 @@ class SourceCutShort(Exception):
 def changelog_consumer(broker: Broker) -> AIOKafkaConsumer:
     """A consumer outside any group, for changelogs and definitions."""
     return AIOKafkaConsumer(
-        **broker.client_options(),
+        **broker.consumer_options(),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 * 1024 * 1024,
@@ -117,7 +124,8 @@ class Restorer:
                 await self._read(consumer, readings)
         except BaseException:
             for reading in readings.values():
-                reading.store.close()
+                with contextlib.suppress(StoreBroken, StoreUnusable):
+                    reading.store.close()
             raise
         pending: list[Pending] = []
         pipelines: dict[int, Pipeline] = {}
@@ -168,7 +176,7 @@ class Restorer:
         ends = await consumer.end_offsets(tps)
         for tp in tps:
             path = self.path(tp.partition)
-            store, meta_bytes = self._open_store(path)
+            store, meta_bytes = await self._open_when_free(path)
             meta = decode_meta(meta_bytes) if meta_bytes is not None else None
             if meta is not None and meta.changelog_next > ends[tp]:
                 log.warning("changelog_is_shorter_than_store", partition=tp.partition, path=str(path))
@@ -194,18 +202,28 @@ class Restorer:
     def _restored(self, rows: int) -> None:
         self.rows_restored += rows
 
+    async def _open_when_free(self, path: Path) -> tuple[RocksStore, bytes | None]:
+        """A store that is locked may be a dying process's: a while is waited for it. Raises StoreInUse."""
+        deadline = time.monotonic() + LOCKED_SECONDS
+        while True:
+            try:
+                return self._open_store(path)
+            except StoreInUse:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.2)
+
     def _open_store(self, path: Path) -> tuple[RocksStore, bytes | None]:
         """The store and its meta value; a damaged one starts anew, and the changelog brings its rows."""
-        store: RocksStore | None = None
-        try:
-            store = RocksStore(path, self._memory)
-            return store, store.meta()
-        except StoreBroken as error:
-            log.error("store_broken", path=str(path), error=str(error))
-            if store is not None:
-                store.close()  # or its lock would keep the new one out
-            wipe(path)
-            return RocksStore(path, self._memory), None
+        opened = open_store(path, self._memory)
+        if opened.fault is not None:
+            self.warnings.note(
+                "store_broken",
+                str(path),
+                f"the files of {path} were damaged ({opened.fault}); they lie in {opened.aside} now, and the "
+                "rows are restored from the changelog",
+            )
+        return opened.store, opened.meta
 
     async def _read(self, consumer: AIOKafkaConsumer, readings: dict[int, _Reading]) -> None:
         behind = {partition for partition, each in readings.items() if each.changelog.position < each.end}
@@ -265,6 +283,9 @@ class Restorer:
         profiles = Profiles(reading.store, self._cache_rows, self._cache_rows // 2)
         limits = replace(self._limits, changelog_bytes=self._topics.changelog_bytes)
         pipeline = Pipeline(place, profiles, limits, marker, changelog.used_slots)
+        for unreadable in pipeline.refused.unreadable:
+            text = f"a note of refused records in {self._topics.changelog}/{partition} can't be read"
+            self.warnings.note("note_unreadable", repr(unreadable), text)
         pipeline.outgoing.changelog_next = reading.end
         if marker is not None:
             pipeline.resume(marker.step)

@@ -85,7 +85,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Step:
-    """What one step changed and sends. Its changelog batch is ``marker``, ``rows``, ``end_marker``.
+    """What one step changed and sends. Its changelog batch: notes, ``marker``, ``rows``, ``end_marker``.
 
     ``marker`` has the clock before the step: what recovery needs while some of the step's rows may be
     missing. ``end_marker`` has the clock after it: what the records after the step are applied at. What they
@@ -107,10 +107,16 @@ class Step:
     counts: Counts = field(default_factory=Counts)
 
     @property
+    def is_logged(self) -> bool:
+        """Whether the changelog must know of it."""
+        write = self.staged.write
+        return bool(self.staged.rows or write.notes or self.clock_moved)
+
+    @property
     def is_empty(self) -> bool:
         """Nothing to write anywhere."""
         write = self.staged.write
-        written = write.rows or write.due_dropped or self.clock_moved
+        written = write.rows or write.due_dropped or write.notes or self.clock_moved
         return not (written or self.transitions or self.dead or self.rekeyed)
 
 

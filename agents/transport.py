@@ -26,7 +26,7 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
 
 from agents.consumed import Consumed
-from agents.consumer_thread import ConsumerThread
+from agents.consumer_thread import ConsumerThread, LogSeen
 
 
 class MembershipLost(Exception):
@@ -232,42 +232,53 @@ class Consumer(stock.Consumer):
 
         None while there is a backlog, while records are in hand, or before the first fetch.
         """
-        if any(not batch.acked for batch in self._batches.get(tp, ())):
+        seen = cast(ConsumerThread, self._thread).log_seen(tp)
+        if seen is None or seen.stable < seen.end or not self._is_evaluated(tp, seen):
             return None
-        end = cast(ConsumerThread, self._thread).end_of_log(tp)
-        if end is None:
-            return None
-        position, seen_ms = end
+        return seen.at_ms
+
+    def _is_evaluated(self, tp: TP, seen: LogSeen) -> bool:
+        """Whether all that can be read now was handed on and acknowledged."""
+        if not seen.is_read or any(not batch.acked for batch in self._batches.get(tp, ())):
+            return False
         expected = self._next.get(tp)
-        if expected != position:
-            # Either records are on their way from the fetcher to here, or the log ends with control
-            # records, which never come. Two polls later the former are here.
+        if expected != seen.position:
+            # Either records are on their way from the fetcher to here, or the log ends with control records
+            # or aborted ones, which never come. Two polls later the former are here.
             mark = self._seen.get(tp)
-            if mark is None or mark[:2] != (position, expected):
-                self._seen[tp] = (position, expected, self._polls)
-                return None
+            if mark is None or mark[:2] != (seen.position, expected):
+                self._seen[tp] = (seen.position, expected, self._polls)
+                return False
             if self._polls < mark[2] + 2:
-                return None
-        return seen_ms
+                return False
+        return True
+
+    def held_back(self, tp: TP) -> int:
+        """Records that are of an open transaction or after one: they hold the partition's time back."""
+        seen = cast(ConsumerThread, self._thread).log_seen(tp)
+        return 0 if seen is None else seen.end - seen.stable
 
     def next_offset(self, tp: TP) -> int | None:
         """Offset after the last record handed to the agent; None: nothing read or committed yet."""
         return self._next.get(tp)
 
     def lag(self, tp: TP) -> int | None:
-        """Records between the committed offset and the end of the log; None: not known yet."""
+        """Records between the committed offset and the end of what can be read; None: not known yet."""
         committed = self._committed_offset.get(tp)
         if committed is None and (batches := self._batches.get(tp)):
             committed = batches[0].records[0].offset  # the first ever are in hand
-        thread = cast(ConsumerThread, self._thread)
-        if thread._consumer is None or tp not in thread.assignment():
+        return self._lag(tp, committed)
+
+    def _lag(self, tp: TP, committed: int | None) -> int | None:
+        seen = cast(ConsumerThread, self._thread).log_seen(tp)
+        if seen is None:
             return None
+        handed_on = self._next.get(tp)
+        if (handed_on is None or handed_on <= (committed or 0)) and self._is_evaluated(tp, seen):
+            return 0  # what lies between are control records and aborted ones
         if committed is None:
-            committed = thread.standing(tp)  # nothing was ever taken of it
-        highwater = thread.highwater(tp)
-        if highwater is None or committed is None:
-            return None
-        return max(0, int(highwater) - int(committed))
+            committed = seen.position  # nothing was ever taken of it
+        return max(0, seen.stable - int(committed))
 
 
 class Transport(stock.Transport):

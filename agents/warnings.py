@@ -60,11 +60,11 @@ class Warnings:
             self._logged_ms[code, place] = now_ms
             log.error(code, place=place, text=text, count=known.count)
 
-    def clear(self, code: str, place: str) -> None:
-        """The cause is gone: the warning is no longer shown. Its total stays."""
+    def clear(self, code: str, place: str, text: str = "") -> None:
+        """The cause is gone: the warning is no longer shown. Its total stays. ``text`` is for the log."""
         if self._active.pop((code, place), None) is not None:
             self._logged_ms.pop((code, place), None)
-            log.info("warning_over", code=code, place=place)
+            log.info("warning_over", code=code, place=place, **({"text": text} if text else {}))
 
     def active(self) -> list[ActiveWarning]:
         """All that were not cleared, by code and place."""

@@ -30,6 +30,7 @@ from agents.deliver.feed import (
     publish,
 )
 from agents.deliver.starts import FirstStart, decide_start, encode_start, start_key
+from agents.kafka_watch import KafkaWatch
 from agents.outputs import Told
 from agents.topics import create_topics, ensure_topics, existing
 from agents.warnings import Warnings
@@ -38,6 +39,7 @@ from app.deliver_clients import new_consumer, new_producer
 from app.deliver_http import DeliverServer
 from app.deliver_one import Running, Surroundings
 from app.kafka import broker_of, plan_of
+from app.logs import folded_lines
 from app.settings import Settings
 
 log = structlog.get_logger("turnstile.deliver")
@@ -54,6 +56,7 @@ class DeliveryService:
         self.warnings = Warnings()
         self.told = Told(warnings=self.warnings)
         self.broker = broker_of(settings)
+        self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
         self.plan = plan_of(settings)
         new = partial(new_consumer, settings)
         keys = KeysFeed(new, self.plan.keys, self.warnings)
@@ -81,11 +84,18 @@ class DeliveryService:
             self._producer = new_producer(self.settings)
             await self._producer.start()
             self._surroundings = Surroundings(
-                self.settings, topics, self._producer, self._admin, self._first_start, self.told
+                self.settings,
+                topics,
+                self._producer,
+                self._admin,
+                self._first_start,
+                self.told,
+                self.kafka,
             )
             tasks.append(self._task("keys", self.keys.follow()))
             await self.keys.wait_loaded()
             await server.start()
+            tasks.append(self._task("kafka", self.kafka.run()))
             tasks.append(self._task("feed", self.feed.run()))
             tasks.append(self._task("reconcile", self._follow()))
             log.info("deliver_started", http=server.url, names=sorted(self.names) or "all")

@@ -65,7 +65,7 @@ def new_producer(settings: Settings) -> Producer:
 def new_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsumer:
     """A consumer that is given its partitions, by default outside of groups; not started."""
     return AIOKafkaConsumer(
-        **broker_of(settings).client_options(),
+        **broker_of(settings).consumer_options(),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

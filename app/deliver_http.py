@@ -196,12 +196,14 @@ def _parsed(name: str, body: bytes) -> Destination:
 def status_of(running: Running, topic: str) -> dict[str, object]:
     """A destination and how its delivery goes; secrets are references here."""
     report, destination = running.report, running.published.destination
-    lag = lag_of(running, topic)
+    since_ms = running.unreachable_since_ms
+    lag = lag_of(running, topic) if since_ms is None else None
     return {
         "name": destination.name,
         "kind": destination.kind,
         "version": running.published.version,
         "state": running.state,
+        "unreachable_since": None if since_ms is None else format_instant(since_ms),
         "partitions": running.deliverer.partitions if running.deliverer is not None else [],
         "lag": lag,
         "in_hand": report.in_hand,

@@ -57,7 +57,7 @@ class DeliveryCollector(Collector):
         for destination, each in running:
             up.add_metric([destination], float(each.state == "running"))
             in_hand.add_metric([destination], each.report.in_hand)
-            behind = lag_of(each, topic)
+            behind = lag_of(each, topic) if each.unreachable_since_ms is None else None
             if behind is not None:
                 lag.add_metric([destination], behind)
             if each.report.last_success_ms is not None:

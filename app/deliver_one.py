@@ -24,6 +24,7 @@ from agents.deliver.feed import PublishedDestination, group_of
 from agents.deliver.report import Report
 from agents.deliver.starts import FirstStart
 from agents.deliver.users import Users
+from agents.kafka_watch import KafkaWatch
 from agents.outputs import Told
 from agents.sinks.make import make_sink
 from agents.topics import LARGE_MESSAGE_BYTES, create_topics, existing
@@ -53,6 +54,7 @@ class Surroundings:
     admin: AIOKafkaAdminClient
     first_start: Callable[[PublishedDestination], Awaitable[FirstStart]]
     told: Told
+    kafka: KafkaWatch
 
 
 class Running:
@@ -69,10 +71,18 @@ class Running:
 
     @property
     def state(self) -> str:
-        """The report's, but for a destination that could be sent to and isn't in its group yet: joining."""
+        """The report's, except: ``joining`` while a destination that could be sent to isn't in its group yet,
+        and ``unreachable`` while Kafka is lost."""
+        if self.unreachable_since_ms is not None and self.report.state not in ("paused", "stopped"):
+            return "unreachable"
         deliverer, state = self.deliverer, self.report.state
         is_out = deliverer is not None and not deliverer.joined
         return "joining" if is_out and state == "running" else state
+
+    @property
+    def unreachable_since_ms(self) -> int | None:
+        """Since when Kafka is lost (wall clock ms); None: it isn't."""
+        return self._surroundings.kafka.lost_since_ms
 
     def begin(self) -> None:
         if self.published.destination.paused:
@@ -136,7 +146,14 @@ class Running:
         # Members are shared out to the partitions that there were then: added ones are read from their start.
         then = replace(topics, partitions=len(first_start.offsets))
         deliverer = self.deliverer = Deliverer(
-            destination, engine, letters, then, partial(new_consumer, settings), commit, fail
+            destination,
+            engine,
+            letters,
+            then,
+            partial(new_consumer, settings),
+            commit,
+            fail,
+            around.told.warnings,
         )
         with tempfile.TemporaryDirectory(prefix="turnstile-deliver-") as folder:
             app = self.app = deliver_app(

@@ -53,7 +53,7 @@ async def replay(
     secrets, users, producer = secrets_of(settings), users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)
     consumer = AIOKafkaConsumer(
-        **broker_of(settings).client_options(),
+        **broker_of(settings).consumer_options(),
         group_id=replay_group(prefix, published),
         enable_auto_commit=False,
         auto_offset_reset="earliest",

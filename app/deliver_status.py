@@ -16,6 +16,7 @@ from agents.deliver.feed import PublishedDestination, group_of
 from agents.topics import existing
 from app.deliver_replay import replay_group
 from app.destination_publishing import DestinationsTopic, connected
+from app.failures import CommandFailed
 from app.http_tls import Trust
 from app.kafka import broker_of, plan_of
 from app.settings import Settings
@@ -27,19 +28,49 @@ log = structlog.get_logger("turnstile.deliver")
 class Status:
     """One destination. ``lag`` None: it never started; ``live`` None: no deliverer runs it."""
 
-    published: PublishedDestination
+    name: str
+    kind: str
     lag: int | None
-    dead_letters: int
-    """In the topic, not replayed yet."""
+    dead_letters: int | None
+    """In the topic, not replayed yet; None: not known, for Kafka can't be reached."""
     live: Mapping[str, Any] | None
 
 
-async def read_status(settings: Settings) -> list[Status]:
-    """All published destinations, by name. Raises CommandFailed when no broker answers."""
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """All published destinations, by name. ``lacking``: why Kafka told nothing of them; None: it did."""
+
+    each: list[Status]
+    lacking: str | None = None
+
+
+async def read_statuses(settings: Settings) -> Statuses:
+    """From Kafka and from the deliverer; from the deliverer alone while Kafka can't be reached.
+
+    Raises CommandFailed when neither answers.
+    """
     live = await _live(settings)
+    try:
+        return Statuses(await _from_kafka(settings, live or {}))
+    except CommandFailed as error:
+        url = _url(settings)
+        if live is None:
+            raise CommandFailed(
+                f"{error}; and no deliverer answers at {url} (deliver.host, deliver.port), which could tell "
+                "what it knows: nothing is known"
+            ) from None
+        lacking = (
+            f"{error}. What follows is what the deliverer at {url} knows: lag and dead letters are not known"
+        )
+        return Statuses(
+            [Status(name, each["kind"], None, None, each) for name, each in sorted(live.items())], lacking
+        )
+
+
+async def _from_kafka(settings: Settings, live: Mapping[str, Mapping[str, Any]]) -> list[Status]:
     async with connected(settings) as topic:
         published = await topic.read()
-        consumer = AIOKafkaConsumer(**broker_of(settings).client_options(), enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**broker_of(settings).consumer_options(), enable_auto_commit=False)
         await consumer.start()
         try:
             return [
@@ -68,7 +99,7 @@ async def _status(
     starts = await consumer.beginning_offsets(list(letters)) if letters else {}
     replayed = await _committed(topic, replay_group(prefix, published))
     dead = sum(end - max(starts[tp], replayed.get(tp, 0)) for tp, end in letters.items())
-    return Status(published, lag, dead, live)
+    return Status(name, published.destination.kind, lag, dead, live)
 
 
 async def _ends(
@@ -84,11 +115,11 @@ async def _committed(topic: DestinationsTopic, group: str) -> Mapping[TopicParti
     return {tp: each.offset for tp, each in held.items() if each.offset >= 0}
 
 
-async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
-    """By name, from the deliverer at ``deliver.host:deliver.port``; nothing when none answers."""
+async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]] | None:
+    """By name, from the deliverer at ``deliver.host:deliver.port``; None when none answers."""
     key = settings.deliver.lookup_key
     headers = {"api-key": key.get_secret_value()} if key else {}
-    url = f"{settings.http.scheme}://{settings.deliver.host}:{settings.deliver.port}/v1/destinations"
+    url = f"{_url(settings)}/v1/destinations"
     trust = Trust(settings.http.tls_ca_file)()
     if isinstance(trust, ssl.SSLContext):
         trust.check_hostname = False  # the address listened on is this machine's, and in no certificate
@@ -101,8 +132,12 @@ async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
                 hint = "deliver.lookup_key must have the scope destinations, too"
                 log.error("deliverer_refused", url=url, status=answer.status, hint=hint)
             if answer.status != 200:
-                return {}
+                return None
             body = await answer.json()
             return {each["name"]: each for each in body["destinations"]}
     except (aiohttp.ClientError, TimeoutError):
-        return {}
+        return None
+
+
+def _url(settings: Settings) -> str:
+    return f"{settings.http.scheme}://{settings.deliver.host}:{settings.deliver.port}"

@@ -42,7 +42,7 @@ class DestinationsTopic:
         self.admin = admin
         self.name = destinations_topic(settings.topics.prefix)
         self._replication = settings.topics.replication
-        self._options = broker_of(settings).client_options()
+        self._broker = broker_of(settings)
         self._exists = False
         self.versions: Mapping[str, int] = {}
         """Of records that can't be used; known after a ``read``."""
@@ -55,7 +55,7 @@ class DestinationsTopic:
         self._exists = self.name in await existing(self.admin)
         if not self._exists:
             return {}
-        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**self._broker.consumer_options(), enable_auto_commit=False)
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await consumer.start()
@@ -81,7 +81,7 @@ class DestinationsTopic:
         if not self._exists:
             compacted = {self.name: (1, {"cleanup.policy": "compact"})}
             await create_topics(self.admin, compacted, self._replication)
-        producer = AIOKafkaProducer(**self._options, acks="all")
+        producer = AIOKafkaProducer(**self._broker.client_options(), acks="all")
         try:
             await producer.start()
             await publish(producer, self.name, published)

@@ -15,6 +15,7 @@ USERS_TURN = frozenset(
         "app.failures.CommandFailed",
         "app.setting_sources.SettingsInvalid",
         "rules.problems.DefinitionsInvalid",
+        "tables.store_faults.StoreUnusable",
     }
 )
 """Exceptions by name, so that naming them imports nothing. Their texts are written for users."""

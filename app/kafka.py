@@ -22,6 +22,7 @@ def broker_of(settings: Settings) -> Broker:
         rebalance_timeout_ms=kafka.rebalance_timeout_ms,
         heartbeat_interval_ms=kafka.heartbeat_interval_ms,
         metadata_max_age_ms=kafka.metadata_max_age_ms,
+        isolation_level=kafka.isolation_level,
     )
 
 

@@ -26,13 +26,13 @@ class KeysTopic:
         self.name = plan_of(settings).keys
         self._admin = admin
         self._replication = settings.topics.replication
-        self._options = broker_of(settings).client_options()
+        self._broker = broker_of(settings)
 
     async def read(self) -> Mapping[str, KeyRecord | KeyUnusable]:
         """Everything on it by name, revoked ones too; nothing when there is no such topic yet."""
         if self.name not in await existing(self._admin):
             return {}
-        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**self._broker.consumer_options(), enable_auto_commit=False)
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await consumer.start()
@@ -46,7 +46,7 @@ class KeysTopic:
             await create_topics(
                 self._admin, {self.name: (1, {"cleanup.policy": "compact"})}, self._replication
             )
-        producer = AIOKafkaProducer(**self._options, acks="all")
+        producer = AIOKafkaProducer(**self._broker.client_options(), acks="all")
         try:
             await producer.start()
             await publish_key(producer, self.name, name, key)

@@ -10,10 +10,22 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from app.folding import Folding
 from app.settings import LogsSettings
 
 QUIET = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio", "azure")
 """Libraries whose warnings and errors are enough, unless the level is debug."""
+
+
+FOLDED = (*QUIET, "agents")
+"""Loggers whose repeated lines are folded, unless the level is debug. ``agents``: services of Faust by
+subclass log under the names of their modules."""
+_folding = Folding(FOLDED)
+
+
+def folded_lines() -> int:
+    """Lines of libraries that were left out as repetitions, since the start."""
+    return _folding.folded
 
 
 def configure_logs(settings: LogsSettings, stream: TextIO | None = None) -> None:
@@ -48,6 +60,8 @@ def configure_logs(settings: LogsSettings, stream: TextIO | None = None) -> None
             ],
         )
     )
+    if level > logging.DEBUG:
+        handler.addFilter(_folding)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -77,6 +77,18 @@ class WorkerMetrics:
             ["partition"],
             registry=self.registry,
         )
+        self.records_lost = Counter(
+            "turnstile_records_lost",
+            "Input records that retention took before they were read.",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
+        self.open_transaction = Gauge(
+            "turnstile_open_transaction_seconds",
+            "How long a producer's open transaction has held a partition back.",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
         self.lag = Gauge(
             "turnstile_lag_records",
             "End of the log less committed offset.",
@@ -104,8 +116,9 @@ class WorkerMetrics:
         )
 
     def forget_partitions(self) -> None:
-        """Export no gauge of any partition until it is set again. Counters have no partitions, and stay."""
+        """Export no gauge of any partition until it is set again. Counters stay."""
         self.clock.clear()
+        self.open_transaction.clear()
         self.lag.clear()
 
     def step_done(self, partition: int, step: Step, seconds: float) -> None:

@@ -41,7 +41,7 @@ class DefinitionsTopic:
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
         self._settings = settings
         self._admin = admin
-        self._options = broker_of(settings).client_options()
+        self._broker = broker_of(settings)
         self.name = TopicPlan(
             settings.topics.prefix, settings.worker.app_id, settings.topics.events
         ).audiences
@@ -57,7 +57,7 @@ class DefinitionsTopic:
         self._exists = self.name in await existing(self._admin)
         if not self._exists:
             return {}
-        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**self._broker.consumer_options(), enable_auto_commit=False)
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await consumer.start()
@@ -76,7 +76,7 @@ class DefinitionsTopic:
             compacted = {self.name: (1, {"cleanup.policy": "compact"})}
             await create_topics(self._admin, compacted, self._settings.topics.replication)
         # Not idempotent, which takes a right that clients may lack: a definition written twice does no harm.
-        producer = AIOKafkaProducer(**self._options, acks="all")
+        producer = AIOKafkaProducer(**self._broker.client_options(), acks="all")
         try:
             await producer.start()
             await publish(producer, self.name, list(published))

@@ -15,6 +15,7 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr, SecretStr
 
+from agents.broker import IsolationLevel
 from app import deliver_settings
 from app.deliver_settings import DeliverSettings
 from app.http_settings import HttpSettings, tls_disagreements
@@ -48,6 +49,7 @@ from rules.dedupe import LONGEST_MS
 
 MIB = 1024**2
 _HOUR_MS = 3_600_000
+_YEAR_MS = 366 * 24 * _HOUR_MS
 
 
 class KafkaSettings(Section):
@@ -81,6 +83,11 @@ class KafkaSettings(Section):
     )
     idempotence: bool = setting(
         True, "true or false", "Whether producers are idempotent; false for brokers that refuse it."
+    )
+    isolation_level: IsolationLevel = setting(
+        "read_committed",
+        "read_committed or read_uncommitted",
+        "Whether records of a producer's transaction count once it is committed, or at once and for good.",
     )
 
 
@@ -120,6 +127,13 @@ class ClockSettings(Section):
 
     grace_ms: Whole = whole(
         500, 0, _HOUR_MS, "How far the clock of an idle partition stays behind the wall clock (ms)."
+    )
+    max_lead_ms: Whole = whole(
+        600_000,
+        1_000,
+        _YEAR_MS,
+        "How far a record's timestamp may be ahead of the wall clock (ms); one that is further becomes a "
+        "dead letter. A wall clock that jumps by more is followed a minute later, if it still says so.",
     )
 
 

@@ -11,6 +11,7 @@ from typing import cast
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from agents.api_keys_feed import KeysFeed
@@ -19,6 +20,8 @@ from agents.commits import Committer, Topics
 from agents.definitions import DefinitionsFeed
 from agents.evaluate import Clock, Evaluator
 from agents.faust_app import WorkerApp, worker_app
+from agents.kafka_watch import KafkaWatch
+from agents.lost_records import lost_text
 from agents.outputs import Told
 from agents.pipeline import Pipeline
 from agents.placement import table_partition
@@ -35,11 +38,13 @@ from app.http import Server
 from app.http_address import base_url
 from app.kafka import broker_of, parse_published, plan_of
 from app.limits import limits_of
+from app.logs import folded_lines
 from app.metrics import WorkerMetrics
 from app.settings import Settings
-from app.watchdog import SourceClock, WorkerStalled, measure, watch
+from app.watchdog import SourceClock, WorkerStalled, forget_refused, measure, watch
 from rules.compile import RuleSet
 from tables.store import RocksMemory
+from tables.store_faults import make_directory
 
 log = structlog.get_logger("turnstile.worker")
 
@@ -55,6 +60,7 @@ class Worker:
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)
         self.warnings = Warnings()
+        self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
         self.metrics = WorkerMetrics(self.warnings)
         keys = KeysFeed(self.new_consumer, self.plan.keys, self.warnings)
         self.keys = KeyRing(settings.http, keys, self.warnings)
@@ -104,6 +110,7 @@ class Worker:
         await producer.start()
         server = Server(self)
         try:
+            self._spawn(self.kafka.run(), "kafka")
             self._wire(producer, topics)
             self._spawn(self.keys.follow(), "keys")
             await self._until(self.keys.wait_loaded())
@@ -114,6 +121,7 @@ class Worker:
             await self._start_app()
             self._spawn(measure(self), "measure")
             self._spawn(watch(self), "watchdog")
+            self._spawn(forget_refused(self), "refused")
             log.info("worker_started", http=server.url, topics=self.plan.sources, partitions=self.partitions)
             await self.stopping.wait()
             log.info("worker_stopping", crashed=repr(self.crashed) if self.crashed else None)
@@ -136,11 +144,13 @@ class Worker:
 
     def _wire(self, producer: Producer, topics: Topics) -> None:
         settings = self.settings
-        Path(settings.worker.data_dir).mkdir(parents=True, exist_ok=True)
+        make_directory(settings.worker.data_dir)
         memory = RocksMemory.of(settings.cache.block_bytes, settings.cache.write_buffer_bytes)
         committer = Committer(producer, topics, self.metrics, self.told)
         committer.may_write = lambda: self.consumer.is_member()
-        self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash)
+        # Another clock than today's, as of a replay, has no records from its future.
+        latest_ms = self.clock.latest_ms if isinstance(self.clock, SourceClock) else lambda: None
+        self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash, latest_ms)
         self.restorer = Restorer(
             self.new_consumer,
             Path(settings.worker.data_dir),
@@ -181,6 +191,8 @@ class Worker:
             settle=self._settle,
             rebalancing_began=self._pause,
             warnings=self.warnings,
+            lost=self._lost,
+            taken=self._taken,
         )
 
     async def _start_app(self) -> None:
@@ -221,6 +233,17 @@ class Worker:
 
     def _pause(self) -> None:
         self.evaluator.paused = True
+
+    def _lost(self, tp: TopicPartition, first: int, there: int) -> None:
+        """Retention took records of a source before they were read."""
+        place = f"{tp.topic}/{tp.partition}"
+        self.metrics.records_lost.labels(tp.topic, str(tp.partition)).inc(there - first)
+        text = lost_text(place, first, there, "read", "the workers'")
+        self.warnings.note("records_lost", place, text, there - first)
+
+    def _taken(self, tp: TopicPartition) -> int:
+        lane = self.evaluator.lanes.get(table_partition(tp.partition, self.partitions))
+        return 0 if lane is None else lane.pipeline.position_of(tp.topic, tp.partition) + 1
 
     async def _settle(self) -> None:
         await self.evaluator.settle()

@@ -29,7 +29,7 @@ from bench.worker import BenchWorker, worker_plan
 from rules.instants import format_instant
 from tables.changelog import is_row
 from tables.profiles import Profiles
-from tables.store import Due, Write
+from tables.store import Due, StoreBroken, Write
 
 EVENTS_PER_USER = 3
 USERS_PER_STEP = 500
@@ -67,8 +67,14 @@ class NoStore:
     def meta(self) -> bytes | None:
         return None
 
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        return []
+
     def write(self, change: Write) -> None:
         pass
+
+    def broken(self, text: str) -> StoreBroken:
+        return StoreBroken(text)
 
     def close(self) -> None:
         pass

@@ -2,8 +2,9 @@
 
 A step is written as these records, in this order:
 
+    notes                of records that are refused for their timestamps (``tables.refused``)
     marker               the time before the step, and up to which step every output is known to be in Kafka;
-                         in a header, records that were refused because of their user's row
+                         in a header, dead letters of records that were refused because of their user's row
     freed slots          records without a value
     chunks of outboxes   only where an outbox is too large to go with its row
     rows                 each with its outbox: the transitions that are not known to be in Kafka
@@ -38,21 +39,23 @@ from tables.codec import (
     Letter,
     Marker,
     Outbox,
-    Refused,
+    UnsentLetters,
     decode_head,
+    decode_letters,
     decode_marker,
     decode_outbox,
-    decode_refused,
+    encode_letters,
     encode_marker,
     encode_outbox,
-    encode_refused,
 )
 from tables.meta import StoreMeta, encode_meta
+from tables.refused import PREFIX as REFUSED
+from tables.refused import Note
 from tables.store import Write
 
 OUTBOX_HEADER = "outbox"
 CHUNKS_HEADER = "outbox.chunks"
-REFUSED_HEADER = "refused"
+LETTERS_HEADER = "refused"
 _INTERNAL = b"\x00\x00"
 _SLOT = b"\x00\x00outbox\x00"
 RECORD_BYTES = 256
@@ -136,10 +139,14 @@ class ChangelogWriter:
         rows: Sequence[tuple[bytes, bytes]],
         outboxes: Mapping[bytes, Outbox],
         end_marker: Marker,
-        refused: Refused | None = None,
+        notes: Sequence[Note] = (),
+        letters: UnsentLetters | None = None,
     ) -> Iterator[Written]:
         """The records of one step. Both markers say what is acknowledged now."""
-        yield from self.note(marker, refused)
+        # Before the marker, which says of all other records that they are taken.
+        for key, note in notes:
+            yield key, note, _NO_HEADERS
+        yield from self.note(marker, letters)
         if outboxes:
             for key, value in rows:
                 outbox = outboxes.get(key)
@@ -151,23 +158,23 @@ class ChangelogWriter:
         else:
             for key, value in rows:
                 yield key, value, _NO_HEADERS
-        yield from self._marker(end_marker, refused)
+        yield from self._marker(end_marker, letters)
 
-    def note(self, marker: Marker, refused: Refused | None = None) -> Iterator[Written]:
+    def note(self, marker: Marker, letters: UnsentLetters | None = None) -> Iterator[Written]:
         """A marker, and with it the end of the slots whose steps it says to be acknowledged."""
-        yield from self._marker(marker, refused)
+        yield from self._marker(marker, letters)
         for slot in [slot for slot, step in self._used.items() if step <= marker.acked_step]:
             del self._used[slot]
             self._lowest = min(self._lowest, slot)
             yield _slot_key(slot), None, _NO_HEADERS
 
-    def _marker(self, marker: Marker, refused: Refused | None) -> Iterator[Written]:
+    def _marker(self, marker: Marker, letters: UnsentLetters | None) -> Iterator[Written]:
         value = encode_marker(marker)
-        if refused is None:
+        if letters is None:
             yield MARKER_KEY, value, _NO_HEADERS
         else:
-            content = encode_refused(refused)
-            yield from self._with_outputs(MARKER_KEY, value, REFUSED_HEADER, refused.step, content)
+            content = encode_letters(letters)
+            yield from self._with_outputs(MARKER_KEY, value, LETTERS_HEADER, letters.step, content)
 
     def _with_outputs(
         self, key: bytes, value: bytes, header: str, step: int, content: bytes
@@ -203,7 +210,7 @@ class _Open:
 
     offset: int
     step: int
-    outputs: Outbox | Refused | None
+    outputs: Outbox | UnsentLetters | None
     slots: list[int] = field(default_factory=list)
 
 
@@ -247,6 +254,7 @@ class ChangelogReader:
     def read(self, records: Sequence[Logged]) -> Write:
         """The change that the next records make to a store."""
         rows: dict[bytes, bytes | None] = {}
+        notes: dict[bytes, bytes | None] = {}
         opened = self._open
         for record in records:
             key, value = record.key, record.value
@@ -254,6 +262,9 @@ class ChangelogReader:
                 rows[key] = value
             elif key == MARKER_KEY:
                 self.marker_bytes = value or self.marker_bytes
+            elif key.startswith(REFUSED):
+                notes[key] = value
+                continue
             else:
                 self._chunk(record.offset, key, value)
                 continue
@@ -270,7 +281,7 @@ class ChangelogReader:
         heads = ((key, decode_head(value)) for key, value in found)
         due = [(head.due_ms, key) for key, head in heads if head.due_ms is not None]
         self.rows += len(found)
-        return Write(rows=found, deleted=deleted, due_added=due, meta=self.meta)
+        return Write(rows=found, deleted=deleted, due_added=due, meta=self.meta, notes=list(notes.items()))
 
     def unsent(self) -> list[Transition]:
         """The transitions that are not known to be in Kafka, each user's in order. Raises ChangelogBroken."""
@@ -282,8 +293,8 @@ class ChangelogReader:
         if MARKER_KEY not in self._open:
             return []
         outputs = self._open[MARKER_KEY].outputs
-        refused = outputs if isinstance(outputs, Refused) else decode_refused(self._content(MARKER_KEY))
-        return refused.letters
+        unsent = outputs if isinstance(outputs, UnsentLetters) else decode_letters(self._content(MARKER_KEY))
+        return unsent.letters
 
     def _chunk(self, offset: int, key: bytes, value: bytes | None) -> None:
         if key.startswith(_SLOT):
@@ -325,8 +336,8 @@ class ChangelogReader:
 
 def _open_of(record: Logged) -> _Open | None:
     for name, value in record.headers:
-        if name in (OUTBOX_HEADER, REFUSED_HEADER):
-            outputs = decode_outbox(value) if name == OUTBOX_HEADER else decode_refused(value)
+        if name in (OUTBOX_HEADER, LETTERS_HEADER):
+            outputs = decode_outbox(value) if name == OUTBOX_HEADER else decode_letters(value)
             return _Open(record.offset, outputs.step, outputs)
         if name == CHUNKS_HEADER:
             chunks = _decode_chunks(value)

@@ -16,6 +16,8 @@ from rules.upgrade import OLD
 
 ROW_VERSION = b"\x02"
 _OLD_VERSION = b"\x01"
+_VERSIONS_END = b"\x20"
+"""No version byte will ever be as high: what begins so is no row."""
 MARKER_KEY = b"\x00\x00marker"
 """Key of the changelog record that holds a partition's ``Marker``. No row key starts with two NULs."""
 
@@ -73,7 +75,7 @@ class Outbox(msgspec.Struct, array_like=True):
     transitions: list[Transition]
 
 
-class Refused(msgspec.Struct, array_like=True):
+class UnsentLetters(msgspec.Struct, array_like=True):
     """The refused records of a partition that were not known to be in Kafka when a marker was written."""
 
     step: int
@@ -100,6 +102,10 @@ class Marker(msgspec.Struct, array_like=True):
     """Last offset taken of each source partition (``source_key``)."""
     swept_ms: int = 0
     """When the latest of these rules was published."""
+    judged: dict[int, int] = {}
+    """Last offsets whose timestamps are judged, where they differ from ``positions``: in the first marker of
+    a step. Up to there records with a note (``tables.refused``) are refused and all others are taken,
+    whatever the wall clock says when they are read again."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -110,7 +116,7 @@ _decode_row = msgspec.msgpack.Decoder(Row).decode
 _decode_old_row = msgspec.msgpack.Decoder(_OldRow).decode
 _decode_head = msgspec.msgpack.Decoder(RowHead).decode
 _decode_outbox = msgspec.msgpack.Decoder(Outbox).decode
-_decode_refused = msgspec.msgpack.Decoder(Refused).decode
+_decode_letters = msgspec.msgpack.Decoder(UnsentLetters).decode
 _decode_marker = msgspec.msgpack.Decoder(Marker).decode
 
 
@@ -132,6 +138,11 @@ def decode_head(value: bytes) -> RowHead:
     return _decode_head(memoryview(value)[1:])
 
 
+def is_newer(value: bytes) -> bool:
+    """Whether bytes that ``decode_row`` refuses may be a row of a newer program, by their version."""
+    return ROW_VERSION < value[:1] < _VERSIONS_END
+
+
 def encode_outbox(outbox: Outbox) -> bytes:
     return _encode(outbox)
 
@@ -140,12 +151,12 @@ def decode_outbox(value: bytes) -> Outbox:
     return _decode_outbox(value)
 
 
-def encode_refused(refused: Refused) -> bytes:
-    return _encode(refused)
+def encode_letters(letters: UnsentLetters) -> bytes:
+    return _encode(letters)
 
 
-def decode_refused(value: bytes) -> Refused:
-    return _decode_refused(value)
+def decode_letters(value: bytes) -> UnsentLetters:
+    return _decode_letters(value)
 
 
 def encode_marker(marker: Marker) -> bytes:

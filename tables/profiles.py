@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
+import msgspec
+
 from rules.row import Row
 from rules.upgrade import OLD
-from tables.codec import decode_row, encode_row
+from tables.codec import RowUnreadable, decode_row, encode_row, is_newer
 from tables.store import Due, RowStore, Write
 
 LARGE_BYTES = 32 * 1024
@@ -112,7 +114,14 @@ class Profiles:
                     into[key] = self._decoded(key, value)
 
     def _decoded(self, key: bytes, value: bytes) -> Row:
-        row = decode_row(value)
+        try:
+            row = decode_row(value)
+        except RowUnreadable:
+            if is_newer(value):
+                raise
+            raise self.store.broken(f"the row of {key!r} begins with {value[:1]!r}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self.store.broken(f"the row of {key!r} can't be read: {error}") from error
         if len(value) > LARGE_BYTES:
             self.large[key] = len(value)
         if row.used == OLD:
@@ -217,6 +226,7 @@ class Profiles:
         rows: dict[bytes, bytes] = {}
         added: set[Due] = set()
         dropped: set[Due] = set()
+        notes: dict[bytes, bytes | None] = {}
         last_meta: bytes | None = None
         for staged in self._durable:
             write = staged.write
@@ -231,11 +241,14 @@ class Profiles:
                     dropped.discard(entry)
                 else:
                     added.add(entry)
+            notes.update(write.notes)
             last_meta = write.meta or last_meta
         meta = meta or last_meta
         if self._durable or meta is not None:
             # In order of the keys: RocksDB takes them in a third less time.
-            self.store.write(Write(sorted(rows.items()), (), sorted(added), sorted(dropped), meta))
+            self.store.write(
+                Write(sorted(rows.items()), (), sorted(added), sorted(dropped), meta, list(notes.items()))
+            )
         unstored = self._unstored
         for key, value in rows.items():
             if unstored.get(key) is value:

@@ -6,20 +6,20 @@ Both keep three things in step: rows by key, the due index (instant, row key) an
 
 from __future__ import annotations
 
-import shutil
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, RdictIter, WriteBatch, WriteBufferManager
 
+from tables.store_faults import StoreBroken, make_directory, note_broken, noted_fault, watched, wipe
+
 Due = tuple[int, bytes]
 """(instant in ms, row key)."""
 
-_ROW, _DUE, _META = b"r", b"d", b"m"
+_ROW, _DUE, _META, _NOTE = b"r", b"d", b"m", b"n"
 
 
 @dataclass(slots=True)
@@ -31,6 +31,8 @@ class Write:
     due_added: list[Due] = field(default_factory=list)
     due_dropped: list[Due] = field(default_factory=list)
     meta: bytes | None = None
+    notes: Sequence[tuple[bytes, bytes | None]] = ()
+    """By key, beside the rows (``tables.refused``); None removes one."""
 
 
 class RowStore(Protocol):
@@ -48,7 +50,15 @@ class RowStore(Protocol):
 
     def meta(self) -> bytes | None: ...
 
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        """All notes, in key order."""
+        ...
+
     def write(self, change: Write) -> None: ...
+
+    def broken(self, text: str) -> StoreBroken:
+        """The error to raise for content that can't be right; the store is not used again."""
+        ...
 
     def close(self) -> None: ...
 
@@ -61,6 +71,7 @@ class MemoryStore:
     _due: list[Due] = field(default_factory=list)
     """Ascending, each once."""
     _meta: bytes | None = None
+    _notes: dict[bytes, bytes] = field(default_factory=dict)
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self._rows.get(key) for key in keys]
@@ -75,6 +86,9 @@ class MemoryStore:
     def meta(self) -> bytes | None:
         return self._meta
 
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        return sorted(self._notes.items())
+
     def write(self, change: Write) -> None:
         self._rows.update(change.rows)
         for key in change.deleted:
@@ -88,8 +102,16 @@ class MemoryStore:
             at = bisect_left(due, entry)
             if at == len(due) or due[at] != entry:
                 due.insert(at, entry)
+        for key, value in change.notes:
+            if value is None:
+                self._notes.pop(key, None)
+            else:
+                self._notes[key] = value
         if change.meta is not None:
             self._meta = change.meta
+
+    def broken(self, text: str) -> StoreBroken:
+        return StoreBroken(text)
 
     def close(self) -> None:
         pass
@@ -110,37 +132,25 @@ class RocksMemory:
         )
 
 
-class StoreBroken(Exception):
-    """RocksDB found its files damaged. A note beside them keeps the store from being used again."""
-
-
 class RocksStore:
-    """One RocksDB per partition: rows under ``r``, the due index under ``d``, meta under ``m``.
+    """One RocksDB per partition: rows under ``r``, the due index under ``d``, meta ``m``, notes ``n``.
 
-    Everything may raise StoreBroken, and does so again for every new one, until ``wipe``.
+    Everything may raise StoreBroken, and does so again for every new one until the files are set aside
+    (``tables.store_faults``), or StoreUnusable.
     """
 
     def __init__(self, path: Path, memory: RocksMemory) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        if _note(path).exists():
-            raise StoreBroken(_note(path).read_text())
-        with self._watched():
+        make_directory(path.parent)
+        noted = noted_fault(path)
+        if noted is not None:
+            raise StoreBroken(noted)
+        with watched(path):
             self._db = Rdict(str(path), options=_options(memory))
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # rocksdict raises nothing more precise
-            if not str(error).startswith("Corruption"):
-                raise
-            _note(self._path).write_text(str(error))
-            raise StoreBroken(str(error)) from error
 
     def _from(self, start: bytes) -> Iterator[RdictIter]:
         """An iterator on each key from ``start``. rocksdict's own ones end silently at a damaged block."""
-        with self._watched():
+        with watched(self._path):
             at = self._db.iter()
             at.seek(start)
             while at.valid():
@@ -149,7 +159,7 @@ class RocksStore:
             at.status()
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        with self._watched():
+        with watched(self._path):
             found: Any = self._db.get([_ROW + key for key in keys])  # a list for a list
         return cast(list[bytes | None], found)
 
@@ -175,9 +185,18 @@ class RocksStore:
         return found
 
     def meta(self) -> bytes | None:
-        with self._watched():
+        with watched(self._path):
             value: bytes | None = self._db.get(_META)
         return value
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        for at in self._from(_NOTE):
+            key = cast(bytes, at.key())
+            if not key.startswith(_NOTE):
+                break
+            found.append((key[1:], cast(bytes, at.value())))
+        return found
 
     def write(self, change: Write) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -190,13 +209,23 @@ class RocksStore:
             batch.delete(_due_key(at_ms, key))
         for at_ms, key in change.due_added:
             put(_due_key(at_ms, key), b"")
+        for key, note in change.notes:
+            if note is None:
+                batch.delete(_NOTE + key)
+            else:
+                put(_NOTE + key, note)
         if change.meta is not None:
             put(_META, change.meta)
-        with self._watched():
+        with watched(self._path):
             self._db.write(batch)
 
+    def broken(self, text: str) -> StoreBroken:
+        note_broken(self._path, text)
+        return StoreBroken(text)
+
     def close(self) -> None:
-        self._db.close()
+        with watched(self._path):
+            self._db.close()
 
 
 _OFFSET = 1 << 62
@@ -221,16 +250,6 @@ def _options(memory: RocksMemory) -> Options:
     options.set_max_open_files(256)
     options.set_keep_log_file_num(2)
     return options
-
-
-def wipe(path: Path) -> None:
-    """Remove a partition's directory; its rows come back from the changelog."""
-    shutil.rmtree(path, ignore_errors=True)
-    _note(path).unlink(missing_ok=True)
-
-
-def _note(path: Path) -> Path:
-    return path.parent / f"{path.name}.broken"
 
 
 __all__ = ["Due", "MemoryStore", "RocksMemory", "RocksStore", "RowStore", "StoreBroken", "Write", "wipe"]

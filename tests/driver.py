@@ -84,6 +84,8 @@ class Driver:
         self.rekeyed = 0
         self.repeated = 0
         self.writes_left: int | None = None
+        self.latest_ms: int | None = None
+        """The latest timestamp that a record may have: what a wall clock says."""
         self.dead_to_come: dict[Origin, DeadLetter] = {}
         self._logs: dict[tuple[str, int], TopicLog] = {}
         self.topics = Topics(

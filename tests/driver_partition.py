@@ -12,7 +12,7 @@ from agents.commits import Work
 from agents.pipeline import Pipeline
 from agents.restore import Restorer, send_again
 from agents.steps import Step
-from tables.store import Due, MemoryStore, RocksMemory, RocksStore, RowStore, Write
+from tables.store import Due, MemoryStore, RocksMemory, RocksStore, RowStore, StoreBroken, Write
 from tests.driver_kafka import Consumer, Headers, run
 
 if TYPE_CHECKING:
@@ -67,6 +67,12 @@ class CrashingStore:
 
     def meta(self) -> bytes | None:
         return self.kept.meta()
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        return self.kept.notes()
+
+    def broken(self, text: str) -> StoreBroken:
+        return self.kept.broken(text)
 
     def write(self, change: Write) -> None:
         self._driver.write()
@@ -130,7 +136,7 @@ class Part:
                     break
                 records.append(record)
             draft = self.pipeline.begin()
-            del records[self.pipeline.feed(draft, records) :]
+            del records[self.pipeline.feed(draft, records, self.driver.latest_ms) :]
             step = self.pipeline.finish(draft)
             taken = [self.inbox.popleft() for _ in records]
         assert (step.counts.dead, step.counts.rekeyed) == (len(step.dead), len(step.rekeyed))

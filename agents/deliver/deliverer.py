@@ -25,7 +25,9 @@ from agents.deliver.jobs import (
 )
 from agents.deliver.members import members, read_names, read_rows
 from agents.deliver.progress import Progress
+from agents.lost_records import lost_text
 from agents.placement import partition_of
+from agents.warnings import Warnings
 from tables.codec import split_row_key
 
 log = structlog.get_logger("turnstile.deliver")
@@ -58,6 +60,7 @@ class Deliverer:
         new_consumer: Callable[[], AIOKafkaConsumer],
         commit: Callable[[Mapping[int, int]], Awaitable[None]],
         failed: Callable[[BaseException], None],
+        warnings: Warnings | None = None,
     ) -> None:
         self._destination = destination
         self._engine = engine
@@ -66,6 +69,7 @@ class Deliverer:
         self._new_consumer = new_consumer
         self._commit = commit
         self._failed = failed
+        self._warnings = warnings or Warnings()
         self._selector = Selector(destination)
         self._is_merged = is_merged(destination)
         self._progress: dict[int, Progress] = {}
@@ -109,7 +113,7 @@ class Deliverer:
         self._sent = {}
         for partition, start in starts.items():
             if start.expired:
-                self._expired(partition, start.expired)
+                self._expired(partition, start.offset - start.expired, start.offset)
             if start.members_first:
                 self._progress[partition].hold_until = -1
         first = sorted(partition for partition, start in starts.items() if start.members_first)
@@ -174,17 +178,15 @@ class Deliverer:
             tp = TopicPartition(self._topics.transitions, partition)
             kept = int((await consumer.beginning_offsets([tp]))[tp])
         if kept > reached:
-            self._expired(partition, min(kept, found) - reached)
+            self._expired(partition, reached, min(kept, found))
 
-    def _expired(self, partition: int, records: int) -> None:
+    def _expired(self, partition: int, first: int, there: int) -> None:
         report = self._engine.report
-        report.expired += records
-        text = (
-            f"{records} records of {self._topics.transitions}/{partition} were gone before "
-            "they could be sent: its retention is shorter than this destination's outage"
-        )
+        report.expired += there - first
+        place = f"{self._topics.transitions}/{partition}"
+        text = lost_text(place, first, there, "sent", f"destination {self._destination.name!r}'s")
         report.error(text)
-        log.error("transitions_expired", destination=self._destination.name, error=text)
+        self._warnings.note("records_lost", f"{place} to {self._destination.name}", text, there - first)
 
     def _release(self, partition: int, held: Job, size: int, epoch: int) -> None:
         if self._epoch == epoch:

@@ -18,7 +18,7 @@ from aiokafka.errors import CommitFailedError
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from agents.broker import Broker
+from agents.broker import Broker, IsolationLevel
 from agents.consumer_thread import ConsumerThread, Held
 from agents.deliver.starts import MEMBERS_FIRST, FirstStart
 from agents.faust_app import faust_options
@@ -140,10 +140,7 @@ class DeliverConsumer(Consumer):
         committed = self._committed_offset.get(tp)
         if committed is None and tp.partition in thread.starts:
             committed = thread.starts[tp.partition].offset  # the stock code takes 0 for nothing
-        if committed is None or thread._consumer is None or tp not in thread.assignment():
-            return None
-        end = thread.highwater(tp)
-        return None if end is None else max(0, int(end) - int(committed))
+        return self._lag(tp, committed)
 
 
 class DeliverTransport(Transport):
@@ -157,6 +154,7 @@ class DeliverApp(faust.App):
 
     worker: Worker
     first_start: FirstStart
+    isolation_level: IsolationLevel
 
     def _new_transport(self) -> Transport:
         return DeliverTransport(self.conf.broker_consumer, self)
@@ -182,6 +180,7 @@ def deliver_app(
         broker_commit_interval=commit_seconds,
     )
     app.worker = worker
+    app.isolation_level = broker.isolation_level
     app.first_start = first_start
     transitions = app.topic(topic, maxsize=2, value_serializer="raw", key_serializer="raw")
 

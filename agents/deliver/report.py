@@ -11,7 +11,8 @@ class Report:
     """Counts since the start of this process. Instants are wall clock ms; None: not yet."""
 
     state: str = "starting"
-    """``starting, connecting, running, retrying, misconfigured, paused, crashed, stopped``."""
+    """``starting, connecting, running, retrying, misconfigured, paused, crashed, stopped``; while they hold
+    ``joining`` and ``unreachable`` are shown instead (``app.deliver_one.Running.state``)."""
     delivered: int = 0
     """Transitions that the destination has."""
     filtered: int = 0

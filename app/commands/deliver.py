@@ -157,17 +157,23 @@ async def _replay(settings: Settings, name: str, seconds: float) -> dict[str, ob
 
 @cli.command()
 def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
-    """Per destination: state, lag, last success, last error, retries, dead letters."""
+    """Per destination: state, lag, last success, last error, retries, dead letters.
+
+    While Kafka can't be reached: what a deliverer knows, if one answers.
+    """
     import asyncio
     import json
 
-    from app.deliver_status import read_status
+    from app.deliver_status import read_statuses
 
-    found = asyncio.run(read_status(load_quiet(settings)))
+    statuses = asyncio.run(read_statuses(load_quiet(settings)))
+    found = statuses.each
+    if statuses.lacking is not None:
+        typer.echo(statuses.lacking, err=True)
     if as_json:
         shown = [
             {
-                **(each.live or {"name": each.published.destination.name, "state": "not running"}),
+                **(each.live or {"name": each.name, "state": "not running"}),
                 "lag": each.lag,
                 "dead_letters_waiting": each.dead_letters,
             }
@@ -181,13 +187,13 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
         live = each.live or {}
         rows.append(
             (
-                each.published.destination.name,
-                each.published.destination.kind,
+                each.name,
+                each.kind,
                 str(live.get("state", "not running")),
                 "-" if each.lag is None else str(each.lag),
                 str(live.get("delivered", "-")),
                 str(live.get("retries", "-")),
-                str(each.dead_letters),
+                "-" if each.dead_letters is None else str(each.dead_letters),
                 str(live.get("last_success") or "-"),
             )
         )
@@ -195,5 +201,5 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
     for each in found:
         error = (each.live or {}).get("last_error")
         if error:
-            lines.append(f"{each.published.destination.name}: {error['at']} {error['error']}")
+            lines.append(f"{each.name}: {error['at']} {error['error']}")
     typer.echo("\n".join(lines) if found else "no destination is published")

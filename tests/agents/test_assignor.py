@@ -43,6 +43,8 @@ def made(folder: Path, name: str, kind: type[PartitionAssignor] = Assignor) -> A
         settle=nothing,
         rebalancing_began=lambda: None,
         warnings=Warnings(),
+        lost=lambda *_: None,
+        taken=lambda _: -1,
     )
     return kind(app)
 

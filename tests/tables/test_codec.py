@@ -62,12 +62,13 @@ OUTBOX = Outbox(41, [ENTER, EXIT])
 TELLING = Outbox(41, [replace(ENTER, trigger=Trigger("buy", "r1", T - 1, b'{"price":5}'))])
 MARKER = Marker(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
 SWEPT = replace(MARKER, swept_ms=T - 7)
+JUDGED = replace(SWEPT, judged={source_key("events", 3): 12_399})
 META = StoreMeta(123_456, (GOLDEN / "marker.bin").read_bytes())
 
 FILES = {
     "row-2": (ROW, encode_row, decode_row),
     "outbox-properties": (TELLING, encode_outbox, decode_outbox),
-    "marker-swept": (SWEPT, encode_marker, decode_marker),
+    "marker-judged": (JUDGED, encode_marker, decode_marker),
     "meta": (META, encode_meta, decode_meta),
 }
 
@@ -129,8 +130,9 @@ def test_a_row_of_version_1_is_read_and_its_states_can_be_upgraded(
     )
 
 
-def test_a_marker_of_a_program_that_knew_no_publications_is_read() -> None:
+def test_a_marker_of_a_program_that_knew_less_is_read() -> None:
     assert decode_marker((GOLDEN / "marker.bin").read_bytes()) == MARKER
+    assert decode_marker((GOLDEN / "marker-swept.bin").read_bytes()) == SWEPT
 
 
 def test_the_head_of_a_row_is_read_alone() -> None:
