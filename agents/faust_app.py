@@ -178,8 +178,8 @@ def worker_app(
     settle: Callable[[], Awaitable[None]],
     rebalancing_began: Callable[[], None],
     warnings: Warnings,
-    lost: Lost,
-    taken: Callable[[TopicPartition], int],
+    lost: Lost = lambda tp, first, there: None,
+    taken: Callable[[TopicPartition], int] = lambda tp: 0,
 ) -> WorkerApp:
     """Build the app. ``take`` gets every batch; ``restore`` what to bring up to date. ``partitions`` is the
     table's number of them."""
