@@ -83,7 +83,7 @@ class Recovery(StockRecovery):
                 return
             except BaseException as error:
                 # One that was cancelled by nobody's wish would else leave the worker waiting for ever.
-                if self.should_stop:
+                if self.should_stop or self.app.refused(error):  # type: ignore[attr-defined]
                     return
                 await self.app.crash(error)
                 return
@@ -118,6 +118,9 @@ class WorkerApp(faust.App):
     def is_current(self, rebalance: int) -> bool:
         """Whether no other rebalance began since this one, by number."""
         return bool(self.rebalancing_count == rebalance)
+
+    refused: Callable[[BaseException], bool]
+    """Told why restoring failed; whether that is no crash but an end for a reason that is told otherwise."""
 
     def on_rebalance_start(self) -> None:
         self.rebalancing_began()
@@ -168,6 +171,7 @@ def worker_app(
     settle: Callable[[], Awaitable[None]],
     rebalancing_began: Callable[[], None],
     warnings: Warnings,
+    refused: Callable[[BaseException], bool],
 ) -> WorkerApp:
     """Build the app. ``take`` gets every batch; ``restore`` what to bring up to date. ``partitions`` is the
     table's number of them."""
@@ -185,6 +189,7 @@ def worker_app(
     app.restore = restore
     app.settle = settle
     app.rebalancing_began = rebalancing_began
+    app.refused = refused
     app.Table(table, partitions=partitions)
     topic = app.topic(*sources, maxsize=2, value_serializer="raw", key_serializer="raw")
 

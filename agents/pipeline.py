@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from agents.intake import apply_record, outgrows, read_batch
 from agents.outgoing import Outgoing
-from agents.placement import Place
+from agents.placement import MOST_PARTITIONS, Place
 from agents.records import NO_PROPERTIES, InputRecord, PlainEvent
 from agents.row_limits import by_records_bytes, compute_again, leave
 from agents.steps import Draft, Limits, Record, Step
@@ -29,7 +31,7 @@ from rules.redefine import redefine
 from rules.row import Row
 from rules.upgrade import upgrade
 from tables.changelog import largest_row_bytes
-from tables.codec import Marker, encode_marker, row_key, source_key, split_row_key
+from tables.codec import Ground, Marker, encode_marker, record_print, row_key, source_key, split_row_key
 from tables.meta import StoreMeta, encode_meta
 from tables.profiles import Profiles, RowsTooLarge, Staged
 
@@ -55,7 +57,14 @@ class Pipeline:
         self.step = recovered.step if recovered else 0
         acked_step = recovered.acked_step if recovered else 0
         self.outgoing = Outgoing(acked_step, limits.changelog_bytes, used_slots)
+        self.ground = recovered.ground if recovered else Ground()
+        """What is noted of the topics; kept by the worker."""
+        self.changelog_id = b""
+        """Of the changelog's topic, for the store to remember."""
+        self.is_noted = recovered is not None
+        """A marker of this partition is in the changelog, or will be with the next step."""
         self._positions: dict[int, int] = dict(recovered.positions) if recovered else {}
+        self._prints: dict[int, int] = dict(self.ground.prints)
         self._done = dict(self._positions)
         """Per source partition, re-keyed records aside, the last offset taken since the start."""
         self._sweep_after = b""
@@ -77,11 +86,12 @@ class Pipeline:
         """A step of several slices: ``begin``, ``feed`` each, ``finish``; no other step meanwhile."""
         self._in_step = True
         self.profiles.age()
-        return Draft(self.clock_ms, dict(self._positions))
+        return Draft(self.clock_ms, dict(self._positions), dict(self._prints))
 
     def rewind(self, draft: Draft) -> None:
         """Forget what the draft's records did, as if the step had not begun."""
         self.clock_ms, self._positions = draft.clock_ms, dict(draft.positions)
+        self._prints = dict(draft.prints)
         for records in draft.fed:
             batch = read_batch(self.place, records, self.limits, Draft(0, {}))
             self.profiles.forget(key for _, _, key, _ in batch)
@@ -98,7 +108,7 @@ class Pipeline:
         project, rules = "", NO_RULES
         changed, local, out, keys = draft.changed, draft.local, draft.transitions, draft.keys
         clock_ms = self.clock_ms
-        log = source = source_key(records[0].topic, records[0].partition)
+        log = source = self._source(records[0].topic, records[0].partition)
         # What a row notes of applied offsets is not enough: a record that changed nothing left no trace, and
         # if it comes again with a later clock it would share its step with a flip due just then.
         floor = self._done.get(source, -1)
@@ -126,7 +136,7 @@ class Pipeline:
                 continue
             if is_rekeyed:
                 topic, partition, offset = self.place.origin(record)
-                source = source_key(topic, partition)
+                source = source_key(topic, partition, self.place.accepted_ms(record))
             if offset <= row.applied.get(source, -1):
                 repeated += 1
                 continue
@@ -185,7 +195,9 @@ class Pipeline:
                 records = _up_to(record, records)
                 draft.dead = [each for each in draft.dead if each.record.offset <= record.offset]
                 break
-        self._positions[log] = records[-1].offset
+        last = records[-1]
+        self._positions[log] = last.offset
+        self._prints[log] = record_print(last.timestamp, last.key, last.value)
         draft.fed.append(records)
         draft.fed_bytes += sum(len(each.value) for each in records if each.value)
         if self.profiles.large:
@@ -299,7 +311,16 @@ class Pipeline:
 
     def position_of(self, topic: str, partition: int) -> int:
         """Last offset taken of a source partition; -1 when none was."""
-        return self._positions.get(source_key(topic, partition), -1)
+        return self._positions.get(self._source(topic, partition), -1)
+
+    def print_of(self, topic: str, partition: int) -> int | None:
+        """``record_print`` of that last record; None: it isn't known."""
+        return self._prints.get(self._source(topic, partition))
+
+    def has_taken(self, topic: str) -> bool:
+        """Whether any record of a source topic was taken here."""
+        partitions = range(self.place.partition, MOST_PARTITIONS, self.place.partitions)
+        return any(self.position_of(topic, each) >= 0 for each in partitions)
 
     # -- acknowledgements ----------------------------------------------------------------------------
 
@@ -329,13 +350,16 @@ class Pipeline:
         return encode_marker(self.marker_now())
 
     def marker_now(self) -> Marker:
-        return self._marker(self.clock_ms, self._positions)
+        return self._marker(self.clock_ms, self._positions, self._prints)
 
     def flush(self) -> None:
         """Bring the store up to the changelog. Nothing may be under way."""
         self.profiles.flush(self._meta(self.marker_now()))
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _source(self, topic: str, partition: int) -> int:
+        return source_key(topic, partition, self.place.accepted.get(topic, 0))
 
     def _upgrade(self, key: bytes, row: Row) -> None:
         upgrade(self.rules.project(split_row_key(key)[0]), row)
@@ -345,12 +369,15 @@ class Pipeline:
         self.step += 1
         draft, staged = self._staged(draft)
         self.outgoing.made(self.step, draft.keys, draft.transitions)
+        # Whoever finds committed offsets and no marker must know that the changelog was lost.
+        is_first = not self.is_noted and bool(self._positions)
+        self.is_noted = self.is_noted or is_first
         counts = draft.counts
         counts.dead = len(draft.dead)
         counts.rekeyed = len(draft.rekeyed)
         counts.enters = sum(each.is_enter for each in draft.transitions)
         counts.exits = len(draft.transitions) - counts.enters
-        marker = self._marker(draft.clock_ms, draft.positions)
+        marker = self._marker(draft.clock_ms, draft.positions, draft.prints)
         end_marker = self.marker_now()
         self._in_step = False
         if self._next_rules is not None:
@@ -360,7 +387,7 @@ class Pipeline:
             number=self.step,
             marker=marker,
             end_marker=end_marker,
-            clock_moved=draft.clock_moved,
+            clock_moved=draft.clock_moved or is_first,
             staged=staged,
             transitions=draft.transitions,
             transition_keys=draft.keys,
@@ -368,6 +395,7 @@ class Pipeline:
             dead=draft.dead,
             rekeyed=draft.rekeyed,
             counts=counts,
+            accepted=self.place.accepted,
         )
 
     def _staged(self, draft: Draft) -> tuple[Draft, Staged]:
@@ -384,9 +412,9 @@ class Pipeline:
         return draft, profiles.stage(draft.changed, draft.local, draft.stale, most_bytes)
 
     def _meta(self, marker: Marker) -> bytes:
-        return encode_meta(StoreMeta(self.outgoing.changelog_next, encode_marker(marker)))
+        return encode_meta(StoreMeta(self.outgoing.changelog_next, encode_marker(marker), self.changelog_id))
 
-    def _marker(self, clock_ms: int, positions: dict[int, int]) -> Marker:
+    def _marker(self, clock_ms: int, positions: dict[int, int], prints: dict[int, int]) -> Marker:
         return Marker(
             self.step,
             self.outgoing.acked_step,
@@ -395,6 +423,7 @@ class Pipeline:
             self.place.partitions,
             dict(positions),
             self.swept_ms,
+            replace(self.ground, prints=dict(prints)),
         )
 
 

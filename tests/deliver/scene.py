@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.structs import ConsumerRecord
 
-from agents.deliver.feed import PublishedDestination, destinations_topic, publish
+from agents.deliver.feed import PublishedDestination, publish
+from agents.deliver.names import destinations_topic
 from agents.deliver.parse import load_destinations
 from agents.topics import create_topics, existing
 from agents.transitions import encode_transition
@@ -89,6 +90,7 @@ class Scene:
             "kafka.heartbeat_interval_ms": 500,
             "topics.prefix": self.prefix,
             "topics.partitions": self.partitions,
+            "topics.create": True,
             "worker.app_id": self.prefix,
             "deliver.allow_private": True,
             **{key.replace("__", "."): value for key, value in changed.items()},
