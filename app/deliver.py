@@ -117,10 +117,9 @@ class DeliveryService:
             topics.partitions,
             topics.replication,
             create_sources=topics.create,
-            record_bytes=self.settings.records.max_bytes,
         )
         cluster = await make_missing(self._admin, own, topics.replication)
-        raise_if_unusable(judge(own, cluster, self.settings.records.max_bytes))
+        raise_if_unusable(judge(own, cluster))
         return Topics(
             plan.transitions,
             counts[plan.transitions],

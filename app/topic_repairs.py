@@ -198,7 +198,7 @@ class TopicRepairs:
         sources = {name: each.partitions for name, each in cluster.topics.items() if name != plan.changelog}
         changelog = cluster.topics[plan.changelog]
         wanted = [each for each in wanted_topics(plan, changelog.partitions) if each.role is Role.CHANGELOG]
-        if faults := [str(each) for each in judge(wanted, cluster, 0) if each.loses]:
+        if faults := [str(each) for each in judge(wanted, cluster) if each.loses]:
             raise CommandFailed("\n".join(faults))
         await self._check_nobody_works()
         topics = Topics(

@@ -83,7 +83,6 @@ class TopicWatch:
             topics.partitions,
             topics.replication,
             create_sources=topics.create,
-            record_bytes=self._settings.records.max_bytes,
         )
         self.ids = (await self._look_at_all()).ids
         self.changelog_bytes = await largest_batch_bytes(self._admin, self.plan.changelog)
@@ -210,7 +209,7 @@ class TopicWatch:
         kept = (*plan.sources, plan.changelog, plan.transitions, plan.audiences)
         found = [changed(plan, name, self.ids[name], cluster.ids) for name in kept if name in self.ids]
         wanted = wanted_topics(plan, self.partitions[plan.changelog], self.partitions)
-        judged = judge(wanted, cluster, self._settings.records.max_bytes)
+        judged = judge(wanted, cluster)
         return [*(each for each in found if each is not None), *judged]
 
 

@@ -82,8 +82,12 @@ def _missing_source(name: str, others: Sequence[str]) -> Fault:
     )
 
 
-def judge(wanted: Iterable[Wanted], cluster: Cluster, record_bytes: int) -> list[Fault]:
-    """What is wrong with the topics of the plan that exist. ``record_bytes``: the largest value taken in."""
+def judge(wanted: Iterable[Wanted], cluster: Cluster, record_bytes: int | None = None) -> list[Fault]:
+    """What is wrong with the topics of the plan that exist.
+
+    ``record_bytes`` is the largest value that is taken in. None: leave out limits that some record may be too
+    large for; what a topic refuses becomes a dead letter, and is told then.
+    """
     faults: list[Fault] = []
     for each in wanted:
         topic = cluster.topics.get(each.name)
@@ -202,22 +206,14 @@ def _retention(wanted: Wanted, configs: Mapping[str, str]) -> Iterator[Fault]:
         )
 
 
-def _sizes(wanted: Wanted, given: str | None, record_bytes: int) -> Iterator[Fault]:
-    if given is None or wanted.role not in (Role.REKEYED, Role.CHANGELOG, Role.DEAD_LETTERS):
+def _sizes(wanted: Wanted, given: str | None, record_bytes: int | None) -> Iterator[Fault]:
+    if given is None:
         return
     limit_bytes = int(given)
     large = ("max.message.bytes", str(LARGE_MESSAGE_BYTES))
     wrong = f"has max.message.bytes {limit_bytes}"
-    if wanted.role is Role.REKEYED and limit_bytes < record_bytes + OVERHEAD_BYTES:
-        yield Fault(
-            wanted.name,
-            wrong,
-            f"{record_bytes + OVERHEAD_BYTES} or more",
-            f"a record may have {record_bytes} bytes (records.max_bytes) before its headers",
-            APPLY,
-            setting=large,
-        )
-    elif wanted.role is Role.CHANGELOG and limit_bytes < LARGE_MESSAGE_BYTES:
+    least_bytes = LEAST_ROW_BYTES if record_bytes is None else LARGE_MESSAGE_BYTES
+    if wanted.role is Role.CHANGELOG and limit_bytes < least_bytes:
         yield Fault(
             wanted.name,
             wrong,
@@ -227,13 +223,11 @@ def _sizes(wanted: Wanted, given: str | None, record_bytes: int) -> Iterator[Fau
             loses=limit_bytes < LEAST_ROW_BYTES,
             setting=large,
         )
-    elif wanted.role is Role.DEAD_LETTERS and limit_bytes < record_bytes + OVERHEAD_BYTES:
+    refused = {
+        Role.REKEYED: "larger records become dead letters",
+        Role.DEAD_LETTERS: "larger dead letters go there without their value",
+    }.get(wanted.role)
+    if refused and record_bytes is not None and limit_bytes < record_bytes + OVERHEAD_BYTES:
         yield Fault(
-            wanted.name,
-            wrong,
-            f"{LARGE_MESSAGE_BYTES} or more",
-            "larger dead letters go there without their value",
-            APPLY,
-            loses=False,
-            setting=large,
+            wanted.name, wrong, f"{LARGE_MESSAGE_BYTES} or more", refused, APPLY, loses=False, setting=large
         )

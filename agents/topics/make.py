@@ -15,8 +15,6 @@ from agents.topics.requests import SET, SetConfigsRequest
 
 log = structlog.get_logger("turnstile.topics")
 
-RECORD_BYTES = 512 * 1024
-"""What the setting ``records.max_bytes`` is by default."""
 _TOPIC = 2
 """The type of resource in requests about settings."""
 
@@ -39,7 +37,6 @@ async def ensure_topics(
     replication: int | None,
     *,
     create_sources: bool = False,
-    record_bytes: int = RECORD_BYTES,
 ) -> Mapping[str, int]:
     """Check what is there, then make what is missing; the partitions of every topic of the plan.
 
@@ -51,7 +48,7 @@ async def ensure_topics(
         raise_if_unusable(missing_sources(plan, cluster))
     known = {name: each.partitions for name, each in cluster.topics.items()}
     wanted = wanted_topics(plan, table_partitions(plan, cluster, partitions), known)
-    raise_if_unusable(judge(wanted, cluster, record_bytes))
+    raise_if_unusable(judge(wanted, cluster))
     await _make([each for each in wanted if each.name not in cluster.topics], admin, cluster, replication)
     return {each.name: known.get(each.name, each.partitions) for each in wanted}
 

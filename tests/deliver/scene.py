@@ -14,8 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.structs import ConsumerRecord
 
-from agents.deliver.feed import PublishedDestination, publish
-from agents.deliver.names import destinations_topic
+from agents.deliver.feed import PublishedDestination, destinations_topic, publish
 from agents.deliver.parse import load_destinations
 from agents.topics import create_topics, existing
 from agents.transitions import encode_transition
