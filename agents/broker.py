@@ -42,7 +42,10 @@ class Broker:
         return {**self.client_options(), "isolation_level": self.isolation_level}
 
     def client_options(self) -> dict[str, Any]:
-        """Keyword arguments of every aiokafka client."""
+        """Keyword arguments of every aiokafka client. From then on asking for a topic doesn't make it."""
+        from agents.topics.requests import never_create_by_asking
+
+        never_create_by_asking()
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap,
             "security_protocol": self.security_protocol,

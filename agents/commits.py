@@ -69,6 +69,8 @@ class Topics:
     """By topic; one that isn't named has as many as the table."""
     sources: MutableMapping[str, int] = field(default_factory=dict)
     """Partitions of each source topic, re-keyed records aside; they may grow. Empty: not known."""
+    changelog_id: bytes = b""
+    """The topic's id; a store remembers it, so that it is never joined to another changelog."""
 
 
 class Committer:

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import structlog
 
-from agents.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin
+from agents.placement import ORIGIN_ACCEPTED, ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin
 from agents.steps import DeadLetter, Record
 
 log = structlog.get_logger("turnstile.dead_letters")
@@ -45,9 +45,10 @@ def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
     return [*_own(letter.record.headers), *_ours(letter)]
 
 
-def rekey_headers(record: Record, origin: Origin) -> list[tuple[str, bytes]]:
+def rekey_headers(record: Record, origin: Origin, accepted_ms: int = 0) -> list[tuple[str, bytes]]:
     """Where the producer wrote it: the user's row remembers that offset, so that no copy counts twice."""
-    return [*record.headers, *origin_headers(origin)]
+    accepted = [(ORIGIN_ACCEPTED, str(accepted_ms).encode())] if accepted_ms else []
+    return [*record.headers, *origin_headers(origin), *accepted]
 
 
 def origin_headers(origin: Origin) -> list[tuple[str, bytes]]:

@@ -131,10 +131,12 @@ def plan_changes(
     current: Mapping[bytes, PublishedAudience],
     wanted: Sequence[Audience],
     versions: Mapping[bytes, int] | None = None,
+    version_floor: int = 0,
 ) -> list[Change]:
     """What publishing ``wanted`` would do; audiences that are not named stay as they are.
 
     ``versions`` are those of records that can't be used (``Definitions.versions``): they are overwritten.
+    Versions of new ones begin above ``version_floor``: rows may know lower ones of a topic that was lost.
     """
     changes: list[Change] = []
     for audience in wanted:
@@ -144,7 +146,7 @@ def plan_changes(
             version = max(unusable_version, before.version if before else 0) + 1
             changes.append(Change(audience, version, "changed"))
         elif before is None:
-            changes.append(Change(audience, 1, "created"))
+            changes.append(Change(audience, version_floor + 1, "created"))
         elif before.deleted:
             changes.append(Change(audience, before.version + 1, "created"))
         elif before.audience == audience:
@@ -175,6 +177,10 @@ class DefinitionsFeed:
         self._read = Definitions()
         self._together: dict[bytes, tuple[str, str]] = {}
         """Warnings about definitions beside one another: (code, text) by key."""
+        self.found: set[bytes] = set()
+        """Every key that was read, of definitions taken away since, too."""
+        self.top_version = 0
+        """The highest version that was read."""
         self.loaded = asyncio.Event()
         """Set once everything that was published at the start is in use."""
 
@@ -186,6 +192,11 @@ class DefinitionsFeed:
     def unreadable(self) -> Mapping[bytes, str]:
         """Why the latest records of some keys can't be used."""
         return {key: each.reason for key, each in self._read.unusable.items() if key is not None}
+
+    @property
+    def standing(self) -> int:
+        """How many definitions there are, deleted ones included."""
+        return len(self.published)
 
     async def run(self) -> None:
         """Follow the topic until cancelled."""
@@ -206,8 +217,12 @@ class DefinitionsFeed:
                     self._use()
 
     def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
+        if record.key is not None:
+            self.found.add(record.key)
         if self._read.take(self._topic, record, self._parse):
             self._warnings.clear("definition_unreadable", self._place(record.key))
+            if record.key in self.published:
+                self.top_version = max(self.top_version, self.published[record.key].version)
             return
         # The one before stays in force: members must not leave because a record can't be read.
         told = self._read.unusable[record.key]
@@ -233,6 +248,11 @@ async def read_published(consumer: AIOKafkaConsumer, topic: str, parse: Parse) -
     async for record in everything_on(consumer, topic):
         found.take(topic, record, parse)
     return found
+
+
+async def definition_keys(consumer: AIOKafkaConsumer, topic: str) -> set[bytes]:
+    """Every key on the topic now, whatever its records hold."""
+    return {record.key async for record in everything_on(consumer, topic) if record.key is not None}
 
 
 async def publish(producer: AIOKafkaProducer, topic: str, published: Sequence[PublishedAudience]) -> None:

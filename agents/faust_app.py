@@ -85,7 +85,7 @@ class Recovery(StockRecovery):
                 return
             except BaseException as error:
                 # One that was cancelled by nobody's wish would else leave the worker waiting for ever.
-                if self.should_stop:
+                if self.should_stop or self.app.refused(error):  # type: ignore[attr-defined]
                     return
                 await self.app.crash(error)
                 return
@@ -121,6 +121,8 @@ class WorkerApp(faust.App):
     table_partitions: int
     """The table's number of partitions; source topics may have any."""
     warnings: Warnings
+    refused: Callable[[BaseException], bool]
+    """Told why restoring failed; whether that is no crash but an end for a reason that is told otherwise."""
 
     def is_current(self, rebalance: int) -> bool:
         """Whether no other rebalance began since this one, by number."""
@@ -178,6 +180,7 @@ def worker_app(
     settle: Callable[[], Awaitable[None]],
     rebalancing_began: Callable[[], None],
     warnings: Warnings,
+    refused: Callable[[BaseException], bool] = lambda error: False,
     lost: Lost = lambda tp, first, there: None,
     taken: Callable[[TopicPartition], int] = lambda tp: 0,
 ) -> WorkerApp:
@@ -200,6 +203,7 @@ def worker_app(
     app.rebalancing_began = rebalancing_began
     app.lost = lost
     app.taken = taken
+    app.refused = refused
     app.Table(table, partitions=partitions)
     topic = app.topic(*sources, maxsize=2, value_serializer="raw", key_serializer="raw")
 

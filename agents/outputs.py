@@ -179,7 +179,8 @@ class Outputs:
         topics = self._topics
         for user_id, record, origin in step.rekeyed:
             target = partition_of(user_id, topics.partitions)
-            sent = max(record.timestamp, 0), user_id.encode(), record.value, rekey_headers(record, origin)
+            headers = rekey_headers(record, origin, step.accepted.get(record.topic, 0))
+            sent = max(record.timestamp, 0), user_id.encode(), record.value, headers
             self._lot(topics.rekeyed, target).add(sent, Rekeyed(step, user_id, record, origin))
         for letter in step.dead:
             self._add_letter(letter)

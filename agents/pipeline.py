@@ -16,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from agents.intake import ahead_of_wall, apply_record, outgrows, read_batch
 from agents.outgoing import Outgoing
-from agents.placement import Place
+from agents.placement import MOST_PARTITIONS, Place
 from agents.records import NO_PROPERTIES, InputRecord, PlainEvent
 from agents.row_limits import by_records_bytes, compute_again, leave
 from agents.steps import Draft, Limits, Record, Step
@@ -30,7 +32,7 @@ from rules.redefine import redefine
 from rules.row import Row
 from rules.upgrade import upgrade
 from tables.changelog import largest_row_bytes
-from tables.codec import Marker, encode_marker, row_key, source_key, split_row_key
+from tables.codec import Ground, Marker, encode_marker, record_print, row_key, source_key, split_row_key
 from tables.meta import StoreMeta, encode_meta
 from tables.profiles import Profiles, RowsTooLarge, Staged
 from tables.refused import Note, Refused
@@ -59,7 +61,14 @@ class Pipeline:
         self.step = recovered.step if recovered else 0
         acked_step = recovered.acked_step if recovered else 0
         self.outgoing = Outgoing(acked_step, limits.changelog_bytes, used_slots)
+        self.ground = recovered.ground if recovered else Ground()
+        """What is noted of the topics; kept by the worker."""
+        self.changelog_id = b""
+        """Of the changelog's topic, for the store to remember."""
+        self.is_noted = recovered is not None
+        """A marker of this partition is in the changelog, or will be with the next step."""
         self._positions: dict[int, int] = dict(recovered.positions) if recovered else {}
+        self._prints: dict[int, int] = dict(self.ground.prints)
         self._done = dict(self._positions)
         """Per source partition, re-keyed records aside, the last offset taken since the start."""
         self._judged = {**self._positions, **(recovered.judged if recovered else {})}
@@ -86,11 +95,12 @@ class Pipeline:
         """A step of several slices: ``begin``, ``feed`` each, ``finish``; no other step meanwhile."""
         self._in_step = True
         self.profiles.age()
-        return Draft(self.clock_ms, dict(self._positions))
+        return Draft(self.clock_ms, dict(self._positions), dict(self._prints))
 
     def rewind(self, draft: Draft) -> None:
         """Forget what the draft's records did, as if the step had not begun."""
         self.clock_ms, self._positions = draft.clock_ms, dict(draft.positions)
+        self._prints = dict(draft.prints)
         for records in draft.fed:
             batch = read_batch(self.place, records, self.limits, Draft(0, {}))
             self.profiles.forget(key for _, _, key, _ in batch)
@@ -104,7 +114,7 @@ class Pipeline:
         """
         if not records:
             return 0
-        log = source = source_key(records[0].topic, records[0].partition)
+        log = source = self._source(records[0].topic, records[0].partition)
         is_rekeyed = records[0].topic == self.place.rekey_topic
         # Re-keyed records were judged before they were re-keyed.
         in_time = records if is_rekeyed else self._in_time(draft, source, records, latest_ms)
@@ -139,7 +149,7 @@ class Pipeline:
                 continue
             if is_rekeyed:
                 topic, partition, offset = self.place.origin(record)
-                source = source_key(topic, partition)
+                source = source_key(topic, partition, self.place.accepted_ms(record))
             if offset <= row.applied.get(source, -1):
                 repeated += 1
                 continue
@@ -199,10 +209,12 @@ class Pipeline:
                 records = _up_to(record, records)
                 draft.dead = [each for each in draft.dead if each.record.offset <= record.offset]
                 break
-        last = records[-1].offset
+        last = records[-1]
         # Never back: records that come again were taken, and judged, before.
-        self._positions[log] = max(last, self._positions.get(log, -1))
-        self._judged[log] = max(last, self._judged.get(log, -1))
+        if last.offset >= self._positions.get(log, -1):
+            self._positions[log] = last.offset
+            self._prints[log] = record_print(last.timestamp, last.key, last.value)
+        self._judged[log] = max(last.offset, self._judged.get(log, -1))
         draft.fed.append(records)
         draft.fed_bytes += sum(len(each.value) for each in records if each.value)
         if self.profiles.large:
@@ -240,11 +252,11 @@ class Pipeline:
 
     def refuses(self, topic: str, partition: int) -> bool:
         """Whether records of this source partition are noted as refused."""
-        return self.refused.any_of(source_key(topic, partition))
+        return self.refused.any_of(self._source(topic, partition))
 
     def forget_refused(self, topic: str, partition: int, log_start: int) -> None:
         """The source partition begins at this offset now: notes of earlier records may go."""
-        self._notes.extend(self.refused.forget(source_key(topic, partition), log_start))
+        self._notes.extend(self.refused.forget(self._source(topic, partition), log_start))
 
     def advance(self, to_ms: int, limit: int) -> Step:
         """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
@@ -348,7 +360,16 @@ class Pipeline:
 
     def position_of(self, topic: str, partition: int) -> int:
         """Last offset taken of a source partition; -1 when none was."""
-        return self._positions.get(source_key(topic, partition), -1)
+        return self._positions.get(self._source(topic, partition), -1)
+
+    def print_of(self, topic: str, partition: int) -> int | None:
+        """``record_print`` of that last record; None: it isn't known."""
+        return self._prints.get(self._source(topic, partition))
+
+    def has_taken(self, topic: str) -> bool:
+        """Whether any record of a source topic was taken here."""
+        partitions = range(self.place.partition, MOST_PARTITIONS, self.place.partitions)
+        return any(self.position_of(topic, each) >= 0 for each in partitions)
 
     # -- acknowledgements ----------------------------------------------------------------------------
 
@@ -378,13 +399,16 @@ class Pipeline:
         return encode_marker(self.marker_now())
 
     def marker_now(self) -> Marker:
-        return self._marker(self.clock_ms, self._positions)
+        return self._marker(self.clock_ms, self._positions, self._prints)
 
     def flush(self) -> None:
         """Bring the store up to the changelog. Nothing may be under way."""
         self.profiles.flush(self._meta(self.marker_now()))
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _source(self, topic: str, partition: int) -> int:
+        return source_key(topic, partition, self.place.accepted.get(topic, 0))
 
     def _upgrade(self, key: bytes, row: Row) -> None:
         upgrade(self.rules.project(split_row_key(key)[0]), row)
@@ -395,12 +419,15 @@ class Pipeline:
         draft, staged = self._staged(draft)
         staged.write.notes, self._notes = self._notes, []
         self.outgoing.made(self.step, draft)
+        # Whoever finds committed offsets and no marker must know that the changelog was lost.
+        is_first = not self.is_noted and bool(self._positions)
+        self.is_noted = self.is_noted or is_first
         counts = draft.counts
         counts.dead = len(draft.dead)
         counts.rekeyed = len(draft.rekeyed)
         counts.enters = sum(each.is_enter for each in draft.transitions)
         counts.exits = len(draft.transitions) - counts.enters
-        marker = self._marker(draft.clock_ms, draft.positions)
+        marker = self._marker(draft.clock_ms, draft.positions, draft.prints)
         end_marker = self.marker_now()
         self._in_step = False
         if self._next_rules is not None:
@@ -410,7 +437,7 @@ class Pipeline:
             number=self.step,
             marker=marker,
             end_marker=end_marker,
-            clock_moved=draft.clock_moved,
+            clock_moved=draft.clock_moved or is_first,
             staged=staged,
             transitions=draft.transitions,
             transition_keys=draft.keys,
@@ -418,6 +445,7 @@ class Pipeline:
             dead=draft.dead,
             rekeyed=draft.rekeyed,
             counts=counts,
+            accepted=self.place.accepted,
         )
 
     def _staged(self, draft: Draft) -> tuple[Draft, Staged]:
@@ -434,9 +462,9 @@ class Pipeline:
         return draft, profiles.stage(draft.changed, draft.local, draft.stale, most_bytes)
 
     def _meta(self, marker: Marker) -> bytes:
-        return encode_meta(StoreMeta(self.outgoing.changelog_next, encode_marker(marker)))
+        return encode_meta(StoreMeta(self.outgoing.changelog_next, encode_marker(marker), self.changelog_id))
 
-    def _marker(self, clock_ms: int, positions: dict[int, int]) -> Marker:
+    def _marker(self, clock_ms: int, positions: dict[int, int], prints: dict[int, int]) -> Marker:
         judged = {key: offset for key, offset in self._judged.items() if offset != positions.get(key)}
         return Marker(
             self.step,
@@ -447,6 +475,7 @@ class Pipeline:
             dict(positions),
             self.swept_ms,
             judged,
+            replace(self.ground, prints=dict(prints)),
         )
 
 

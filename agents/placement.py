@@ -12,6 +12,10 @@ ORIGIN_PARTITION = "source.partition"
 ORIGIN_OFFSET = "source.offset"
 MAX_OFFSET = 2**63 - 1
 MAX_DIGITS = 19
+MOST_PARTITIONS = 10_000
+"""That a source topic is expected to have."""
+ORIGIN_ACCEPTED = "source.accepted"
+"""When the origin's topic was made again and accepted (ms); absent where it never was."""
 
 
 Origin = tuple[str, int, int]
@@ -81,6 +85,8 @@ class Place:
     rekey_topic: str = ""
     sources: Mapping[str, int] = field(default_factory=dict)
     """Partitions of each topic that a re-keyed record may come from; empty: any. It may grow meanwhile."""
+    accepted: Mapping[str, int] = field(default_factory=dict)
+    """``tables.codec.Ground.accepted``."""
 
     def owns(self, user_id: str) -> bool:
         return partition_of(user_id, self.partitions) == self.partition
@@ -108,6 +114,16 @@ class Place:
             has = f"{topic} has {self.sources[topic]} partitions"
             raise OriginInvalid(f"the header {ORIGIN_PARTITION} is {partition}, but {has}")
         return topic, partition, offset
+
+    def accepted_ms(self, record: Located) -> int:
+        """When the topic that the producer wrote it to was made again and accepted; 0: never.
+
+        Raises OriginInvalid.
+        """
+        if record.topic != self.rekey_topic:
+            return self.accepted.get(record.topic, 0)
+        headers = dict(record.headers)
+        return _number(headers, ORIGIN_ACCEPTED) if ORIGIN_ACCEPTED in headers else 0
 
 
 def _number(headers: Mapping[str, bytes], name: str) -> int:

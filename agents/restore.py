@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from agents.pipeline import Pipeline
 from agents.placement import Place
 from agents.restore_ahead import RECORDS, Job, cores, restore_ahead, shares
 from agents.steps import DeadLetter, Limits
+from agents.topics.look import shown_id
+from agents.topics.noted import CHANGELOG_MEND, last_markers
 from agents.warnings import Warnings
 from rules.row import Transition
 from tables.changelog import ChangelogReader
@@ -35,7 +37,7 @@ from tables.meta import StoreMeta, decode_meta
 from tables.opening import open_store
 from tables.profiles import Profiles
 from tables.store import RocksMemory, RocksStore, Write
-from tables.store_faults import StoreBroken, StoreInUse, StoreUnusable, wipe
+from tables.store_faults import StoreBroken, StoreInUse, StoreUnusable
 
 log = structlog.get_logger("turnstile.restore")
 
@@ -58,10 +60,23 @@ class _Reading:
     store: RocksStore
     changelog: ChangelogReader
     end: int
+    known: StoreMeta
+    """What the store remembers."""
 
 
-class SourceCutShort(Exception):
-    """A source topic ends before what was already taken from it: it was made anew under the old name."""
+class ChangelogLost(Exception):
+    """The changelog is not the one that the store or the group's offsets belong to, or its head is gone."""
+
+
+def store_path(directory: Path, changelog: str, partition: int) -> Path:
+    """Where the rows of a partition lie on disk."""
+    return directory / f"{changelog}-{partition}"
+
+
+def stores_of(directory: Path, changelog: str) -> dict[int, Path]:
+    """The stores in a data directory, by partition."""
+    found = {each.name.removeprefix(f"{changelog}-"): each for each in directory.glob(f"{changelog}-*")}
+    return {int(number): path for number, path in sorted(found.items()) if number.isdigit() and path.is_dir()}
 
 
 def changelog_consumer(broker: Broker) -> AIOKafkaConsumer:
@@ -100,7 +115,7 @@ class Restorer:
         self.warnings = Warnings()
 
     def path(self, partition: int) -> Path:
-        return self._directory / f"{self._topics.changelog}-{partition}"
+        return store_path(self._directory, self._topics.changelog, partition)
 
     async def ends(self, partitions: set[int]) -> dict[int, int]:
         """The changelog's end offset per partition."""
@@ -111,7 +126,7 @@ class Restorer:
     async def open(self, partitions: set[int]) -> tuple[dict[int, Pipeline], list[Pending]]:
         """Pipelines that are up to date, and the outputs that must be sent before anything else.
 
-        Raises PartitionsChanged. If cancelled, the stores are closed and whole.
+        Raises PartitionsChanged, ChangelogLost. If cancelled, the stores are closed and whole.
         """
         if not partitions:
             return {}, []  # and no consumer: aiokafka's stop raises CancelledError when it comes at once
@@ -119,6 +134,7 @@ class Restorer:
         try:
             async with self._new_consumer() as consumer:
                 await self._open_stores(consumer, partitions, readings)
+                await self._check_changelog(readings)
                 if await self._restored_ahead(readings):
                     await self._open_stores(consumer, partitions, readings)
                 await self._read(consumer, readings)
@@ -133,39 +149,35 @@ class Restorer:
             pipelines[partition] = self._pipeline(partition, reading, pending)
         return pipelines, pending
 
-    async def check_sources(
-        self, pipelines: Mapping[int, Pipeline], sources: Mapping[int, Sequence[tuple[str, int]]]
-    ) -> None:
-        """``sources``: which source partitions each of the table's takes.
-
-        Raises SourceCutShort; else the records of a topic made anew would be taken for repetitions.
-        """
-        taken_of = {
-            TopicPartition(*tp): pipeline.position_of(*tp)
-            for partition, pipeline in pipelines.items()
-            for tp in sources[partition]
-        }
-        if not taken_of:
-            return
-        async with self._new_consumer() as consumer:
-            ends = await consumer.end_offsets(list(taken_of))
-            for tp, taken in taken_of.items():
-                if taken >= ends[tp]:
-                    ends[tp] = max(ends[tp], await self._fetched_end(consumer, tp))
-        for tp, taken in taken_of.items():
-            if taken >= ends[tp]:
-                raise SourceCutShort(
-                    f"{tp.topic}/{tp.partition} ends at offset {ends[tp]}, but offset {taken} was taken "
-                    "from it before: the topic was made anew. Start with another worker.app_id, or give "
-                    "the new topic another name"
+    async def _check_changelog(self, readings: dict[int, _Reading]) -> None:
+        """Raises ChangelogLost; nothing was written to a store yet, and nothing will be."""
+        faults: list[str] = []
+        cut = {p for p, each in readings.items() if each.known.changelog_next < each.changelog.position}
+        markers = {}
+        if cut:
+            async with self._new_consumer() as consumer:
+                markers = await last_markers(consumer, self._topics.changelog, cut)
+        for partition, reading in sorted(readings.items()):
+            name, path = f"{self._topics.changelog}/{partition}", self.path(partition)
+            known, position = reading.known, reading.changelog.position
+            now, before, marker = self._topics.changelog_id, known.changelog_id, markers.get(partition)
+            if now and before and now != before:
+                faults.append(
+                    f"{name} was deleted and made again: the rows in {path} belong to the topic with the id "
+                    f"{shown_id(before)}, and its id is {shown_id(now)} now"
                 )
-
-    async def _fetched_end(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
-        """The end as a fetch tells it: the embedded broker forgets a batch when it is asked for the end."""
-        consumer.assign([tp])
-        await consumer.seek_to_beginning(tp)
-        await consumer.getmany(timeout_ms=1000, max_records=1)
-        return consumer.highwater(tp) or 0
+            elif position > reading.end:
+                faults.append(
+                    f"{name} ends at offset {reading.end}, but the rows in {path} were written up to offset "
+                    f"{position}: it was made again or cut"
+                )
+            elif partition in cut and (marker is None or marker.ground.whole_from < position):
+                faults.append(
+                    f"{name} begins at offset {position}, and the rows from offset {known.changelog_next} on "
+                    f"are not in {path} either: retention or somebody removed them"
+                )
+        if faults:
+            raise ChangelogLost("\n".join([*faults, CHANGELOG_MEND]))
 
     async def _open_stores(
         self, consumer: AIOKafkaConsumer, partitions: set[int], readings: dict[int, _Reading]
@@ -178,15 +190,11 @@ class Restorer:
             path = self.path(tp.partition)
             store, meta_bytes = await self._open_when_free(path)
             meta = decode_meta(meta_bytes) if meta_bytes is not None else None
-            if meta is not None and meta.changelog_next > ends[tp]:
-                log.warning("changelog_is_shorter_than_store", partition=tp.partition, path=str(path))
-                store.close()
-                wipe(path)
-                store, meta = RocksStore(path, self._memory), None
             meta = meta or StoreMeta(0, b"")
-            reader = ChangelogReader(max(meta.changelog_next, begins[tp]), meta.marker)
-            readings[tp.partition] = _Reading(store, reader, ends[tp])
-            consumer.seek(tp, reader.position)
+            position = max(meta.changelog_next, begins[tp])
+            reader = ChangelogReader(position, meta.marker, self._topics.changelog_id)
+            readings[tp.partition] = _Reading(store, reader, ends[tp], meta)
+            consumer.seek(tp, min(reader.position, ends[tp]))
 
     async def _restored_ahead(self, readings: dict[int, _Reading]) -> bool:
         """With much to read and several cores, close the stores and let other processes write them."""
@@ -274,7 +282,9 @@ class Restorer:
     def _pipeline(self, partition: int, reading: _Reading, pending: list[Pending]) -> Pipeline:
         changelog = reading.changelog
         marker = changelog.marker
-        place = Place(partition, self._topics.partitions, self._topics.rekeyed, self._topics.sources)
+        accepted = marker.ground.accepted if marker is not None else {}
+        topics = self._topics
+        place = Place(partition, topics.partitions, topics.rekeyed, topics.sources, accepted)
         if marker is not None and marker.partitions != place.partitions:
             raise PartitionsChanged(
                 f"{self._topics.changelog} was written with {marker.partitions} partitions and now has "
@@ -287,6 +297,7 @@ class Restorer:
             text = f"a note of refused records in {self._topics.changelog}/{partition} can't be read"
             self.warnings.note("note_unreadable", repr(unreadable), text)
         pipeline.outgoing.changelog_next = reading.end
+        pipeline.changelog_id = self._topics.changelog_id
         if marker is not None:
             pipeline.resume(marker.step)
         unsent: list[Pending] = [*changelog.unsent()]

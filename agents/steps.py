@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -96,7 +96,7 @@ class Step:
     marker: Marker
     end_marker: Marker
     clock_moved: bool
-    """By a record: the end marker must be written even if no row changed."""
+    """By a record, or there is no marker yet: the end marker must be written even if no row changed."""
     staged: Staged
     transitions: list[Transition]
     transition_keys: list[bytes]
@@ -105,6 +105,8 @@ class Step:
     dead: list[DeadLetter] = field(default_factory=list)
     rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    accepted: Mapping[str, int] = field(default_factory=dict)
+    """``tables.codec.Ground.accepted``, for the headers of re-keyed records."""
 
     @property
     def is_logged(self) -> bool:
@@ -122,10 +124,11 @@ class Step:
 
 @dataclass(slots=True)
 class Draft:
-    """A step in the making. ``clock_ms`` and ``positions`` are the partition's before it."""
+    """A step in the making. ``clock_ms``, ``positions`` and ``prints`` are the partition's before it."""
 
     clock_ms: int
     positions: dict[int, int]
+    prints: dict[int, int] = field(default_factory=dict)
     changed: dict[bytes, int | None] = field(default_factory=dict)
     local: dict[bytes, int | None] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)

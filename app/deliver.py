@@ -22,22 +22,20 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.api_keys_feed import KeysFeed
 from agents.deliver.deliverer import Topics
-from agents.deliver.feed import (
-    DestinationsFeed,
-    PublishedDestination,
-    destinations_topic,
-    group_of,
-    publish,
-)
+from agents.deliver.feed import DestinationsFeed, PublishedDestination, group_of, publish
+from agents.deliver.names import destinations_topic
 from agents.deliver.starts import FirstStart, decide_start, encode_start, start_key
 from agents.kafka_watch import KafkaWatch
 from agents.outputs import Told
-from agents.topics import create_topics, ensure_topics, existing
+from agents.topics import ensure_topics, existing, make_missing
+from agents.topics.judge import judge, raise_if_unusable
 from agents.warnings import Warnings
 from app.api_keys import KeyRing
 from app.deliver_clients import new_consumer, new_producer
 from app.deliver_http import DeliverServer
 from app.deliver_one import Running, Surroundings
+from app.deliver_topics import check_destinations, watch_topics
+from app.failures import message_for_users
 from app.kafka import broker_of, plan_of
 from app.logs import folded_lines
 from app.settings import Settings
@@ -98,6 +96,8 @@ class DeliveryService:
             tasks.append(self._task("kafka", self.kafka.run()))
             tasks.append(self._task("feed", self.feed.run()))
             tasks.append(self._task("reconcile", self._follow()))
+            kept = (topics.transitions, self.plan.destinations)
+            tasks.append(self._task("topics", watch_topics(self._admin, kept)))
             log.info("deliver_started", http=server.url, names=sorted(self.names) or "all")
             await self.stopping.wait()
         finally:
@@ -120,11 +120,16 @@ class DeliveryService:
 
     async def _prepare(self) -> Topics:
         topics = self.settings.topics
-        counts = await ensure_topics(self._admin, self.plan, topics.partitions, topics.replication)
-        own = destinations_topic(topics.prefix)
-        if own not in await existing(self._admin):
-            await create_topics(self._admin, {own: (1, {"cleanup.policy": "compact"})}, topics.replication)
-        plan = self.plan
+        plan, own = self.plan, [self.plan.destinations_topic()]
+        counts = await ensure_topics(
+            self._admin,
+            plan,
+            topics.partitions,
+            topics.replication,
+            create_sources=topics.create,
+        )
+        cluster = await make_missing(self._admin, own, topics.replication)
+        raise_if_unusable(judge(own, cluster))
         return Topics(
             plan.transitions,
             counts[plan.transitions],
@@ -141,7 +146,8 @@ class DeliveryService:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.crashed = error
-            log.error("deliver_crashed", error=repr(error), exc_info=error)
+            if message_for_users(error) is None:
+                log.error("deliver_crashed", error=repr(error), exc_info=error)
             self.stopping.set()
 
     # -- destinations --------------------------------------------------------------------------------
@@ -158,6 +164,9 @@ class DeliveryService:
         self._reconcile.set()
 
     async def _follow(self) -> None:
+        await self.feed.loaded.wait()
+        known = self.feed.published.keys() | self.feed.unreadable.keys()
+        await check_destinations(self._admin, self.plan, known)
         while True:
             await self._reconcile.wait()
             self._reconcile.clear()

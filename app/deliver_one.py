@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
-from agents.deliver.dead_letters import DeadLetters, dead_letter_topic
+from agents.deliver.dead_letters import DeadLetters
 from agents.deliver.deliverer import Deliverer, Topics
 from agents.deliver.engine import Engine
 from agents.deliver.faust_app import DeliverApp, DeliverConsumer, deliver_app
@@ -27,9 +27,9 @@ from agents.deliver.users import Users
 from agents.kafka_watch import KafkaWatch
 from agents.outputs import Told
 from agents.sinks.make import make_sink
-from agents.topics import LARGE_MESSAGE_BYTES, create_topics, existing
+from agents.topics import make_missing
 from app.deliver_clients import context_of, new_consumer, secrets_of, users_of
-from app.kafka import broker_of
+from app.kafka import broker_of, plan_of
 from app.settings import Settings
 
 log = structlog.get_logger("turnstile.deliver")
@@ -182,12 +182,9 @@ class Running:
 
     async def _make_dead_letter_topic(self) -> None:
         around, topics = self._surroundings, self._surroundings.settings.topics
-        topic = dead_letter_topic(topics.prefix, self.published.destination.name)
-        if topic in await existing(around.admin):
-            return
-        # Kept until somebody has looked at them: by default a broker throws records away after a week.
-        kept = {"retention.ms": "-1", "max.message.bytes": str(LARGE_MESSAGE_BYTES)}
-        await create_topics(around.admin, {topic: (around.topics.partitions, kept)}, topics.replication)
+        plan, name = plan_of(around.settings), self.published.destination.name
+        topic = plan.undelivered_topic(name, around.topics.partitions)
+        await make_missing(around.admin, [topic], topics.replication)
 
 
 async def _live(app: DeliverApp) -> None:

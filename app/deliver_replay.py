@@ -15,10 +15,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from agents.deliver.dead_letters import OURS, DeadLetters, dead_letter_topic
+from agents.deliver.dead_letters import OURS, DeadLetters
 from agents.deliver.engine import Engine
 from agents.deliver.feed import PublishedDestination, group_of
 from agents.deliver.jobs import Job, Original, Unreadable, read_transition
+from agents.deliver.names import dead_letter_topic
 from agents.deliver.progress import Progress
 from agents.sinks.make import make_sink
 from agents.topics import existing

@@ -11,8 +11,8 @@ import aiohttp
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.deliver.dead_letters import dead_letter_topic
 from agents.deliver.feed import PublishedDestination, group_of
+from agents.deliver.names import dead_letter_topic
 from agents.topics import existing
 from app.deliver_replay import replay_group
 from app.destination_publishing import DestinationsTopic, connected

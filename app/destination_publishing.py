@@ -13,15 +13,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.deliver.destination import Destination
 from agents.deliver.feed import (
     PublishedDestination,
-    destinations_topic,
     publish,
     read_published,
 )
 from agents.deliver.parse import load_destinations
-from agents.topics import create_topics, existing
+from agents.topics import existing, make_missing
 from app.definition_files import read_definition_files
 from app.failures import CommandFailed, tell_unusable
-from app.kafka import broker_of
+from app.kafka import broker_of, plan_of
 from app.kafka_admin import connected_admin
 from app.settings import Settings
 from rules.problems import name_hint
@@ -40,7 +39,8 @@ class DestinationsTopic:
 
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
         self.admin = admin
-        self.name = destinations_topic(settings.topics.prefix)
+        self._plan = plan_of(settings)
+        self.name = self._plan.destinations
         self._replication = settings.topics.replication
         self._broker = broker_of(settings)
         self._exists = False
@@ -79,8 +79,7 @@ class DestinationsTopic:
         if not published:
             return
         if not self._exists:
-            compacted = {self.name: (1, {"cleanup.policy": "compact"})}
-            await create_topics(self.admin, compacted, self._replication)
+            await make_missing(self.admin, [self._plan.destinations_topic()], self._replication)
         producer = AIOKafkaProducer(**self._broker.client_options(), acks="all")
         try:
             await producer.start()

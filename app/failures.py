@@ -8,8 +8,8 @@ from collections.abc import Iterable
 USERS_TURN = frozenset(
     {
         "agents.restore.PartitionsChanged",
-        "agents.restore.SourceCutShort",
-        "agents.topics.TopicsUnusable",
+        "agents.restore.ChangelogLost",
+        "agents.topics.judge.TopicsUnusable",
         "app.embedded_broker.BrokerNotInstalled",
         "app.embedded_broker.BrokerNotReady",
         "app.failures.CommandFailed",
@@ -19,6 +19,10 @@ USERS_TURN = frozenset(
     }
 )
 """Exceptions by name, so that naming them imports nothing. Their texts are written for users."""
+
+
+FAILED = 2
+"""Exit code for settings, definitions, topics and brokers that can't be used."""
 
 
 class CommandFailed(Exception):

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.api_keys import KeyRecord, KeyUnusable
 from agents.api_keys_feed import publish_key, read_keys
-from agents.topics import create_topics, existing
+from agents.topics import existing, make_missing
 from app.kafka import broker_of, plan_of
 from app.kafka_admin import connected_admin
 from app.settings import Settings
@@ -23,7 +23,8 @@ class KeysTopic:
     """The topic on a broker that answers. Made by ``connected``."""
 
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
-        self.name = plan_of(settings).keys
+        self._plan = plan_of(settings)
+        self.name = self._plan.keys
         self._admin = admin
         self._replication = settings.topics.replication
         self._broker = broker_of(settings)
@@ -42,10 +43,7 @@ class KeysTopic:
 
     async def write(self, name: str, key: KeyRecord) -> None:
         """Publish one; the topic is made when it is missing. Returns when all replicas have it."""
-        if self.name not in await existing(self._admin):
-            await create_topics(
-                self._admin, {self.name: (1, {"cleanup.policy": "compact"})}, self._replication
-            )
+        await make_missing(self._admin, [self._plan.keys_topic()], self._replication)
         producer = AIOKafkaProducer(**self._broker.client_options(), acks="all")
         try:
             await producer.start()

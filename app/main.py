@@ -23,13 +23,11 @@ from app.commands import (
     settings,
     simulate,
     test,
+    topics,
     topology,
     worker,
 )
-from app.failures import message_for_users
-
-FAILED = 2
-"""Exit code for settings, definitions and brokers that can't be used."""
+from app.failures import FAILED, message_for_users
 
 cli = typer.Typer(
     name="turnstile",
@@ -51,6 +49,7 @@ cli.add_typer(destinations.cli, name="destinations")
 cli.add_typer(deliver.cli, name="deliver")
 cli.add_typer(keys.cli, name="keys")
 cli.add_typer(dlq.cli, name="dlq")
+cli.add_typer(topics.cli, name="topics")
 cli.command("topology")(topology.topology)
 cli.command("settings")(settings.settings)
 cli.command("bench", context_settings=bench.TAKES_ANYTHING)(bench.bench)

@@ -12,11 +12,15 @@ from typing import TypeAlias
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.definitions import Change, publish, read_published
+from agents.definitions import Change, definition_keys, publish, read_published
 from agents.definitions_together import as_parsed
-from agents.topics import TopicPlan, create_topics, existing
+from agents.restore import changelog_consumer
+from agents.topics import existing, make_missing
+from agents.topics.judge import raise_if_unusable
+from agents.topics.look import look
+from agents.topics.noted import changed, emptied, last_markers, missed_definitions
 from app.failures import tell_unusable
-from app.kafka import broker_of
+from app.kafka import broker_of, plan_of
 from app.kafka_admin import connected_admin
 from app.settings import Settings
 from rules.canonical import condition_key, schedule_scope
@@ -26,6 +30,7 @@ from rules.parse import check_together, load_definition
 from rules.parse_audience import ParsedAudience
 from rules.parse_references import referrers
 from rules.problems import Problem
+from tables.codec import topic_key
 
 READ_SECONDS = 60.0
 
@@ -42,12 +47,35 @@ class DefinitionsTopic:
         self._settings = settings
         self._admin = admin
         self._broker = broker_of(settings)
-        self.name = TopicPlan(
-            settings.topics.prefix, settings.worker.app_id, settings.topics.events
-        ).audiences
+        self._plan = plan_of(settings)
+        self.name = self._plan.audiences
         self._exists = False
         self.versions: Mapping[bytes, int] = {}
         """Of records that can't be used; known after a ``read``."""
+        self.version_floor = 0
+        """Versions of new definitions begin above it; set by ``read_to_change``."""
+
+    async def read_to_change(self) -> Published:
+        """``read``, for publishing what follows from it. Raises TopicsUnusable when the topic was lost.
+
+        Then version 1 of a definition would come again, with another body, and nobody would notice.
+        """
+        published, plan = await self.read(), self._plan
+        cluster = await look(self._admin)
+        if plan.changelog not in cluster.topics:
+            return published
+        async with changelog_consumer(broker_of(self._settings)) as consumer:
+            partitions = range(cluster.topics[plan.changelog].partitions)
+            markers = (await last_markers(consumer, plan.changelog, partitions)).values()
+            found = len(await definition_keys(consumer, self.name)) if self._exists else 0
+        for marker in markers:
+            self.version_floor = max(self.version_floor, marker.ground.version_floor)
+            noted = marker.ground.topics.get(topic_key(self.name), b"")
+            if noted and (fault := changed(plan, self.name, noted, cluster.ids)) is not None:
+                raise_if_unusable([fault])
+        if found < (known := missed_definitions(markers)):
+            raise_if_unusable([emptied(plan, found, known)])
+        return published
 
     async def read(self) -> Published:
         """Everything that is published now; nothing when there is no such topic yet.
@@ -73,8 +101,7 @@ class DefinitionsTopic:
         if not published:
             return
         if not self._exists:
-            compacted = {self.name: (1, {"cleanup.policy": "compact"})}
-            await create_topics(self._admin, compacted, self._settings.topics.replication)
+            await make_missing(self._admin, [self._plan.audiences_topic()], self._settings.topics.replication)
         # Not idempotent, which takes a right that clients may lack: a definition written twice does no harm.
         producer = AIOKafkaProducer(**self._broker.client_options(), acks="all")
         try:

@@ -103,7 +103,18 @@ class TopicsSettings(Section):
     partitions: Whole = whole(
         8, 1, 10_000, "Partitions of topics that are made: the most workers that can share the work."
     )
-    replication: Whole = whole(1, 1, 100, "Copies of topics that are made.")
+    replication: Whole | None = setting(
+        None,
+        "a whole number from 1 to 100",
+        "Copies of topics that are made; by default 3, or one on each broker where there are fewer.",
+        ge=1,
+        le=100,
+    )
+    create: bool = setting(
+        False,
+        "true or false",
+        "Whether topics of topics.events that are missing are made, too; otherwise that stops the start.",
+    )
 
 
 class WorkerSettings(Section):

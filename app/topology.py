@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.deliver.dead_letters import dead_letter_topic
-from agents.deliver.feed import destinations_topic, group_name
+from agents.deliver.feed import group_name
+from agents.deliver.names import dead_letter_topic, destinations_topic
 from app.kafka import plan_of
 from app.settings import Settings
 

@@ -10,7 +10,6 @@ from typing import cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
@@ -29,11 +28,10 @@ from agents.producer import Producer
 from agents.restore import Restorer, changelog_consumer, send_again
 from agents.restore_ahead import Job
 from agents.sources import learn_partitions
-from agents.topic_limits import largest_batch_bytes
-from agents.topics import ensure_topics
 from agents.transport import Batch, Consumer
 from agents.warnings import Warnings
 from app.api_keys import KeyRing
+from app.failures import message_for_users
 from app.http import Server
 from app.http_address import base_url
 from app.kafka import broker_of, parse_published, plan_of
@@ -41,6 +39,7 @@ from app.limits import limits_of
 from app.logs import folded_lines
 from app.metrics import WorkerMetrics
 from app.settings import Settings
+from app.topic_watch import TopicWatch
 from app.watchdog import SourceClock, WorkerStalled, forget_refused, measure, watch
 from rules.compile import RuleSet
 from tables.store import RocksMemory
@@ -67,6 +66,7 @@ class Worker:
         self.told = Told(warnings=self.warnings)
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
+        self._crashing = asyncio.Event()
         self.partitions = 0
         """Of the table; source topics may have any number."""
         self.sources: Mapping[int, Sequence[TP]] = {}
@@ -76,6 +76,7 @@ class Worker:
         self.evaluator: Evaluator
         self.app: WorkerApp
         self.feed: DefinitionsFeed
+        self.topics: TopicWatch
         self._tasks: list[asyncio.Task[None]] = []
 
     # -- life ----------------------------------------------------------------------------------------
@@ -83,15 +84,18 @@ class Worker:
     async def run(self) -> None:
         """Start, work until ``stop`` or a crash, stop."""
         settings = self.settings
-        admin = AIOKafkaAdminClient(**self.broker.client_options())
-        await admin.start()
+        self.topics = TopicWatch(settings, self.warnings)
         try:
-            counts = await ensure_topics(
-                admin, self.plan, settings.topics.partitions, settings.topics.replication
-            )
-            changelog_bytes = await largest_batch_bytes(admin, self.plan.changelog)
+            await self._run()
         finally:
-            await admin.close()
+            await self.topics.close()
+        if self.crashed is not None:
+            raise self.crashed
+
+    async def _run(self) -> None:
+        settings = self.settings
+        await self.topics.start()
+        counts = self.topics.partitions
         self.partitions = counts[self.plan.changelog]
         topics = Topics(
             changelog=self.plan.changelog,
@@ -99,12 +103,13 @@ class Worker:
             rekeyed=self.plan.rekeyed,
             partitions=self.partitions,
             transitions_partitions=counts[self.plan.transitions],
-            changelog_bytes=changelog_bytes,
+            changelog_bytes=self.topics.changelog_bytes,
             dead_letter_partitions={
                 topic: counts[topic]
                 for topic in map(self.plan.dead_letters, (*self.plan.sources, self.plan.transitions))
             },
             sources={name: counts[name] for name in self.plan.events},
+            changelog_id=self.topics.ids[self.plan.changelog],
         )
         producer = Producer(self.broker, settings.kafka.idempotence, max_batch_size=PRODUCE_BATCH_BYTES)
         await producer.start()
@@ -113,22 +118,21 @@ class Worker:
             self._spawn(self.kafka.run(), "kafka")
             self._wire(producer, topics)
             self._spawn(self.keys.follow(), "keys")
-            await self._until(self.keys.wait_loaded())
+            await self._until(self.keys.wait_loaded(), self.stopping)
             await server.start()
             self._spawn(self.feed.run(), "definitions")
-            await self._until(self.feed.loaded.wait())
+            await self._until(self.feed.loaded.wait(), self.stopping)
             self.evaluator.start()
-            await self._start_app()
+            await self._until(self._start_app(), self._crashing)
             self._spawn(measure(self), "measure")
             self._spawn(watch(self), "watchdog")
             self._spawn(forget_refused(self), "refused")
+            self._spawn(self.topics.run(), "topics")
             log.info("worker_started", http=server.url, topics=self.plan.sources, partitions=self.partitions)
             await self.stopping.wait()
-            log.info("worker_stopping", crashed=repr(self.crashed) if self.crashed else None)
+            log.info("worker_stopping", crashed=type(self.crashed).__name__ if self.crashed else None)
         finally:
             await self._stop(producer, server)
-        if self.crashed is not None:
-            raise self.crashed
 
     def stop(self) -> None:
         """Ask for an orderly end."""
@@ -139,7 +143,12 @@ class Worker:
         if self.crashed is None:
             self.crashed = error
             self.evaluator.paused = True
-            log.error("worker_crashed", error=repr(error), exc_info=error)
+            reason = message_for_users(error)
+            if reason is None:
+                log.error("worker_crashed", error=repr(error), exc_info=error)
+            else:
+                log.error("worker_stopped_itself", reason=reason)
+        self._crashing.set()
         self.stopping.set()
 
     def _wire(self, producer: Producer, topics: Topics) -> None:
@@ -193,6 +202,7 @@ class Worker:
             warnings=self.warnings,
             lost=self._lost,
             taken=self._taken,
+            refused=self._refused,
         )
 
     async def _start_app(self) -> None:
@@ -245,11 +255,18 @@ class Worker:
         lane = self.evaluator.lanes.get(table_partition(tp.partition, self.partitions))
         return 0 if lane is None else lane.pipeline.position_of(tp.topic, tp.partition) + 1
 
+    def _refused(self, error: BaseException) -> bool:
+        if message_for_users(error) is None:
+            return False
+        self.crash(error)
+        return True
+
     async def _settle(self) -> None:
         await self.evaluator.settle()
 
     async def _restore(self, sources: Mapping[int, Sequence[TP]], is_current: Callable[[], bool]) -> None:
         evaluator, partitions = self.evaluator, set(sources)
+        await self.topics.check()
         await evaluator.drain()
         kept = partitions & evaluator.lanes.keys()
         if kept:
@@ -258,7 +275,7 @@ class Worker:
         evaluator.drop(set(evaluator.lanes) - kept)
         pipelines, pending = await self.restorer.open(partitions - kept)
         try:
-            await self.restorer.check_sources(pipelines, sources)
+            await self.topics.check_restored(pipelines, sources, self.feed)
             if is_current():
                 await send_again(self._producer, self._topics, pending, self.told)
         except BaseException:
@@ -275,6 +292,8 @@ class Worker:
 
     def _defined(self, rules: RuleSet) -> None:
         self.evaluator.define(rules)
+        for lane in self.evaluator.lanes.values():
+            self.topics.note(lane.pipeline, self.feed)
 
     # -- watching ------------------------------------------------------------------------------------
 
@@ -327,15 +346,17 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.crash(error)
 
-    async def _until(self, awaitable) -> None:  # type: ignore[no-untyped-def]
-        """Wait for something, or for the end of the worker, whichever comes first."""
+    async def _until(self, awaitable, end: asyncio.Event) -> None:  # type: ignore[no-untyped-def]
+        """Wait for something, or for the end of the worker, whichever comes first. Raises what it raises."""
         waiting = asyncio.ensure_future(awaitable)
-        stopping = asyncio.ensure_future(self.stopping.wait())
+        stopping = asyncio.ensure_future(end.wait())
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for each in (waiting, stopping):
             each.cancel()
         if self.crashed is not None:
             raise self.crashed
+        if waiting.done() and not waiting.cancelled():
+            waiting.result()
 
 
 def _close(pipelines: Mapping[int, Pipeline]) -> None:

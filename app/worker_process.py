@@ -6,11 +6,13 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from functools import partial
 
 import structlog
 
 from agents.consumed import use_light_records
+from app.failures import FAILED, message_for_users
 from app.settings import Settings
 from app.worker import Worker
 
@@ -38,7 +40,10 @@ async def run(settings: Settings) -> None:
         if worker.crashed is not None:
             # Threads of a crashed Faust app would hold the process; nothing more may be committed.
             log.error("exit_after_crash")
-            os._exit(1)
+            message = message_for_users(worker.crashed)
+            if message is not None:
+                print(message, file=sys.stderr, flush=True)
+            os._exit(1 if message is None else FAILED)
         raise
 
 

@@ -109,6 +109,7 @@ async def _ours(
             "TURNSTILE_KAFKA__BOOTSTRAP": broker.bootstrap,
             "TURNSTILE_TOPICS__PREFIX": prefix,
             "TURNSTILE_TOPICS__PARTITIONS": str(partitions),
+            "TURNSTILE_TOPICS__CREATE": "true",
             "TURNSTILE_WORKER__APP_ID": prefix,
             "TURNSTILE_DELIVER__PORT": str(port),
             "TURNSTILE_DELIVER__ALLOW_PRIVATE": "true",

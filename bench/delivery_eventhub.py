@@ -210,6 +210,7 @@ class _Stage:
             "TURNSTILE_KAFKA__BOOTSTRAP": broker.bootstrap,
             "TURNSTILE_TOPICS__PREFIX": prefix,
             "TURNSTILE_TOPICS__PARTITIONS": str(PARTITIONS),
+            "TURNSTILE_TOPICS__CREATE": "true",
             "TURNSTILE_WORKER__APP_ID": prefix,
             "TURNSTILE_DELIVER__PORT": str(self._port),
             **broker.settings,

@@ -57,7 +57,7 @@ async def make_topic(
 async def prepare(bootstrap: str, plan: TopicPlan, partitions: int, audiences: Iterable[Audience]) -> None:
     """All topics of a worker, with the definitions published, so that its start is only a start."""
     async with admin_client(bootstrap) as admin:
-        await ensure_topics(admin, plan, partitions, 1)
+        await ensure_topics(admin, plan, partitions, 1, create_sources=True)
     async with producer_client(bootstrap) as producer:
         await publish(producer, plan.audiences, published(audiences))
 

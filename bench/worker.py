@@ -47,6 +47,7 @@ class BenchWorker(Child):
                 "TURNSTILE_TOPICS__PREFIX": plan.prefix,
                 "TURNSTILE_TOPICS__EVENTS": ",".join(plan.events),
                 "TURNSTILE_TOPICS__PARTITIONS": str(partitions),
+                "TURNSTILE_TOPICS__CREATE": "true",
                 "TURNSTILE_WORKER__APP_ID": plan.app_id,
                 "TURNSTILE_WORKER__DATA_DIR": str(folder / "data"),
                 "TURNSTILE_HTTP__PORT": str(self.port),

@@ -223,6 +223,8 @@ class ChangelogReader:
 
     position: int = 0
     marker_bytes: bytes = b""
+    changelog_id: bytes = b""
+    """Of the topic that is read."""
     rows: int = 0
     """How many records of rows were read."""
     _open: dict[bytes, _Open] = field(default_factory=dict)
@@ -244,7 +246,9 @@ class ChangelogReader:
         """
         begins = [each.offset for each in self._open.values()]
         begins += [offset for offset, _ in self._chunks.values()]
-        return encode_meta(StoreMeta(min(begins, default=self.position), self.marker_bytes))
+        return encode_meta(
+            StoreMeta(min(begins, default=self.position), self.marker_bytes, self.changelog_id)
+        )
 
     @property
     def used_slots(self) -> list[int]:

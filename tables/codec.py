@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -82,6 +83,26 @@ class UnsentLetters(msgspec.Struct, array_like=True):
     letters: list[Letter]
 
 
+class Ground(msgspec.Struct, array_like=True):
+    """What the topics were when the marker was written, so that others under their names are noticed."""
+
+    topics: dict[int, bytes] = {}
+    """Id of each topic that the worker reads and writes, by ``topic_key``; none where brokers give no ids."""
+    prints: dict[int, int] = {}
+    """``record_print`` of the last record taken of each source partition, by its key in ``positions``."""
+    accepted: dict[str, int] = {}
+    """Source topics that were made again and accepted, with the instant (ms) of the last acceptance. It is
+    part of the names of their partitions (``source_key``): old offsets don't count for the new topic."""
+    definitions: int = 0
+    """How many definitions were known, deleted ones included."""
+    top_version: int = 0
+    """The highest version of a definition that was ever known."""
+    version_floor: int = 0
+    """``top_version`` when the definitions topic was accepted again: numbering goes on above it."""
+    whole_from: int = 0
+    """The changelog has every row from this offset on; above 0 once it was rebuilt from a store."""
+
+
 class Marker(msgspec.Struct, array_like=True):
     """What one partition of the table knows of itself: first and last record of every changelog batch.
 
@@ -106,6 +127,7 @@ class Marker(msgspec.Struct, array_like=True):
     """Last offsets whose timestamps are judged, where they differ from ``positions``: in the first marker of
     a step. Up to there records with a note (``tables.refused``) are refused and all others are taken,
     whatever the wall clock says when they are read again."""
+    ground: Ground = msgspec.field(default_factory=Ground)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -186,9 +208,20 @@ def split_row_key(key: bytes) -> tuple[str, str]:
     return "default", key.decode()
 
 
-def source_key(topic: str, partition: int) -> int:
-    """32-bit name of a source partition in ``Row.applied``."""
-    return int.from_bytes(blake2b(f"{topic}/{partition}".encode(), digest_size=4).digest(), "big")
+def source_key(topic: str, partition: int, accepted: int = 0) -> int:
+    """32-bit name of a source partition in ``Row.applied``; ``accepted`` is that of ``Ground``."""
+    name = f"{topic}/{partition}" if not accepted else f"{topic}@{accepted}/{partition}"
+    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")
+
+
+def topic_key(topic: str) -> int:
+    """32-bit name of a topic in ``Ground.topics``."""
+    return source_key(topic, -1)
+
+
+def record_print(timestamp_ms: int, key: bytes | None, value: bytes | None) -> int:
+    """32 bits by which a record is known again at its offset (CRC-32)."""
+    return crc32(value or b"", crc32(key or b"", timestamp_ms & 0xFFFF_FFFF))
 
 
 def _old_row(value: bytes) -> Row:

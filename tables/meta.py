@@ -12,6 +12,8 @@ class StoreMeta(msgspec.Struct, array_like=True):
     """Offset of the first changelog record that is not in this store."""
     marker: bytes
     """The latest marker, as ``tables.codec.encode_marker`` gives it."""
+    changelog_id: bytes = b""
+    """Id of the topic that the offset is one of; empty where the broker gives no ids."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -10,6 +10,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from agents.dead_letters import Form, Headers, smaller_forms
 from agents.deliver.jobs import Job, Original
+from agents.deliver.names import dead_letter_topic as dead_letter_topic
 from agents.outputs import Told
 from agents.producer import MAX_REQUEST_BYTES, REFUSED
 from rules.instants import format_instant
@@ -18,10 +19,6 @@ REASON_CHARACTERS = 1_000
 OURS = ("error.", "source.", "delivery.")
 """What the names of our headers start with; a replayed letter that dies again gets them anew."""
 _partition_of = DefaultPartitioner()
-
-
-def dead_letter_topic(prefix: str, destination: str) -> str:
-    return f"{prefix}.deliver.{destination}.dlq"
 
 
 def dead_letter_headers(

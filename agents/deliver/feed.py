@@ -18,6 +18,7 @@ from aiokafka.structs import ConsumerRecord
 
 from agents.definitions import MAX_VERSION, Version
 from agents.deliver.destination import Destination
+from agents.deliver.names import destinations_topic as destinations_topic
 from agents.deliver.parse import load_published
 from agents.deliver.starts import FirstStart, decode_start, destination_of_start
 from agents.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
@@ -35,6 +36,7 @@ class PublishedDestination:
 
 
 Published = Mapping[str, PublishedDestination]
+NO_GENERATIONS: Mapping[str, int] = {}
 
 
 class DestinationRecord(msgspec.Struct, omit_defaults=True):
@@ -54,10 +56,6 @@ class _VersionAlone(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(DestinationRecord).decode
 _decode_version = msgspec.json.Decoder(_VersionAlone).decode
-
-
-def destinations_topic(prefix: str) -> str:
-    return f"{prefix}.destinations"
 
 
 def encode_destination(published: PublishedDestination) -> bytes:
@@ -154,11 +152,15 @@ class Change:
 
 
 def plan_changes(
-    current: Published, wanted: Sequence[Destination], versions: Mapping[str, int] | None = None
+    current: Published,
+    wanted: Sequence[Destination],
+    versions: Mapping[str, int] | None = None,
+    generations: Mapping[str, int] = NO_GENERATIONS,
 ) -> list[Change]:
     """What publishing ``wanted`` would do; others stay as they are.
 
     ``versions`` are those of records that can't be used (``Destinations.versions``): they are overwritten.
+    ``generations``: those that have consumer groups, by name; one that was lost goes on with its own.
     """
     changes = []
     for destination in wanted:
@@ -168,7 +170,8 @@ def plan_changes(
             generation = before.generation + before.deleted if before else 1
             changes.append(Change(PublishedDestination(destination, version, generation), "changed"))
         elif before is None:
-            changes.append(Change(PublishedDestination(destination, 1), "created"))
+            generation = generations.get(destination.name, 1)
+            changes.append(Change(PublishedDestination(destination, 1, generation), "created"))
         elif before.deleted:
             after = PublishedDestination(destination, before.version + 1, before.generation + 1)
             changes.append(Change(after, "created"))

@@ -49,11 +49,13 @@ async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: 
     from rules.problems import DefinitionsInvalid
 
     async with connected(settings) as topic:
-        published = await topic.read()
+        published = await topic.read_to_change()
         problems = check_beside_published(wanted, published)
         if problems:
             raise DefinitionsInvalid(problems)
-        changes = plan_changes(published, [each.audience for each in wanted], topic.versions)
+        changes = plan_changes(
+            published, [each.audience for each in wanted], topic.versions, topic.version_floor
+        )
         changed = [each for each in changes if each.action != "unchanged"]
         if not dry_run:
             at_ms = publication_ms(published, time.time_ns() // 1_000_000)
@@ -117,7 +119,7 @@ async def _delete(settings: Settings, ids: Sequence[str], project: str) -> None:
     from rules.problems import name_hint
 
     async with connected(settings) as topic:
-        published = await topic.read()
+        published = await topic.read_to_change()
         known = {
             each.audience.id: each
             for each in published.values()

@@ -39,10 +39,12 @@ def apply(
 
 async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: bool) -> None:
     from agents.deliver.feed import plan_changes
+    from app.deliver_topics import generations
     from app.destination_publishing import connected
 
     async with connected(settings) as topic:
-        changes = plan_changes(await topic.read(), wanted, topic.versions)
+        published, prefix = await topic.read(), settings.topics.prefix
+        changes = plan_changes(published, wanted, topic.versions, await generations(topic.admin, prefix))
         if not dry_run:
             await topic.write([each.published for each in changes if each.action != "unchanged"])
     rows = [

@@ -35,7 +35,7 @@ def demo_settings(kafka: KafkaSettings, port: int, folder: Path, *, is_own: bool
     name = f"turnstile-demo-{uuid.uuid4().hex[:6]}" if is_own else "turnstile-demo"
     return Settings(
         kafka=kafka,
-        topics=TopicsSettings(prefix=name, partitions=PARTITIONS),
+        topics=TopicsSettings(prefix=name, partitions=PARTITIONS, create=True),
         worker=WorkerSettings(app_id=name, data_dir=folder / "rows"),
         clock=ClockSettings(grace_ms=0),
         cache=CacheSettings(block_bytes=64 * MIB, write_buffer_bytes=64 * MIB),

@@ -27,6 +27,7 @@ ALL = (
     "audiences",
     "destinations",
     "deliver",
+    "topics",
     "topology",
     "settings",
     "bench",

@@ -89,6 +89,7 @@ class Scene:
             "kafka.heartbeat_interval_ms": 500,
             "topics.prefix": self.prefix,
             "topics.partitions": self.partitions,
+            "topics.create": True,
             "worker.app_id": self.prefix,
             "deliver.allow_private": True,
             "deliver.eventhub_hosts": "localhost",

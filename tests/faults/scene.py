@@ -114,6 +114,7 @@ class Scene:
             "kafka.heartbeat_interval_ms": 500,
             "topics.prefix": self.prefix,
             "topics.partitions": self.partitions,
+            "topics.create": True,
             "topics.replication": self.replication,
             "worker.app_id": self.prefix,
             **{key.replace("__", "."): value for key, value in changed.items()},

@@ -17,6 +17,7 @@ from rules.row import Membership, Row, Transition, Trigger
 from rules.upgrade import OLD, upgrade
 from tables.codec import (
     MARKER_KEY,
+    Ground,
     Marker,
     Outbox,
     RowUnreadable,
@@ -27,9 +28,11 @@ from tables.codec import (
     encode_marker,
     encode_outbox,
     encode_row,
+    record_print,
     row_key,
     source_key,
     split_row_key,
+    topic_key,
 )
 from tables.meta import StoreMeta, decode_meta, encode_meta
 
@@ -62,14 +65,24 @@ OUTBOX = Outbox(41, [ENTER, EXIT])
 TELLING = Outbox(41, [replace(ENTER, trigger=Trigger("buy", "r1", T - 1, b'{"price":5}'))])
 MARKER = Marker(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
 SWEPT = replace(MARKER, swept_ms=T - 7)
-JUDGED = replace(SWEPT, judged={source_key("events", 3): 12_399})
 META = StoreMeta(123_456, (GOLDEN / "marker.bin").read_bytes())
+GROUND = Ground(
+    {topic_key("events"): bytes(range(16))},
+    {source_key("events", 3): record_print(T, b"ann", b"{}")},
+    {"events": T},
+    5,
+    3,
+    2,
+    9,
+)
+GROUNDED = replace(SWEPT, judged={source_key("events", 3): 12_399}, ground=GROUND)
+JOINED = StoreMeta(123_456, META.marker, bytes(range(16)))
 
 FILES = {
     "row-2": (ROW, encode_row, decode_row),
     "outbox-properties": (TELLING, encode_outbox, decode_outbox),
-    "marker-judged": (JUDGED, encode_marker, decode_marker),
-    "meta": (META, encode_meta, decode_meta),
+    "marker-ground": (GROUNDED, encode_marker, decode_marker),
+    "meta-joined": (JOINED, encode_meta, decode_meta),
 }
 
 
@@ -133,6 +146,11 @@ def test_a_row_of_version_1_is_read_and_its_states_can_be_upgraded(
 def test_a_marker_of_a_program_that_knew_less_is_read() -> None:
     assert decode_marker((GOLDEN / "marker.bin").read_bytes()) == MARKER
     assert decode_marker((GOLDEN / "marker-swept.bin").read_bytes()) == SWEPT
+
+
+def test_a_marker_and_a_store_of_a_program_that_knew_no_topics_are_read() -> None:
+    assert decode_marker((GOLDEN / "marker-swept.bin").read_bytes()) == SWEPT
+    assert decode_meta((GOLDEN / "meta.bin").read_bytes()) == META
 
 
 def test_the_head_of_a_row_is_read_alone() -> None:

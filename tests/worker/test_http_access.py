@@ -181,6 +181,7 @@ async def test_a_process_that_cannot_listen_ends_with_one_plain_line(
             {
                 "kafka.bootstrap": kafka,
                 "topics.prefix": topic_prefix,
+                "topics.create": True,
                 "worker.app_id": topic_prefix,
                 "worker.data_dir": str(tmp_path / "data"),
                 f"{section}.port": port,

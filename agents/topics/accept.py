@@ -1,0 +1,72 @@
+"""Accepting a topic that was made again under its old name: the state forgets what it took of the old one.
+
+For this no worker may run. Offsets go back first, then each partition's marker follows: a crash in between is
+met by the same refusal as before, and the command can be given again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+from msgspec.structs import replace
+
+from agents.placement import MOST_PARTITIONS
+from agents.topics.look import Topic
+from agents.topics.noted import changed_records, taken_of
+from agents.topics.plan import TopicPlan
+from tables.codec import MARKER_KEY, Marker, encode_marker, source_key, topic_key
+
+
+async def stale_partitions(
+    consumer: AIOKafkaConsumer, plan: TopicPlan, topic: Topic, markers: Mapping[int, Marker]
+) -> list[int]:
+    """The partitions of the table whose state is of another topic than the one that has the name now."""
+    name, topic_id = topic.name, topic.topic_id
+    stale = {
+        partition
+        for partition, marker in markers.items()
+        if marker.ground.topics.get(topic_key(name), topic_id) != topic_id
+    }
+    if name in plan.sources:
+        taken = {
+            TopicPartition(name, each): taken_of(marker, name, each)
+            for partition, marker in markers.items()
+            for each in range(partition, topic.partitions, marker.partitions)
+            if taken_of(marker, name, each)[0] >= 0
+        }
+        if taken:
+            found = await changed_records(consumer, taken, () if topic_id else (name,))
+            tables = {marker.partitions for marker in markers.values()}
+            stale |= {tp.partition % table for tp in found for table in tables}
+    return sorted(stale)
+
+
+def accepted(
+    plan: TopicPlan, topic: Topic, partition: int, marker: Marker, definitions: int, now_ms: int
+) -> Marker:
+    """The marker that goes on with the new topic. ``definitions``: how many the definitions topic holds."""
+    name, ground, positions = topic.name, marker.ground, dict(marker.positions)
+    ground = replace(ground, topics={**ground.topics, topic_key(name): topic.topic_id})
+    if name in plan.events:  # its partitions have other keys from now on
+        ground = replace(ground, accepted={**ground.accepted, name: now_ms})
+    if name == plan.rekeyed:
+        old = {source_key(name, each) for each in range(partition, MOST_PARTITIONS, marker.partitions)}
+        positions = {key: offset for key, offset in positions.items() if key not in old}
+    if name == plan.audiences:
+        ground = replace(ground, definitions=definitions, version_floor=ground.top_version)
+    return replace(marker, positions=positions, ground=ground)
+
+
+async def write_markers(producer: AIOKafkaProducer, changelog: str, markers: Mapping[int, Marker]) -> None:
+    """Append markers to the changelog; returns when all replicas have them."""
+    for partition, marker in markers.items():
+        await producer.send_and_wait(changelog, encode_marker(marker), MARKER_KEY, partition=partition)
+
+
+async def set_offsets(group: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+    """Commit offsets for a group without members. ``group``: a consumer of it, started, nothing assigned."""
+    if offsets:
+        group.assign(list(offsets))
+        await group.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})

@@ -1,0 +1,233 @@
+"""What is wrong with the topics: from the plan and what the cluster has to a list of faults. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from agents.topics.look import Cluster, Topic
+from agents.topics.plan import LARGE_MESSAGE_BYTES, LEAST_ROW_BYTES, Role, TopicPlan, Wanted
+
+APPLY = "`turnstile topics apply` mends it"
+OVERHEAD_BYTES = 64 * 1024
+"""What headers and the format of a batch may add to a record's value."""
+
+COMPACTED = (Role.CHANGELOG, Role.AUDIENCES, Role.DESTINATIONS, Role.KEYS)
+WRITTEN = tuple(role for role in Role if role is not Role.SOURCE)
+_LOST_BY_RETENTION = {
+    Role.CHANGELOG: "the rows of users that were idle for long would be gone at the next recovery",
+    Role.AUDIENCES: "definitions would be gone at the next start, and all members would drop out",
+    Role.DESTINATIONS: "destinations would be gone at the next start, and nothing would be delivered",
+    Role.KEYS: "keys would be gone at the next start, and nobody could log in",
+}
+_LOST_BY_COMPACTION = {
+    Role.REKEYED: "records of a user that were not read yet would be removed",
+    Role.TRANSITIONS: "only the last transition of each user would stay",
+    Role.DEAD_LETTERS: "only the last dead letter of each key would stay",
+    Role.UNDELIVERED: "only the last dead letter of each user would stay",
+}
+
+
+class TopicsUnusable(Exception):
+    """The topics on the broker don't fit; the text says which, why, and what mends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a topic."""
+
+    topic: str
+    wrong: str
+    """What is so, after the topic's name: ``has cleanup.policy 'delete'``."""
+    allowed: str
+    why: str
+    mend: str
+    loses: bool = True
+    """It would lose data or stop the stream sooner or later: no worker may run. False: it is unwise."""
+    setting: tuple[str, str] | None = None
+    """Name and value that mend it, where a setting of a topic of ours does."""
+
+    def __str__(self) -> str:
+        allowed = f"; it must be {self.allowed}" if self.allowed else ""
+        return f"{self.topic} {self.wrong}{allowed}, because {self.why}. {self.mend}"
+
+
+def raise_if_unusable(faults: Iterable[Fault]) -> None:
+    """Raises TopicsUnusable with every fault that no worker may run with, one a line."""
+    if texts := [str(each) for each in faults if each.loses]:
+        raise TopicsUnusable("\n".join(texts))
+
+
+def missing_sources(plan: TopicPlan, cluster: Cluster) -> list[Fault]:
+    """Source topics that don't exist, each with the nearest name that does."""
+    own = {*plan.names, plan.destinations} - set(plan.events)
+    others = [
+        name
+        for name in cluster.topics
+        if name not in own and not name.endswith(".dlq") and not name.startswith("__")
+    ]
+    return [_missing_source(name, others) for name in plan.events if name not in cluster.topics]
+
+
+def _missing_source(name: str, others: Sequence[str]) -> Fault:
+    near = get_close_matches(name, others, n=1, cutoff=0.6)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return Fault(
+        f"topics.events names '{name}', which",
+        f"does not exist{hint}",
+        "",
+        "input topics are the producers': they are not made here unless topics.create is true",
+        "Give the right name, make the topic, or set topics.create and run `turnstile topics apply`",
+    )
+
+
+def judge(wanted: Iterable[Wanted], cluster: Cluster, record_bytes: int | None = None) -> list[Fault]:
+    """What is wrong with the topics of the plan that exist.
+
+    ``record_bytes`` is the largest value that is taken in. None: leave out limits that some record may be too
+    large for; what a topic refuses becomes a dead letter, and is told then.
+    """
+    faults: list[Fault] = []
+    for each in wanted:
+        topic = cluster.topics.get(each.name)
+        if topic is not None:
+            faults += _partitions(each, topic)
+            faults += _copies(each, topic, cluster.brokers)
+            if topic.configs is not None:
+                faults += _policy(each, topic.configs.get("cleanup.policy"))
+                faults += _retention(each, topic.configs)
+                faults += _sizes(each, topic.configs.get("max.message.bytes"), record_bytes)
+    return faults
+
+
+def _partitions(wanted: Wanted, topic: Topic) -> Iterator[Fault]:
+    if wanted.role is Role.REKEYED and topic.partitions < wanted.partitions:
+        yield Fault(
+            topic.name,
+            f"has {topic.partitions} partitions",
+            f"{wanted.partitions} or more, as many as the changelog has",
+            "records that came to another user's partition go through it",
+            f"Add them: kafka-topics.sh --alter --topic {topic.name} --partitions {wanted.partitions}",
+        )
+    if wanted.role in (Role.AUDIENCES, Role.DESTINATIONS, Role.KEYS) and topic.partitions != 1:
+        yield Fault(
+            topic.name,
+            f"has {topic.partitions} partitions",
+            "1",
+            "only the first is written and read",
+            "Nothing is lost by it; make the topic with one partition next time",
+            loses=False,
+        )
+
+
+def _copies(wanted: Wanted, topic: Topic, brokers: int) -> Iterator[Fault]:
+    needed = int((topic.configs or {}).get("min.insync.replicas") or 1)
+    if topic.replicas < needed:
+        yield Fault(
+            topic.name,
+            f"has min.insync.replicas {needed} with {_copies_text(topic.replicas)}",
+            f"{topic.replicas} or less",
+            "no record can be written to it",
+            APPLY if wanted.role in WRITTEN else "Whoever owns the topic must mend it",
+            loses=wanted.role in WRITTEN,
+            setting=("min.insync.replicas", str(topic.replicas)) if wanted.role in WRITTEN else None,
+        )
+    elif topic.replicas == 1 < brokers and wanted.role in WRITTEN:
+        yield Fault(
+            topic.name,
+            f"has one copy on a cluster of {brokers} brokers",
+            "2 or more copies",
+            "it is away while its broker is, and lost with its disk",
+            "Add copies with `kafka-reassign-partitions.sh`",
+            loses=False,
+        )
+
+
+def _copies_text(replicas: int) -> str:
+    return "one copy" if replicas == 1 else f"{replicas} copies"
+
+
+def _policy(wanted: Wanted, policy: str | None) -> Iterator[Fault]:
+    if policy is None:
+        return
+    policies = {each.strip() for each in policy.split(",")}
+    wrong = f"has cleanup.policy '{policy}'"
+    if wanted.role in COMPACTED and policies != {"compact"}:
+        yield Fault(
+            wanted.name,
+            wrong,
+            "'compact'",
+            _LOST_BY_RETENTION[wanted.role],
+            APPLY,
+            setting=("cleanup.policy", "compact"),
+        )
+    elif wanted.role in _LOST_BY_COMPACTION and "compact" in policies:
+        yield Fault(
+            wanted.name,
+            wrong,
+            "'delete'",
+            _LOST_BY_COMPACTION[wanted.role],
+            APPLY,
+            setting=("cleanup.policy", "delete"),
+        )
+    elif wanted.role is Role.SOURCE and "compact" in policies:
+        yield Fault(
+            wanted.name,
+            wrong,
+            "'delete'",
+            "records of a user that were not read yet may be removed",
+            "Whoever owns the topic must mend it",
+            loses=False,
+        )
+
+
+def _retention(wanted: Wanted, configs: Mapping[str, str]) -> Iterator[Fault]:
+    kept_ms = configs.get("retention.ms", "-1")
+    if wanted.role is Role.REKEYED and kept_ms != "-1":
+        yield Fault(
+            wanted.name,
+            f"has retention.ms {kept_ms}",
+            "-1 (with retention.bytes instead)",
+            "its records keep the timestamps of the source: those of a long backlog would be removed unread",
+            APPLY,
+            loses=False,
+            setting=("retention.ms", "-1"),
+        )
+    if wanted.role is Role.REKEYED and configs.get("message.timestamp.type") == "LogAppendTime":
+        yield Fault(
+            wanted.name,
+            "has message.timestamp.type 'LogAppendTime'",
+            "'CreateTime'",
+            "its records must keep the timestamps of the source, by which time passes",
+            APPLY,
+            loses=False,
+            setting=("message.timestamp.type", "CreateTime"),
+        )
+
+
+def _sizes(wanted: Wanted, given: str | None, record_bytes: int | None) -> Iterator[Fault]:
+    if given is None:
+        return
+    limit_bytes = int(given)
+    large = ("max.message.bytes", str(LARGE_MESSAGE_BYTES))
+    wrong = f"has max.message.bytes {limit_bytes}"
+    least_bytes = LEAST_ROW_BYTES if record_bytes is None else LARGE_MESSAGE_BYTES
+    if wanted.role is Role.CHANGELOG and limit_bytes < least_bytes:
+        yield Fault(
+            wanted.name,
+            wrong,
+            f"{LARGE_MESSAGE_BYTES} or more",
+            "records that would make their user's row larger than half of it become dead letters",
+            APPLY,
+            loses=limit_bytes < LEAST_ROW_BYTES,
+            setting=large,
+        )
+    refused = {
+        Role.REKEYED: "larger records become dead letters",
+        Role.DEAD_LETTERS: "larger dead letters go there without their value",
+    }.get(wanted.role)
+    if refused and record_bytes is not None and limit_bytes < record_bytes + OVERHEAD_BYTES:
+        yield Fault(
+            wanted.name, wrong, f"{LARGE_MESSAGE_BYTES} or more", refused, APPLY, loses=False, setting=large
+        )

@@ -1,0 +1,140 @@
+"""What each topic must be, and why: one list for making, checking, mending and printing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agents.api_keys import keys_topic
+from agents.deliver.names import dead_letter_topic, destinations_topic
+
+LARGE_MESSAGE_BYTES = 8 * 1024 * 1024
+"""For topics that must take whatever the input brings, and more: dead letters, re-keyed records, rows."""
+LEAST_ROW_BYTES = 1_000_000
+"""A changelog that takes less than brokers do by default can't hold the rows of ordinary users."""
+REKEYED_BYTES = 1024 * 1024 * 1024
+"""Kept per partition of the topic of re-keyed records."""
+COPIES = 3
+"""Of a topic that is made, where there are as many brokers and ``topics.replication`` says nothing else."""
+
+
+NONE: Mapping[str, int] = {}
+
+
+class Role(StrEnum):
+    """What a topic is for."""
+
+    SOURCE = "input records"
+    REKEYED = "records on their way to their user's partition"
+    CHANGELOG = "the rows of all users, to recover from"
+    TRANSITIONS = "transitions"
+    AUDIENCES = "published definitions"
+    DESTINATIONS = "published destinations"
+    KEYS = "API keys"
+    DEAD_LETTERS = "dead letters"
+    UNDELIVERED = "dead letters of a destination"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """Every topic's name. ``events`` are the inputs, with any number of partitions."""
+
+    prefix: str
+    app_id: str
+    events: Sequence[str]
+
+    @property
+    def rekeyed(self) -> str:
+        return f"{self.prefix}.rekeyed"
+
+    @property
+    def transitions(self) -> str:
+        return f"{self.prefix}.transitions"
+
+    @property
+    def audiences(self) -> str:
+        return f"{self.prefix}.audiences"
+
+    @property
+    def keys(self) -> str:
+        return keys_topic(self.prefix)
+
+    @staticmethod
+    def dead_letters(source: str) -> str:
+        return f"{source}.dlq"
+
+    @property
+    def destinations(self) -> str:
+        return destinations_topic(self.prefix)
+
+    @property
+    def changelog(self) -> str:
+        return f"{self.app_id}-profiles-changelog"
+
+    def audiences_topic(self) -> Wanted:
+        return Wanted(self.audiences, Role.AUDIENCES, 1, _COMPACTED)
+
+    def keys_topic(self) -> Wanted:
+        return Wanted(self.keys, Role.KEYS, 1, _COMPACTED)
+
+    def destinations_topic(self) -> Wanted:
+        return Wanted(self.destinations, Role.DESTINATIONS, 1, _COMPACTED)
+
+    def undelivered_topic(self, destination: str, partitions: int) -> Wanted:
+        # Kept until somebody has looked at them: by default a broker throws records away after a week.
+        kept = {**_LARGE, **_FOR_EVER}
+        return Wanted(dead_letter_topic(self.prefix, destination), Role.UNDELIVERED, partitions, kept)
+
+    @property
+    def names(self) -> list[str]:
+        """All topics of a worker."""
+        return [each.name for each in wanted_topics(self, 1)]
+
+    @property
+    def sources(self) -> list[str]:
+        return [*self.events, self.rekeyed]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One topic as it is made. What of it must hold for one that exists is in ``agents.topics.judge``."""
+
+    name: str
+    role: Role
+    partitions: int
+    configs: Mapping[str, str]
+
+    def made_with(self, replication: int) -> dict[str, str]:
+        """Its settings with so many copies: of three, two must have a record before it counts as written."""
+        return {**self.configs, **({"min.insync.replicas": "2"} if replication >= 3 else {})}
+
+
+_LARGE = {"max.message.bytes": str(LARGE_MESSAGE_BYTES)}
+_COMPACTED = {"cleanup.policy": "compact"}
+# The broker compresses rows to less than half of their bytes (docs/decisions/0014).
+_CHANGELOG = {**_COMPACTED, "compression.type": "zstd"}
+# Re-keyed records keep their timestamps, and a broker's retention by time looks at those.
+_BY_SIZE = {"retention.ms": "-1", "retention.bytes": str(REKEYED_BYTES)}
+_FOR_EVER = {"retention.ms": "-1"}
+
+
+def wanted_topics(plan: TopicPlan, partitions: int, known: Mapping[str, int] = NONE) -> list[Wanted]:
+    """The topics of a worker. ``partitions`` are those of the table; ``known`` those of topics that exist."""
+    own = [
+        *(Wanted(name, Role.SOURCE, known.get(name, partitions), {}) for name in plan.events),
+        Wanted(plan.rekeyed, Role.REKEYED, partitions, {**_LARGE, **_BY_SIZE}),
+        Wanted(plan.transitions, Role.TRANSITIONS, known.get(plan.transitions, partitions), {}),
+    ]
+    return [
+        *own,
+        Wanted(plan.changelog, Role.CHANGELOG, partitions, {**_LARGE, **_CHANGELOG}),
+        plan.audiences_topic(),
+        plan.keys_topic(),
+        *(Wanted(plan.dead_letters(each.name), Role.DEAD_LETTERS, each.partitions, _LARGE) for each in own),
+    ]
+
+
+def copies(replication: int | None, brokers: int) -> int:
+    """How many copies a topic is made with; ``replication`` is the setting, None where it isn't given."""
+    return replication if replication is not None else min(COPIES, max(1, brokers))

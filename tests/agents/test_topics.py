@@ -1,0 +1,121 @@
+"""What is wrong with topics: every fault says what is wrong, what is allowed, why, and what mends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.topics.judge import Fault, TopicsUnusable, judge, missing_sources, raise_if_unusable
+from agents.topics.look import Cluster, Topic
+from agents.topics.noted import made_again
+from agents.topics.plan import TopicPlan, copies, wanted_topics
+from tables.codec import Ground, topic_key
+
+PLAN = TopicPlan("shop", "shop", ["shop.events"])
+WANTED = wanted_topics(PLAN, 4)
+RECORD_BYTES = 512 * 1024
+
+
+def cluster(brokers: int = 3, without: str = "", **changed: dict[str, object]) -> Cluster:
+    """All topics as they are made, but for ``changed`` (by the end of the name)."""
+    topics = {}
+    for each in WANTED:
+        fields = {
+            "topic_id": each.name.encode().ljust(16)[:16],
+            "partitions": each.partitions,
+            "replicas": min(3, brokers),
+            "configs": each.made_with(min(3, brokers)),
+        }
+        for end, values in changed.items():
+            if each.name.endswith(end):
+                configs = {**fields["configs"], **values.pop("configs", {})}  # type: ignore[dict-item]
+                fields |= {**values, "configs": configs}
+        topics[each.name] = Topic(each.name, **fields)  # type: ignore[arg-type]
+    topics.pop(without, None)
+    return Cluster(brokers, topics)
+
+
+@pytest.mark.parametrize("brokers", [1, 2, 3])
+def test_topics_as_they_are_made_have_no_fault(brokers: int) -> None:
+    assert judge(WANTED, cluster(brokers), RECORD_BYTES) == []
+    assert copies(None, brokers) == brokers
+    assert copies(None, 9) == 3
+    assert copies(1, 9) == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "configs", "loses", "mended"),
+    [
+        ("changelog", {"cleanup.policy": "delete"}, True, "compact"),
+        ("changelog", {"cleanup.policy": "compact,delete"}, True, "compact"),
+        ("audiences", {"cleanup.policy": "delete"}, True, "compact"),
+        ("shop.rekeyed", {"cleanup.policy": "compact"}, True, "delete"),
+        ("transitions", {"cleanup.policy": "delete, compact"}, True, "delete"),
+        ("events.dlq", {"cleanup.policy": "compact"}, True, "delete"),
+        ("changelog", {"max.message.bytes": "200000"}, True, "8388608"),
+        ("changelog", {"max.message.bytes": "1048588"}, False, "8388608"),
+        ("shop.rekeyed", {"max.message.bytes": "500000"}, False, "8388608"),
+        ("events.dlq", {"max.message.bytes": "500000"}, False, "8388608"),
+        ("changelog", {"min.insync.replicas": "4"}, True, "3"),
+        ("shop.rekeyed", {"retention.ms": "604800000"}, False, "-1"),
+        ("shop.events", {"cleanup.policy": "compact"}, False, None),
+        ("shop.events", {"min.insync.replicas": "4"}, False, None),
+    ],
+)
+def test_a_setting_that_is_wrong_is_told_with_what_mends_it(
+    end: str, configs: dict[str, str], loses: bool, mended: str | None
+) -> None:
+    (fault,) = judge(WANTED, cluster(**{end: {"configs": configs}}), RECORD_BYTES)
+    assert fault.loses is loses
+    ((name, value),) = configs.items()
+    assert name in fault.wrong
+    assert value in fault.wrong
+    assert fault.setting == (None if mended is None else (name, mended))
+    assert ("turnstile topics apply" in str(fault)) is (mended is not None)
+
+
+def test_a_rekeyed_topic_with_fewer_partitions_than_the_table_is_refused() -> None:
+    (fault,) = judge(WANTED, cluster(**{"shop.rekeyed": {"partitions": 3}}), RECORD_BYTES)
+    with pytest.raises(TopicsUnusable, match="has 3 partitions; it must be 4 or more"):
+        raise_if_unusable([fault])
+    assert judge(WANTED, cluster(**{"shop.rekeyed": {"partitions": 5}}), RECORD_BYTES) == []
+
+
+def test_one_copy_on_several_brokers_is_unwise_and_everything_is_told_at_once() -> None:
+    changed = {
+        end: {"replicas": 1, "configs": {"min.insync.replicas": "1"}} for end in ("shop.rekeyed", "audiences")
+    }
+    faults = judge(WANTED, cluster(**changed), RECORD_BYTES)  # type: ignore[arg-type]
+    assert ["has one copy on a cluster of 3 brokers" in str(each) for each in faults] == [True, True]
+    raise_if_unusable(faults)
+
+
+def test_settings_that_a_broker_does_not_show_are_not_judged() -> None:
+    unseen = {name: Topic(name, each.topic_id, each.partitions, 3) for name, each in cluster().topics.items()}
+    assert judge(WANTED, Cluster(3, unseen), RECORD_BYTES) == []
+
+
+def test_a_missing_source_is_told_with_the_nearest_name_that_is_no_topic_of_ours() -> None:
+    plan = TopicPlan("shop", "shop", ["shop.event", "web"])
+    near, far = missing_sources(plan, cluster())
+    assert "topics.events names 'shop.event', which does not exist; did you mean 'shop.events'?" in str(near)
+    assert "topics.events names 'web', which does not exist, because" in str(far)
+
+
+def test_a_topic_is_another_one_when_its_id_is_and_something_was_taken_of_it() -> None:
+    now = cluster().ids
+    same = Ground({topic_key(name): topic_id for name, topic_id in now.items()})
+    other = Ground({topic_key(name): bytes(16) for name in now})
+
+    def found(ground: Ground, offset: int, ids: dict[str, bytes]) -> list[Fault]:
+        return list(made_again(PLAN, ground, lambda _: offset >= 0, ids))
+
+    assert found(same, 3, now) == []
+    assert found(Ground(), 3, now) == []
+    assert found(other, 3, dict.fromkeys(now, b"")) == [], "a broker without ids"
+    all_kept = [*PLAN.sources, PLAN.transitions, PLAN.audiences]
+    assert [each.topic for each in found(other, 3, now)] == all_kept
+    assert [each.topic for each in found(other, -1, now)] == [PLAN.transitions, PLAN.audiences]
+    gone = found(same, 3, {})
+    assert [each.topic for each in gone] == all_kept
+    assert all("does not exist any more" in str(each) for each in gone)
+    assert all(f"turnstile topics accept {each.topic}" in str(each) for each in gone)
