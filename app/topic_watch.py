@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 from msgspec.structs import replace
 
@@ -84,7 +84,7 @@ class TopicWatch:
             topics.replication,
             create_sources=topics.create,
         )
-        self.ids = (await self._look_at_all()).ids
+        self.ids = (await patiently(self._look_at_made)).ids
         self.changelog_bytes = await largest_batch_bytes(self._admin, self.plan.changelog)
 
     async def close(self) -> None:
@@ -203,6 +203,13 @@ class TopicWatch:
 
     async def _look_at_all(self) -> Cluster:
         return await look(self._admin, self.plan.names, self.plan.names)
+
+    async def _look_at_made(self) -> Cluster:
+        """All topics exist now. Raises a KafkaError that can be tried again while a broker lacks some."""
+        cluster = await self._look_at_all()
+        if unknown := [name for name in self.plan.names if name not in cluster.topics]:
+            raise UnknownTopicOrPartitionError(", ".join(unknown))
+        return cluster
 
     def _faults(self, cluster: Cluster) -> list[Fault]:
         plan = self.plan

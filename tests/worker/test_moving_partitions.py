@@ -248,6 +248,6 @@ async def test_rows_restored_for_an_assignment_that_is_no_more_are_not_used(tmp_
     )
     worker.restorer = SimpleNamespace(open=opened, rows_restored=0)  # type: ignore[assignment]
     worker.topics = SimpleNamespace(check=nothing, check_restored=nothing)  # type: ignore[assignment]
-    worker._producer = worker._topics = None  # type: ignore[assignment]
+    worker._producer = worker._topics = worker.feed = None  # type: ignore[assignment]
     await worker._restore({0: [TP("events", 0)]}, lambda: rebalances == 1)
     assert (closed, adopted, worker.evaluator.paused) == ([0], [], True)
