@@ -17,6 +17,7 @@ from agents.steps import Limits
 from agents.transitions import transition_id
 from agents.transport import MembershipLost
 from tables.changelog import ChangelogReader
+from tables.codec import MARKER_KEY, decode_outbox
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 from tests.agents.test_evaluate import Clock, crash
@@ -180,3 +181,29 @@ def test_a_store_never_notes_an_offset_whose_rows_it_lacks() -> None:
         driver.run(lambda: 1)
     driver.restart()
     assert [driver.members(user, T + 5) for user in users] == [{"recent": T + at} for at in range(3)]
+
+
+def test_what_is_acknowledged_is_in_no_later_outbox() -> None:
+    driver = Driver(RECENT, limits=Limits(max_attributes_bytes=200))
+    driver.track("ann", "buy", T)
+    driver.profile("ann", T + 1, set={"p": "y" * 300})
+    assert driver.codes() == ["attributes_too_large"]
+    driver.track("ann", "view", T + 2 * HOUR)
+    (exited,) = [each for each in driver.parts[0].changelog if each[1] == b"ann"][-1][3]
+    assert [each.is_enter for each in decode_outbox(exited[1]).transitions] == [False]
+    assert not [each for each in driver.parts[0].changelog if each[1] == MARKER_KEY][-1][3]
+
+
+def test_a_refused_record_is_not_lost_when_its_row_takes_later_ones() -> None:
+    """The row says that offset 2 is applied, so offset 1 is not looked at again after the crash."""
+    driver = Driver(RECENT, limits=Limits(max_attributes_bytes=200))
+    driver.send({"user_id": "ann", "event": "buy"}, T)
+    driver.send({"user_id": "ann", "type": "profile", "set": {"p": "y" * 300}}, T + 1)
+    driver.send({"user_id": "ann", "event": "view"}, T + 2)
+    driver.crash_after(3)  # the changelog: marker, row, end marker
+    with pytest.raises(Crash):
+        driver.run()
+    assert driver.dead == []
+    driver.restart(lose_store=True, compact=True)
+    driver.run()
+    assert driver.codes() == ["attributes_too_large"]
