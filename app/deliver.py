@@ -19,16 +19,18 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from msgspec.structs import replace
 
 from agents.api_keys_feed import KeysFeed
 from agents.deliver.deliverer import Topics
 from agents.deliver.feed import DestinationsFeed, PublishedDestination, group_of, publish
 from agents.deliver.names import destinations_topic
-from agents.deliver.starts import FirstStart, decide_start, encode_start, start_key
+from agents.deliver.starts import FirstStart, decide_start, encode_start, start_key, start_over
 from agents.kafka_watch import KafkaWatch
 from agents.outputs import Told
-from agents.topics import ensure_topics, existing, make_missing
+from agents.topics import ensure_topics, make_missing
 from agents.topics.judge import judge, raise_if_unusable
+from agents.topics.look import look
 from agents.warnings import Warnings
 from app.api_keys import KeyRing
 from app.deliver_clients import new_consumer, new_producer
@@ -197,26 +199,36 @@ class DeliveryService:
     async def _first_start(self, published: PublishedDestination) -> FirstStart:
         """Where a destination begins: as was decided once, else decided now and written down."""
         name, generation = published.destination.name, published.generation
+        prefix, transitions = self.settings.topics.prefix, self.plan.transitions
+        # Partitions may have been added since the start, and the topic may have been made again.
+        topic = (await look(self._admin, [transitions])).topics[transitions]
 
         def known() -> FirstStart | None:
             found = self.feed.starts.get(name)
             return found if found is not None and found.generation == generation else None
 
-        if known() is None:
-            prefix, transitions = self.settings.topics.prefix, self.plan.transitions
-            counts = await existing(self._admin)  # partitions may have been added since the start
+        def is_known() -> bool:
+            found = known()
+            return found is not None and found.topic_id == (topic.topic_id or found.topic_id)
+
+        if not is_known():
+            before = known()
             async with new_consumer(self.settings, group_of(prefix, published)) as consumer:
-                decided = await decide_start(
-                    consumer,
-                    transitions,
-                    counts[transitions],
-                    generation,
-                    published.destination.existing_members,
-                )
+                if before is None:
+                    members_first = published.destination.existing_members
+                    decided = await decide_start(
+                        consumer, transitions, topic.partitions, generation, members_first, topic.topic_id
+                    )
+                elif before.is_of_another(topic.topic_id):
+                    decided = await start_over(
+                        consumer, transitions, topic.partitions, before, topic.topic_id
+                    )
+                else:
+                    decided = replace(before, topic_id=topic.topic_id)  # an older version noted no id
             await self._producer.send_and_wait(
                 destinations_topic(prefix), encode_start(decided), start_key(name), partition=0
             )
-            await self._read(lambda: known() is not None)
+            await self._read(is_known)
         start = known()
         assert start is not None
         return start

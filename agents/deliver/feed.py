@@ -113,7 +113,8 @@ class Destinations:
     def _take_start(self, name: str, start: FirstStart) -> None:
         """Two processes may decide at the same time; both go by what was written first."""
         known = self.starts.get(name)
-        if known is None or known.generation != start.generation:
+        about = (start.generation, start.topic_id)
+        if known is None or (known.generation, known.topic_id) != about:
             self.starts[name] = start
 
 

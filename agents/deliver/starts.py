@@ -5,6 +5,9 @@ throw those of an empty group away after a week (``offsets.retention.minutes``),
 longer would begin at the end of the topic and skip what came meanwhile. So the decision lies on the
 compacted destinations topic, beside the definition (key ``<name>/start``; no name has a slash). Where a
 partition has no committed offset it is taken up from there; what was delivered already comes again then.
+
+Offsets are those of one topic, so the decision holds its id. Where the transitions topic was made again, a
+destination begins at its beginning, whatever was decided or committed before.
 """
 
 from __future__ import annotations
@@ -28,6 +31,12 @@ class FirstStart(msgspec.Struct, frozen=True, omit_defaults=True):
     generation: int
     offsets: dict[Annotated[int, msgspec.Meta(ge=0)], Annotated[int, msgspec.Meta(ge=0, le=MAX_OFFSET)]]
     members_first: bool = False
+    topic_id: bytes = b""
+    """Of the transitions topic; empty where the broker gives none."""
+
+    def is_of_another(self, topic_id: bytes) -> bool:
+        """Whether the transitions topic was made again since."""
+        return bool(self.topic_id and topic_id and self.topic_id != topic_id)
 
     def committed(self, partition: int) -> OffsetAndMetadata:
         """What is committed for a partition without an offset; one the topic didn't have then: from 0."""
@@ -59,7 +68,12 @@ def decode_start(value: bytes) -> FirstStart:
 
 
 async def decide_start(
-    consumer: AIOKafkaConsumer, topic: str, partitions: int, generation: int, members_first: bool
+    consumer: AIOKafkaConsumer,
+    topic: str,
+    partitions: int,
+    generation: int,
+    members_first: bool,
+    topic_id: bytes = b"",
 ) -> FirstStart:
     """The end of each partition now; where the group has an offset already, that one.
 
@@ -74,4 +88,20 @@ async def decide_start(
     if held:
         members_first = any(each.metadata == MEMBERS_FIRST for each in held.values())
     offsets = {tp.partition: held[tp].offset if tp in held else ends[tp] for tp in tps}
-    return FirstStart(generation, offsets, members_first)
+    return FirstStart(generation, offsets, members_first, topic_id)
+
+
+async def start_over(
+    consumer: AIOKafkaConsumer, topic: str, partitions: int, before: FirstStart, topic_id: bytes
+) -> FirstStart:
+    """The beginning of a topic that was made again; the group goes back to it.
+
+    ``consumer`` as for ``decide_start``. Raises CommitFailedError while the group has members: those don't
+    know yet that the topic is another one, and would go on from offsets of the old one.
+    """
+    offsets = dict.fromkeys(range(partitions), 0)
+    start = FirstStart(before.generation, offsets, before.members_first, topic_id)
+    tps = [TopicPartition(topic, each) for each in offsets]
+    consumer.assign(tps)
+    await consumer.commit({tp: start.committed(tp.partition) for tp in tps})
+    return start

@@ -20,7 +20,8 @@ from agents.topics.make import set_configs
 from agents.topics.noted import changed_records
 from app.embedded_broker import start_tied
 from tables.codec import MARKER_KEY, record_print
-from tables.store import RocksMemory, RocksStore
+from tables.refused import Refused
+from tables.store import RocksMemory, RocksStore, Write
 from tests.faults.log import Line, view
 from tests.faults.scene import KEPT, Scene, scene
 from tests.faults.workers import COMMAND, Worker, environment
@@ -186,8 +187,19 @@ async def test_a_topic_deleted_under_a_worker_stops_it(stage: Scene, topic: str)
     assert "Traceback" not in said
 
 
+def refuse(worker: Worker, offset: int) -> bytes:
+    """Have a store note that the record at this offset was refused; the note's key."""
+    folder = next(each for each in sorted(worker.data.glob("*-changelog-*")) if each.is_dir())
+    ((key, note),) = Refused().add(1, [offset])
+    store = RocksStore(folder, RocksMemory.of(MIB, MIB))
+    store.write(Write(notes=[(key, note)]))
+    store.close()
+    return key
+
+
 async def test_a_changelog_made_again_is_refused_and_rebuilt_from_the_rows(stage: Scene) -> None:
     worker = await worked(stage)
+    note = refuse(worker, 10_000)
     before = rows(worker)
     first = await transitions(stage)
     await remake(stage, stage.changelog)
@@ -206,6 +218,7 @@ async def test_a_changelog_made_again_is_refused_and_rebuilt_from_the_rows(stage
     assert rows(worker) == before
     rebuilt = command(stage, "topics", "rebuild-changelog")
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    assert note in [each.key for each in await stage.read(stage.changelog)]
     assert command(stage, "topics", "rebuild-changelog").returncode == 1, "once is enough"
     worker.wipe()  # the changelog alone must do now
     await send(stage, 1)
