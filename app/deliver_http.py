@@ -20,6 +20,8 @@ from agents.deliver.destination import Destination
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.feed import PublishedDestination, plan_changes
 from agents.deliver.parse import load_destinations
+from agents.deliver.permitted import refusals
+from app.deliver_clients import own_topics_of, secrets_of
 from app.deliver_metrics import DeliveryCollector, lag_of
 from app.deliver_replay import replay
 from app.deliver_trial import TestSend, send_test
@@ -109,6 +111,11 @@ class DeliverServer:
         caller.require_project(destination.project)
         if before is not None:
             caller.require_project(before.destination.project)
+        settings = self._service.settings
+        refused = refusals(destination, secrets_of(settings), own_topics_of(settings))
+        if refused:
+            errors = [{"code": "not_permitted", "path": "", "message": each, "hint": ""} for each in refused]
+            raise Problem(422, "Not a destination", "\n".join(refused), errors=errors)
         (change,) = plan_changes(feed.published, [destination], feed.versions)
         if change.action != "unchanged":
             await self._publish(change.published)
@@ -135,7 +142,9 @@ class DeliverServer:
             wanted = msgspec.json.decode(body or b"{}", type=TestSend)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(400, "Not a test send", str(error)) from None
-        result = await send_test(self._service.settings, running.published.destination, wanted)
+        result = await send_test(
+            self._service.settings, running.published.destination, wanted, self._service.keys.digests
+        )
         return json_answer(result)
 
     async def _replay(self, request: web.Request) -> web.StreamResponse:
@@ -144,7 +153,9 @@ class DeliverServer:
         going = self._replays.get(name)
         if going is not None and not going.done():
             raise Problem(409, "Replay is under way", f"dead letters of {name!r} are being sent already")
-        task = asyncio.create_task(replay(self._service.settings, running.published))
+        task = asyncio.create_task(
+            replay(self._service.settings, running.published, digests=self._service.keys.digests)
+        )
         self._replays[name] = task
         try:
             return json_answer(await asyncio.shield(task))

@@ -7,7 +7,7 @@ the dead letters again, behind those of this replay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,11 +47,14 @@ def replay_group(prefix: str, published: PublishedDestination) -> str:
 
 
 async def replay(
-    settings: Settings, published: PublishedDestination, seconds: float = 300.0
+    settings: Settings,
+    published: PublishedDestination,
+    seconds: float = 300.0,
+    digests: Callable[[], Set[str]] | None = None,
 ) -> dict[str, object]:
-    """Send the dead letters that are there now; ``seconds`` at most."""
+    """Send the dead letters that are there now; ``seconds`` at most. ``digests`` as of ``secrets_of``."""
     destination, prefix = published.destination, settings.topics.prefix
-    secrets, users, producer = secrets_of(settings), users_of(settings), new_producer(settings)
+    secrets, users, producer = secrets_of(settings, digests), users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)
     consumer = AIOKafkaConsumer(
         **broker_of(settings).consumer_options(),

@@ -103,6 +103,11 @@ class DeliverSettings(Section):
     eventhub_hosts: Hosts = setting(
         (), f"a list of {HOST_PATTERNS}", "Where event hubs may be beside Azure's own addresses."
     )
+    writable_sources: Annotated[tuple[Text, ...], BeforeValidator(text_list)] = setting(
+        (),
+        "a list of topics",
+        "Topics of topics.events that Kafka destinations may write to; all else that is ours never.",
+    )
     allow_private: bool = setting(
         False,
         "true or false",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Set
 from typing import Literal
 
 import msgspec
@@ -32,9 +33,17 @@ class TestSend(msgspec.Struct, forbid_unknown_fields=True):
     properties: dict[str, object] = {}
 
 
-async def send_test(settings: Settings, destination: Destination, wanted: TestSend) -> dict[str, object]:
-    """Send once, without retries. The result's ``ok``, ``outcome`` and ``exchanges`` hold no secret."""
-    secrets = secrets_of(settings)
+async def send_test(
+    settings: Settings,
+    destination: Destination,
+    wanted: TestSend,
+    digests: Callable[[], Set[str]] | None = None,
+) -> dict[str, object]:
+    """Send once, without retries. The result's ``ok``, ``outcome`` and ``exchanges`` hold no secret.
+
+    ``digests`` as of ``secrets_of``.
+    """
+    secrets = secrets_of(settings, digests)
     exchanges: list[object] = []
     outcome: Outcome | None = None
     problem: str | None = None
