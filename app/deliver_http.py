@@ -7,6 +7,7 @@ definitions hold customers' URLs. Errors are problem+json as on the worker (``ap
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 TEST_SECONDS = 60.0
 PUBLISH_SECONDS = 45.0
 REPLAY_SECONDS = 330.0
+DEFINITION_BYTES = 128 * 1024
+"""Of a definition: some YAML takes long to read, more than in proportion to its length."""
 
 
 class DeliverServer:
@@ -47,6 +50,7 @@ class DeliverServer:
     def __init__(self, service: DeliveryService) -> None:
         self._service = service
         self._replays: dict[str, asyncio.Task[dict[str, object]]] = {}
+        self._parsing = ThreadPoolExecutor(1, "definitions")  # so that many of them don't take all the time
         registry = CollectorRegistry()
         registry.register(DeliveryCollector(service))
         registry.register(WarningsCollector(service.warnings))
@@ -82,6 +86,7 @@ class DeliverServer:
             task.cancel()
         await asyncio.gather(*self._replays.values(), return_exceptions=True)
         await self._base.stop()
+        self._parsing.shutdown(wait=False, cancel_futures=True)
 
     # -- destinations --------------------------------------------------------------------------------
 
@@ -102,15 +107,20 @@ class DeliverServer:
     async def _put(self, request: web.Request) -> web.StreamResponse:
         """Publish a definition, YAML or JSON; 422 with every error found."""
         name, body = request.match_info["name"], await body_of(request)
-        destination = await asyncio.to_thread(_parsed, name, body)
+        if len(body) > DEFINITION_BYTES:
+            raise Problem(413, "Too large", f"a definition has {DEFINITION_BYTES} bytes at most")
+        loop = asyncio.get_running_loop()
+        destination = await loop.run_in_executor(self._parsing, _parsed, name, body)
         if destination.name != name:
             detail = f"the definition's name is {destination.name!r}, the path's {name!r}"
             raise Problem(422, "Not a destination", detail)
         feed = self._service.feed
         caller, before = request[CALLER], feed.published.get(name)
         caller.require_project(destination.project)
-        if before is not None:
-            caller.require_project(before.destination.project)
+        if name in feed.versions:  # of what project is it that can't be read?
+            caller.require_every_project()
+        if before is not None and not caller.covers(before.destination.project):
+            raise Problem(403, "Not allowed", f"the name {name!r} is taken by a project that isn't the key's")
         settings = self._service.settings
         refused = refusals(destination, secrets_of(settings), own_topics_of(settings))
         if refused:

@@ -38,6 +38,8 @@ class Replayed:
     delivered: int = 0
     refused: int = 0
     unreadable: int = 0
+    other_project: int = 0
+    """Of another project than the destination's: it had another one under this name. They are not sent."""
     left: int = 0
     last_error: str | None = None
 
@@ -79,7 +81,9 @@ async def replay(
     await admin.start()
     try:
         partitions = (await existing(admin)).get(topic, 0)
-        sending = asyncio.create_task(_send(consumer, topic, partitions, engine, progress, result))
+        sending = asyncio.create_task(
+            _send(consumer, topic, partitions, destination.project, engine, progress, result)
+        )
         waited: set[asyncio.Future[Any]] = {sending, failed}
         done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         sending.cancel()
@@ -98,7 +102,7 @@ async def replay(
         await producer.stop()
     report = engine.report
     result.delivered, result.refused = report.delivered, report.dead_letters
-    result.left = result.found - result.delivered - result.refused - result.unreadable
+    result.left = result.found - result.delivered - result.refused - result.unreadable - result.other_project
     result.last_error = report.last_error
     return asdict(result)
 
@@ -107,6 +111,7 @@ async def _send(
     consumer: AIOKafkaConsumer,
     topic: str,
     partitions: int,
+    project: str,
     engine: Engine,
     progress: dict[TopicPartition, Progress],
     result: Replayed,
@@ -132,6 +137,8 @@ async def _send(
                     job = _job(record)
                     if job is None:
                         result.unreadable += 1
+                    elif job.transitions[0].project != project:
+                        result.other_project += 1
                     else:
                         progress[tp].add(job)
                         jobs.append(job)
