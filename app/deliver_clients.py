@@ -45,10 +45,13 @@ def secrets_of(
     settings: Settings,
     digests: Callable[[], Set[str]] | None = None,
     environ: Mapping[str, str] = os.environ,
+    *,
+    project: str | None = None,
 ) -> Secrets:
     """The secrets that the settings declare, for one destination; our own are never among them.
 
     ``digests`` gives the SHA-256 of our API keys; by default of those in the settings and their file.
+    ``project`` is the destination's; None: it isn't asked for.
     """
     deliver = settings.deliver
     values: dict[str, str] = {}
@@ -59,7 +62,7 @@ def secrets_of(
         elif isinstance(value, Path):
             files.append(value)
     own = OwnSecrets(values, digests or partial(digests_in_settings, settings.http), tuple(files))
-    return Secrets(SecretSources(deliver.declared_secrets, deliver.secrets_dir, environ, own))
+    return Secrets(SecretSources(deliver.declared_secrets, deliver.secrets_dir, environ, own), project)
 
 
 def _all_values(section: BaseModel, path: str = "") -> Iterator[tuple[str, object]]:

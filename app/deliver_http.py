@@ -122,7 +122,9 @@ class DeliverServer:
         if before is not None and not caller.covers(before.destination.project):
             raise Problem(403, "Not allowed", f"the name {name!r} is taken by a project that isn't the key's")
         settings = self._service.settings
-        refused = refusals(destination, secrets_of(settings), own_topics_of(settings))
+        refused = refusals(
+            destination, secrets_of(settings, project=destination.project), own_topics_of(settings)
+        )
         if refused:
             errors = [{"code": "not_permitted", "path": "", "message": each, "hint": ""} for each in refused]
             raise Problem(422, "Not a destination", "\n".join(refused), errors=errors)

@@ -64,7 +64,9 @@ class Running:
 
     def __init__(self, published: PublishedDestination, surroundings: Surroundings) -> None:
         self.published = published
-        self.secrets = secrets_of(surroundings.settings, surroundings.digests)
+        self.secrets = secrets_of(
+            surroundings.settings, surroundings.digests, project=published.destination.project
+        )
         self.report = Report()
         self.deliverer: Deliverer | None = None
         self.app: DeliverApp | None = None

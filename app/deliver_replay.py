@@ -56,7 +56,8 @@ async def replay(
 ) -> dict[str, object]:
     """Send the dead letters that are there now; ``seconds`` at most. ``digests`` as of ``secrets_of``."""
     destination, prefix = published.destination, settings.topics.prefix
-    secrets, users, producer = secrets_of(settings, digests), users_of(settings), new_producer(settings)
+    secrets = secrets_of(settings, digests, project=destination.project)
+    users, producer = users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)
     consumer = AIOKafkaConsumer(
         **broker_of(settings).consumer_options(),

@@ -41,12 +41,16 @@ def check_permitted(settings: Settings, wanted: Sequence[Destination]) -> str | 
 
     Raises CommandFailed with all that the settings refuse.
     """
-    secrets, own = secrets_of(settings), own_topics_of(settings)
+    own = own_topics_of(settings)
     knows_secrets = "secrets" in settings.deliver.model_fields_set
     refused = [
         f"destination {each.name}: {reason}"
         for each in wanted
-        for reason in (refusals(each, secrets, own) if knows_secrets else topic_refusals(each, own))
+        for reason in (
+            refusals(each, secrets_of(settings, project=each.project), own)
+            if knows_secrets
+            else topic_refusals(each, own)
+        )
     ]
     if refused:
         raise CommandFailed("\n".join(refused))

@@ -41,6 +41,8 @@ class Declared:
     hosts: tuple[HostPattern, ...]
     env: str | None = None
     file: Path | None = None
+    projects: Set[str] | None = None
+    """Whose destinations may name it; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,15 @@ class SecretSources:
 
 
 class Secrets:
-    """Those of one destination."""
+    """Those of one destination. ``project``: the destination's; None: it isn't asked for."""
 
-    def __init__(self, sources: SecretSources | None = None) -> None:
+    def __init__(self, sources: SecretSources | None = None, project: str | None = None) -> None:
         self._sources = sources or SecretSources()
+        self._known = {
+            name: each
+            for name, each in self._sources.declared.items()
+            if project is None or each.projects is None or project in each.projects
+        }
         self._masker = Masker()
 
     def get(self, secret: Secret, to: Sequence[Place]) -> str:
@@ -103,7 +110,7 @@ class Secrets:
         """What the settings say of it. Raises SinkMisconfigured."""
         if secret.old_source is not None:
             raise SinkMisconfigured(how_to_declare(secret))
-        known = self._sources.declared
+        known = self._known  # those of other projects are as if they weren't there
         if secret.name not in known:
             hint = f"; {name_hint(secret.name, known)}" if known else ": none is declared"
             raise SinkMisconfigured(f"the settings (deliver.secrets) have no secret {secret.name!r}{hint}")
@@ -145,7 +152,7 @@ class Secrets:
         return self._masker.masked_all(value)
 
     def _stamp(self, secret: Secret) -> object:
-        declared = self._sources.declared.get(secret.name)
+        declared = self._known.get(secret.name)
         if declared is None or declared.file is None or self._sources.folder is None:
             return None
         try:

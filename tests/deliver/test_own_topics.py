@@ -90,6 +90,8 @@ def test_apply_refuses_at_once_what_the_settings_refuse() -> None:
     entry = r"deliver.secrets: [{name: TOKEN, source: {env: VARIABLE}, hosts: [a.example]}]"
     assert entry in refused(hook, deliver__secrets=json.dumps([known]))
     assert "b.example" in refused(hook.replace("TOKEN", "OTHER"), deliver__secrets=json.dumps([known]))
+    theirs = {**known, "name": "TOKEN", "hosts": ["a.example"], "projects": ["shop"]}
+    assert "no secret 'TOKEN'" in refused(hook, deliver__secrets=json.dumps([theirs]))
     assert "(API keys)" in refused("{name: x, kind: kafka, kafka: {topic: turnstile.keys}}")
     told = check_permitted(load_settings(None, {}), [destination(hook)])
     assert told is not None

@@ -297,6 +297,19 @@ def test_api_keys_of_the_file_and_of_the_topic_are_never_sent(kept: str, around:
             secrets_of(settings, environ={"OTHER": value}).get(Secret("S"), [HERE])
 
 
+def test_a_secret_of_another_project_is_as_if_it_was_not_there() -> None:
+    given = json.dumps(
+        [{**declared(env="OTHER"), "projects": ["shop"]}, {**declared(env="OTHER"), "name": "T"}]
+    )
+    settings = load_settings(None, {"TURNSTILE_DELIVER__SECRETS": given})
+    environ = {"OTHER": "s3cret-of-the-shop"}
+    assert secrets_of(settings, environ=environ, project="shop").get(Secret("S"), [HERE]) == environ["OTHER"]
+    others = secrets_of(settings, environ=environ, project="default")
+    with pytest.raises(SinkMisconfigured, match=r"have no secret 'S'; .*allowed: T$"):
+        others.get(Secret("S"), [HERE])
+    assert others.get(Secret("T"), [HERE]) == environ["OTHER"]
+
+
 def test_the_settings_file_is_never_sent_under_any_name(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(f"deliver: {{secrets_dir: {tmp_path}, port: 1234}}\n")
