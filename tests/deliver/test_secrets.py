@@ -224,6 +224,14 @@ def test_other_files_are_refused(mounted: Path, path: str, says: str) -> None:
         secrets(path, mounted).get(Secret("S"), [HERE])
 
 
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "/etc/no-such-file", "/no/such/folder/x", "../none", "/root/x"]
+)
+def test_whether_there_are_files_outside_of_the_folder_is_not_told(mounted: Path, path: str) -> None:
+    with pytest.raises(SinkMisconfigured, match="is not inside of"):
+        secrets(str(mounted / "token"), mounted).file(path)
+
+
 def test_without_a_folder_there_are_no_files_and_proc_is_never_one(mounted: Path) -> None:
     with pytest.raises(SinkMisconfigured, match=r"deliver\.secrets_dir"):
         secrets(str(mounted / "token")).get(Secret("S"), [HERE])
