@@ -91,6 +91,7 @@ class DeliveryService:
                 self._first_start,
                 self.told,
                 self.kafka,
+                self.keys.digests,
             )
             tasks.append(self._task("keys", self.keys.follow()))
             await self.keys.wait_loaded()

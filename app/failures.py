@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from app.shown_bytes import safe
+
 USERS_TURN = frozenset(
     {
         "agents.restore.PartitionsChanged",
@@ -37,7 +39,7 @@ def unreachable(bootstrap: str) -> CommandFailed:
 def tell_unusable(records: Iterable[object]) -> None:
     """Say on standard error which records (``agents.unusable.UnusableRecord``) a command passed by."""
     for each in records:
-        print(f"passed by, because it can't be used: {each}", file=sys.stderr)
+        print(safe(f"passed by, because it can't be used: {each}"), file=sys.stderr)
 
 
 def message_for_users(error: BaseException) -> str | None:
