@@ -238,7 +238,9 @@ class Outputs:
                 yield None, *form
         elif isinstance(source, Rekeyed):
             if source.record.headers:  # no rule looks at them
-                yield timestamp_ms, key, value, origin_headers(source.origin)
+                record, accepted = source.record, source.step.accepted
+                least = origin_headers(record, source.origin, accepted.get(record.topic, 0))
+                yield timestamp_ms, key, value, least
         elif isinstance(error, InvalidTimestampError):
             yield None, key, value, headers
         else:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from agents.intake import ahead_of_wall, apply_record, outgrows, read_batch
 from agents.outgoing import Outgoing
-from agents.placement import MOST_PARTITIONS, Place
+from agents.placement import MOST_PARTITIONS, Place, was_untimed
 from agents.records import NO_PROPERTIES, InputRecord, PlainEvent
 from agents.row_limits import by_records_bytes, compute_again, leave
 from agents.steps import Draft, Limits, Record, Step
@@ -148,6 +148,8 @@ class Pipeline:
                 repeated += 1
                 continue
             if is_rekeyed:
+                if timestamp_ms == 0 and was_untimed(record):
+                    timestamp_ms = -1
                 topic, partition, offset = self.place.origin(record)
                 source = source_key(topic, partition, self.place.accepted_ms(record))
             if offset <= row.applied.get(source, -1):
