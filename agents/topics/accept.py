@@ -67,7 +67,7 @@ async def write_markers(
     """Append markers, with the headers of those before; returns when all replicas have them."""
     for partition, (marker, headers) in markers.items():
         batches = Batches(producer, changelog, partition)
-        await batches.add(MARKER_KEY, encode_marker(marker), None, headers)
+        await batches.add(MARKER_KEY, encode_marker(marker), None, list(headers))
         await batches.acknowledged()
 
 
