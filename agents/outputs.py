@@ -28,7 +28,7 @@ from agents.dead_letters import (
     smaller_letters,
 )
 from agents.placement import Origin, partition_of
-from agents.producer import MAX_REQUEST_BYTES, REFUSED
+from agents.producer import MAX_REQUEST_BYTES, REFUSED, TOO_LARGE
 from agents.steps import DeadLetter, Record, Step
 from agents.transitions import PROPERTIES_HEADER, encode_transition
 from agents.warnings import Warnings
@@ -118,7 +118,7 @@ class Lot:
         if len(entries) == 1:
             await self._send_smaller(*entries[0], error)
             return
-        if not isinstance(error, InvalidTimestampError):
+        if isinstance(error, TOO_LARGE):
             self._limits.refused(self._topic, sum(size_of(sent) for sent, _ in entries))
         middle = len(entries) // 2
         for half in (entries[:middle], entries[middle:]):

@@ -36,13 +36,8 @@ class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]
 
 errors.kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)  # aiokafka knows codes up to 80
 
-REFUSED: Final = (
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    RecordTooLargeError,
-    InvalidTimestampError,
-    InvalidRecordError,
-)
+TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
+REFUSED: Final = (*TOO_LARGE, InvalidTimestampError, InvalidRecordError)
 """What a broker answers when a topic doesn't take records as they are: nothing of the batch was written."""
 MAX_REQUEST_BYTES: Final = 2 * LARGE_MESSAGE_BYTES
 """A record that is larger is not sent at all: brokers end the connection of a far too large request."""
