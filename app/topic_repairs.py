@@ -34,6 +34,7 @@ from agents.topics.noted import (
     known_definitions,
     last_markers,
     made_again,
+    marker_records,
     taken_of,
 )
 from agents.topics.plan import Role, Wanted, copies, wanted_topics
@@ -164,7 +165,8 @@ class TopicRepairs:
         made = cluster.topics[topic]
         async with changelog_consumer(broker_of(self._settings)) as consumer:
             partitions = range(cluster.topics[plan.changelog].partitions)
-            markers = await last_markers(consumer, plan.changelog, partitions)
+            records = await marker_records(consumer, plan.changelog, partitions)
+            markers = {partition: marker for partition, (marker, _) in records.items()}
             stale = await stale_partitions(consumer, plan, made, markers)
             definitions = 0
             if topic == plan.audiences:
@@ -178,7 +180,10 @@ class TopicRepairs:
                 ]
                 await self._go_back(await consumer.beginning_offsets(again) if again else {})
         now_ms = time.time_ns() // 1_000_000
-        changed = {each: accepted(plan, made, each, markers[each], definitions, now_ms) for each in stale}
+        changed = {
+            each: (accepted(plan, made, each, markers[each], definitions, now_ms), records[each][1])
+            for each in stale
+        }
         async with self._producer() as producer:
             await write_markers(producer, plan.changelog, changed)
         return stale

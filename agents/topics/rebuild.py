@@ -62,7 +62,9 @@ async def rebuild(
         for key, value in _rows(store):
             await batches.add(key, value)
             rows += 1
-        if rows:
+        for key, note in (notes := store.notes()):
+            await batches.add(key, note)
+        if rows or notes:
             await batches.acknowledged()
         taken = {
             TopicPartition(name, each): taken_of(marker, name, each)[0]
