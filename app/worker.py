@@ -94,7 +94,9 @@ class Worker:
 
     async def _run(self) -> None:
         settings = self.settings
-        await self.topics.start()
+        await self._until(self.topics.start(), self.stopping)  # a broker may be silent for long
+        if self.stopping.is_set():
+            return
         counts = self.topics.partitions
         self.partitions = counts[self.plan.changelog]
         topics = Topics(
