@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 USERS_TURN = frozenset(
     {
+        "agents.consumer_thread.GroupRefused",
         "agents.restore.PartitionsChanged",
         "agents.restore.ChangelogLost",
         "agents.topics.judge.TopicsUnusable",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupAuthorizationFailedError
 
 from agents.definitions import definition_keys
 from agents.restore import changelog_consumer, stores_of
@@ -51,7 +52,18 @@ async def faults_of_state(
             definitions = await count_definitions(settings, plan)
         if definitions < known and plan.audiences not in faults:
             faults[plan.audiences] = emptied(plan, definitions, known)
-    taken = await _taken(admin, plan, cluster)
+    try:
+        taken = await _taken(admin, plan, cluster)
+    except GroupAuthorizationFailedError:
+        taken = {}
+        faults[plan.app_id] = Fault(
+            f"the consumer group '{plan.app_id}'",
+            "can't be seen with this account",
+            "",
+            "whether the changelog was lost is not known without its offsets",
+            "Give it the right to read the group, or check with the account of the workers",
+            loses=False,
+        )
     stores = stores_of(Path(settings.worker.data_dir), plan.changelog)
     return [*changelog_faults(plan, changelog, begins, markers, taken, stores), *faults.values()]
 

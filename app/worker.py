@@ -124,10 +124,10 @@ class Worker:
             self._spawn(self.feed.run(), "definitions")
             await self._until(self.feed.loaded.wait())
             self.evaluator.start()
+            self._spawn(watch(self), "watchdog")
             await self._until(self._start_app())
             if not self.stopping.is_set():
                 self._spawn(measure(self), "measure")
-                self._spawn(watch(self), "watchdog")
                 self._spawn(forget_refused(self), "refused")
                 self._spawn(self.topics.run(), "topics")
                 started = {"topics": self.plan.sources, "partitions": self.partitions}
@@ -209,6 +209,7 @@ class Worker:
 
     async def _start_app(self) -> None:
         self.app.finalize()
+        self._spawn(self.consumer.watch_group(), "group")
         await self.app.start()
         self._spawn(self._watch_app(), "faust")
 
