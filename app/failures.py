@@ -9,6 +9,7 @@ from app.shown_bytes import safe
 
 USERS_TURN = frozenset(
     {
+        "agents.consumer_thread.GroupRefused",
         "agents.restore.PartitionsChanged",
         "agents.restore.ChangelogLost",
         "agents.topics.judge.TopicsUnusable",
