@@ -12,7 +12,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
@@ -62,11 +61,6 @@ class Scene:
     async def make(self, topic: str, partitions: int, configs: Mapping[str, str] = KEPT) -> None:
         await create_topics(self.admin, {topic: (partitions, configs)}, self.replication)
         self.counts[topic] = partitions
-
-    async def refuse(self, topic: str, refused: bool) -> None:
-        """Let the broker take nothing for a topic, as when replicas are missing; and on again."""
-        configs = {**KEPT, "min.insync.replicas": "2" if refused else "1"}
-        await self.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
 
     async def grow(self, topic: str, partitions: int) -> None:
         """Add partitions to a topic, up to this number."""

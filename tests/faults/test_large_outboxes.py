@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from agents.placement import partition_of
+from app.embedded_broker import start_tied
 from tables.changelog import ChangelogReader, is_row
 from tables.codec import MARKER_KEY
 from tests.faults.log import START_MS, Line, Log
 from tests.faults.scene import scene
+from tests.faults.workers import environment
 
 EVENTS = 12_000
 LASTS = "\n".join(
@@ -21,6 +24,17 @@ JOINS = "\n".join(
     for number in range(1_500)
 )
 DEFINITIONS = f"audiences:\n{LASTS}\n{JOINS}"
+
+
+HELD = """
+import asyncio
+from agents.outputs import Outputs
+from app.main import main
+async def never(self): await asyncio.sleep(3600)
+Outputs.send = never
+main(["worker"])
+"""
+"""A worker that comes as far as its changelog: killed then, it ends between changelog and outputs."""
 
 
 def lines() -> list[Line]:
@@ -44,10 +58,10 @@ async def test_any_number_of_transitions_survives_a_kill_between_changelog_and_o
     async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage:
         await stage.define(DEFINITIONS)
         await stage.make(stage.changelog, 1, {"cleanup.policy": "compact"})
-        await stage.refuse(stage.transitions, True)
         await stage.load(log)
         worker = stage.worker()
-        worker.start()
+        program = [sys.executable, "-c", HELD]
+        worker.process = start_tied(program, worker.log_file, environment(worker.settings))
 
         async def is_written() -> bool:
             return await stage.total(stage.changelog) > 3
@@ -56,7 +70,6 @@ async def test_any_number_of_transitions_survives_a_kill_between_changelog_and_o
         worker.kill()
         assert await stage.total(stage.transitions) == 0
         assert chunks(await stage.changelogs())
-        await stage.refuse(stage.transitions, False)
         worker.start()
         await stage.reach(30_000)
         worker.kill()

@@ -13,7 +13,8 @@ from tests.faults.log import Line, make_log, view
 from tests.faults.scene import progress, scene
 
 SEED = 23
-AHEAD_MS = 4_102_444_800_000
+DAY_MS = 86_400_000
+AHEAD_MS = (int(time.time() * 1000) // DAY_MS + 30) * DAY_MS
 SLICE = 30
 SEEN = "{id: seen, name: Seen, rule: {event: view}}"
 
@@ -35,7 +36,10 @@ async def test_workers_come_and_go(kafka: str, topic_prefix: str, tmp_path: Path
 
     async with scene(kafka, topic_prefix, tmp_path, partitions=6) as stage:
         await stage.define()
-        first, second, third = (stage.worker(f"w{number}", worker__poll_records=10) for number in (1, 2, 3))
+        first, second, third = (
+            stage.worker(f"w{number}", worker__poll_records=10, clock__max_lead_ms=60 * DAY_MS)
+            for number in (1, 2, 3)
+        )
         first.start()
         writing = asyncio.create_task(write())
         await progress(stage, 500)

@@ -144,7 +144,7 @@ async def test_the_clock_of_a_partition_survives_a_restart(
     ahead_ms = int(time.time() * 1000) + 3_600_000
     async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage:
         await stage.define("audiences: [{id: seen, name: Seen, rule: {event: view}}]")
-        worker = stage.worker(worker__id="w1")
+        worker = stage.worker(worker__id="w1", clock__max_lead_ms=7_200_000)
         worker.start()
         await stage.send(0, [view("ann", ahead_ms)])
         await stage.until(stage.is_committed, "the first record is committed")
