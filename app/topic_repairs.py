@@ -83,7 +83,9 @@ class TopicRepairs:
         ]
         faults += judge(wanted, cluster, settings.records.max_bytes)
         if plan.changelog in cluster.topics:
-            faults += await self._noted(cluster)
+            noted = await self._noted(cluster)
+            # What the state knows of a topic says more than that it is missing.
+            faults = [each for each in faults if each.topic not in {other.topic for other in noted}] + noted
         return Found(wanted, cluster, faults)
 
     async def apply(self, found: Found) -> None:
@@ -286,8 +288,13 @@ def mendable(faults: list[Fault]) -> dict[str, dict[str, str]]:
 
 
 def _missing(wanted: Wanted) -> Fault:
-    why = f"it holds {wanted.role}"
-    return Fault(wanted.name, "does not exist", "", why, "`turnstile topics apply` makes it, a worker too")
+    mend = "`turnstile topics apply` makes it, and so does a worker that starts"
+    if wanted.role is Role.CHANGELOG:
+        mend = (
+            "Where workers ran before, stop them all and run `turnstile topics rebuild-changelog`: it makes "
+            f"the topic with the rows on disk. Otherwise {mend}"
+        )
+    return Fault(wanted.name, "does not exist", "", f"it holds {wanted.role}", mend)
 
 
 @asynccontextmanager

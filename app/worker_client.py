@@ -75,7 +75,9 @@ class WorkerClient:
             raise self._refused(error) from None
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise CommandFailed(f"no worker answers at {self.url} (--url): {reason}") from None
+            raise CommandFailed(
+                f"no worker answers at {self.url} (--url or deliver.lookup_url): {reason}"
+            ) from None
 
     def _target(self, path: Sequence[str]) -> str:
         """Path and query. A user id of dots goes into the query: proxies take it for a step in the path."""
@@ -96,5 +98,5 @@ class WorkerClient:
         if "hint" in problem:
             text += f"; {problem['hint']}"
         if error.code in (401, 403):
-            text += " (--key)"
+            text += " (--key or deliver.lookup_key)"
         return NotFound(text) if error.code == 404 else CommandFailed(text)
