@@ -75,6 +75,8 @@ class WorkerClient:
             raise self._refused(error) from None
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                reason = f"{reason}; http.tls_ca_file names who vouches for it"
             raise CommandFailed(
                 f"no worker answers at {self.url} (--url or deliver.lookup_url): {reason}"
             ) from None

@@ -205,6 +205,12 @@ def test_something_else_than_a_broker_is_told_from_nothing(
         server.shutdown(socket.SHUT_RDWR)
 
 
+def test_a_definition_comes_through_standard_input_too() -> None:
+    good = RUN.invoke(cli, ["check", "-"], input=GOOD.replace("\n", "\r\n"))
+    assert (good.exit_code, good.stdout) == (0, "1 audience, no problem\n")
+    assert "<stdin>:1:1: " in RUN.invoke(cli, ["check", "-"], input="idd: one\n").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
