@@ -96,7 +96,7 @@ class WorkerClient:
             problem = json.load(error)
             text = str(problem["detail"])
         except (OSError, HTTPException, ValueError, KeyError, TypeError):
-            return CommandFailed(f"{self.url} (--url) answers with status {error.code}; is it a worker's?")
+            return CommandFailed(f"{self.url} answers with status {error.code}; is it a worker's?")
         if "hint" in problem:
             text += f"; {problem['hint']}"
         if error.code in (401, 403):
