@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from tables.changelog import RECORD_BYTES
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 _NO_HEADERS: Headers = []
 PRODUCE_BATCH_BYTES = 900_000
 """Just under the broker's default of 1 MiB for one batch: what the worker's producer puts into one."""

@@ -42,10 +42,13 @@ class Broker:
         return {**self.client_options(), "isolation_level": self.isolation_level}
 
     def client_options(self) -> dict[str, Any]:
-        """Keyword arguments of every aiokafka client. From then on asking for a topic doesn't make it."""
+        """Keyword arguments of every aiokafka client. From then on asking for a topic doesn't make it, and
+        every record can be read."""
+        from agents.fetched import read_every_record
         from agents.topics.requests import never_create_by_asking
 
         never_create_by_asking()
+        read_every_record()
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap,
             "security_protocol": self.security_protocol,

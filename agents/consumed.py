@@ -19,7 +19,7 @@ class Consumed(msgspec.Struct, gc=False):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 def use_light_records() -> None:
@@ -28,6 +28,9 @@ def use_light_records() -> None:
 
 
 def _consumed(_: PartitionRecords, tp: TopicPartition, record: Any) -> Consumed:
+    timestamp = record.timestamp
+    if timestamp is None:  # Kafka's format before 0.10
+        timestamp = -1
     return Consumed(
-        tp.topic, tp.partition, record.offset, record.timestamp, record.key, record.value, record.headers
+        tp.topic, tp.partition, record.offset, timestamp, record.key, record.value, record.headers
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as stock
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 FETCH_MAX_WAIT_MS = 200
 """How long a broker holds an empty fetch; also how stale ``Consumer.log_end`` can be on an idle log."""
+
+
+WATCH_SECONDS = 1.0
+
+
+class GroupRefused(Exception):
+    """The consumer group doesn't let this process in, or has ended its part in it for good."""
 
 
 class Held:
@@ -130,6 +138,21 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
             return {}
         found = {tp: each.offset for tp, each in committed.items()} | moved
         return {cast(TP, tp): offset for tp, offset in found.items()}
+
+    async def watch_group(self) -> None:
+        """Raises what ended this member's part in its group for good; stock code would wait for ever."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._consumer is None:
+                continue
+            try:
+                cast(Any, self._consumer._coordinator).check_errors()
+            except KafkaError as error:
+                group = cast(Any, self.app).conf.id
+                raise GroupRefused(
+                    f"the consumer group '{group}' does not let this process take part: {error!r}. The "
+                    "account needs the right to read the group, and all its members must be of this program"
+                ) from error
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit what is still assigned. Stock code crashes when none of it is."""

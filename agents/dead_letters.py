@@ -13,7 +13,16 @@ from hashlib import sha256
 
 import structlog
 
-from agents.placement import ORIGIN_ACCEPTED, ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin
+from agents.placement import (
+    NO_TIMESTAMP,
+    ORIGIN_ACCEPTED,
+    ORIGIN_OFFSET,
+    ORIGIN_PARTITION,
+    ORIGIN_TIMESTAMP,
+    ORIGIN_TOPIC,
+    Origin,
+    was_untimed,
+)
 from agents.steps import DeadLetter, Record
 
 log = structlog.get_logger("turnstile.dead_letters")
@@ -23,35 +32,44 @@ SHORT_MESSAGE_BYTES = 100
 LOG_SECONDS = 60.0
 """A reason is logged at most once in this time; what came meanwhile is counted in one line at its end."""
 
-SOURCE_TIMESTAMP = "source.timestamp"
-OURS = frozenset(
+_ORIGIN = frozenset({ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_ACCEPTED, ORIGIN_TIMESTAMP})
+OURS = _ORIGIN | frozenset(
     {
         *("error.code", "error.message", "error.stage"),
         *("error.value_bytes", "error.value_sha256", "error.headers_bytes"),
         *("error.key_bytes", "error.key_sha256"),
-        *(ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, SOURCE_TIMESTAMP),
     }
 )
 """Names of the headers that we give to a letter. A record that dies again gets them anew."""
 _KEPT_WITH_THE_LEAST = ("error.code", ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET)
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 Form = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of a record to send."""
 
 
-def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+def dead_letter_headers(letter: DeadLetter) -> Headers:
     """The record's own headers, then why it is here and where it came from."""
     return [*_own(letter.record.headers), *_ours(letter)]
 
 
-def rekey_headers(record: Record, origin: Origin, accepted_ms: int = 0) -> list[tuple[str, bytes]]:
-    """Where the producer wrote it: the user's row remembers that offset, so that no copy counts twice."""
+def rekey_headers(record: Record, origin: Origin, accepted_ms: int = 0) -> Headers:
+    """The record's own headers, but for those with names that we read, then ``origin_headers``."""
+    own = [each for each in record.headers if each[0] not in _ORIGIN]
+    return [*own, *origin_headers(record, origin, accepted_ms)]
+
+
+def origin_headers(record: Record, origin: Origin, accepted_ms: int = 0) -> Headers:
+    """What a re-keyed record needs: where the producer wrote it, and whether without a timestamp.
+
+    The user's row remembers the place, so that no copy counts twice.
+    """
     accepted = [(ORIGIN_ACCEPTED, str(accepted_ms).encode())] if accepted_ms else []
-    return [*record.headers, *origin_headers(origin), *accepted]
+    untimed = [(ORIGIN_TIMESTAMP, NO_TIMESTAMP)] if record.timestamp < 0 else []
+    return [*_place_headers(origin), *accepted, *untimed]
 
 
-def origin_headers(origin: Origin) -> list[tuple[str, bytes]]:
+def _place_headers(origin: Origin) -> list[tuple[str, bytes]]:
     topic, partition, offset = origin
     return [
         (ORIGIN_TOPIC, topic.encode()),
@@ -73,20 +91,23 @@ def smaller_forms(key: bytes | None, value: bytes | None, own: Headers, ours: He
     forms but the last what is left out: its size, and of key and value the SHA-256.
     """
     own_bytes = sum(len(name.encode()) + len(each or b"") for name, each in own)
-    without_value = [*ours, *_left_out("value", value)] if value is not None else list(ours)
+    without_value: Headers = [*ours, *_left_out("value", value)] if value is not None else ours
     without_own = [("error.headers_bytes", str(own_bytes).encode())] if own else []
     if value is not None and len(value) >= own_bytes:
         yield key, None, [*own, *without_value]
     elif own:
         yield key, value, [*ours, *without_own]
     yield key, None, [*without_value, *without_own]
-    short = [(name, each[:SHORT_MESSAGE_BYTES] if name == "error.message" else each) for name, each in ours]
+    short = [
+        (name, each[:SHORT_MESSAGE_BYTES] if each and name == "error.message" else each)
+        for name, each in ours
+    ]
     left_out = [*without_value[len(ours) :], *without_own, *(_left_out("key", key) if key else [])]
     yield b"", None, [*short, *left_out]
     yield b"", None, [(name, each) for name, each in ours if name in _KEPT_WITH_THE_LEAST]
 
 
-def _left_out(what: str, content: bytes) -> Headers:
+def _left_out(what: str, content: bytes) -> list[tuple[str, bytes]]:
     return [
         (f"error.{what}_bytes", str(len(content)).encode()),
         (f"error.{what}_sha256", sha256(content).hexdigest().encode()),
@@ -97,13 +118,16 @@ def _own(headers: Headers) -> Headers:
     return [each for each in headers if each[0] not in OURS]
 
 
-def _ours(letter: DeadLetter) -> Headers:
+def _ours(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    record = letter.record
+    is_rekeyed = record.topic != letter.origin[0]
+    timestamp = NO_TIMESTAMP if is_rekeyed and was_untimed(record) else str(record.timestamp).encode()
     return [
         ("error.code", letter.code.encode()),
         ("error.message", letter.message[:MESSAGE_CHARS].encode("utf-8", "replace")),
         ("error.stage", letter.stage.encode()),
-        *origin_headers(letter.origin),
-        (SOURCE_TIMESTAMP, str(letter.record.timestamp).encode()),
+        *_place_headers(letter.origin),
+        (ORIGIN_TIMESTAMP, timestamp),
     ]
 
 

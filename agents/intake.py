@@ -30,6 +30,7 @@ def read_batch(place: Place, records: Sequence[Record], limits: Limits, draft: D
         try:
             if is_rekeyed:
                 place.origin(record)
+                place.accepted_ms(record)
             decoded = read_record(record.value, record.timestamp, max_bytes)
             time_ms = event_time_ms(decoded, record.timestamp)
         except RecordRefused as refusal:

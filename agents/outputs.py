@@ -28,7 +28,7 @@ from agents.dead_letters import (
     smaller_letters,
 )
 from agents.placement import Origin, partition_of
-from agents.producer import MAX_REQUEST_BYTES, REFUSED
+from agents.producer import MAX_REQUEST_BYTES, REFUSED, TOO_LARGE
 from agents.steps import DeadLetter, Record, Step
 from agents.transitions import PROPERTIES_HEADER, encode_transition
 from agents.warnings import Warnings
@@ -118,7 +118,7 @@ class Lot:
         if len(entries) == 1:
             await self._send_smaller(*entries[0], error)
             return
-        if not isinstance(error, InvalidTimestampError):
+        if isinstance(error, TOO_LARGE):
             self._limits.refused(self._topic, sum(size_of(sent) for sent, _ in entries))
         middle = len(entries) // 2
         for half in (entries[:middle], entries[middle:]):
@@ -238,7 +238,9 @@ class Outputs:
                 yield None, *form
         elif isinstance(source, Rekeyed):
             if source.record.headers:  # no rule looks at them
-                yield timestamp_ms, key, value, origin_headers(source.origin)
+                record, accepted = source.record, source.step.accepted
+                least = origin_headers(record, source.origin, accepted.get(record.topic, 0))
+                yield timestamp_ms, key, value, least
         elif isinstance(error, InvalidTimestampError):
             yield None, key, value, headers
         else:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from agents.intake import ahead_of_wall, apply_record, outgrows, read_batch
 from agents.outgoing import Outgoing
-from agents.placement import MOST_PARTITIONS, Place
+from agents.placement import MOST_PARTITIONS, Origin, Place, was_untimed
 from agents.records import NO_PROPERTIES, InputRecord, PlainEvent
 from agents.row_limits import by_records_bytes, compute_again, leave
 from agents.steps import Draft, Limits, Record, Step
@@ -74,6 +74,9 @@ class Pipeline:
         self._judged = {**self._positions, **(recovered.judged if recovered else {})}
         """Per source partition, the last offset whose timestamp was judged, now or in an earlier life."""
         self.refused = Refused(profiles.store.notes())
+        self.told: dict[Origin, int] = {}
+        """Records that a crash left as dead letters in the last marker, with their ``record_print``: they are
+        not judged anew, though the step that they come in now may end with other rows."""
         self._notes: list[Note] = []
         """For the changelog batch of the next step."""
         self._sweep_after = b""
@@ -126,7 +129,7 @@ class Pipeline:
         # What a row notes of applied offsets is not enough: a record that changed nothing left no trace, and
         # if it comes again with a later clock it would share its step with a flip due just then.
         floor = self._done.get(source, -1)
-        dedupe = self.limits.dedupe
+        dedupe, told = self.limits.dedupe, self.told
         remembers = dedupe.run_ms > 0
         applied = repeated = dropped = 0
         for record, decoded, key, time_ms in batch:
@@ -144,10 +147,12 @@ class Pipeline:
                 row = new_row(clock_ms)
             now_ms = clock_ms if clock_ms > row.now_ms else row.now_ms
             offset = record.offset
-            if offset <= floor:
+            if offset <= floor or (told and self._is_told(record)):
                 repeated += 1
                 continue
             if is_rekeyed:
+                if timestamp_ms == 0 and was_untimed(record):
+                    timestamp_ms = -1
                 topic, partition, offset = self.place.origin(record)
                 source = source_key(topic, partition, self.place.accepted_ms(record))
             if offset <= row.applied.get(source, -1):
@@ -225,6 +230,10 @@ class Pipeline:
         draft.clock_moved = draft.clock_moved or clock_ms > self.clock_ms
         self.clock_ms = clock_ms
         return len(records)
+
+    def _is_told(self, record: Record) -> bool:
+        known = self.told.get(self.place.origin(record))
+        return known is not None and known == record_print(record.timestamp, record.key, record.value)
 
     def _in_time(
         self, draft: Draft, source: int, records: Sequence[Record], latest_ms: int | None
@@ -437,7 +446,8 @@ class Pipeline:
             number=self.step,
             marker=marker,
             end_marker=end_marker,
-            clock_moved=draft.clock_moved or is_first,
+            # What is refused because of its row stays so, whichever records it comes with after a crash.
+            must_note=draft.clock_moved or is_first or bool(draft.refused),
             staged=staged,
             transitions=draft.transitions,
             transition_keys=draft.keys,

@@ -16,6 +16,8 @@ MOST_PARTITIONS = 10_000
 """That a source topic is expected to have."""
 ORIGIN_ACCEPTED = "source.accepted"
 """When the origin's topic was made again and accepted (ms); absent where it never was."""
+ORIGIN_TIMESTAMP = "source.timestamp"
+NO_TIMESTAMP = b"-1"
 
 
 Origin = tuple[str, int, int]
@@ -36,7 +38,7 @@ class Located(Protocol):
     @property
     def offset(self) -> int: ...
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 def murmur2(key: bytes) -> int:
@@ -100,9 +102,9 @@ class Place:
             return record.topic, record.partition, record.offset
         headers = dict(record.headers)
         try:
-            topic = headers[ORIGIN_TOPIC].decode()
+            topic = (headers[ORIGIN_TOPIC] or b"").decode()
             partition, offset = _number(headers, ORIGIN_PARTITION), _number(headers, ORIGIN_OFFSET)
-        except (KeyError, AttributeError):
+        except KeyError:
             wanted = f"{ORIGIN_TOPIC}, {ORIGIN_PARTITION} and {ORIGIN_OFFSET}"
             raise OriginInvalid(f"a re-keyed record must have the headers {wanted}") from None
         except UnicodeDecodeError:
@@ -126,9 +128,14 @@ class Place:
         return _number(headers, ORIGIN_ACCEPTED) if ORIGIN_ACCEPTED in headers else 0
 
 
-def _number(headers: Mapping[str, bytes], name: str) -> int:
-    """A header's number as Kafka has offsets. Raises KeyError, AttributeError, OriginInvalid."""
-    text = headers[name]
+def was_untimed(record: Located) -> bool:
+    """Whether a re-keyed record had no timestamp where its producer wrote it: ours can't write it without."""
+    return dict(record.headers).get(ORIGIN_TIMESTAMP) == NO_TIMESTAMP
+
+
+def _number(headers: Mapping[str, bytes | None], name: str) -> int:
+    """A header's number as Kafka has offsets. Raises KeyError, OriginInvalid."""
+    text = headers[name] or b""
     number = int(text) if text.isdigit() and len(text) <= MAX_DIGITS else -1
     if not 0 <= number <= MAX_OFFSET:
         raise OriginInvalid(f"the header {name} must be a number from 0 to {MAX_OFFSET}: {text[:40]!r}")

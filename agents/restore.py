@@ -32,7 +32,7 @@ from agents.topics.noted import CHANGELOG_MEND, last_markers
 from agents.warnings import Warnings
 from rules.row import Transition
 from tables.changelog import ChangelogReader
-from tables.codec import Letter
+from tables.codec import Letter, record_print
 from tables.meta import StoreMeta, decode_meta
 from tables.opening import open_store
 from tables.profiles import Profiles
@@ -300,8 +300,11 @@ class Restorer:
         pipeline.changelog_id = self._topics.changelog_id
         if marker is not None:
             pipeline.resume(marker.step)
-        unsent: list[Pending] = [*changelog.unsent()]
-        unsent += [_from_kept(each) for each in changelog.unsent_letters()]
+        letters = changelog.unsent_letters()
+        pipeline.told = {
+            each.origin: record_print(each.timestamp_ms, each.key, each.value) for each in letters
+        }
+        unsent: list[Pending] = [*changelog.unsent(), *map(_from_kept, letters)]
         pending.extend(unsent)
         log.info(
             "partition_restored",

@@ -95,8 +95,9 @@ class Step:
     number: int
     marker: Marker
     end_marker: Marker
-    clock_moved: bool
-    """By a record, or there is no marker yet: the end marker must be written even if no row changed."""
+    must_note: bool
+    """The end marker must be written even if no row changed: a record moved the clock, or was refused because
+    of its user's row, or there is no marker yet."""
     staged: Staged
     transitions: list[Transition]
     transition_keys: list[bytes]
@@ -112,13 +113,13 @@ class Step:
     def is_logged(self) -> bool:
         """Whether the changelog must know of it."""
         write = self.staged.write
-        return bool(self.staged.rows or write.notes or self.clock_moved)
+        return bool(self.staged.rows or write.notes or self.must_note)
 
     @property
     def is_empty(self) -> bool:
         """Nothing to write anywhere."""
         write = self.staged.write
-        written = write.rows or write.due_dropped or write.notes or self.clock_moved
+        written = write.rows or write.due_dropped or write.notes or self.must_note
         return not (written or self.transitions or self.dead or self.rekeyed)
 
 

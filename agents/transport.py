@@ -198,6 +198,10 @@ class Consumer(stock.Consumer):
         self._paused_partitions.update(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
+    async def watch_group(self) -> None:
+        """Raises GroupRefused once the group lets this process take part no more."""
+        await cast(ConsumerThread, self._thread).watch_group()
+
     def is_member(self) -> bool:
         """Whether the group surely still counts on this worker. Raises MembershipLost.
 

@@ -146,6 +146,10 @@ class KeyRing:
         """Keys are asked for. As long as the topic isn't read, too, because it may hold some."""
         return self._is_closed_here or not self._feed.loaded.is_set() or self._feed.has_records
 
+    def digests(self) -> frozenset[str]:
+        """SHA-256 of every key that isn't revoked."""
+        return frozenset(each.sha256 for each in self._known())
+
     @property
     def loaded(self) -> bool:
         return self._feed.loaded.is_set()
@@ -212,6 +216,15 @@ class KeyRing:
             else:
                 self._warnings.clear(FILE_UNUSABLE, "http.api_keys_file")
                 log.info("keys_file_read", file=str(self._file), keys=len(self._file_keys))
+
+
+def digests_in_settings(http: HttpSettings) -> frozenset[str]:
+    """SHA-256 of the keys in the settings and in ``http.api_keys_file``, where that can be read."""
+    keys = tuple(map(_of_settings, http.api_keys))
+    if http.api_keys_file is not None:
+        with suppress(KeysFileUnusable):
+            keys += read_keys_file(http.api_keys_file)
+    return frozenset(each.sha256 for each in keys)
 
 
 class KeysFileUnusable(Exception):

@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
-from agents.dead_letters import OURS, SOURCE_TIMESTAMP
-from agents.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC
+from agents.dead_letters import OURS
+from agents.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TIMESTAMP, ORIGIN_TOPIC
 from agents.topics import existing
 from app.deliver_clients import new_consumer
 from app.failures import CommandFailed
@@ -68,7 +68,7 @@ class Letter:
 
     @property
     def source_timestamp_ms(self) -> int | None:
-        return self._number(SOURCE_TIMESTAMP)
+        return self._number(ORIGIN_TIMESTAMP)
 
     @property
     def value_bytes(self) -> int | None:

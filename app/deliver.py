@@ -14,7 +14,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -43,6 +43,8 @@ from app.logs import folded_lines
 from app.settings import Settings
 
 log = structlog.get_logger("turnstile.deliver")
+
+T = TypeVar("T")
 
 STOP_SECONDS = 30.0
 
@@ -76,11 +78,12 @@ class DeliveryService:
     async def run(self) -> None:
         """Start, deliver until ``stop``, stop."""
         self._admin = AIOKafkaAdminClient(**self.broker.client_options())
-        await self._admin.start()
         tasks: list[asyncio.Task[None]] = []
         server = DeliverServer(self)
         try:
-            topics = await self._prepare()
+            topics = await self._unless_stopped(self._prepare())
+            if topics is None:
+                return
             self._producer = new_producer(self.settings)
             await self._producer.start()
             self._surroundings = Surroundings(
@@ -91,6 +94,7 @@ class DeliveryService:
                 self._first_start,
                 self.told,
                 self.kafka,
+                self.keys.digests,
             )
             tasks.append(self._task("keys", self.keys.follow()))
             await self.keys.wait_loaded()
@@ -120,7 +124,19 @@ class DeliveryService:
         """Ask for an orderly end."""
         self.stopping.set()
 
+    async def _unless_stopped(self, coroutine: Coroutine[Any, Any, T]) -> T | None:
+        """What it returns; None after ``stop``, which doesn't wait for a broker that is silent."""
+        asked, stopping = asyncio.create_task(coroutine), asyncio.create_task(self.stopping.wait())
+        await asyncio.wait({asked, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if asked.done():
+            return asked.result()
+        asked.cancel()
+        await asyncio.wait({asked})
+        return None
+
     async def _prepare(self) -> Topics:
+        await self._admin.start()
         topics = self.settings.topics
         plan, own = self.plan, [self.plan.destinations_topic()]
         counts = await ensure_topics(

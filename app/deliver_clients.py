@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping, Set
+from functools import partial
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
 from pydantic import BaseModel, SecretStr
 
+from agents.deliver.own_topics import OwnTopics
 from agents.deliver.secrets import OwnSecrets, Secrets, SecretSources
 from agents.deliver.sink import SinkContext
 from agents.deliver.users import Users
 from agents.producer import Producer
+from app.api_keys import digests_in_settings
 from app.http_tls import Trust
-from app.kafka import broker_of
+from app.kafka import broker_of, plan_of
 from app.settings import Settings
 
 
@@ -22,11 +26,33 @@ def context_of(
 ) -> SinkContext:
     """What sinks are made with. ``trace`` is given every exchange, secrets not masked."""
     deliver = settings.deliver
-    return SinkContext(secrets, broker_of(settings), deliver.allow_private, deliver.eventhub_patterns, trace)
+    return SinkContext(
+        secrets,
+        broker_of(settings),
+        deliver.allow_private,
+        own_topics_of(settings),
+        deliver.eventhub_patterns,
+        trace,
+    )
 
 
-def secrets_of(settings: Settings) -> Secrets:
-    """The secrets that the settings declare, for one destination; our own are never among them."""
+def own_topics_of(settings: Settings) -> OwnTopics:
+    """The topics of our cluster that destinations don't write to."""
+    return OwnTopics(plan_of(settings), settings.deliver.writable_sources)
+
+
+def secrets_of(
+    settings: Settings,
+    digests: Callable[[], Set[str]] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    project: str | None = None,
+) -> Secrets:
+    """The secrets that the settings declare, for one destination; our own are never among them.
+
+    ``digests`` gives the SHA-256 of our API keys; by default of those in the settings and their file.
+    ``project`` is the destination's; None: it isn't asked for.
+    """
     deliver = settings.deliver
     values: dict[str, str] = {}
     files = [] if settings.file is None else [settings.file]
@@ -35,9 +61,8 @@ def secrets_of(settings: Settings) -> Secrets:
             values[name] = value.get_secret_value()
         elif isinstance(value, Path):
             files.append(value)
-    digests = frozenset(each.sha256 for each in settings.http.api_keys)
-    own = OwnSecrets(values, digests, tuple(files))
-    return Secrets(SecretSources(deliver.declared_secrets, deliver.secrets_dir, own=own))
+    own = OwnSecrets(values, digests or partial(digests_in_settings, settings.http), tuple(files))
+    return Secrets(SecretSources(deliver.declared_secrets, deliver.secrets_dir, environ, own), project)
 
 
 def _all_values(section: BaseModel, path: str = "") -> Iterator[tuple[str, object]]:

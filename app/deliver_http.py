@@ -7,6 +7,7 @@ definitions hold customers' URLs. Errors are problem+json as on the worker (``ap
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from agents.deliver.destination import Destination
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.feed import PublishedDestination, plan_changes
 from agents.deliver.parse import load_destinations
+from agents.deliver.permitted import refusals
+from app.deliver_clients import own_topics_of, secrets_of
 from app.deliver_metrics import DeliveryCollector, lag_of
 from app.deliver_replay import replay
 from app.deliver_trial import TestSend, send_test
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 TEST_SECONDS = 60.0
 PUBLISH_SECONDS = 45.0
 REPLAY_SECONDS = 330.0
+DEFINITION_BYTES = 128 * 1024
+"""Of a definition: some YAML takes long to read, more than in proportion to its length."""
 
 
 class DeliverServer:
@@ -45,6 +50,7 @@ class DeliverServer:
     def __init__(self, service: DeliveryService) -> None:
         self._service = service
         self._replays: dict[str, asyncio.Task[dict[str, object]]] = {}
+        self._parsing = ThreadPoolExecutor(1, "definitions")  # so that many of them don't take all the time
         registry = CollectorRegistry()
         registry.register(DeliveryCollector(service))
         registry.register(WarningsCollector(service.warnings))
@@ -80,6 +86,7 @@ class DeliverServer:
             task.cancel()
         await asyncio.gather(*self._replays.values(), return_exceptions=True)
         await self._base.stop()
+        self._parsing.shutdown(wait=False, cancel_futures=True)
 
     # -- destinations --------------------------------------------------------------------------------
 
@@ -100,15 +107,27 @@ class DeliverServer:
     async def _put(self, request: web.Request) -> web.StreamResponse:
         """Publish a definition, YAML or JSON; 422 with every error found."""
         name, body = request.match_info["name"], await body_of(request)
-        destination = await asyncio.to_thread(_parsed, name, body)
+        if len(body) > DEFINITION_BYTES:
+            raise Problem(413, "Too large", f"a definition has {DEFINITION_BYTES} bytes at most")
+        loop = asyncio.get_running_loop()
+        destination = await loop.run_in_executor(self._parsing, _parsed, name, body)
         if destination.name != name:
             detail = f"the definition's name is {destination.name!r}, the path's {name!r}"
             raise Problem(422, "Not a destination", detail)
         feed = self._service.feed
         caller, before = request[CALLER], feed.published.get(name)
         caller.require_project(destination.project)
-        if before is not None:
-            caller.require_project(before.destination.project)
+        if name in feed.versions:  # of what project is it that can't be read?
+            caller.require_every_project()
+        if before is not None and not caller.covers(before.destination.project):
+            raise Problem(403, "Not allowed", f"the name {name!r} is taken by a project that isn't the key's")
+        settings = self._service.settings
+        refused = refusals(
+            destination, secrets_of(settings, project=destination.project), own_topics_of(settings)
+        )
+        if refused:
+            errors = [{"code": "not_permitted", "path": "", "message": each, "hint": ""} for each in refused]
+            raise Problem(422, "Not a destination", "\n".join(refused), errors=errors)
         (change,) = plan_changes(feed.published, [destination], feed.versions)
         if change.action != "unchanged":
             await self._publish(change.published)
@@ -135,7 +154,9 @@ class DeliverServer:
             wanted = msgspec.json.decode(body or b"{}", type=TestSend)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(400, "Not a test send", str(error)) from None
-        result = await send_test(self._service.settings, running.published.destination, wanted)
+        result = await send_test(
+            self._service.settings, running.published.destination, wanted, self._service.keys.digests
+        )
         return json_answer(result)
 
     async def _replay(self, request: web.Request) -> web.StreamResponse:
@@ -144,7 +165,9 @@ class DeliverServer:
         going = self._replays.get(name)
         if going is not None and not going.done():
             raise Problem(409, "Replay is under way", f"dead letters of {name!r} are being sent already")
-        task = asyncio.create_task(replay(self._service.settings, running.published))
+        task = asyncio.create_task(
+            replay(self._service.settings, running.published, digests=self._service.keys.digests)
+        )
         self._replays[name] = task
         try:
             return json_answer(await asyncio.shield(task))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -55,6 +55,8 @@ class Surroundings:
     first_start: Callable[[PublishedDestination], Awaitable[FirstStart]]
     told: Told
     kafka: KafkaWatch
+    digests: Callable[[], Set[str]]
+    """Of our API keys, as they are now."""
 
 
 class Running:
@@ -62,7 +64,9 @@ class Running:
 
     def __init__(self, published: PublishedDestination, surroundings: Surroundings) -> None:
         self.published = published
-        self.secrets = secrets_of(surroundings.settings)
+        self.secrets = secrets_of(
+            surroundings.settings, surroundings.digests, project=published.destination.project
+        )
         self.report = Report()
         self.deliverer: Deliverer | None = None
         self.app: DeliverApp | None = None

@@ -7,7 +7,7 @@ the dead letters again, behind those of this replay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ class Replayed:
     delivered: int = 0
     refused: int = 0
     unreadable: int = 0
+    other_project: int = 0
+    """Of another project than the destination's: it had another one under this name. They are not sent."""
     left: int = 0
     last_error: str | None = None
 
@@ -47,11 +49,15 @@ def replay_group(prefix: str, published: PublishedDestination) -> str:
 
 
 async def replay(
-    settings: Settings, published: PublishedDestination, seconds: float = 300.0
+    settings: Settings,
+    published: PublishedDestination,
+    seconds: float = 300.0,
+    digests: Callable[[], Set[str]] | None = None,
 ) -> dict[str, object]:
-    """Send the dead letters that are there now; ``seconds`` at most."""
+    """Send the dead letters that are there now; ``seconds`` at most. ``digests`` as of ``secrets_of``."""
     destination, prefix = published.destination, settings.topics.prefix
-    secrets, users, producer = secrets_of(settings), users_of(settings), new_producer(settings)
+    secrets = secrets_of(settings, digests, project=destination.project)
+    users, producer = users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)
     consumer = AIOKafkaConsumer(
         **broker_of(settings).consumer_options(),
@@ -76,7 +82,9 @@ async def replay(
     await admin.start()
     try:
         partitions = (await existing(admin)).get(topic, 0)
-        sending = asyncio.create_task(_send(consumer, topic, partitions, engine, progress, result))
+        sending = asyncio.create_task(
+            _send(consumer, topic, partitions, destination.project, engine, progress, result)
+        )
         waited: set[asyncio.Future[Any]] = {sending, failed}
         done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         sending.cancel()
@@ -95,7 +103,7 @@ async def replay(
         await producer.stop()
     report = engine.report
     result.delivered, result.refused = report.delivered, report.dead_letters
-    result.left = result.found - result.delivered - result.refused - result.unreadable
+    result.left = result.found - result.delivered - result.refused - result.unreadable - result.other_project
     result.last_error = report.last_error
     return asdict(result)
 
@@ -104,6 +112,7 @@ async def _send(
     consumer: AIOKafkaConsumer,
     topic: str,
     partitions: int,
+    project: str,
     engine: Engine,
     progress: dict[TopicPartition, Progress],
     result: Replayed,
@@ -129,6 +138,8 @@ async def _send(
                     job = _job(record)
                     if job is None:
                         result.unreadable += 1
+                    elif job.transitions[0].project != project:
+                        result.other_project += 1
                     else:
                         progress[tp].add(job)
                         jobs.append(job)

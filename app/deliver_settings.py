@@ -9,12 +9,13 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, model_validator
 
+from agents.api_keys import EVERY_PROJECT
 from agents.deliver.hosts import HOST_PATTERNS, HostPattern
 from agents.deliver.secrets import Declared, is_own_variable
 from app.http_address import may_be_loopback
 from app.setting_values import BaseUrl, JsonList, Section, Text, Whole, setting, text_list, whole
 
-SECRETS: Final = "a list of {name, source, hosts} (JSON in a variable)"
+SECRETS: Final = "a list of {name, source, hosts, projects} (JSON in a variable)"
 _SECRET_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -73,6 +74,12 @@ class SecretSettings(Section):
     hosts: Annotated[Hosts, AfterValidator(_some)] = setting(
         ..., f"a list of {HOST_PATTERNS}", "The hosts that it may be sent to."
     )
+    projects: Annotated[tuple[Text, ...], BeforeValidator(text_list)] = setting(
+        (EVERY_PROJECT,),
+        'a list of projects, or ["*"] for all',
+        "Whose destinations may name it; by default all projects'.",
+        min_length=1,
+    )
 
 
 class DeliverSettings(Section):
@@ -103,6 +110,11 @@ class DeliverSettings(Section):
     eventhub_hosts: Hosts = setting(
         (), f"a list of {HOST_PATTERNS}", "Where event hubs may be beside Azure's own addresses."
     )
+    writable_sources: Annotated[tuple[Text, ...], BeforeValidator(text_list)] = setting(
+        (),
+        "a list of topics",
+        "Topics of topics.events that Kafka destinations may write to; all else that is ours never.",
+    )
     allow_private: bool = setting(
         False,
         "true or false",
@@ -126,6 +138,7 @@ class DeliverSettings(Section):
                 tuple(map(HostPattern.parse, each.hosts)),
                 each.source.env,
                 None if each.source.file is None else Path(each.source.file),
+                None if EVERY_PROJECT in each.projects else frozenset(each.projects),
             )
             for each in self.secrets
         }

@@ -127,7 +127,7 @@ async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]] | None:
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-            session.get(url, headers=headers, ssl=trust) as answer,
+            session.get(url, headers=headers, allow_redirects=False, ssl=trust) as answer,
         ):
             if answer.status in (401, 403):
                 hint = "deliver.lookup_key must be a key that is good, with the scope destinations, too"

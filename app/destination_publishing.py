@@ -17,8 +17,10 @@ from agents.deliver.feed import (
     read_published,
 )
 from agents.deliver.parse import load_destinations
+from agents.deliver.permitted import refusals, secrets_in, topic_refusals
 from agents.topics import existing, make_missing
 from app.definition_files import read_definition_files
+from app.deliver_clients import own_topics_of, secrets_of
 from app.failures import CommandFailed, tell_unusable
 from app.kafka import broker_of, plan_of
 from app.kafka_admin import connected_admin
@@ -32,6 +34,29 @@ def load_destination_files(paths: Sequence[Path]) -> list[Destination]:
     """The destinations of files and folders. Raises DefinitionsInvalid with every problem."""
     texts, problems = read_definition_files(paths)
     return load_destinations(texts, problems)
+
+
+def check_permitted(settings: Settings, wanted: Sequence[Destination]) -> str | None:
+    """What isn't looked at, because only the settings of delivery workers tell it; None: all is.
+
+    Raises CommandFailed with all that the settings refuse.
+    """
+    own = own_topics_of(settings)
+    knows_secrets = "secrets" in settings.deliver.model_fields_set
+    refused = [
+        f"destination {each.name}: {reason}"
+        for each in wanted
+        for reason in (
+            refusals(each, secrets_of(settings, project=each.project), own)
+            if knows_secrets
+            else topic_refusals(each, own)
+        )
+    ]
+    if refused:
+        raise CommandFailed("\n".join(refused))
+    if knows_secrets or not any(map(secrets_in, wanted)):
+        return None
+    return "the settings here declare no deliver.secrets, so whether delivery workers have them isn't known"
 
 
 class DestinationsTopic:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from app.shown_bytes import safe
+
 USERS_TURN = frozenset(
     {
+        "agents.consumer_thread.GroupRefused",
         "agents.restore.PartitionsChanged",
         "agents.restore.ChangelogLost",
         "agents.topics.judge.TopicsUnusable",
@@ -32,7 +35,7 @@ class CommandFailed(Exception):
 def tell_unusable(records: Iterable[object]) -> None:
     """Say on standard error which records (``agents.unusable.UnusableRecord``) a command passed by."""
     for each in records:
-        print(f"passed by, because it can't be used: {each}", file=sys.stderr)
+        print(safe(f"passed by, because it can't be used: {each}"), file=sys.stderr)
 
 
 def message_for_users(error: BaseException) -> str | None:

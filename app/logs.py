@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import Any, TextIO
@@ -91,7 +92,10 @@ def _message_first(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return orjson.dumps(event, default=_any, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=_any, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # data with half a surrogate pair or a number of more than 64 bits: no line is lost
+        return json.dumps(event, default=_any, skipkeys=True)
 
 
 def _any(value: Any) -> object:

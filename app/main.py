@@ -28,6 +28,7 @@ from app.commands import (
     worker,
 )
 from app.failures import FAILED, message_for_users
+from app.shown_bytes import safe_lines
 
 cli = typer.Typer(
     name="turnstile",
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         message = message_for_users(error)
         if message is None:
             raise
-        print(message, file=sys.stderr)
+        print(safe_lines(message), file=sys.stderr)
         sys.exit(FAILED)
 
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 
 def safe(text: str) -> str:
     """With everything that isn't printable as an escape; line ends, too."""
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def safe_lines(text: str) -> str:
+    """Likewise, but line ends stay."""
+    return "\n".join(map(safe, text.split("\n")))
+
+
+def safe_json(value: object) -> str:
+    """As JSON for people and programs: letters as they are, what a terminal might obey as ``\\u....``."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def shown(content: bytes | None, most_characters: int) -> str:

@@ -7,14 +7,12 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.commits import Topics
-from agents.definitions import definition_keys
 from agents.restore import changelog_consumer, stores_of
 from agents.topic_limits import largest_batch_bytes
 from agents.topics.accept import (
@@ -27,14 +25,8 @@ from agents.topics.judge import Fault, judge, missing_sources
 from agents.topics.look import Cluster, look
 from agents.topics.make import make_missing, set_configs, table_partitions
 from agents.topics.noted import (
-    changed_records,
-    cut,
-    emptied,
-    has_taken,
-    known_definitions,
     last_markers,
-    made_again,
-    taken_of,
+    marker_records,
 )
 from agents.topics.plan import Role, Wanted, copies, wanted_topics
 from agents.topics.rebuild import Lost, StoreUnusable, rebuild
@@ -43,6 +35,7 @@ from app.failures import CommandFailed
 from app.kafka import broker_of, plan_of
 from app.kafka_admin import connected_admin
 from app.settings import Settings
+from app.topic_state import count_definitions, faults_of_state
 from rules.problems import name_hint
 
 DELIVERY = (Role.DESTINATIONS, Role.UNDELIVERED)
@@ -78,15 +71,15 @@ class TopicRepairs:
         cluster = await look(self._admin, configs_of=[each.name for each in wanted])
         faults = [] if settings.topics.create else missing_sources(plan, cluster)
         unasked = (*DELIVERY, *(() if settings.topics.create else (Role.SOURCE,)))
+        noted = await faults_of_state(settings, self._admin, plan, cluster)
+        told = {each.topic for each in noted}
         faults += [
-            _missing(each) for each in wanted if each.name not in cluster.topics and each.role not in unasked
+            _missing(each)
+            for each in wanted
+            if each.name not in cluster.topics and each.role not in unasked and each.name not in told
         ]
         faults += judge(wanted, cluster, settings.records.max_bytes)
-        if plan.changelog in cluster.topics:
-            noted = await self._noted(cluster)
-            # What the state knows of a topic says more than that it is missing.
-            faults = [each for each in faults if each.topic not in {other.topic for other in noted}] + noted
-        return Found(wanted, cluster, faults)
+        return Found(wanted, cluster, faults + noted)
 
     async def apply(self, found: Found) -> None:
         """Make what is missing, and change settings that are wrong."""
@@ -116,32 +109,6 @@ class TopicRepairs:
             if not each.deleted
         ]
 
-    async def _noted(self, cluster: Cluster) -> list[Fault]:
-        """What the state says of the topics."""
-        plan, ids = self._plan, cluster.ids
-        faults: dict[str, Fault] = {}
-        async with changelog_consumer(broker_of(self._settings)) as consumer:
-            partitions = range(cluster.topics[plan.changelog].partitions)
-            markers = await last_markers(consumer, plan.changelog, partitions)
-            taken: dict[TopicPartition, tuple[int, int | None]] = {}
-            for partition, marker in markers.items():
-                for fault in made_again(plan, marker.ground, partial(has_taken, marker, partition), ids):
-                    faults.setdefault(fault.topic, fault)
-                for name in plan.sources:
-                    count = cluster.topics[name].partitions if name in cluster.topics else 0
-                    for each in range(partition, 0 if name in faults else count, marker.partitions):
-                        if (last := taken_of(marker, name, each))[0] >= 0:
-                            taken[TopicPartition(name, each)] = last
-            if taken:
-                without_id = [name for name in plan.sources if not ids.get(name)]
-                for tp, offset in (await changed_records(consumer, taken, without_id)).items():
-                    faults.setdefault(tp.topic, cut(plan, tp, offset))
-        known = known_definitions(markers.values())
-        definitions = await self._definitions(cluster)
-        if definitions < known and plan.audiences not in faults:
-            faults[plan.audiences] = emptied(plan, definitions, known)
-        return list(faults.values())
-
     # -- accept and rebuild --------------------------------------------------------------------------
 
     async def accept(self, topic: str) -> list[int]:
@@ -166,7 +133,8 @@ class TopicRepairs:
         made = cluster.topics[topic]
         async with changelog_consumer(broker_of(self._settings)) as consumer:
             partitions = range(cluster.topics[plan.changelog].partitions)
-            markers = await last_markers(consumer, plan.changelog, partitions)
+            records = await marker_records(consumer, plan.changelog, partitions)
+            markers = {partition: marker for partition, (marker, _) in records.items()}
             stale = await stale_partitions(consumer, plan, made, markers)
             definitions = 0
             if topic == plan.audiences:
@@ -180,7 +148,10 @@ class TopicRepairs:
                 ]
                 await self._go_back(await consumer.beginning_offsets(again) if again else {})
         now_ms = time.time_ns() // 1_000_000
-        changed = {each: accepted(plan, made, each, markers[each], definitions, now_ms) for each in stale}
+        changed = {
+            each: (accepted(plan, made, each, markers[each], definitions, now_ms), records[each][1])
+            for each in stale
+        }
         async with self._producer() as producer:
             await write_markers(producer, plan.changelog, changed)
         return stale
@@ -234,8 +205,7 @@ class TopicRepairs:
         """How many definitions are on their topic."""
         if self._plan.audiences not in cluster.topics:
             return 0
-        async with changelog_consumer(broker_of(self._settings)) as consumer:
-            return len(await definition_keys(consumer, self._plan.audiences))
+        return await count_definitions(self._settings, self._plan)
 
     async def _own_topics(self) -> list[Wanted]:
         cluster = await look(self._admin)

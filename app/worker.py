@@ -66,7 +66,6 @@ class Worker:
         self.told = Told(warnings=self.warnings)
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
-        self._crashing = asyncio.Event()
         self.partitions = 0
         """Of the table; source topics may have any number."""
         self.sources: Mapping[int, Sequence[TP]] = {}
@@ -94,7 +93,9 @@ class Worker:
 
     async def _run(self) -> None:
         settings = self.settings
-        await self.topics.start()
+        await self._until(self.topics.start())  # a broker may be silent for long
+        if self.stopping.is_set():
+            return
         counts = self.topics.partitions
         self.partitions = counts[self.plan.changelog]
         topics = Topics(
@@ -118,17 +119,19 @@ class Worker:
             self._spawn(self.kafka.run(), "kafka")
             self._wire(producer, topics)
             self._spawn(self.keys.follow(), "keys")
-            await self._until(self.keys.wait_loaded(), self.stopping)
+            await self._until(self.keys.wait_loaded())
             await server.start()
             self._spawn(self.feed.run(), "definitions")
-            await self._until(self.feed.loaded.wait(), self.stopping)
+            await self._until(self.feed.loaded.wait())
             self.evaluator.start()
-            await self._until(self._start_app(), self._crashing)
-            self._spawn(measure(self), "measure")
             self._spawn(watch(self), "watchdog")
-            self._spawn(forget_refused(self), "refused")
-            self._spawn(self.topics.run(), "topics")
-            log.info("worker_started", http=server.url, topics=self.plan.sources, partitions=self.partitions)
+            await self._until(self._start_app())
+            if not self.stopping.is_set():
+                self._spawn(measure(self), "measure")
+                self._spawn(forget_refused(self), "refused")
+                self._spawn(self.topics.run(), "topics")
+                started = {"topics": self.plan.sources, "partitions": self.partitions}
+                log.info("worker_started", http=server.url, **started)
             await self.stopping.wait()
             log.info("worker_stopping", crashed=type(self.crashed).__name__ if self.crashed else None)
         finally:
@@ -148,7 +151,6 @@ class Worker:
                 log.error("worker_crashed", error=repr(error), exc_info=error)
             else:
                 log.error("worker_stopped_itself", reason=reason)
-        self._crashing.set()
         self.stopping.set()
 
     def _wire(self, producer: Producer, topics: Topics) -> None:
@@ -207,6 +209,7 @@ class Worker:
 
     async def _start_app(self) -> None:
         self.app.finalize()
+        self._spawn(self.consumer.watch_group(), "group")
         await self.app.start()
         self._spawn(self._watch_app(), "faust")
 
@@ -346,10 +349,10 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.crash(error)
 
-    async def _until(self, awaitable, end: asyncio.Event) -> None:  # type: ignore[no-untyped-def]
+    async def _until(self, awaitable) -> None:  # type: ignore[no-untyped-def]
         """Wait for something, or for the end of the worker, whichever comes first. Raises what it raises."""
         waiting = asyncio.ensure_future(awaitable)
-        stopping = asyncio.ensure_future(end.wait())
+        stopping = asyncio.ensure_future(self.stopping.wait())
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for each in (waiting, stopping):
             each.cancel()

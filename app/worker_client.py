@@ -35,7 +35,9 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def _opener(ca_file: Path | None) -> urllib.request.OpenerDirector:
     context = ssl.create_default_context(cafile=ca_file)
-    return urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=context))
+    # Without the proxies of the environment: over plain HTTP they would read the API key.
+    no_proxies = urllib.request.ProxyHandler({})
+    return urllib.request.build_opener(no_proxies, _NoRedirects, urllib.request.HTTPSHandler(context=context))
 
 
 class NotFound(CommandFailed):

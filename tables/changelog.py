@@ -132,6 +132,7 @@ class ChangelogWriter:
         """Slots with a chunk, and the last step that wrote one there."""
         self._lowest = 0
         """No slot below this one is free."""
+        self._has_begun = False
 
     def step(
         self,
@@ -162,6 +163,11 @@ class ChangelogWriter:
 
     def note(self, marker: Marker, letters: UnsentLetters | None = None) -> Iterator[Written]:
         """A marker, and with it the end of the slots whose steps it says to be acknowledged."""
+        if not self._has_begun and letters is not None:
+            # Recovery may have begun after chunks that no marker says to be acknowledged yet. All in them is
+            # sent, but their slots aren't known, and chunks of letters go before their own marker.
+            yield MARKER_KEY, encode_marker(marker), _NO_HEADERS
+        self._has_begun = True
         yield from self._marker(marker, letters)
         for slot in [slot for slot, step in self._used.items() if step <= marker.acked_step]:
             del self._used[slot]

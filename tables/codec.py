@@ -61,7 +61,7 @@ class Letter(msgspec.Struct, array_like=True):
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes | None]]
     origin: tuple[str, int, int]
     """Topic, partition and offset that the producer wrote to."""
     code: str

@@ -125,9 +125,12 @@ def set_aside(path: Path) -> Path | None:
 
 
 def make_directory(path: Path) -> None:
-    """Make the directory where stores lie. Raises StoreUnusable."""
+    """Make the directory where stores lie; it is this user's alone, because rows are of people.
+
+    One that exists keeps its rights. Raises StoreUnusable.
+    """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         fault = fault_of(path, str(error))
         if isinstance(fault, StoreBroken):

@@ -161,10 +161,10 @@ class Consumer:
     async def position(self, tp: TopicPartition) -> int:
         return self._positions[tp]
 
-    async def getmany(self, **_: Any) -> dict[TopicPartition, list[Stored]]:
+    async def getmany(self, *tps: TopicPartition, **_: Any) -> dict[TopicPartition, list[Stored]]:
         found: dict[TopicPartition, list[Stored]] = {}
         for tp, position in self._positions.items():
-            if tp in self._paused:
+            if tp in self._paused or (tps and tp not in tps):
                 continue
             log = self._logs(tp.topic, tp.partition)
             records = [each for each in log.records if each.offset >= position][: self._chunk]

@@ -25,7 +25,6 @@ from agents.faust_app import faust_options
 from agents.transport import Consumer, Poll, Transport
 
 POLL_RECORDS = 2_000
-WATCH_SECONDS = 1.0
 LONGEST_POLL_PAUSE_SECONDS = 20 * 86_400.0
 """A dead destination stops the polls; that is no reason to leave the group."""
 
@@ -94,11 +93,6 @@ class DeliverThread(ConsumerThread):
             self.starts[tp.partition] = Start(offset, members_first, offset - each.offset)
         return offsets
 
-    def check_group(self) -> None:
-        """Raises what ended this member's part in its group for good."""
-        if self._consumer is not None:
-            cast(Any, self._consumer._coordinator).check_errors()
-
 
 class DeliverConsumer(Consumer):
     """The worker's consumer, with the destination's own account of what is done."""
@@ -116,12 +110,6 @@ class DeliverConsumer(Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         super()._new_offset(tp)  # lets go of the batches that were taken
         return self._worker.watermark(tp.partition)
-
-    async def watch_group(self) -> None:
-        """Raises what ended this member's part in its group for good; stock code would wait for ever."""
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            cast(DeliverThread, self._thread).check_group()
 
     async def perform_seek(self) -> None:
         await self._worker.let_go()

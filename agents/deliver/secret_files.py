@@ -27,6 +27,9 @@ def inside(folder: Path | None, file: Path, own: Iterable[Path]) -> Path:
         raise FileRefused(f"{file}: set deliver.secrets_dir to the folder that such files are in")
     try:
         root = folder.resolve(strict=True)
+        # First where it would be: no definition is told which files there are elsewhere.
+        if not (folder / file).resolve().is_relative_to(root):
+            raise FileRefused(f"the file {file} is not inside of deliver.secrets_dir ({folder})")
         found = (folder / file).resolve(strict=True)
         status = found.stat()
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle

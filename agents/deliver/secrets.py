@@ -7,11 +7,16 @@ A value is looked up at the time of use, so that a rotated one is found, and rem
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
 
 from agents.deliver.destination import Secret, Text
 from agents.deliver.errors import SinkMisconfigured
@@ -19,6 +24,13 @@ from agents.deliver.hosts import HostPattern, Place
 from agents.deliver.masking import SHORTEST, Masker
 from agents.deliver.secret_files import FileRefused, inside, read_inside
 from rules.problems import name_hint
+
+API_KEYS: Final = "http.api_keys"
+MADE_KEY: Final = re.compile(r"tsk_[A-Za-z0-9_-]{43}")
+"""A key as ``turnstile keys create`` makes it."""
+_SEPARATORS: Final = re.compile(r"[\s:;,=&\"'{}\[\]()<>@/?]+")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,8 @@ class Declared:
     hosts: tuple[HostPattern, ...]
     env: str | None = None
     file: Path | None = None
+    projects: Set[str] | None = None
+    """Whose destinations may name it; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,8 @@ class OwnSecrets:
     """What is never sent, whatever is declared: values by the setting's name, SHA-256 of API keys, files."""
 
     values: Mapping[str, str] = field(default_factory=dict)
-    key_digests: frozenset[str] = frozenset()
+    key_digests: Callable[[], Set[str]] = frozenset
+    """Asked each time: keys are made and revoked while the process runs."""
     files: tuple[Path, ...] = ()
 
     def named_in(self, value: str) -> str | None:
@@ -46,9 +61,10 @@ class OwnSecrets:
             masker.hide(own)
             if own and (own == value or masker.masked(value) != value):
                 return name
-        parts = {value, value.strip(), *value.split()}
-        digests = {hashlib.sha256(each.encode("utf-8", "replace")).hexdigest() for each in parts}
-        return None if digests.isdisjoint(self.key_digests) else "http.api_keys"
+        digests = {
+            hashlib.sha256(each.encode("utf-8", "replace")).hexdigest() for each in _perhaps_keys(value)
+        }
+        return None if digests.isdisjoint(self.key_digests()) else API_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +78,15 @@ class SecretSources:
 
 
 class Secrets:
-    """Those of one destination."""
+    """Those of one destination. ``project``: the destination's; None: it isn't asked for."""
 
-    def __init__(self, sources: SecretSources | None = None) -> None:
+    def __init__(self, sources: SecretSources | None = None, project: str | None = None) -> None:
         self._sources = sources or SecretSources()
+        self._known = {
+            name: each
+            for name, each in self._sources.declared.items()
+            if project is None or each.projects is None or project in each.projects
+        }
         self._masker = Masker()
 
     def get(self, secret: Secret, to: Sequence[Place]) -> str:
@@ -89,7 +110,7 @@ class Secrets:
         """What the settings say of it. Raises SinkMisconfigured."""
         if secret.old_source is not None:
             raise SinkMisconfigured(how_to_declare(secret))
-        known = self._sources.declared
+        known = self._known  # those of other projects are as if they weren't there
         if secret.name not in known:
             hint = f"; {name_hint(secret.name, known)}" if known else ": none is declared"
             raise SinkMisconfigured(f"the settings (deliver.secrets) have no secret {secret.name!r}{hint}")
@@ -131,7 +152,7 @@ class Secrets:
         return self._masker.masked_all(value)
 
     def _stamp(self, secret: Secret) -> object:
-        declared = self._sources.declared.get(secret.name)
+        declared = self._known.get(secret.name)
         if declared is None or declared.file is None or self._sources.folder is None:
             return None
         try:
@@ -164,6 +185,26 @@ class Secrets:
                 "it couldn't be masked in logs and dead letters"
             )
         return value
+
+
+def _perhaps_keys(value: str) -> Iterator[str]:
+    """What of a value might be an API key, of which only the hash is known: also in JSON, in a connection
+    string, percent-encoded, or in base64 as in ``Basic ...``.
+    """
+    for text in {value, unquote(value), *_from_base64(value)}:
+        yield text
+        yield from text.split()
+        yield from _SEPARATORS.split(text)
+        yield from MADE_KEY.findall(text)
+
+
+def _from_base64(value: str) -> Iterator[str]:
+    for run in _BASE64.findall(value):
+        data = run.translate(_URL_SAFE).rstrip("=")
+        try:
+            yield base64.b64decode(data + "=" * (-len(data) % 4)).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            continue
 
 
 def is_own_variable(name: str) -> bool:

@@ -46,6 +46,7 @@ import msgspec
 from agents.broker import Broker
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.hosts import HostPattern
+from agents.deliver.own_topics import OwnTopics
 from agents.deliver.secrets import Secrets
 from agents.transitions import TransitionBody
 
@@ -161,6 +162,8 @@ class SinkContext:
     """The service's own cluster."""
     allow_private: bool = False
     """Whether destinations may be at loopback, private and link-local addresses."""
+    own_topics: OwnTopics | None = None
+    """Those that no destination writes to; None: there are none (tests)."""
     eventhub_hosts: tuple[HostPattern, ...] = ()
     """Where event hubs may be beside Azure."""
     trace: Callable[[Mapping[str, object]], None] | None = None

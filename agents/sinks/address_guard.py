@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
-from agents.sinks.special_addresses import CLOUD, EMBEDDING, GLOBAL_UNICAST, SPECIAL
+from agents.sinks.special_addresses import CLOUD, EMBEDDING, GLOBAL_UNICAST, SPECIAL, TRANSLATED
 
 _REFUSAL: Final = "deliver.allow_private"
 
@@ -22,8 +22,9 @@ def why_not(address: str, allow_private: bool = False) -> str | None:
     ``allow_private`` allows all but the addresses at which clouds give credentials to whoever asks.
     """
     ip = _inner(ip_address(address.partition("%")[0]))
+    translated = _translated(ip)
     for network, name, _ in CLOUD:
-        if ip.version == network.version and ip in network:
+        if any(each.version == network.version and each in network for each in translated):
             return f"{address} is an address of a cloud's own services ({name}), which is never allowed"
     if allow_private:
         return None
@@ -63,6 +64,13 @@ def guarded_sockets(allow_private: bool) -> Callable[[Any], socket.socket]:
         return socket.socket(family=family, type=kind, proto=protocol)
 
     return guarded
+
+
+def _translated(ip: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
+    """The address, and the one that a translator of the local network may make of it."""
+    if isinstance(ip, IPv6Address) and any(ip in network for network in TRANSLATED):
+        return [ip, IPv4Address(int(ip) & 0xFFFFFFFF)]
+    return [ip]
 
 
 def _inner(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -20,6 +20,7 @@ from agents.deliver.hosts import Place, place_of
 from agents.deliver.parse_targets import TOPIC_NAME
 from agents.deliver.sink import Delivery, Lanes, Outcome, Retry, SinkContext, Unknown
 from agents.deliver.templates import field_of, fill_text
+from agents.sinks.kafka_cluster import cluster_id, own_cluster_id
 from agents.sinks.kafka_errors import TOO_LARGE, opening_error, opening_outcome, outcome_of
 from agents.sinks.kafka_guard import KafkaGuard, guard_producer
 
@@ -43,6 +44,9 @@ class KafkaSink:
             destination.audiences is None or len(destination.audiences) > 1
         )
         self._guard = self._made_guard()
+        self._own = context.own_topics
+        """Topics that aren't written to; None: it is another cluster than our own."""
+        self._refusals: dict[str, str | None] = {}
         self._producer: AIOKafkaProducer | None = None
         self._is_stale = False
         self._renewing = asyncio.Lock()
@@ -60,6 +64,42 @@ class KafkaSink:
         await asyncio.gather(*self._stopping)
 
     async def _started(self) -> AIOKafkaProducer:
+        """Raises SinkUnavailable, SinkMisconfigured."""
+        if self._target.bootstrap is None:
+            self._check_topic()
+        producer = await self._connected()
+        try:
+            if self._target.bootstrap is not None and self._context.own_topics is not None:
+                self._own = self._context.own_topics if await self._is_our_cluster(producer) else None
+                self._check_topic()
+        except BaseException:
+            await _stop(producer)
+            raise
+        return producer
+
+    def _check_topic(self) -> None:
+        """Raises SinkMisconfigured where every record would go to a topic that isn't written to."""
+        self._refusals.clear()
+        reason = self._why_not(self._target.topic)
+        if reason is not None:
+            raise SinkMisconfigured(reason)
+
+    def _why_not(self, topic: str) -> str | None:
+        if self._own is None:
+            return None
+        if topic not in self._refusals:
+            self._refusals[topic] = self._own.why_not(topic)
+        return self._refusals[topic]
+
+    async def _is_our_cluster(self, producer: AIOKafkaProducer) -> bool:
+        """Also where it may be. Raises SinkUnavailable."""
+        try:
+            theirs = await cluster_id(producer.client)
+        except (KafkaError, OSError) as error:
+            raise SinkUnavailable(f"the cluster doesn't say which one it is: {error!r}") from None
+        return theirs is None or theirs in (await own_cluster_id(self._context.broker), None)
+
+    async def _connected(self) -> AIOKafkaProducer:
         """Raises SinkUnavailable, SinkMisconfigured."""
         guard = self._guard
         try:
@@ -179,6 +219,9 @@ class KafkaSink:
         topic = self._topic(delivery)
         if TOPIC_NAME.fullmatch(topic) is None or topic in (".", ".."):
             raise Unsendable("invalid_topic", f"not a topic's name: {topic!r}")
+        refusal = self._why_not(topic)
+        if refusal is not None:
+            raise Unsendable("own_topic", refusal)
         key = delivery.id_sent
         if target.membership and self._shares_topic:
             key = f"{transition.audience}/{key}"

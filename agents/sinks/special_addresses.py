@@ -57,6 +57,7 @@ CLOUD: Final = _table(
     ("169.254.169.254/32", "metadata", "AWS, Azure, Google Cloud, OCI, DigitalOcean, Hetzner, OpenStack"),
     ("169.254.169.253/32", "DNS", "AWS, VPC user guide"),
     ("169.254.169.123/32", "time", "AWS, EC2 user guide"),
+    ("169.254.169.252/32", "metadata of pods", "Google Cloud, GKE workload identity"),
     ("169.254.170.2/32", "credentials of tasks", "AWS, ECS developer guide"),
     ("169.254.170.23/32", "credentials of pods", "AWS, EKS Pod Identity"),
     ("169.254.0.23/32", "metadata", "Tencent Cloud, CVM instance metadata"),
@@ -66,6 +67,8 @@ CLOUD: Final = _table(
     ("168.63.129.16/32", "WireServer", "Azure, What is IP address 168.63.129.16?"),
     ("192.0.0.192/32", "metadata", "OCI Classic"),
     ("fd00:ec2::254/128", "metadata", "AWS, EC2 user guide"),
+    ("fd00:a9fe:a9fe::1/128", "metadata", "Akamai (Linode), metadata service"),
+    ("fd00:ec2::123/128", "time", "AWS, EC2 user guide"),
     ("fd00:ec2::253/128", "DNS", "AWS, VPC user guide"),
     ("fd00:ec2::23/128", "credentials of pods", "AWS, EKS Pod Identity"),
     ("fd20:ce::254/128", "metadata", "Google Cloud, metadata server"),
@@ -81,6 +84,13 @@ EMBEDDING: Final[tuple[tuple[IPv6Network, int, str], ...]] = (
     (IPv6Network("2002::/16"), 80, "6to4, RFC 3056"),
 )
 """IPv6 that leads to the IPv4 address in it: so many bits from its right end."""
+
+TRANSLATED: Final = (
+    IPv6Network("::/96"),
+    IPv6Network("::ffff:0:0:0/96"),
+    IPv6Network("64:ff9b:1::/48"),
+)
+"""Refused as such; where private addresses are allowed, a translator may make IPv4 of the end of it."""
 
 GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 """IANA's IPv6 address space: the only part from which unicast addresses are given out."""

@@ -7,6 +7,7 @@ taken: outcome unknown. What can't be sent at all is refused before (``agents.si
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
@@ -38,6 +39,8 @@ ANSWER_CHARACTERS: Final = 500
 """Of an answer's body that are kept as the reason."""
 ANSWER_BYTES: Final = 64 * 1024
 """Of an answer's body that are read; the connection of a longer one is given up."""
+SHOWN_BYTES: Final = 16 * 1024
+"""Of an answer's body that a test send shows; some texts take seconds to mask for each 64 KiB."""
 LONGEST_RETRY_AFTER_S: Final = 86_400.0
 UNAUTHORIZED: Final = frozenset({"http_401", "http_403"})
 MOST_TIMEOUTS: Final = 2
@@ -128,12 +131,12 @@ class WebhookSink:
                 outcome = judge(answer.status, answer.headers, text)
                 if self._context.trace is None:
                     return outcome, {}
+                whole = body[:SHOWN_BYTES].decode("utf-8", "replace")
+                is_cut = len(body) > SHOWN_BYTES
                 return outcome, {
                     "status": answer.status,
                     "headers": dict(answer.headers),
-                    "body": self._context.secrets.masked(
-                        body.decode("utf-8", "replace"), cut=len(body) >= ANSWER_BYTES
-                    ),
+                    "body": await asyncio.to_thread(self._context.secrets.masked, whole, is_cut),
                     "seconds": round(time.monotonic() - started, 3),
                 }
         except (aiohttp.ClientError, OSError) as error:

@@ -12,10 +12,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
+from agents.batches import Batches
 from agents.placement import MOST_PARTITIONS
 from agents.topics.look import Topic
 from agents.topics.noted import changed_records, taken_of
 from agents.topics.plan import TopicPlan
+from tables.changelog import Headers
 from tables.codec import MARKER_KEY, Marker, encode_marker, source_key, topic_key
 
 
@@ -59,10 +61,14 @@ def accepted(
     return replace(marker, positions=positions, ground=ground)
 
 
-async def write_markers(producer: AIOKafkaProducer, changelog: str, markers: Mapping[int, Marker]) -> None:
-    """Append markers to the changelog; returns when all replicas have them."""
-    for partition, marker in markers.items():
-        await producer.send_and_wait(changelog, encode_marker(marker), MARKER_KEY, partition=partition)
+async def write_markers(
+    producer: AIOKafkaProducer, changelog: str, markers: Mapping[int, tuple[Marker, Headers]]
+) -> None:
+    """Append markers, with the headers of those before; returns when all replicas have them."""
+    for partition, (marker, headers) in markers.items():
+        batches = Batches(producer, changelog, partition)
+        await batches.add(MARKER_KEY, encode_marker(marker), None, list(headers))
+        await batches.acknowledged()
 
 
 async def set_offsets(group: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:

@@ -102,7 +102,20 @@ def judge(wanted: Iterable[Wanted], cluster: Cluster, record_bytes: int | None =
                 faults += _policy(each, topic.configs.get("cleanup.policy"))
                 faults += _retention(each, topic.configs)
                 faults += _sizes(each, topic.configs.get("max.message.bytes"), record_bytes)
+            elif each.role in COMPACTED or each.role in _LOST_BY_COMPACTION:
+                faults.append(_unseen(topic))
     return faults
+
+
+def _unseen(topic: Topic) -> Fault:
+    return Fault(
+        topic.name,
+        "has settings that this account may not see",
+        "",
+        "whether they lose data is not known",
+        "Give it the right to describe the topic's settings (DescribeConfigs)",
+        loses=False,
+    )
 
 
 def _partitions(wanted: Wanted, topic: Topic) -> Iterator[Fault]:

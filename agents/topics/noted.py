@@ -12,6 +12,7 @@ from agents.topics.judge import Fault
 from agents.topics.look import shown_id
 from agents.topics.plan import TopicPlan
 from rules.compile import EMPTY
+from tables.changelog import Headers
 from tables.codec import MARKER_KEY, Ground, Marker, decode_marker, record_print, source_key, topic_key
 
 CHANGELOG_MEND = (
@@ -50,11 +51,19 @@ async def last_markers(
     consumer: AIOKafkaConsumer, changelog: str, partitions: Collection[int]
 ) -> dict[int, Marker]:
     """The last marker of each of these partitions that has one. ``consumer`` is of no group."""
+    records = await marker_records(consumer, changelog, partitions)
+    return {partition: marker for partition, (marker, _) in records.items()}
+
+
+async def marker_records(
+    consumer: AIOKafkaConsumer, changelog: str, partitions: Collection[int]
+) -> dict[int, tuple[Marker, Headers]]:
+    """Likewise, with the headers of its record: dead letters that are not known to be in Kafka."""
     tps = [TopicPartition(changelog, each) for each in partitions]
     if not tps:
         return {}
     begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
-    found: dict[int, Marker] = {}
+    found: dict[int, tuple[Marker, Headers]] = {}
     window, upto = WINDOW_RECORDS, dict(ends)
     while open_tps := [tp for tp in tps if tp.partition not in found and begins[tp] < upto[tp]]:
         consumer.assign(open_tps)
@@ -65,7 +74,7 @@ async def last_markers(
             for tp, records in (await consumer.getmany(*behind, timeout_ms=200)).items():
                 for record in records:
                     if record.key == MARKER_KEY and record.value:
-                        found[tp.partition] = decode_marker(record.value)
+                        found[tp.partition] = decode_marker(record.value), record.headers
         upto.update(starts)
         window *= 10
     return found

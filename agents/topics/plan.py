@@ -34,6 +34,7 @@ class Role(StrEnum):
     KEYS = "API keys"
     DEAD_LETTERS = "dead letters"
     UNDELIVERED = "dead letters of a destination"
+    INTERNAL = "of Kafka or of Faust"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,19 @@ class TopicPlan:
         # Kept until somebody has looked at them: by default a broker throws records away after a week.
         kept = {**_LARGE, **_FOR_EVER}
         return Wanted(dead_letter_topic(self.prefix, destination), Role.UNDELIVERED, partitions, kept)
+
+    def role_of(self, name: str) -> Role | None:
+        """What a topic is for; None: it is none that this service reads or keeps."""
+        known = [*wanted_topics(self, 1), self.destinations_topic()]
+        for each in known:
+            if each.name == name:
+                return each.role
+        start, end = dead_letter_topic(self.prefix, "\n").split("\n")
+        if name.startswith(start) and name.endswith(end):
+            return Role.UNDELIVERED
+        if name.startswith(("__", f"{self.app_id}-__")):
+            return Role.INTERNAL
+        return None
 
     @property
     def names(self) -> list[str]:

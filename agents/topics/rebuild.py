@@ -59,10 +59,13 @@ async def rebuild(
         marker = _marker_of(store, path, topics, lost)
         size = topics.changelog_bytes
         batches, rows = Batches(producer, topics.changelog, lost.partition, size), 0
+        notes = store.notes()  # decisions about records that may be read again
+        for key, note in notes:
+            await batches.add(key, note)
         for key, value in _rows(store):
             await batches.add(key, value)
             rows += 1
-        if rows:
+        if rows or notes:
             await batches.acknowledged()
         taken = {
             TopicPartition(name, each): taken_of(marker, name, each)[0]

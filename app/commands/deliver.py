@@ -89,6 +89,7 @@ def trial(
 
     from app.deliver_trial import TestSend
     from app.failures import CommandFailed
+    from app.shown_bytes import safe_json
 
     if event not in ("enter", "exit"):
         raise CommandFailed(f"--event must be enter or exit, got {event!r}")
@@ -104,7 +105,7 @@ def trial(
     except msgspec.ValidationError as error:
         raise CommandFailed(f"not a test send: {error}") from None
     result = asyncio.run(_test(load_quiet(settings), name, file, wanted))
-    typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    typer.echo(safe_json(result))
     if not result["ok"]:
         raise typer.Exit(FAILED)
 
@@ -136,6 +137,8 @@ def replay(
     """Send the dead letters of a destination once more. Exit code 1 when some weren't taken."""
     import asyncio
 
+    from app.shown_bytes import safe
+
     result = asyncio.run(_replay(load_quiet(settings), name, seconds))
     noun = "dead letter" if result["found"] == 1 else "dead letters"
     typer.echo(
@@ -143,8 +146,10 @@ def replay(
         f"{result['refused']} refused again, {result['left']} left for the next replay, "
         f"{result['unreadable']} unreadable"
     )
+    if result["other_project"]:
+        typer.echo(f"{result['other_project']} not sent, because they are of another project")
     if result["last_error"]:
-        typer.echo(f"last error: {result['last_error']}")
+        typer.echo(safe(f"last error: {result['last_error']}"))
     if result["found"] != result["delivered"]:
         raise typer.Exit(FAILED)
 
@@ -165,9 +170,9 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
     While Kafka can't be reached: what a deliverer knows, if one answers.
     """
     import asyncio
-    import json
 
     from app.deliver_status import read_statuses
+    from app.shown_bytes import safe, safe_json
 
     statuses = asyncio.run(read_statuses(load_quiet(settings)))
     found = statuses.each
@@ -182,7 +187,7 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
             }
             for each in found
         ]
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        typer.echo(safe_json(shown))
         return
     head = ("destination", "kind", "state", "lag", "delivered", "retries", "dead letters", "last success")
     rows = [head]
@@ -204,5 +209,5 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
     for each in found:
         error = (each.live or {}).get("last_error")
         if error:
-            lines.append(f"{each.name}: {error['at']} {error['error']}")
+            lines.append(safe(f"{each.name}: {error['at']} {error['error']}"))
     typer.echo("\n".join(lines) if found else "no destination is published")

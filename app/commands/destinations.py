@@ -40,8 +40,11 @@ def apply(
 async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: bool) -> None:
     from agents.deliver.feed import plan_changes
     from app.deliver_topics import generations
-    from app.destination_publishing import connected
+    from app.destination_publishing import check_permitted, connected
 
+    unknown = check_permitted(settings, wanted)
+    if unknown is not None:
+        typer.echo(unknown, err=True)
     async with connected(settings) as topic:
         published, prefix = await topic.read(), settings.topics.prefix
         changes = plan_changes(published, wanted, topic.versions, await generations(topic.admin, prefix))

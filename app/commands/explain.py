@@ -29,12 +29,13 @@ def explain(
     settings: SettingsFile = None,
 ) -> None:
     """Say why a user is in an audience, or not: the rule as a tree, what was found, what comes next."""
-    import json
     import sys
+
+    from app.shown_bytes import safe_json
 
     found = worker_client(url, key, project, settings).get("users", user, "explain", audience)
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        typer.echo(safe_json(found))
         return
     from rich.console import Console
 

@@ -30,9 +30,8 @@ def lookup(
     settings: SettingsFile = None,
 ) -> None:
     """List the audiences that a user is in; or say of some whether the user is: exit code 1 if not in all."""
-    import json
-
     from app.commands.audiences import columns
+    from app.shown_bytes import safe_json
 
     client = worker_client(url, key, project, settings)
     rows: list[tuple[str, ...]]
@@ -44,7 +43,7 @@ def lookup(
         body = client.get("users", user, "audiences")
         rows = [(each["id"], *_stay(each)) for each in body["audiences"]]
     if as_json:
-        typer.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        typer.echo(safe_json(body))
     else:
         typer.echo("\n".join(columns(rows)) if rows else "in no audience")
     if audiences and not all(each["member"] for each in body):

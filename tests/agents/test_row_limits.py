@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from random import Random
 
 import pytest
@@ -203,3 +204,24 @@ def test_time_that_would_make_a_row_too_large_waits_until_there_is_room() -> Non
     made.profile("ann", T + 9 * HOUR, unset=[f"p{number}" for number in range(12)])
     assert made.dead == []
     assert made.story("ann") == made.story("bob")
+
+
+def test_a_record_that_became_a_dead_letter_is_not_applied_when_it_comes_again_with_others() -> None:
+    """A step is judged by the rows that it ends with, and after a crash it may have other records."""
+    big = "y" * MOST
+    for writes in range(20):
+        big_is = f'{{"id": "big", "name": "Big", "rule": {{"attribute": "p0", "eq": "{big}"}}}}'
+        made = driver(big_is, *IS_X)
+        put(made, "bob", T, 1, "x")
+        made.run()
+        made.commit_offsets()
+        put(made, "ann", T, 0, big)
+        put(made, "ann", T, 0, "x")
+        made.crash_after(writes)
+        with contextlib.suppress(Crash):
+            made.run(lambda: 1)
+        made.crash_after(10**9)
+        made.restart()
+        made.run()
+        entered = [each["audience"] for each in made.transitions if each["user_id"] == "ann"]
+        assert entered == (["is0"] if made.dead else ["big", "big", "is0"]), writes

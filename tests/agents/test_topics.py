@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agents.topics.judge import Fault, TopicsUnusable, judge, missing_sources, raise_if_unusable
@@ -89,11 +91,6 @@ def test_one_copy_on_several_brokers_is_unwise_and_everything_is_told_at_once() 
     raise_if_unusable(faults)
 
 
-def test_settings_that_a_broker_does_not_show_are_not_judged() -> None:
-    unseen = {name: Topic(name, each.topic_id, each.partitions, 3) for name, each in cluster().topics.items()}
-    assert judge(WANTED, Cluster(3, unseen), RECORD_BYTES) == []
-
-
 def test_a_missing_source_is_told_with_the_nearest_name_that_is_no_topic_of_ours() -> None:
     plan = TopicPlan("shop", "shop", ["shop.event", "web"])
     near, far = missing_sources(plan, cluster())
@@ -119,3 +116,12 @@ def test_a_topic_is_another_one_when_its_id_is_and_something_was_taken_of_it() -
     assert [each.topic for each in gone] == all_kept
     assert all("does not exist any more" in str(each) for each in gone)
     assert all(f"turnstile topics accept {each.topic}" in str(each) for each in gone)
+
+
+def test_settings_that_the_account_may_not_see_are_told() -> None:
+    seen = cluster()
+    unseen = Cluster(3, {name: replace(each, configs=None) for name, each in seen.topics.items()})
+    faults = judge(WANTED, unseen, RECORD_BYTES)
+    assert {each.topic for each in faults} == {each.name for each in WANTED} - {"shop.events"}
+    assert not any(each.loses for each in faults)
+    assert all("DescribeConfigs" in str(each) for each in faults)

@@ -44,6 +44,14 @@ def test_json_has_one_object_a_line_from_us_and_from_libraries() -> None:
     assert (theirs["logger"], theirs["message"], theirs["seconds"]) == ("library", "slow: 3", 3)
 
 
+def test_data_that_json_does_not_have_loses_no_line() -> None:
+    out = io.StringIO()
+    configure_logs(LogsSettings(format="json", level="info"), out)
+    structlog.get_logger("turnstile").info("refused", user="\ud800", number=10**30, all={b"k": {"\ud800"}})
+    found = json.loads(out.getvalue())
+    assert (found["message"], found["user"], found["number"]) == ("refused", "\ud800", 10**30)
+
+
 def test_an_exception_is_a_field() -> None:
     out = io.StringIO()
     configure_logs(LogsSettings(format="json", level="info"), out)

@@ -10,6 +10,7 @@ from agents.broker import Broker
 from agents.deliver.destination import Destination
 from agents.deliver.engine import Engine
 from agents.deliver.jobs import Job, Original, read_transition
+from agents.deliver.own_topics import OwnTopics
 from agents.deliver.parse import load_destinations
 from agents.deliver.secrets import Secrets
 from agents.deliver.sink import SinkContext
@@ -50,13 +51,14 @@ class Lab:
         broker: Broker | None = None,
         secrets: Secrets | None = None,
         made: Destination | None = None,
+        own: OwnTopics | None = None,
     ) -> None:
         self.buried: list[tuple[Job, str, str]] = []
         self.bugs: list[BaseException] = []
         self.secrets = secrets or secrets_of(environ or {})
         self.users = Users(lookup_url, None) if lookup_url else None
         made = made or destination(text)
-        context = SinkContext(self.secrets, broker or Broker("127.0.0.1:1"), allow_private)
+        context = SinkContext(self.secrets, broker or Broker("127.0.0.1:1"), allow_private, own)
         self.engine = Engine(
             made,
             make_sink(made, context),

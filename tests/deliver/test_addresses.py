@@ -153,7 +153,8 @@ def test_what_clouds_give_credentials_from_is_refused_even_where_private_address
     address = str(entry[0][0])
     assert "never allowed" in str(why_not(address, allow_private=True))
     if ip_address(address).version == 4:
-        assert why_not(f"::ffff:{address}", allow_private=True) is not None
+        for prefix in ("::ffff:", "64:ff9b::", "64:ff9b:1::", "64:ff9b:1:8::", "::ffff:0:", "::"):
+            assert why_not(f"{prefix}{address}", allow_private=True) is not None, prefix
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "169.254.1.1", "8.8.8.8"])

@@ -122,7 +122,7 @@ async def make_destination(stage: Scene, hook: Receiver) -> None:
     }
     definition = {"name": "crm", "kind": "webhook", "existing_members": True, "webhook": target}
     (destination,) = load_destinations([("crm.json", json.dumps(definition))])
-    await stage.make(destinations_topic(stage.prefix), 1)
+    await stage.make(destinations_topic(stage.prefix), 1, {"cleanup.policy": "compact"})
     topic = destinations_topic(stage.prefix)
     await publish(stage.producer, topic, [PublishedDestination(destination, 1)])
 

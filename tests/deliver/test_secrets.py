@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from agents.api_keys import KeyRecord, encode_key
+from agents.api_keys_feed import KeysFeed
 from agents.deliver.destination import Secret
 from agents.deliver.errors import SinkMisconfigured
 from agents.deliver.hosts import HostPattern, NoHost, canonical_host, place_of
 from agents.deliver.parse import load_destinations, load_published
 from agents.deliver.secrets import Declared, OwnSecrets, Secrets, SecretSources
+from agents.warnings import Warnings
+from app.api_keys import KeyRing, new_key
 from app.deliver_clients import secrets_of
 from app.settings import SettingsInvalid, load_settings
 from rules.problems import DefinitionsInvalid
@@ -220,6 +224,14 @@ def test_other_files_are_refused(mounted: Path, path: str, says: str) -> None:
         secrets(path, mounted).get(Secret("S"), [HERE])
 
 
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "/etc/no-such-file", "/no/such/folder/x", "../none", "/root/x"]
+)
+def test_whether_there_are_files_outside_of_the_folder_is_not_told(mounted: Path, path: str) -> None:
+    with pytest.raises(SinkMisconfigured, match="is not inside of"):
+        secrets(str(mounted / "token"), mounted).file(path)
+
+
 def test_without_a_folder_there_are_no_files_and_proc_is_never_one(mounted: Path) -> None:
     with pytest.raises(SinkMisconfigured, match=r"deliver\.secrets_dir"):
         secrets(str(mounted / "token")).get(Secret("S"), [HERE])
@@ -265,6 +277,45 @@ def test_our_own_secrets_are_never_sent_under_whatever_name(
     with pytest.raises(SinkMisconfigured, match=f"value of the setting {own}") as caught:
         settings_with(environ, declared(env="OTHER_NAME")).get(Secret("S"), [HERE])
     assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize("around", ["{}", "Bearer {}", "x{}y", "key={};a=b", '{{"k": "{}"}}', "base64"])
+@pytest.mark.parametrize("kept", ["file", "topic"])
+def test_api_keys_of_the_file_and_of_the_topic_are_never_sent(kept: str, around: str, tmp_path: Path) -> None:
+    key = new_key()
+    feed = KeysFeed(lambda: None, "keys", Warnings())  # type: ignore[arg-type, return-value]
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    environ = {"TURNSTILE_DELIVER__SECRETS": json.dumps([declared(env="OTHER")])}
+    if kept == "file":
+        (tmp_path / "keys.yaml").write_text(f"[{{name: k, sha256: '{digest}', scopes: [lookup]}}]")
+        environ["TURNSTILE_HTTP__API_KEYS_FILE"] = str(tmp_path / "keys.yaml")
+    settings = load_settings(None, environ)
+    ring = KeyRing(settings.http, feed, Warnings())
+    encoded = base64.b64encode(f"user:{key}".encode()).decode()
+    value = f"Basic {encoded}" if around == "base64" else around.format(key)
+    made = secrets_of(settings, ring.digests, {"OTHER": value})
+    if kept == "topic":
+        assert made.get(Secret("S"), [HERE]) == value
+        record = KeyRecord(digest, ("lookup",), ("*",), 0)  # made while the process runs
+        feed.take(b"k", encode_key(record), 0)
+    with pytest.raises(SinkMisconfigured, match=r"value of the setting http\.api_keys"):
+        made.get(Secret("S"), [HERE])
+    if kept == "file":
+        with pytest.raises(SinkMisconfigured, match=r"value of the setting http\.api_keys"):
+            secrets_of(settings, environ={"OTHER": value}).get(Secret("S"), [HERE])
+
+
+def test_a_secret_of_another_project_is_as_if_it_was_not_there() -> None:
+    given = json.dumps(
+        [{**declared(env="OTHER"), "projects": ["shop"]}, {**declared(env="OTHER"), "name": "T"}]
+    )
+    settings = load_settings(None, {"TURNSTILE_DELIVER__SECRETS": given})
+    environ = {"OTHER": "s3cret-of-the-shop"}
+    assert secrets_of(settings, environ=environ, project="shop").get(Secret("S"), [HERE]) == environ["OTHER"]
+    others = secrets_of(settings, environ=environ, project="default")
+    with pytest.raises(SinkMisconfigured, match=r"have no secret 'S'; .*allowed: T$"):
+        others.get(Secret("S"), [HERE])
+    assert others.get(Secret("T"), [HERE]) == environ["OTHER"]
 
 
 def test_the_settings_file_is_never_sent_under_any_name(tmp_path: Path) -> None:

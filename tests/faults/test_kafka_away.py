@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from app.embedded_broker import start_tied
 from bench.apache_kafka import ApacheKafka
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import many
 from tests.deliver.scene import scene as delivery_scene
 from tests.faults.log import make_log
 from tests.faults.scene import scene
-from tests.faults.workers import ROOT, Worker, environment, until
+from tests.faults.workers import COMMAND, ROOT, Worker, environment, until
 
 AWAY_SECONDS = 6
 LINES = 30
@@ -122,3 +124,20 @@ async def test_kafka_that_goes_and_comes_back_is_told_once(
             assert found.found(r"\d\d+ repeated lines of the client libraries were left out")
         worker.stop()
         deliverer.end()
+
+
+@pytest.mark.parametrize("program", ["worker", "deliver"])
+def test_a_start_that_waits_for_a_silent_broker_ends_when_it_is_asked_to(
+    program: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        given = {"kafka.bootstrap": f"127.0.0.1:{silent.getsockname()[1]}", "worker.data_dir": str(tmp_path)}
+        process = start_tied([*COMMAND, program], tmp_path / "log", environment(given))
+        connection, _ = silent.accept()
+        process.terminate()
+        try:
+            assert process.wait(5) == 0, (tmp_path / "log").read_text()
+        finally:
+            process.kill()
+            connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,29 @@ async def test_every_kind_of_damage_is_mended_by_one_start(
         for place, text in told.items():
             (aside,) = worker.data.glob(f"{Path(place).name}{ASIDE}*")
             assert str(aside) in text
+        worker.stop()
+
+
+async def test_a_worker_that_restores_at_its_start_ends_when_it_is_asked_to(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
+        await stage.define()
+        worker = stage.worker()
+        worker.start()
+        await worker.wait_ready()
+        worker.stop()
+        worker.log_file.unlink()
+        held = RocksStore(worker.partition_folder(0), RocksMemory.of(8 << 20, 8 << 20))  # it waits for it
+        worker.start()
+        await stage.until(lambda: worker.logged("Recovery]: Starting"), "it restores")
+        began = time.monotonic()
+        worker.stop()
+        assert time.monotonic() - began < 5
+        assert not worker.logged("Traceback")
+        held.close()
+        worker.start()
+        await worker.wait_ready()
         worker.stop()
 
 

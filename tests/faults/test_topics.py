@@ -203,6 +203,9 @@ async def test_a_changelog_made_again_is_refused_and_rebuilt_from_the_rows(stage
     before = rows(worker)
     first = await transitions(stage)
     await remake(stage, stage.changelog)
+    checked = command(stage, "topics", "check")
+    assert f"wrong: {stage.changelog} does not exist, but there are rows of it" in checked.stdout
+    assert "turnstile topics rebuild-changelog" in checked.stdout
     said = await refused(stage, worker)
     assert f"{stage.changelog} does not exist, but there are rows of it" in said
     assert stage.changelog not in await existing(stage.admin)
@@ -252,6 +255,9 @@ async def test_a_lost_changelog_is_noticed_without_a_disk(stage: Scene) -> None:
     worker = await worked(stage)
     worker.wipe()
     await remake(stage, stage.changelog, 2, **{"cleanup.policy": "compact"})
+    checked = command(stage, "topics", "check")
+    assert checked.returncode == 1
+    assert f"wrong: {stage.changelog}/0 holds nothing of the partition" in checked.stdout
     said = await refused(stage, worker)
     assert f"{stage.changelog} holds nothing of the partition, but the consumer group" in said
     assert f"has taken {stage.events}/0 up to offset" in said
@@ -266,15 +272,21 @@ async def test_a_changelog_whose_head_is_gone_is_refused_to_those_who_need_it(st
     kept = worker.data.rename(worker.data.with_name("kept"))
     said = await refused(stage, worker)
     assert f"{stage.changelog}/0 begins at offset 2" in said
+    checked = command(stage, "topics", "check")
+    assert checked.returncode == 1
+    assert f"wrong: {stage.changelog}/0 begins at offset 2" in checked.stdout
     worker.wipe()
     kept.rename(worker.data)
     assert command(stage, "topics", "rebuild-changelog").returncode == 0
+    assert command(stage, "topics", "check").returncode == 0
     worker.wipe()
     worker.start()
     await worker.wait_ready()
     for user in USERS:
         assert (await worker.get(f"/v1/users/{user}/audiences"))[1]["audiences"], user
     worker.stop()
+    await stage.grow(stage.changelog, 3)
+    assert "was written with 2 partitions and now has 3" in command(stage, "topics", "check").stdout
 
 
 async def test_definitions_that_are_lost_stop_the_start_and_publishing(stage: Scene, tmp_path: Path) -> None:

@@ -19,7 +19,16 @@ from tables.changelog import (
     is_row,
     largest_row_bytes,
 )
-from tables.codec import MARKER_KEY, Marker, Outbox, encode_outbox, encode_row, row_key
+from tables.codec import (
+    MARKER_KEY,
+    Letter,
+    Marker,
+    Outbox,
+    UnsentLetters,
+    encode_outbox,
+    encode_row,
+    row_key,
+)
 from tables.meta import StoreMeta, decode_meta
 from tests.driver_kafka import Stored
 
@@ -194,3 +203,23 @@ def test_no_users_row_is_taken_for_something_else(user_id: str, project: str) ->
 def test_markers_are_no_rows() -> None:
     assert not is_row(MARKER_KEY)
     assert msgspec.msgpack.encode(marker(1, 0))
+
+
+def test_chunks_of_letters_take_no_slot_of_what_the_changelog_still_calls_unsent() -> None:
+    """A store knew that an outbox was sent, so its chunks were not read again; another has to read all."""
+    log = Log()
+    log.write(
+        ChangelogWriter(LIMIT).step(
+            marker(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, marker(1, 0)
+        )
+    )
+    restarted = ChangelogWriter(LIMIT, log.read(StoreMeta(log.end, b"")).used_slots)
+    letter = Letter(
+        "events", 0, 7, T, None, b"x" * 3000, [("a", None)], ("events", 0, 7), "code", "text", "apply"
+    )
+    written = list(restarted.step(marker(2, 1), [], {}, marker(2, 1), letters=UnsentLetters(2, [letter])))
+    assert len(written) > 6
+    for each in written:
+        log.write([each])
+        assert log.read().unsent() == []
+    assert log.read().unsent_letters() == [letter]

@@ -17,7 +17,15 @@ from tables.meta import StoreMeta, encode_meta
 from tables.opening import open_store
 from tables.profiles import Profiles
 from tables.store import RocksMemory, RocksStore, Write
-from tables.store_faults import ASIDE, StoreBroken, StoreInUse, StoreUnusable, fault_of, set_aside
+from tables.store_faults import (
+    ASIDE,
+    StoreBroken,
+    StoreInUse,
+    StoreUnusable,
+    fault_of,
+    make_directory,
+    set_aside,
+)
 
 MEMORY = RocksMemory.of(8 << 20, 8 << 20)
 META = encode_meta(StoreMeta(7, b""))
@@ -193,3 +201,11 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(StoreUnusable, match=r"data \(worker\.data_dir\) can't be made a directory"):
         open_store(tmp_path / "data" / "store-0", MEMORY)
+
+
+def test_a_directory_that_is_made_for_rows_is_this_users_alone(tmp_path: Path) -> None:
+    made, existing = tmp_path / "a" / "rows", tmp_path / "shared"
+    existing.mkdir(mode=0o750)
+    for each in (made, existing):
+        make_directory(each)
+    assert [each.stat().st_mode & 0o777 for each in (made, existing)] == [0o700, 0o750]

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from agents.commits import Topics
 from agents.transport import Consumer, MembershipLost
 from app.settings import Settings
 from app.worker import Worker
+from tests.faults.scene import scene
 
 SESSION_SECONDS = 10.0
 
@@ -39,6 +42,31 @@ def test_a_member_is_who_had_a_heartbeat_answered_within_the_session() -> None:
     assert not Consumer.is_member(seen(now - SESSION_SECONDS - 0.1))
     with pytest.raises(MembershipLost):
         Consumer.is_member(seen(None))
+
+
+async def test_a_worker_that_its_group_does_not_let_in_ends_and_says_so(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    # A stranger that shares partitions out in another way: nobody else is let in.
+    stranger = AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        group_id=topic_prefix,
+        partition_assignment_strategy=[StickyPartitionAssignor],
+        enable_auto_commit=False,
+    )
+    async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage, stranger:
+        stranger.subscribe([stage.events])
+        await stage.until(stranger.assignment, "the stranger is in")
+        worker = stage.worker()
+        worker.start()
+        process = worker.process
+        assert process is not None
+        await stage.until_ended(worker, 20)
+        assert process.returncode == 2
+        said = worker.log().split("exit_after_crash")[-1]
+        assert f"the consumer group '{topic_prefix}' does not let this process take part" in said
+        assert "InconsistentGroupProtocol" in said
+        assert "Traceback" not in said
 
 
 async def test_the_worker_asks_before_it_writes(tmp_path: Path) -> None:
