@@ -172,7 +172,8 @@ def test_a_second_ctrl_c_ends_it_at_once(embedded: str, start: Callable[..., Dem
     demo.process.send_signal(signal.SIGINT)
     time.sleep(0.05)
     demo.process.send_signal(signal.SIGINT)
-    assert demo.end() in (0, 130)  # 0: the first was quick enough
+    # 0: the first was quick enough. -SIGINT: the second met a Python that had given its handlers back.
+    assert demo.end() in (0, 130, -signal.SIGINT)
     assert all(gone(pid) for pid in children)
     assert list(demo.folder.iterdir()) == []
 
