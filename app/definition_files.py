@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from rules.problems import DefinitionsInvalid, Problem
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 """What counts as a definition file in a folder; one that is named itself may have any name."""
+STDIN = Path("-")
+"""Names standard input, as files do that a command in a container can't have."""
 
 
 def read_definition_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Problem]]:
     """(name, text) of files and of all definition files below folders, and those that can't be read.
 
     Names are relative to the current folder where they lie in it. A file is read once, however often
-    it is named.
+    it is named. ``-`` is standard input.
     """
     texts: dict[str, str] = {}
     problems: list[Problem] = []
@@ -34,7 +37,8 @@ def read_definition_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]],
             if name in texts:
                 continue
             try:
-                texts[name] = file.read_text(encoding="utf-8")
+                whole = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+                texts[name] = whole.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
             except OSError as error:
                 problems.append(_problem("unreadable", f"can't be read: {error.strerror}", file))
             except UnicodeDecodeError as error:
@@ -77,6 +81,8 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _shown(path: Path) -> str:
+    if path == STDIN:
+        return "<stdin>"
     whole, here = os.path.abspath(path), os.getcwd()
     return os.path.relpath(whole, here) if whole.startswith(here.rstrip(os.sep) + os.sep) else str(path)
 

@@ -32,7 +32,7 @@ class Status:
     kind: str
     lag: int | None
     dead_letters: int | None
-    """In the topic, not replayed yet; None: not known, for Kafka can't be reached."""
+    """In the topic, not replayed yet; None: not known, because Kafka can't be reached."""
     live: Mapping[str, Any] | None
 
 
@@ -69,14 +69,15 @@ async def read_statuses(settings: Settings) -> Statuses:
 
 async def _from_kafka(settings: Settings, live: Mapping[str, Mapping[str, Any]]) -> list[Status]:
     async with connected(settings) as topic:
-        published = await topic.read()
+        published = [each for _, each in sorted((await topic.read()).items()) if not each.deleted]
+        if not published:
+            return []  # a consumer that is stopped before it was used for anything raises CancelledError
         consumer = AIOKafkaConsumer(**broker_of(settings).consumer_options(), enable_auto_commit=False)
         await consumer.start()
         try:
             return [
-                await _status(settings, topic, consumer, each, live.get(name))
-                for name, each in sorted(published.items())
-                if not each.deleted
+                await _status(settings, topic, consumer, each, live.get(each.destination.name))
+                for each in published
             ]
         finally:
             await consumer.stop()
@@ -129,7 +130,7 @@ async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]] | None:
             session.get(url, headers=headers, allow_redirects=False, ssl=trust) as answer,
         ):
             if answer.status in (401, 403):
-                hint = "deliver.lookup_key must have the scope destinations, too"
+                hint = "deliver.lookup_key must be a key that is good, with the scope destinations, too"
                 log.error("deliverer_refused", url=url, status=answer.status, hint=hint)
             if answer.status != 200:
                 return None

@@ -32,11 +32,6 @@ class CommandFailed(Exception):
     """A command can't do what it was asked to; the text says why, and what to do."""
 
 
-def unreachable(bootstrap: str) -> CommandFailed:
-    """No broker answers."""
-    return CommandFailed(f"Kafka can't be reached at {bootstrap} (kafka.bootstrap): no broker answers there")
-
-
 def tell_unusable(records: Iterable[object]) -> None:
     """Say on standard error which records (``agents.unusable.UnusableRecord``) a command passed by."""
     for each in records:

@@ -111,7 +111,7 @@ class HttpBase:
     async def start(self) -> None:
         """Listen on both ports. Raises CommandFailed when that can't be, or would let strangers in."""
         host, needs_loopback = self._settings.host, not self._keys.has_own
-        if needs_loopback:
+        if not self._keys.asks:
             hint = "anyone on this machine may do all, until `turnstile keys create` has made a key"
             log.warning("no_api_keys", hint=hint)
         try:
@@ -185,7 +185,7 @@ class HttpBase:
             if connection is not None:
                 connection.begin(REQUEST_SECONDS + WRITE_SECONDS)
             try:
-                hint = "" if is_probe else "; see /openapi.json"
+                hint = f" here; {self.url} has all routes" if is_probe else "; see /openapi.json"
                 response = await answer_or_problem(request, partial(guarded, handler=handler), hint)
             finally:
                 if connection is not None:

@@ -24,7 +24,7 @@ class ApiKey(Section):
     projects: tuple[Text, ...] = setting(
         (EVERY_PROJECT,),
         'a list of projects, or ["*"] for all',
-        "Whose data it may see and change; by default all projects'.",
+        "Whose data it may see and change; by default that of all projects.",
         min_length=1,
     )
 
@@ -77,6 +77,13 @@ class HttpSettings(Section):
 def tls_disagreements(http: HttpSettings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with the files of TLS: the names of settings (the one to blame first), the text."""
     cert, key, ca = http.tls_cert_file, http.tls_key_file, http.tls_ca_file
+    missing = [
+        (n, f) for n, f in (("cert", cert), ("key", key), ("ca", ca)) if f is not None and not f.exists()
+    ]
+    for each, _ in missing:
+        yield (f"http.tls_{each}_file",), "there is no such file"
+    if missing:
+        return
     if cert is not None and key is not None:
         from app.http_tls import serving_context
 

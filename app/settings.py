@@ -304,15 +304,18 @@ def _kafka_disagreements(kafka: KafkaSettings) -> Iterator[tuple[tuple[str, ...]
     for key in ("sasl_mechanism", "sasl_username", "sasl_password"):
         is_given = getattr(kafka, key) is not None
         if kafka.security_protocol.startswith("SASL_") and not is_given:
-            yield (f"kafka.{key}", protocol), f"must be given, for {protocol} is {kafka.security_protocol}"
+            yield (
+                (f"kafka.{key}", protocol),
+                f"must be given, because {protocol} is {kafka.security_protocol}",
+            )
         elif is_given and not kafka.security_protocol.startswith("SASL_"):
             message = (
-                f"has no effect, for {protocol} is {kafka.security_protocol}: SASL_SSL or SASL_PLAINTEXT?"
+                f"has no effect, because {protocol} is {kafka.security_protocol}: SASL_SSL or SASL_PLAINTEXT?"
             )
             yield (f"kafka.{key}", protocol), message
     if kafka.ssl_cafile is not None:
         if not kafka.security_protocol.endswith("SSL"):
-            message = f"has no effect, for {protocol} is {kafka.security_protocol}: SSL or SASL_SSL?"
+            message = f"has no effect, because {protocol} is {kafka.security_protocol}: SSL or SASL_SSL?"
             yield ("kafka.ssl_cafile", protocol), message
         elif not kafka.ssl_cafile.is_file():
             yield ("kafka.ssl_cafile",), "there is no such file"

@@ -258,8 +258,13 @@ def mendable(faults: list[Fault]) -> dict[str, dict[str, str]]:
 
 
 def _missing(wanted: Wanted) -> Fault:
-    why = f"it holds {wanted.role}"
-    return Fault(wanted.name, "does not exist", "", why, "`turnstile topics apply` makes it, a worker too")
+    mend = "`turnstile topics apply` makes it, and so does a worker that starts"
+    if wanted.role is Role.CHANGELOG:
+        mend = (
+            "Where workers ran before, stop them all and run `turnstile topics rebuild-changelog`: it makes "
+            f"the topic with the rows on disk. Otherwise {mend}"
+        )
+    return Fault(wanted.name, "does not exist", "", f"it holds {wanted.role}", mend)
 
 
 @asynccontextmanager

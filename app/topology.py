@@ -68,7 +68,13 @@ def build_topology(settings: Settings) -> Topology:
     rekeyed = Part(plan.rekeyed, "topic", "key user id: records that came to another user's partition")
     transitions = Part(plan.transitions, "topic", "key user id: enter and exit")
     events = [Part(name, "topic", "key user id: input records") for name in plan.events]
-    dead = [Part(f"{name}.dlq", "topic", "records that can't be used, and why") for name in plan.events]
+    keys = Part(plan.keys, "topic", "compacted, key name: hashes of API keys")
+    doorkeeper = Part("keys", "agent", "holds all API keys, in every worker and delivery worker")
+    key_makers = Part("turnstile keys", "outside", "makes and revokes API keys")
+    dead = [
+        Part(plan.dead_letters(name), "topic", "records that can't be used, and why") for name in plan.sources
+    ]
+    refused = Part(plan.dead_letters(plan.transitions), "topic", "transitions that their topic refused")
     flows = [
         *(Flow(producers, each, "events, profile updates") for each in events),
         *(Flow(each, evaluate, "records") for each in events),
@@ -81,8 +87,12 @@ def build_topology(settings: Settings) -> Topology:
         Flow(evaluate, transitions, "after the rows are durable"),
         Flow(evaluate, rekeyed, "another partition's records"),
         *(Flow(evaluate, each, "refused records") for each in dead),
+        Flow(evaluate, refused, "refused transitions"),
         Flow(transitions, consumers, "enter, exit"),
         Flow(profiles, callers, "memberships"),
+        Flow(key_makers, keys, "hashes"),
+        Flow(keys, doorkeeper, "hashes"),
+        Flow(doorkeeper, callers, "who may ask"),
         *_delivery(settings, transitions, changelog, audiences, profiles),
     ]
     parts = [producers, operators, *events, rekeyed, audiences, follow, evaluate]

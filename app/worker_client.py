@@ -77,7 +77,11 @@ class WorkerClient:
             raise self._refused(error) from None
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise CommandFailed(f"no worker answers at {self.url} (--url): {reason}") from None
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                reason = f"{reason}; http.tls_ca_file names who vouches for it"
+            raise CommandFailed(
+                f"no worker answers at {self.url} (--url or deliver.lookup_url): {reason}"
+            ) from None
 
     def _target(self, path: Sequence[str]) -> str:
         """Path and query. A user id of dots goes into the query: proxies take it for a step in the path."""
@@ -94,9 +98,9 @@ class WorkerClient:
             problem = json.load(error)
             text = str(problem["detail"])
         except (OSError, HTTPException, ValueError, KeyError, TypeError):
-            return CommandFailed(f"{self.url} (--url) answers with status {error.code}; is it a worker's?")
+            return CommandFailed(f"{self.url} answers with status {error.code}; is it a worker's?")
         if "hint" in problem:
             text += f"; {problem['hint']}"
         if error.code in (401, 403):
-            text += " (--key)"
+            text += " (--key or deliver.lookup_key)"
         return NotFound(text) if error.code == 404 else CommandFailed(text)

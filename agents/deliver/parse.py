@@ -153,7 +153,7 @@ def _target(
     kind = fields.choice("kind", tuple(PARSERS), None, required="a destination needs 'kind'")
     for other in PARSERS:
         if kind is not None and other != kind and other in entries:
-            fields.wrong(other, f"'{other}' has no effect, for kind is {kind}")
+            fields.wrong(other, f"'{other}' has no effect, because kind is {kind}")
     if kind is None:
         return None
     if kind not in entries:

@@ -107,10 +107,10 @@ def _check_security(fields: Fields, made: KafkaTopic) -> None:
     sasl = made.security_protocol.startswith("SASL_")
     for key in security[1:4]:
         if sasl and key not in fields.entries:
-            message = f"'{key}' must be given, for security_protocol is {made.security_protocol}"
+            message = f"'{key}' must be given, because security_protocol is {made.security_protocol}"
             fields.reader.problem("missing_key", message, fields.path, fields.at)
         elif not sasl and key in fields.entries:
-            fields.wrong(key, f"'{key}' has no effect, for security_protocol is {made.security_protocol}")
+            fields.wrong(key, f"'{key}' has no effect, because security_protocol is {made.security_protocol}")
     if made.ssl_cafile is not None and not made.security_protocol.endswith("SSL"):
         fields.wrong("ssl_cafile", f"'ssl_cafile' has no effect with {made.security_protocol}")
 

@@ -181,7 +181,7 @@ class KafkaSink:
             for delivery, result in zip(going, await self._acknowledged(producer, going), strict=True):
                 if self._context.trace is not None:
                     self._context.trace({"request": self._shown(delivery), "answer": _answer(result)})
-                outcome = outcomes[id(delivery)] = outcome_of(result, self._guard)
+                outcome = outcomes[id(delivery)] = self._outcome(delivery, result)
                 if isinstance(outcome, Retry | Unknown):
                     failed[delivery.user_id] = outcome
         is_unknown = any(isinstance(each, Unknown) for each in failed.values())
@@ -189,6 +189,10 @@ class KafkaSink:
             self._is_stale = self._is_stale or producer is self._producer
         behind = Retry("behind", "an earlier one of this user waits")
         return [outcomes.get(id(each), behind) for each in batch]
+
+    def _outcome(self, delivery: Delivery, result: object) -> Outcome:
+        is_error = isinstance(result, KafkaError)
+        return outcome_of(result, self._guard, self._topic(delivery) if is_error else "")
 
     async def _acknowledged(self, producer: AIOKafkaProducer, going: Sequence[Delivery]) -> list[object]:
         """What the brokers said of each, in order: metadata, or an error."""
@@ -212,7 +216,7 @@ class KafkaSink:
     def _record(self, delivery: Delivery) -> dict[str, Any]:
         """Raises Unsendable."""
         target, transition = self._target, delivery.transitions[0]
-        topic = fill_text(target.topic, lambda name: getattr(transition, name))
+        topic = self._topic(delivery)
         if TOPIC_NAME.fullmatch(topic) is None or topic in (".", ".."):
             raise Unsendable("invalid_topic", f"not a topic's name: {topic!r}")
         refusal = self._why_not(topic)
@@ -228,6 +232,10 @@ class KafkaSink:
             "value": None if gone else self._value(delivery),
             "headers": [("ce_id", delivery.id.encode()), ("content-type", b"application/json")],
         }
+
+    def _topic(self, delivery: Delivery) -> str:
+        transition = delivery.transitions[0]
+        return fill_text(self._target.topic, lambda name: getattr(transition, name))
 
     def _value(self, delivery: Delivery) -> bytes:
         if not self._target.fields:

@@ -51,8 +51,11 @@ _CONNECTION = (
 )
 
 
-def outcome_of(result: object, guard: KafkaGuard | None = None) -> Outcome:
-    """Of one record's acknowledgement, or the error in its place. Raises what is no error of Kafka's."""
+def outcome_of(result: object, guard: KafkaGuard | None = None, topic: str = "") -> Outcome:
+    """Of one record's acknowledgement, or the error in its place. Raises what is no error of Kafka's.
+
+    ``topic`` is where the record was to go.
+    """
     if not isinstance(result, BaseException):
         return DELIVERED
     if isinstance(result, Unsendable):
@@ -68,9 +71,10 @@ def outcome_of(result: object, guard: KafkaGuard | None = None) -> Outcome:
         reason = f"the cluster doesn't take such records: {type(result).__name__}: {result}"
         return Retry("not_supported", reason, NEEDS_CHANGE_PAUSE_S, whole=True, needs_change=True)
     if isinstance(result, UnknownTopicOrPartitionError):
-        return Retry("no_topic", f"there is no such topic: {result}", 10.0, whole=True, needs_change=True)
+        reason = f"the topic '{topic}' does not exist: make it, or correct kafka.topic"
+        return Retry("no_topic", reason, 10.0, whole=True, needs_change=True)
     if isinstance(result, TopicAuthorizationFailedError | ClusterAuthorizationFailedError):
-        reason = f"may not write: {result}"
+        reason = f"may not write to the topic '{topic}': {result}"
         return Retry("not_authorized", reason, NEEDS_CHANGE_PAUSE_S, whole=True, needs_change=True)
     if isinstance(result, KafkaError):
         return Unknown("kafka", f"{type(result).__name__}: {result}", whole=True)

@@ -41,7 +41,9 @@ class Fault:
     wrong: str
     """What is so, after the topic's name: ``has cleanup.policy 'delete'``."""
     allowed: str
+    """What it must be; empty: there is nothing to choose from."""
     why: str
+    """A sentence without its capital and full stop."""
     mend: str
     loses: bool = True
     """It would lose data or stop the stream sooner or later: no worker may run. False: it is unwise."""
@@ -49,8 +51,10 @@ class Fault:
     """Name and value that mend it, where a setting of a topic of ours does."""
 
     def __str__(self) -> str:
-        allowed = f"; it must be {self.allowed}" if self.allowed else ""
-        return f"{self.topic} {self.wrong}{allowed}, because {self.why}. {self.mend}"
+        if self.allowed:
+            return f"{self.topic} {self.wrong}; it must be {self.allowed}, because {self.why}. {self.mend}"
+        end = "" if self.wrong.endswith("?") else "."
+        return f"{self.topic} {self.wrong}{end} {self.why[0].upper()}{self.why[1:]}. {self.mend}"
 
 
 def raise_if_unusable(faults: Iterable[Fault]) -> None:

@@ -152,7 +152,13 @@ async def _print_at(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int)
 def gone(plan: TopicPlan, name: str) -> Fault:
     """A topic that is known to have been there."""
     why, mend = lost(plan, name)
-    return Fault(name, "does not exist any more", "", why, f"Make it again, or restore it; then: {mend}")
+    return Fault(
+        name,
+        "does not exist any more",
+        "",
+        why,
+        f"Make it again or restore it. Then {mend[0].lower()}{mend[1:]}",
+    )
 
 
 def known_definitions(parts: Iterable[Knows]) -> int:

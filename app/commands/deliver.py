@@ -48,7 +48,7 @@ def run(
     from aiokafka.errors import KafkaConnectionError
 
     from app.deliver import run as deliver
-    from app.failures import unreachable
+    from app.kafka_admin import unreachable
     from app.logs import configure_logs
     from app.settings import load_settings
 
@@ -56,8 +56,8 @@ def run(
     configure_logs(loaded.logs)
     try:
         asyncio.run(deliver(loaded, names or ()))
-    except KafkaConnectionError:
-        raise unreachable(loaded.kafka.bootstrap) from None
+    except KafkaConnectionError as error:
+        raise asyncio.run(unreachable(loaded, error)) from None
 
 
 @cli.command("test")
@@ -91,6 +91,8 @@ def trial(
     from app.failures import CommandFailed
     from app.shown_bytes import safe_json
 
+    if event not in ("enter", "exit"):
+        raise CommandFailed(f"--event must be enter or exit, got {event!r}")
     given: dict[str, Any] = {"user_id": user, "audience": audience, "event": event}
     for key, text in (("attributes", attributes), ("identities", identities), ("properties", properties)):
         if text is not None:
@@ -138,8 +140,9 @@ def replay(
     from app.shown_bytes import safe
 
     result = asyncio.run(_replay(load_quiet(settings), name, seconds))
+    noun = "dead letter" if result["found"] == 1 else "dead letters"
     typer.echo(
-        f"{result['found']} dead letters: {result['delivered']} delivered, "
+        f"{result['found']} {noun}: {result['delivered']} delivered, "
         f"{result['refused']} refused again, {result['left']} left for the next replay, "
         f"{result['unreadable']} unreadable"
     )

@@ -112,7 +112,9 @@ def _lines(topic: str, letter: Letter) -> Iterator[str]:
         name, partition, offset = letter.source
         at = letter.source_timestamp_ms
         when = "" if at is None else f"  {_instant(at)}"
-        yield f"  from     {safe(name)}/{partition}@{offset}{when}"
+        # A member that came first, as a destination's first transitions do, has no record behind it.
+        place = "" if partition is None or offset is None else f"/{partition}@{offset}"
+        yield f"  from     {safe(name)}{place}{when}"
     yield f"  key      {shown(record.key, SHOWN_CHARACTERS)}"
     for header, value in record.headers:
         yield f"  header   {safe(header)}: {shown(value, SHOWN_CHARACTERS)}"

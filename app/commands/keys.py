@@ -33,7 +33,7 @@ def create(
     project: Annotated[
         list[str] | None,
         typer.Option(
-            help="Whose data it may see and change; '*': all projects'. Repeatable.", show_default="default"
+            help="Whose data it may see and change; '*' for all projects. Repeatable.", show_default="default"
         ),
     ] = None,
     expires: Annotated[
@@ -91,7 +91,7 @@ def list_keys(settings: SettingsFile = None) -> None:
 
 @cli.command()
 def revoke(name: Name, settings: SettingsFile = None) -> None:
-    """Let a key be good for nothing from now on, within a second."""
+    """Revoke a key: nobody gets in with it any more, within a second."""
     import asyncio
 
     asyncio.run(_revoke(load_quiet(settings), name))

@@ -21,7 +21,11 @@ SettingsFile: TypeAlias = Annotated[
 
 Definitions: TypeAlias = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE|DIR...", help="Definition files, and folders of them", show_default=False),
+    typer.Argument(
+        metavar="FILE|DIR...",
+        help="Definition files, folders of them, or - for standard input",
+        show_default=False,
+    ),
 ]
 
 WorkerUrl: TypeAlias = Annotated[

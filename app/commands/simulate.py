@@ -63,7 +63,8 @@ def simulate(
         simulation = Simulation(definitions, sink, bad_line, limits, max_samples, created_ms=created_ms or 0)
         summary = simulation.run(lines, until_ms)
         sink.flush()
-    text = f"{summary.records} records, {summary.transitions} transitions, {summary.bad} bad lines"
+    counts = ((summary.records, "record"), (summary.transitions, "transition"), (summary.bad, "bad line"))
+    text = ", ".join(f"{count} {noun if count == 1 else noun + 's'}" for count, noun in counts)
     typer.echo(f"{text}, {summary.seconds:.2f} s", err=True)
     if summary.bad:
         raise typer.Exit(BAD_LINES)

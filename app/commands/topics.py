@@ -27,7 +27,7 @@ Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="The topic's name.",
 
 @cli.command()
 def check(settings: SettingsFile = None) -> None:
-    """Print everything that is wrong with the topics; exit code 1 when a worker could not run with them."""
+    """Print everything that is wrong; exit code 1 when topics are missing or would stop a worker."""
     import asyncio
 
     from app.topic_repairs import connected
@@ -63,7 +63,8 @@ def apply(yes: Yes = False, settings: SettingsFile = None) -> None:
                 typer.echo("nothing to make or to change")
             else:
                 typer.echo("\n".join(columns(rows)))
-                if not yes and not typer.confirm("Do this?"):
+                if not yes and not _confirmed():
+                    typer.echo("nothing was done")
                     raise typer.Exit(WRONG)
                 await topics.apply(found)
                 found = await topics.check()
@@ -86,6 +87,16 @@ def _planned(topics: TopicRepairs, found: Found) -> list[tuple[str, str, str]]:
     return rows + [("set", topic, _shown(configs)) for topic, configs in mendable(found.faults).items()]
 
 
+def _confirmed() -> bool:
+    """What the person says. Raises CommandFailed when there is nobody to ask."""
+    from app.failures import CommandFailed
+
+    try:
+        return typer.confirm("Do this?")
+    except typer.Abort:
+        raise CommandFailed("\nnothing was done, because nobody answered; --yes doesn't ask") from None
+
+
 def _shown(configs: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in configs.items())
 
@@ -95,6 +106,7 @@ def print_topics(
     kind: Format = "kafka-topics", destinations: Destinations = None, settings: SettingsFile = None
 ) -> None:
     """Print the exact settings with which to make the topics ahead; nothing is asked of Kafka."""
+    from agents.deliver.parse import NAME
     from agents.topics.plan import wanted_topics
     from app.failures import CommandFailed
     from app.kafka import plan_of
@@ -104,6 +116,9 @@ def print_topics(
 
     if kind not in FORMATS:
         raise CommandFailed(f"--format {kind}: {name_hint(kind, FORMATS)}")
+    wrong = [name for name in destinations or () if NAME.fullmatch(name) is None]
+    if wrong:
+        raise CommandFailed(f"--destination {wrong[0]!r}: a name has 1 to 64 of A-Z a-z 0-9 _ -")
     loaded = load_settings(settings)
     plan, partitions = plan_of(loaded), loaded.topics.partitions
     wanted = [*wanted_topics(plan, partitions), plan.destinations_topic()]

@@ -11,7 +11,7 @@ def worker(settings: SettingsFile = None) -> None:
 
     from aiokafka.errors import KafkaConnectionError
 
-    from app.failures import unreachable
+    from app.kafka_admin import unreachable
     from app.logs import configure_logs
     from app.settings import load_settings
     from app.worker_process import run
@@ -20,5 +20,5 @@ def worker(settings: SettingsFile = None) -> None:
     configure_logs(loaded.logs)
     try:
         asyncio.run(run(loaded))
-    except KafkaConnectionError:
-        raise unreachable(loaded.kafka.bootstrap) from None
+    except KafkaConnectionError as error:
+        raise asyncio.run(unreachable(loaded, error)) from None

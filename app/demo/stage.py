@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from agents.batches import PRODUCE_BATCH_BYTES
 from agents.definitions import publish
@@ -109,7 +109,7 @@ class Stage:
                     await create_topics(admin, {**wanted, plan.audiences: (1, compacted)}, 1)
             finally:
                 await admin.close()
-            self._topics_made = [*wanted, plan.audiences, plan.changelog, *(f"{e}.dlq" for e in plan.events)]
+            self._topics_made = plan.names  # the worker makes those that are missing here
             self._producer = AIOKafkaProducer(
                 **client,
                 acks="all",
@@ -123,6 +123,8 @@ class Stage:
                 )
         except (KafkaError, OSError) as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            if isinstance(error, KafkaConnectionError):
+                reason = "no broker answers there"
             where = self.settings.kafka.bootstrap
             raise CommandFailed(f"Kafka at {where} can't be used: {reason}") from None
         self.worker = worker

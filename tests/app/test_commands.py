@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import contextlib
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from aiokafka import ConsumerRecord
 from typer.testing import CliRunner
 
 from agents.deliver.feed import PublishedDestination, group_of
 from agents.deliver.parse import load_destinations
+from app.commands.dlq import _lines as letter_lines
+from app.dead_letters import Letter
 from app.deliver_replay import replay_group
 from app.main import cli, main
 from app.settings import SettingsInvalid, load_settings
@@ -178,6 +184,59 @@ def test_a_broker_that_does_not_answer_is_named(command: list[str], monkeypatch:
     assert "Traceback" not in result.stderr
 
 
+def test_something_else_than_a_broker_is_told_from_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close_each() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        threading.Thread(target=close_each, daemon=True).start()
+        bootstrap = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("TURNSTILE_KAFKA__BOOTSTRAP", bootstrap)
+        assert ended(["audiences", "list"], capsys) == (
+            2,
+            f"Kafka can't be reached at {bootstrap} (kafka.bootstrap): something listens there, but doesn't "
+            "answer as brokers do with kafka.security_protocol PLAINTEXT\n",
+        )
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_definition_comes_through_standard_input_too() -> None:
+    good = RUN.invoke(cli, ["check", "-"], input=GOOD.replace("\n", "\r\n"))
+    assert (good.exit_code, good.stdout) == (0, "1 audience, no problem\n")
+    assert "<stdin>:1:1: " in RUN.invoke(cli, ["check", "-"], input="idd: one\n").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["deliver", "test", "crm", "--event", "left"], "--event must be enter or exit, got 'left'"),
+        (
+            ["topics", "print", "--destination", "a b"],
+            "--destination 'a b': a name has 1 to 64 of A-Z a-z 0-9 _ -",
+        ),
+    ],
+)
+def test_an_option_that_is_wrong_is_named_with_what_it_may_be(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(arguments, capsys) == (2, f"{told}\n")
+
+
+def test_a_letter_without_a_record_behind_it_shows_the_topic_alone() -> None:
+    headers: dict[str, bytes | None] = {
+        "source.topic": b"shop.transitions",
+        "source.partition": b"0",
+        "source.offset": b"-1",
+    }
+    record = ConsumerRecord("d", 0, 7, 1, 0, b"u", b"v", None, 1, 1, tuple(headers.items()))
+    assert "  from     shop.transitions" in list(letter_lines("d", Letter(record, headers)))
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr("app.definition_files.parse_definition_files", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -194,6 +253,7 @@ def test_topology_names_every_topic_of_the_settings(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TURNSTILE_TOPICS__EVENTS", "web,app")
     monkeypatch.setenv("TURNSTILE_WORKER__APP_ID", "seg")
     topics = ["web", "app", "shop.rekeyed", "shop.audiences", "shop.transitions", "web.dlq", "app.dlq"]
+    topics += ["shop.rekeyed.dlq", "shop.transitions.dlq", "shop.keys"]
     text = RUN.invoke(cli, ["topology"]).stdout
     assert text.splitlines()[2:5] == [
         "agent definitions: holds all definitions, in every worker",

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agents.api_keys_feed import UNUSABLE
 from app.api_keys import FILE_UNUSABLE
@@ -43,6 +44,18 @@ async def test_a_key_is_taken_in_either_header_and_nothing_else_is() -> None:
             assert await status(made, **headers) == 401, headers
         two = b"GET /v1/users/a HTTP/1.1\r\nHost: x\r\napi-key: good\r\napi-key: bad\r\n\r\n"
         assert b" 401 " in await talk(made.base.url, two, 0.3)
+
+
+async def test_that_anyone_may_do_all_is_told_only_where_it_is_so() -> None:
+    for has_key in (False, True):
+        made = Lab()
+        made.feed.loaded.set()
+        if has_key:
+            made.publish("on the topic", "lookup")
+        with capture_logs() as told:
+            await made.base.start()
+        await made.base.stop()
+        assert [each["event"] for each in told].count("no_api_keys") == (not has_key)
 
 
 async def test_no_cache_between_answers_in_our_place() -> None:

@@ -197,7 +197,7 @@ def test_files_that_cannot_be_used_are_refused_with_the_reason(tmp_path: Path) -
     assert "http.tls_cert_file = " in refused(tls_cert_file=cert)
     assert "needs http.tls_key_file" in refused(tls_cert_file=cert)
     assert "needs http.tls_cert_file" in refused(tls_key_file=key)
-    assert "No such file" in refused(tls_cert_file=tmp_path / "x", tls_key_file=key)
+    assert "there is no such file" in refused(tls_cert_file=tmp_path / "x", tls_key_file=key)
     assert "can't be used with http.tls_key_file" in refused(tls_cert_file=cert, tls_key_file=cert)
     assert "http.tls_ca_file" in refused(tls_ca_file=key)
     (tmp_path / "other").mkdir()

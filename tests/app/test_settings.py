@@ -124,7 +124,7 @@ http:
         ),
         (
             {"TURNSTILE_KAFKA__SASL_PASSWORD": "hush"},
-            "kafka.sasl_password = ********** (TURNSTILE_KAFKA__SASL_PASSWORD): has no effect, for "
+            "kafka.sasl_password = ********** (TURNSTILE_KAFKA__SASL_PASSWORD): has no effect, because "
             "kafka.security_protocol is PLAINTEXT: SASL_SSL or SASL_PLAINTEXT?",
         ),
         (
@@ -133,7 +133,7 @@ http:
                 "TURNSTILE_KAFKA__SASL_MECHANISM": "PLAIN",
                 "TURNSTILE_KAFKA__SASL_USERNAME": "me",
             },
-            "kafka.sasl_password: must be given, for kafka.security_protocol is SASL_SSL",
+            "kafka.sasl_password: must be given, because kafka.security_protocol is SASL_SSL",
         ),
         (
             {"TURNSTILE_KAFKA__SECURITY_PROTOCOL": "SSL", "TURNSTILE_KAFKA__SSL_CAFILE": "/none"},

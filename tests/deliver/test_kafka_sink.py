@@ -25,6 +25,9 @@ from agents.deliver.hosts import Place
 from agents.deliver.secrets import Secrets
 from agents.sinks.kafka_guard import KafkaGuard, guard_producer
 from agents.topics import create_topics
+from app.failures import CommandFailed
+from app.kafka_admin import connected_admin
+from app.settings import load_settings
 from bench.apache_kafka import ApacheKafka, Secure
 from tests.brokers.provision import Brokers
 from tests.deliver.lab import Lab, jobs, lab
@@ -116,11 +119,29 @@ async def test_a_cluster_with_tls_and_passwords_takes_from_who_has_the_right_one
             async with lab(text(mechanism), secrets=known(PASSWORD)) as made:
                 await made.deliver(jobs([transition(mechanism, 1)]), 10)
         assert await keys_in(secure.bootstrap, "away") == ["PLAIN", "SCRAM-SHA-256"]
+    for password, cafile, reason in (
+        (WRONG, tmp_path / "ca.pem", "SaslAuth"),
+        (PASSWORD, None, "certificate"),
+    ):
+        told.append(await command_fails(secure.secure_bootstrap, password, cafile))
+        assert "doesn't let us in: " in told[-1]
+        assert reason in told[-1]
     told += [record.getMessage() for record in caplog.records]
     assert any("aiokafka" in record.name for record in caplog.records)
     for each in told:
         assert PASSWORD not in each
         assert WRONG not in each
+
+
+async def command_fails(bootstrap: str, password: str, cafile: Path | None) -> str:
+    """What a command says that isn't let in."""
+    given = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "turnstile"}
+    given |= {"BOOTSTRAP": bootstrap, "SASL_PASSWORD": password, "SSL_CAFILE": str(cafile or "")}
+    settings = load_settings(environ={f"TURNSTILE_KAFKA__{name}": each for name, each in given.items()})
+    with pytest.raises(CommandFailed) as failed:
+        async with connected_admin(settings):
+            pass
+    return str(failed.value)
 
 
 async def tells(made: Lab, state: str, reason: str) -> None:

@@ -16,6 +16,7 @@ from aiokafka.errors import (
     PolicyViolationError,
     RecordListTooLargeError,
     RequestTimedOutError,
+    UnknownTopicOrPartitionError,
 )
 from yarl import URL
 
@@ -163,6 +164,7 @@ async def test_an_audience_that_makes_no_name_of_a_topic_is_a_dead_letter_and_th
     [
         (MessageSizeTooLargeError(), Refused, "too_large"),
         (RecordListTooLargeError(), Refused, "too_large"),
+        (UnknownTopicOrPartitionError(), Retry, "no_topic"),
         (PolicyViolationError(), Retry, "not_supported"),
         (RequestTimedOutError(), Unknown, "kafka"),
         (Unsendable("invalid_text", "x"), Refused, "invalid_text"),
@@ -170,8 +172,9 @@ async def test_an_audience_that_makes_no_name_of_a_topic_is_a_dead_letter_and_th
     ids=lambda each: type(each).__name__,
 )
 def test_what_kafka_answers_is_told_apart(error: KafkaError, kind: type, code: str) -> None:
-    outcome: Outcome = kafka_errors.outcome_of(error)
+    outcome: Outcome = kafka_errors.outcome_of(error, topic="segments.vip")
     assert isinstance(outcome, kind)
+    assert code != "no_topic" or "'segments.vip'" in outcome.reason  # type: ignore[union-attr]
     assert outcome.code == code  # type: ignore[union-attr]
     with pytest.raises(ZeroDivisionError):
         kafka_errors.outcome_of(ZeroDivisionError())
