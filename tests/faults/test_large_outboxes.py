@@ -30,7 +30,8 @@ HELD = """
 import asyncio
 from agents.outputs import Outputs
 from app.main import main
-async def never(self): await asyncio.sleep(3600)
+async def never(self):
+    while self._lots: await asyncio.sleep(1)
 Outputs.send = never
 main(["worker"])
 """

@@ -97,7 +97,7 @@ async def test_records_that_come_while_partitions_move_are_not_passed_over(
 async def test_a_worker_that_was_frozen_writes_nothing_when_it_wakes(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    log = make_log(SEED + 1, records=12_000, users=1_000)
+    log = make_log(SEED + 1, records=60_000, users=1_000)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
         await stage.load(log)
