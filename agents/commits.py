@@ -1,4 +1,4 @@
-"""The order of one step's writes, in one place (docs/design: invariants 2 to 4).
+"""The order of one step's writes, in one place (docs/architecture.md, invariants 2 to 4).
 
     1. changelog: marker, rows with their outboxes, end marker         acknowledged by all in-sync replicas
     2. outputs: re-keyed records, dead letters, transitions            likewise

@@ -1,6 +1,6 @@
 """Dead letters and re-keyed records: their headers, the smaller forms of a letter, and the log of letters.
 
-Spec: contracts.md, section 1. A topic may refuse a letter for its size, however large the topic was when the
+docs/contracts.md, section 1. A topic may refuse a letter for its size, however large the topic was when the
 worker started. Then the letter goes in the next smaller form, down to one of some hundred bytes.
 """
 

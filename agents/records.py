@@ -1,4 +1,4 @@
-"""Input records: bytes to checked events and profile updates (spec: contracts.md, section 1).
+"""Input records: bytes to checked events and profile updates (docs/contracts.md, section 1).
 
 Nothing in a record's data raises anything but ``RecordRefused``; its ``code`` and text go to the dead
 letter.

@@ -1,4 +1,4 @@
-"""Transitions as they go out (spec: contracts.md, section 3): JSON body and CloudEvents headers.
+"""Transitions as they go out (docs/contracts.md, section 3): JSON body and CloudEvents headers.
 
 The CloudEvents attributes follow version 1.0 in the Kafka protocol binding's binary mode.
 """

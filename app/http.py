@@ -1,4 +1,4 @@
-"""HTTP on the worker: membership, health and metrics (spec: contracts.md, section 4).
+"""HTTP on the worker: membership, health and metrics (docs/http.md).
 
 A lookup is right at the instant of the request: flips that are due are decided on a copy of the row.
 What another worker owns is fetched from it.

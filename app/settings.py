@@ -134,7 +134,7 @@ class WorkerSettings(Section):
 
 
 class ClockSettings(Section):
-    """Time while no records come (rules.md, section 2)."""
+    """Time while no records come (docs/semantics.md, section 2)."""
 
     grace_ms: Whole = whole(
         500, 0, _HOUR_MS, "How far the clock of an idle partition stays behind the wall clock (ms)."
@@ -167,7 +167,7 @@ class StateSettings(Section):
     """What a condition may keep."""
 
     max_samples: Whole = whole(
-        1_000, 1, 100_000, "Events kept per user and condition (rules.md, section 10)."
+        1_000, 1, 100_000, "Events kept per user and condition (docs/semantics.md, section 10)."
     )
 
 

@@ -1,4 +1,4 @@
-"""The pipeline without Kafka: a file of records in, transitions out (spec: contracts.md, section 5)."""
+"""The pipeline without Kafka: a file of records in, transitions out (docs/contracts.md, section 4)."""
 
 from __future__ import annotations
 

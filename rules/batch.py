@@ -1,4 +1,4 @@
-"""Batch audiences (spec: rules.md, section 8): decided at compute instants, and held in between.
+"""Batch audiences (docs/semantics.md, section 8): decided at compute instants, and held in between.
 
 At a compute instant c the rule sees the records applied up to c, but no event whose time is c itself. So a
 condition of a batch audience keeps two states while the clock stands at c: one without such events, which

@@ -1,8 +1,8 @@
 """Event conditions at run time: the least state that is exact, its value at an instant, its next flip.
 
-A state lives in ``Row.conditions`` under the condition's key (spec: rules.md, section 10): a plain list, or a
-string that names times of the row (``rules.event_times``). No state means that no event counted so far. A
-window counts an event at ``e`` while ``t - length < e <= t``, so values change by time only at
+A state lives in ``Row.conditions`` under the condition's key (docs/semantics.md, section 10): a plain list,
+or a string that names times of the row (``rules.event_times``). No state means that no event counted so far.
+A window counts an event at ``e`` while ``t - length < e <= t``, so values change by time only at
 ``e + length``.
 """
 

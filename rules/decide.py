@@ -1,4 +1,4 @@
-"""Deciding: what one record, or the passing of time, does to one user (spec: rules.md, sections 2 and 9).
+"""Deciding: what one record, or the passing of time, does to one user (docs/semantics.md, sections 2 and 9).
 
 Every function takes the row and the instant, changes the row in place and appends transitions. Nothing
 here reads a clock. A step happens at one instant and gives each audience's net change.

@@ -1,4 +1,4 @@
-"""Durations: an integer and a unit, ``500ms 30s 5m 12h 7d 2w`` (spec: rules.md, section 3)."""
+"""Durations: an integer and a unit, ``500ms 30s 5m 12h 7d 2w`` (docs/semantics.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instants: integer UTC milliseconds inside, RFC 3339 at the edges (spec: rules.md, section 1)."""
+"""Instants: integer UTC milliseconds inside, RFC 3339 at the edges (docs/semantics.md, section 1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 SECONDS_BELOW = 10**11
-"""A number smaller than this is epoch seconds, otherwise milliseconds (spec: rules.md, section 1)."""
+"""A number smaller than this is epoch seconds, otherwise milliseconds (docs/semantics.md, section 1)."""
 
 SECONDS_A_DAY = 86_400
 

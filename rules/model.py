@@ -1,4 +1,4 @@
-"""The audience language as data (spec: rules.md, sections 3 to 7).
+"""The audience language as data (docs/semantics.md, sections 3 to 7).
 
 Every node is a frozen dataclass. ``rules.parse`` makes them from YAML or JSON, ``rules.compile`` turns
 them into closures. Durations are milliseconds.

@@ -1,4 +1,4 @@
-"""Operators on properties and attributes, compiled to closures (spec: rules.md, section 7).
+"""Operators on properties and attributes, compiled to closures (docs/semantics.md, section 7).
 
 A value is what a JSON decoder gives: ``str``, ``int``, ``float``, ``bool``, None, or a list or dict of
 such. Nothing in a value raises; a definition that the parser would refuse may.

@@ -1,4 +1,4 @@
-"""An audience's definition: its head and its rule (spec: rules.md, section 3)."""
+"""An audience's definition: its head and its rule (docs/semantics.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditions on events: aggregates, sequences, followed by nothing (spec: rules.md, section 5)."""
+"""Conditions on events: aggregates, sequences, followed by nothing (docs/semantics.md, section 5)."""
 
 from __future__ import annotations
 

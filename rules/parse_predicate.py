@@ -1,4 +1,4 @@
-"""``where`` and the operators of attribute conditions, parsed and checked (spec: rules.md, section 7)."""
+"""``where`` and the operators of attribute conditions, parsed and checked (docs/semantics.md, section 7)."""
 
 from __future__ import annotations
 

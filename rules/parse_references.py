@@ -1,4 +1,4 @@
-"""Audiences that speak of one another: none missing, none in a circle (spec: rules.md, section 4)."""
+"""Audiences that speak of one another: none missing, none in a circle (docs/semantics.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules: composition, audiences in audiences, attribute conditions (spec: rules.md, sections 4 and 6)."""
+"""Rules: composition, audiences in audiences, attribute conditions (docs/semantics.md, sections 4 and 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a member will leave if nothing more happens: ``exit_at`` of an enter (spec: rules.md, section 9)."""
+"""When a member will leave if nothing more happens: ``exit_at`` of an enter (docs/semantics.md, 9)."""
 
 from __future__ import annotations
 

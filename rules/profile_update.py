@@ -1,4 +1,4 @@
-"""Profile updates: what they do to a user's attributes (spec: contracts.md, section 1)."""
+"""Profile updates: what they do to a user's attributes (docs/contracts.md, section 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compute instants of batch audiences (spec: rules.md, section 8), in the audience's time zone.
+"""Compute instants of batch audiences (docs/semantics.md, section 8), in the audience's time zone.
 
 ``daily`` is each local midnight, ``weekly`` that of Mondays, ``monthly`` that of the first. A cron time that
 the clock skips comes at the first instant after the gap, one that it shows twice comes the first time.

@@ -1,4 +1,4 @@
-"""Windows (spec: rules.md, section 5): which event times count at an instant, and when that changes.
+"""Windows (docs/semantics.md, section 5): which event times count at an instant, and when that changes.
 
 Every window lets an event count from one instant (``joins``) to another (``leaves``), and later events never
 join or leave before earlier ones. So of ascending event times those that count are always one stretch.

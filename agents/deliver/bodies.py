@@ -1,4 +1,4 @@
-"""The bodies that destinations can ask for (contracts.md, section 3): ``native``, ``lytics``, ``segment``."""
+"""The bodies that destinations can ask for (docs/delivery.md): ``native``, ``lytics``, ``segment``."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class Destination:
     transitions: frozenset[TransitionEvent] = frozenset({"enter", "exit"})
     existing_members: bool = False
     where: Predicate | None = None
-    """Over the fields of a transition (contracts.md, section 3)."""
+    """Over the fields of a transition (docs/contracts.md, section 3)."""
     body: BodyFormat = "native"
     id_type: str = "user_id"
     """``user_id``, or the name of an identity that is sent in its place."""

@@ -1,4 +1,4 @@
-"""An independent reading of spec/rules.md, by brute force: keeps every record, evaluates from scratch.
+"""An independent reading of docs/semantics.md, by brute force: keeps every record, evaluates from scratch.
 
 It shares no code with ``rules``: definitions are plain dicts; instants, calendar and operators are its own.
 It is slow and meant to be obviously right. It yields what the pipeline must yield, for any batching and

@@ -1,4 +1,4 @@
-"""Conditions evaluated from scratch over every event, as section 5 of rules.md reads. Slow, and plain.
+"""Conditions evaluated from scratch over every event, as docs/semantics.md says in section 5. Slow and plain.
 
 It shares no code with ``rules/``; it reads the definitions (``rules.model``), which are data.
 """

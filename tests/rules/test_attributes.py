@@ -1,4 +1,4 @@
-"""Attribute conditions against the clock: dates and changes (spec: rules.md, sections 6 and 7)."""
+"""Attribute conditions against the clock: dates and changes (docs/semantics.md, sections 6 and 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a condition keeps, and what bounds it (spec: rules.md, section 10)."""
+"""What a condition keeps, and what bounds it (docs/semantics.md, section 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing in an event's data raises out of a condition, or can't be stored (spec: rules.md, section 7)."""
+"""Nothing in an event's data raises out of a condition, or can't be stored (docs/semantics.md, section 7)."""
 
 from __future__ import annotations
 

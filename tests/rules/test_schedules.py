@@ -1,4 +1,4 @@
-"""Compute instants of batch audiences (spec: rules.md, section 8)."""
+"""Compute instants of batch audiences (docs/semantics.md, section 8)."""
 
 from __future__ import annotations
 
