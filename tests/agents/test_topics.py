@@ -10,7 +10,7 @@ from agents.topics.judge import Fault, TopicsUnusable, judge, missing_sources, r
 from agents.topics.look import Cluster, Topic
 from agents.topics.noted import made_again
 from agents.topics.plan import TopicPlan, copies, wanted_topics
-from tables.codec import Ground, topic_key
+from tables.codec import Ground, source_key, topic_key
 
 PLAN = TopicPlan("shop", "shop", ["shop.events"])
 WANTED = wanted_topics(PLAN, 4)
@@ -125,3 +125,17 @@ def test_settings_that_the_account_may_not_see_are_told() -> None:
     assert {each.topic for each in faults} == {each.name for each in WANTED} - {"shop.events"}
     assert not any(each.loses for each in faults)
     assert all("DescribeConfigs" in str(each) for each in faults)
+
+
+def test_source_partitions_that_rows_cannot_tell_apart_are_refused() -> None:
+    by_key: dict[int, str] = {}
+    for number in range(1_000_000):
+        name = f"events{number}"
+        other = by_key.setdefault(source_key(name, 0), name)
+        if other != name:
+            break
+    plan = TopicPlan("shop", "shop", [other, name])
+    topics = {each: Topic(each, bytes(16), 1, 3, {}) for each in (other, name)}
+    (fault,) = judge(wanted_topics(plan, 1), Cluster(3, topics))
+    with pytest.raises(TopicsUnusable, match=f"^{name}/0 has the same short name in the rows as {other}/0"):
+        raise_if_unusable([fault])
