@@ -16,7 +16,7 @@ from agents.records import (
 from agents.steps import DeadLetter, Draft, Limits, ReadRecord, Record
 from rules.compile import ProjectRules
 from rules.decide import apply_event, apply_profile
-from rules.instants import MAX_MS, format_instant
+from rules.instants import format_instant
 from rules.row import Row, Transition
 from tables.codec import encode_attributes, row_key
 
@@ -70,7 +70,7 @@ def outgrows(
 
 def ahead_of_wall(place: Place, record: Record, latest_ms: int | None) -> DeadLetter:
     """The dead letter of a record from the future. ``latest_ms`` is what the wall clock allows now."""
-    at = format_instant(record.timestamp) if record.timestamp <= MAX_MS else f"{record.timestamp} ms"
+    at = format_instant(record.timestamp)
     message = f"the record's timestamp {at} is ahead of the wall clock by more than clock.max_lead_ms"
     if latest_ms is not None and record.timestamp > latest_ms:
         message += f": timestamps up to {format_instant(latest_ms)} were taken then"

@@ -250,7 +250,7 @@ class Pipeline:
         for record in records:
             if refused.holds(source, record.offset):
                 pass
-            elif record.offset > judged and record.timestamp > limit_ms:
+            elif record.offset > judged and limit_ms < record.timestamp <= MAX_MS:  # beyond: never valid
                 news.append(record.offset)
             else:
                 taken.append(record)

@@ -81,7 +81,11 @@ def test_json_is_read_like_yaml() -> None:
         ("{name: a, kind: kafka}", "1:1", "needs 'kafka'"),
         ("{name: a, kind: kafka, kafka: {topic: t, topc: t}}", "1:42", "did you mean 'topic'?"),
         ("{name: a, kind: kafka, kafka: {topic: '${usr}'}}", "1:39", "no variable 'usr'"),
-        ("{name: a, kind: kafka, kafka: {topic: t}, webhook: {}}", "1:52", "no effect, for kind is kafka"),
+        (
+            "{name: a, kind: kafka, kafka: {topic: t}, webhook: {}}",
+            "1:52",
+            "no effect, because kind is kafka",
+        ),
         ("{name: a, kind: kafka, where: {cuase: x}, kafka: {topic: t}}", "1:31", "did you mean 'cause'?"),
         ("{name: a, kind: kafka, retry: {for: 3}, kafka: {topic: t}}", "1:37", "must be text"),
         (
