@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
 from agents.api_keys import KeyRecord, KeyUnusable, decode_key, encode_key
+from agents.following import follow
 from agents.warnings import Warnings
 
 UNUSABLE = "unusable_key"
@@ -29,17 +31,11 @@ class KeysFeed:
 
     async def run(self) -> None:
         """Follow the topic until cancelled."""
-        async with self._new_consumer() as consumer:
-            partition = TopicPartition(self._topic, 0)
-            consumer.assign([partition])
-            await consumer.seek_to_beginning(partition)
-            end = (await consumer.end_offsets([partition]))[partition]
-            while True:
-                if not self.loaded.is_set() and await consumer.position(partition) >= end:
-                    self.loaded.set()
-                polled = await consumer.getmany(timeout_ms=200)
-                for record in polled.get(partition, []):
-                    self.take(record.key, record.value, record.offset)
+        await follow(self._new_consumer, self._topic, self._take_all, self.loaded.set)
+
+    def _take_all(self, records: Sequence[ConsumerRecord[bytes | None, bytes | None]]) -> None:
+        for record in records:
+            self.take(record.key, record.value, record.offset)
 
     def take(self, name: bytes | None, value: bytes | None, offset: int) -> None:
         """Put one record to use."""

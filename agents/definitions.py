@@ -13,10 +13,11 @@ from functools import partial
 from typing import Annotated
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from agents.definitions_together import compile_usable
+from agents.following import follow
 from agents.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
 from agents.warnings import Warnings
 from rules.compile import PublishedAudience, RuleSet
@@ -200,21 +201,17 @@ class DefinitionsFeed:
 
     async def run(self) -> None:
         """Follow the topic until cancelled."""
-        async with self._new_consumer() as consumer:
-            partition = TopicPartition(self._topic, 0)
-            consumer.assign([partition])
-            await consumer.seek_to_beginning(partition)
-            end = (await consumer.end_offsets([partition]))[partition]
-            while True:
-                if not self.loaded.is_set() and await consumer.position(partition) >= end:
-                    self._use()
-                    self.loaded.set()
-                polled = await consumer.getmany(timeout_ms=200)
-                records = polled.get(partition, [])
-                for record in records:
-                    self._take(record)
-                if records and self.loaded.is_set():
-                    self._use()
+        await follow(self._new_consumer, self._topic, self._take_all, self._all_read)
+
+    def _all_read(self) -> None:
+        self._use()
+        self.loaded.set()
+
+    def _take_all(self, records: Sequence[ConsumerRecord[bytes | None, bytes | None]]) -> None:
+        for record in records:
+            self._take(record)
+        if self.loaded.is_set():
+            self._use()
 
     def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
         if record.key is not None:

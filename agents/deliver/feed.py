@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
 from agents.definitions import MAX_VERSION, Version
@@ -21,6 +21,7 @@ from agents.deliver.destination import Destination
 from agents.deliver.names import destinations_topic as destinations_topic
 from agents.deliver.parse import load_published
 from agents.deliver.starts import FirstStart, decode_start, destination_of_start
+from agents.following import follow
 from agents.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
 from agents.warnings import Warnings
 
@@ -236,21 +237,17 @@ class DestinationsFeed:
 
     async def run(self) -> None:
         """Follow the topic until cancelled."""
-        async with self._new_consumer() as consumer:
-            partition = TopicPartition(self._topic, 0)
-            consumer.assign([partition])
-            await consumer.seek_to_beginning(partition)
-            end = (await consumer.end_offsets([partition]))[partition]
-            while True:
-                if not self.loaded.is_set() and await consumer.position(partition) >= end:
-                    self.loaded.set()
-                    self._changed()
-                polled = await consumer.getmany(timeout_ms=200)
-                records = polled.get(partition, [])
-                for record in records:
-                    self._take(record)
-                if records and self.loaded.is_set():
-                    self._changed()
+        await follow(self._new_consumer, self._topic, self._take_all, self._all_read)
+
+    def _all_read(self) -> None:
+        self.loaded.set()
+        self._changed()
+
+    def _take_all(self, records: Sequence[ConsumerRecord[bytes | None, bytes | None]]) -> None:
+        for record in records:
+            self._take(record)
+        if self.loaded.is_set():
+            self._changed()
 
     def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
         place = f"{self._topic}/0 key {shown_key(record.key)}"
