@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import structlog
 
 from agents.warnings import Warnings
-from rules.instants import format_instant
+from rules.time.instants import format_instant
 
 log = structlog.get_logger("turnstile.clock")
 

@@ -9,15 +9,15 @@ from app.shown_bytes import safe
 
 USERS_TURN = frozenset(
     {
-        "agents.consumer_thread.GroupRefused",
-        "agents.restore.PartitionsChanged",
-        "agents.restore.ChangelogLost",
+        "agents.faust.consumer_thread.GroupRefused",
+        "agents.restore.restorer.PartitionsChanged",
+        "agents.restore.restorer.ChangelogLost",
         "agents.topics.judge.TopicsUnusable",
-        "app.embedded_broker.BrokerNotInstalled",
-        "app.embedded_broker.BrokerNotReady",
+        "app.kafka.embedded.BrokerNotInstalled",
+        "app.kafka.embedded.BrokerNotReady",
         "app.failures.CommandFailed",
-        "app.setting_sources.SettingsInvalid",
-        "rules.problems.DefinitionsInvalid",
+        "app.settings.sources.SettingsInvalid",
+        "rules.parse.problems.DefinitionsInvalid",
         "tables.store_faults.StoreUnusable",
     }
 )
@@ -33,7 +33,8 @@ class CommandFailed(Exception):
 
 
 def tell_unusable(records: Iterable[object]) -> None:
-    """Say on standard error which records (``agents.unusable.UnusableRecord``) a command passed by."""
+    """Say on standard error which records (``agents.registry.unusable.UnusableRecord``) a command passed
+    by."""
     for each in records:
         print(safe(f"passed by, because it can't be used: {each}"), file=sys.stderr)
 

@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.folding import Folding
-from app.settings import LogsSettings
+from app.settings.tree import LogsSettings
 
 QUIET = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio", "azure")
 """Libraries whose warnings and errors are enough, unless the level is debug."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 if TYPE_CHECKING:
-    from bench.brokers import BenchBroker
+    from bench.kafka.brokers import BenchBroker
     from bench.report import Report
 
 app = typer.Typer(
@@ -75,9 +75,9 @@ def throughput(
     applied record (of each worker) to the last committed offset. The transitions must be exactly those of the
     pure pipeline, else the run fails.
     """
-    from bench.events import LogSpec
     from bench.show import show_throughput
-    from bench.throughput import KINDS, Throughput
+    from bench.worker.throughput import KINDS, Throughput
+    from bench.workload.events import LogSpec
 
     kinds = [kind for kind in KINDS if kind in only.split(",")]
     with _running(broker, json, folder) as (report, started, scratch_folder):
@@ -111,9 +111,9 @@ def profile(
 
     Decode, load rows, apply and decide, encode rows, write the store, and building what would be sent.
     """
-    from bench.events import LogSpec
-    from bench.profile import profile as run_profile
+    from bench.engine.profile import profile as run_profile
     from bench.show import show_profile
+    from bench.workload.events import LogSpec
 
     with _reporting(json) as report:
         spec = LogSpec(1_790_000_000_000, events, users, partitions)
@@ -136,8 +136,8 @@ def latency(
     A steady rate into a running worker. 5 % of the events cause a transition at once, each exactly one, or
     the run fails. Beside it, of the same events in the same run: produced to consumed with plain aiokafka.
     """
-    from bench.latency import measure
     from bench.show import show_latency
+    from bench.worker.latency import measure
 
     with _running(broker, json, folder) as (report, started, scratch_folder):
         runs = []
@@ -167,8 +167,8 @@ def recovery(
     process; a whole worker from its start to /readyz, with an empty disk and again with the disk kept; and
     stock Faust over the same row bytes.
     """
-    from bench.recovery import measure
     from bench.show import show_recovery
+    from bench.worker.recovery import measure
 
     with _running(broker, json, folder) as (report, started, scratch_folder):
         found = asyncio.run(measure(started, scratch_folder, rows, stock_rows, partitions, report.say))
@@ -186,8 +186,8 @@ def rules(
     CPU time from bytes to transitions and encoded rows. However many audiences there are, an event and its
     user concern about ten of them.
     """
-    from bench.scale import kinds, ordinary, scale
-    from bench.show_rules import show_rules
+    from bench.engine.scale import kinds, ordinary, scale
+    from bench.engine.show_rules import show_rules
 
     with _reporting(json) as report:
         report.say("more and more audiences")
@@ -209,8 +209,8 @@ def memory(
     Sampled every second. It must level off: over the last third of the users it may grow by 5 % of the peak
     (exit code 1 otherwise).
     """
-    from bench.memory import measure
     from bench.show import show_memory
+    from bench.worker.memory import measure
 
     with _running(broker, json, folder) as (report, started, scratch_folder):
         show_memory(report, asyncio.run(measure(started, scratch_folder, users, partitions, report.say)))
@@ -236,8 +236,8 @@ def delivery(
     lives with the tests); then the latency that delivery adds at a steady pace. The deliverer reads from
     Kafka, keeps each user's order and commits; every transition must arrive, or the run fails.
     """
-    from bench.delivery import measure_webhooks
-    from bench.delivery_eventhub import check_stand_in, measure_eventhub
+    from bench.delivery.eventhub import check_stand_in, measure_eventhub
+    from bench.delivery.measure import measure_webhooks
     from bench.show import show_eventhub, show_webhooks
 
     kinds = only.split(",")
@@ -272,7 +272,7 @@ def _reporting(json_file: Path | None) -> Iterator[Report]:
     from rich.console import Console
 
     from app.logs import configure_logs
-    from app.settings import LogsSettings
+    from app.settings.tree import LogsSettings
     from bench.machine import describe_machine
     from bench.processes import BenchFailed
     from bench.report import Report
@@ -297,7 +297,7 @@ def _running(
     given: str | None, json_file: Path | None, root: Path | None
 ) -> Iterator[tuple[Report, BenchBroker, Path]]:
     """A report, a broker and a folder, for a benchmark with Kafka."""
-    from bench.brokers import bench_broker
+    from bench.kafka.brokers import bench_broker
     from bench.processes import scratch
 
     with _reporting(json_file) as report, scratch(root) as folder, bench_broker(given) as broker:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from app.embedded_broker import end_process, log_end, start_tied
+from app.kafka.embedded import end_process, log_end, start_tied
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 30.0

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import median
 
-from bench.delivery import WebhookRun
-from bench.delivery_eventhub import EventHubLatency, EventHubRun
-from bench.latency import LatencyRun
-from bench.memory import MemoryRun
+from bench.delivery.eventhub import EventHubLatency, EventHubRun
+from bench.delivery.measure import WebhookRun
+from bench.engine.profile import Profile
 from bench.processes import BenchFailed
-from bench.profile import Profile
-from bench.recovery import Restored
 from bench.report import Report, mebibytes, middle, sparkline
-from bench.throughput import KINDS, Measured, Throughput
+from bench.worker.latency import LatencyRun
+from bench.worker.memory import MemoryRun
+from bench.worker.recovery import Restored
+from bench.worker.throughput import KINDS, Measured, Throughput
 
 TITLES = {
     "ceiling": "aiokafka + msgspec",

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from app.setting_sources import allowed, is_secret, leaves, variable
-from app.settings import Settings
+from app.settings.sources import allowed, is_secret, leaves, variable
+from app.settings.tree import Settings
 
 CHART: Final = Path(__file__).parents[1] / "helm" / "turnstile"
 

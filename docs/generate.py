@@ -11,7 +11,7 @@ from pathlib import Path
 
 import chart_values
 
-from rules.reference import fill
+from rules.write.reference import fill
 
 PAGES = (Path(__file__).with_name("language.md"),)
 

@@ -33,7 +33,7 @@ from typing import Protocol
 
 import msgspec
 
-from rules.row import Transition
+from rules.state.row import Transition
 from tables.codec import (
     MARKER_KEY,
     Letter,

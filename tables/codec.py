@@ -12,8 +12,8 @@ from zlib import crc32
 
 import msgspec
 
-from rules.row import Membership, Row, Transition
-from rules.upgrade import OLD
+from rules.decide.upgrade import OLD
+from rules.state.row import Membership, Row, Transition
 
 ROW_VERSION = b"\x02"
 _OLD_VERSION = b"\x01"
@@ -148,7 +148,7 @@ def encode_row(row: Row) -> bytes:
 
 
 def decode_row(value: bytes) -> Row:
-    """Raises RowUnreadable. The states of a row of version 1 must be upgraded (``rules.upgrade``)."""
+    """Raises RowUnreadable. The states of a row of version 1 must be upgraded (``rules.decide.upgrade``)."""
     if value[:1] != ROW_VERSION:
         return _old_row(value)
     return _decode_row(memoryview(value)[1:])

@@ -14,8 +14,8 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from rules.row import Row
-from rules.upgrade import OLD
+from rules.decide.upgrade import OLD
+from rules.state.row import Row
 from tables.codec import RowUnreadable, decode_row, encode_row, is_newer
 from tables.store import Due, RowStore, Write
 

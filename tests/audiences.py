@@ -7,11 +7,11 @@ from math import floor
 
 from hypothesis import strategies as st
 
-from rules import model
-from rules.durations import LONGEST_MS
-from rules.instants import MAX_MS, MIN_MS
-from rules.parse_audience import SCHEDULES
-from rules.parse_window import PERIODS
+from rules.model import audience as model
+from rules.parse.audience import SCHEDULES
+from rules.parse.window import PERIODS
+from rules.time.durations import LONGEST_MS
+from rules.time.instants import MAX_MS, MIN_MS
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(str.strip)
 names = st.sampled_from(["a", "b", "price", "größe", "x y", "1", "true", "null", "__", "~", "é\u2028"])

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from bench.apache_kafka import ApacheKafka
+from bench.kafka.apache import ApacheKafka
 from tests.brokers.provision import Brokers, Unavailable
 
 # What a test asks for decides its marks, so none can forget them.

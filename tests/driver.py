@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.commits import Committer, Topics
-from agents.pipeline import Pipeline
-from agents.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin, partition_of
-from agents.steps import DeadLetter, Limits, Step
+from agents.evaluate.commits import Committer, Topics
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import DeadLetter, Limits, Step
+from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin, partition_of
 from agents.topics import LARGE_MESSAGE_BYTES
-from rules.compile import PublishedAudience, RuleSet, compile_rules
-from rules.parse import load_definitions
+from rules.compile.rule_set import PublishedAudience, RuleSet, compile_rules
+from rules.parse.definitions import load_definitions
 from tests.driver_kafka import Headers, Producer, Stored, TopicLog
 from tests.driver_partition import (
     CHANGELOG,

@@ -1,7 +1,7 @@
 """Kafka for the test driver: topics in memory, a producer and a consumer that never wait.
 
-They have what ``agents.batches``, ``agents.commits`` and ``agents.restore`` use of aiokafka's, so the driver
-runs these as they are. Nothing in them waits.
+They have what ``agents.kafka.batches``, ``agents.evaluate.commits`` and ``agents.restore.restorer`` use of
+aiokafka's, so the driver runs these as they are. Nothing in them waits.
 """
 
 from __future__ import annotations

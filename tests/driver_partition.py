@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.commits import Work
-from agents.pipeline import Pipeline
-from agents.restore import Restorer, send_again
-from agents.steps import Step
+from agents.evaluate.commits import Work
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Step
+from agents.restore.restorer import Restorer, send_again
 from tables.store import Due, MemoryStore, RocksMemory, RocksStore, RowStore, StoreBroken, Write
 from tests.driver_kafka import Consumer, Headers, run
 
@@ -196,7 +196,7 @@ class Part:
         return RocksStore(self.path, ROCKS)
 
     def _recover(self, chunk: int) -> None:
-        """What the worker does with a partition that it is given (``app.worker``)."""
+        """What the worker does with a partition that it is given (``app.worker.worker``)."""
         driver = self.driver
         pipelines, pending = run(PartRestorer(self, chunk).open({self.number}))
         self.pipeline = pipelines[self.number]

@@ -1,7 +1,7 @@
 """Mutation check of the safety code, run by hand: which small mistakes would no test notice?
 
     python -m tests.mutants                        everything, some minutes
-    python -m tests.mutants agents/commits.py ...  these files
+    python -m tests.mutants agents/evaluate/commits.py ...  these files
     python -m tests.mutants --list                 the mutants, without running them
     python -m tests.mutants --only "due_done"      those whose text contains this
 
@@ -43,14 +43,18 @@ DRIVEN = [
     "tests/agents/test_language_against_model.py",
 ]
 TESTS: dict[str, list[str]] = {
-    "agents/batches.py": ["tests/faults/test_order_of_writes.py", *DRIVEN],
-    "agents/commits.py": ["tests/faults/test_order_of_writes.py", "tests/worker/test_membership.py", *DRIVEN],
-    "agents/outgoing.py": DRIVEN,
-    "agents/pipeline.py": ["tests/tables/test_old_rows.py", *DRIVEN, "tests/agents/test_records.py"],
-    "agents/restore.py": DRIVEN,
-    "agents/row_limits.py": ["tests/agents/test_row_limits.py"],
-    "app/watchdog.py": ["tests/worker/test_watchdog.py"],
-    "rules/dedupe.py": ["tests/rules/test_dedupe.py", "tests/agents/test_language_against_model.py"],
+    "agents/kafka/batches.py": ["tests/faults/test_order_of_writes.py", *DRIVEN],
+    "agents/evaluate/commits.py": [
+        "tests/faults/test_order_of_writes.py",
+        "tests/worker/test_membership.py",
+        *DRIVEN,
+    ],
+    "agents/evaluate/outgoing.py": DRIVEN,
+    "agents/evaluate/pipeline.py": ["tests/tables/test_old_rows.py", *DRIVEN, "tests/agents/test_records.py"],
+    "agents/restore/restorer.py": DRIVEN,
+    "agents/evaluate/row_limits.py": ["tests/agents/test_row_limits.py"],
+    "app/worker/watchdog.py": ["tests/worker/test_watchdog.py"],
+    "rules/state/dedupe.py": ["tests/rules/test_dedupe.py", "tests/agents/test_language_against_model.py"],
     "tables/changelog.py": ["tests/tables/test_changelog.py", *DRIVEN],
     "tables/profiles.py": ["tests/tables/test_profiles.py", *DRIVEN],
     "tables/store.py": ["tests/tables/test_stores.py", "tests/tables/test_profiles.py"],
@@ -59,30 +63,34 @@ TESTS: dict[str, list[str]] = {
 
 BY_HAND: list[tuple[str, str, str]] = [
     ("tables/profiles.py", "max(self._due_floor_ms, before_ms)", "max(self._due_floor_ms, before_ms + 1)"),
-    ("agents/pipeline.py", "self.profiles.due_done(clock_ms)", "self.profiles.due_done(clock_ms + 1)"),
     (
-        "agents/outgoing.py",
+        "agents/evaluate/pipeline.py",
+        "self.profiles.due_done(clock_ms)",
+        "self.profiles.due_done(clock_ms + 1)",
+    ),
+    (
+        "agents/evaluate/outgoing.py",
         "for at, each in unacked[key] if at <= number",
         "for at, each in unacked[key] if at == number",
     ),
-    ("agents/commits.py", "while not self.may_write():", "while False:"),
+    ("agents/evaluate/commits.py", "while not self.may_write():", "while False:"),
     (
-        "app/worker.py",
+        "app/worker/worker.py",
         "committer.may_write = lambda: self.consumer.is_member()",
         "committer.may_write = lambda: True",
     ),
     (
-        "agents/outgoing.py",
+        "agents/evaluate/outgoing.py",
         "self._noting_step = acked = self.acked_step",
         "self._noting_step = acked = self.noted_step",
     ),
     ("tables/changelog.py", "min(begins, default=self.position)", "self.position"),
 ]
 """(file, text, what stands there in the mutant): those that survived once, and others that no rule makes."""
-TESTS["app/worker.py"] = ["tests/worker/test_membership.py"]
+TESTS["app/worker/worker.py"] = ["tests/worker/test_membership.py"]
 
 EQUIVALENT: dict[str, str] = {
-    "agents/commits.py: order in marker  →  "
+    "agents/evaluate/commits.py: order in marker  →  "
     "pipeline.flush(); await self.commit([Work(pipeline, is_note=True)])": (
         "the store then notes the offset before the marker, and recovery reads the marker once more"
     ),
@@ -128,7 +136,7 @@ def mutants_of(file: str) -> Iterator[Mutant]:
             assert source.count(before) == 1, f"{file} has {before!r} {source.count(before)} times, not once"
             line = source[: source.index(before)].count("\n") + 1
             yield Mutant(file, line, f"{before}  →  {after}", source.replace(before, after))
-    if file == "app/worker.py":
+    if file == "app/worker/worker.py":
         return
     tree = ast.parse(source)
     nodes = list(ast.walk(tree))

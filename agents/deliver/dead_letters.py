@@ -8,12 +8,12 @@ import time
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
-from agents.dead_letters import Form, Headers, smaller_forms
-from agents.deliver.jobs import Job, Original
-from agents.deliver.names import dead_letter_topic as dead_letter_topic
-from agents.outputs import Told
-from agents.producer import MAX_REQUEST_BYTES, REFUSED
-from rules.instants import format_instant
+from agents.deliver.content.jobs import Job, Original
+from agents.evaluate.dead_letters import Form, Headers, smaller_forms
+from agents.evaluate.outputs import Told
+from agents.kafka.producer import MAX_REQUEST_BYTES, REFUSED
+from agents.topics.delivery import dead_letter_topic as dead_letter_topic
+from rules.time.instants import format_instant
 
 REASON_CHARACTERS = 1_000
 OURS = ("error.", "source.", "delivery.")

@@ -10,11 +10,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from agents.deliver.dead_letters import DeadLetters
-from agents.deliver.destination import Destination
-from agents.deliver.engine import Engine
-from agents.deliver.faust_app import Start
-from agents.deliver.jobs import (
+from agents.deliver.content.jobs import (
     Grouping,
     Job,
     Selector,
@@ -23,10 +19,14 @@ from agents.deliver.jobs import (
     original_of,
     read_transition,
 )
+from agents.deliver.dead_letters import DeadLetters
+from agents.deliver.definitions.destination import Destination
+from agents.deliver.engine.engine import Engine
+from agents.deliver.faust_app import Start
 from agents.deliver.members import members, read_names, read_rows
 from agents.deliver.progress import Progress
-from agents.lost_records import lost_text
-from agents.placement import partition_of
+from agents.kafka.lost_records import lost_text
+from agents.kafka.placement import partition_of
 from agents.warnings import Warnings
 from tables.codec import split_row_key
 

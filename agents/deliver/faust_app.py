@@ -1,9 +1,9 @@
 """The Faust app of one destination: an agent on the transitions topic, in a consumer group of its own.
 
-The worker's transport (``agents.transport``) brings batches. What differs: offsets are those that
+The worker's transport (``agents.faust.transport``) brings batches. What differs: offsets are those that
 ``agents.deliver.progress`` says are delivered, record by record; a group begins where
-``agents.deliver.starts`` decided, and that is committed at once; and before partitions move, what isn't
-delivered is let go instead of waited for, for a dead destination may need days.
+``agents.deliver.definitions.starts`` decided, and that is committed at once; and before partitions move, what
+isn't delivered is let go instead of waited for, for a dead destination may need days.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from aiokafka.errors import CommitFailedError
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from agents.broker import Broker, IsolationLevel
-from agents.consumer_thread import ConsumerThread, Held
-from agents.deliver.starts import MEMBERS_FIRST, FirstStart
-from agents.faust_app import faust_options
-from agents.transport import Consumer, Poll, Transport
+from agents.deliver.definitions.starts import MEMBERS_FIRST, FirstStart
+from agents.faust.app import faust_options
+from agents.faust.consumer_thread import ConsumerThread, Held
+from agents.faust.transport import Consumer, Poll, Transport
+from agents.kafka.broker import Broker, IsolationLevel
 
 POLL_RECORDS = 2_000
 LONGEST_POLL_PAUSE_SECONDS = 20 * 86_400.0

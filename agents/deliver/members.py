@@ -14,12 +14,12 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.changelog_records import foreign
-from agents.deliver.jobs import Job, Original, Selector
-from agents.transitions import encode_transition, transition_body
-from agents.unusable import Unusable, everything_on, shown_key, usable
-from rules.canonical import audience_key
-from rules.row import Row, Transition
+from agents.deliver.content.jobs import Job, Original, Selector
+from agents.evaluate.transitions import encode_transition, transition_body
+from agents.registry.unusable import Unusable, everything_on, shown_key, usable
+from agents.restore.foreign_records import foreign
+from rules.model.canonical import audience_key
+from rules.state.row import Row, Transition
 from tables.changelog import is_row
 from tables.codec import RowUnreadable, decode_row, split_row_key
 

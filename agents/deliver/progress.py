@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from agents.deliver.jobs import Job
+from agents.deliver.content.jobs import Job
 
 
 class Progress:

@@ -1,1 +1,1 @@
-"""One module per kind of destination; each implements ``agents.deliver.sink.Sink``."""
+"""One module per kind of destination; each implements ``agents.deliver.engine.sink.Sink``."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.deliver.destination import Destination, EventHub, KafkaTopic
-from agents.deliver.sink import Sink, SinkContext
+from agents.deliver.definitions.destination import Destination, EventHub, KafkaTopic
+from agents.deliver.engine.sink import Sink, SinkContext
 
 
 def make_sink(destination: Destination, context: SinkContext) -> Sink:
@@ -13,13 +13,13 @@ def make_sink(destination: Destination, context: SinkContext) -> Sink:
 
         return RefusedSink(destination, context)
     if isinstance(destination.target, EventHub):
-        from agents.sinks.eventhub import EventHubSink
+        from agents.sinks.eventhub.sink import EventHubSink
 
         return EventHubSink(destination, context)
     if isinstance(destination.target, KafkaTopic):
-        from agents.sinks.kafka import KafkaSink
+        from agents.sinks.kafka.sink import KafkaSink
 
         return KafkaSink(destination, context)
-    from agents.sinks.webhook import WebhookSink
+    from agents.sinks.webhook.sink import WebhookSink
 
     return WebhookSink(destination, context)

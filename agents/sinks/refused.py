@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.deliver.destination import Destination
-from agents.deliver.errors import SinkMisconfigured
-from agents.deliver.sink import Delivery, Lanes, Outcome, SinkContext
+from agents.deliver.definitions.destination import Destination
+from agents.deliver.engine.errors import SinkMisconfigured
+from agents.deliver.engine.sink import Delivery, Lanes, Outcome, SinkContext
 
 
 class RefusedSink:

@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
-from agents.batches import Batches
-from agents.placement import MOST_PARTITIONS
+from agents.kafka.batches import Batches
+from agents.kafka.placement import MOST_PARTITIONS
 from agents.topics.look import Topic
 from agents.topics.noted import changed_records, taken_of
 from agents.topics.plan import TopicPlan

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 
-from agents.topics.requests import NO_ID, TopicsRequest
+from agents.kafka.requests import NO_ID, TopicsRequest
 
 _UNKNOWN = UnknownTopicOrPartitionError.errno
 

@@ -8,10 +8,10 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from agents.kafka.requests import SET, SetConfigsRequest
 from agents.topics.judge import TopicsUnusable, judge, missing_sources, raise_if_unusable
 from agents.topics.look import Cluster, look
 from agents.topics.plan import TopicPlan, Wanted, copies, wanted_topics
-from agents.topics.requests import SET, SetConfigsRequest
 
 log = structlog.get_logger("turnstile.topics")
 

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.placement import MOST_PARTITIONS
+from agents.kafka.placement import MOST_PARTITIONS
 from agents.topics.judge import Fault
 from agents.topics.look import shown_id
 from agents.topics.plan import TopicPlan
-from rules.compile import EMPTY
+from rules.compile.rule_set import EMPTY
 from tables.changelog import Headers
 from tables.codec import MARKER_KEY, Ground, Marker, decode_marker, record_print, source_key, topic_key
 

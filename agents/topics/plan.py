@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agents.api_keys import keys_topic
-from agents.deliver.names import dead_letter_topic, destinations_topic
+from agents.registry.api_keys import keys_topic
+from agents.topics.delivery import dead_letter_topic, destinations_topic
 
 LARGE_MESSAGE_BYTES = 8 * 1024 * 1024
 """For topics that must take whatever the input brings, and more: dead letters, re-keyed records, rows."""

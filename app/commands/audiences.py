@@ -11,10 +11,10 @@ import typer
 from app.commands.options import Definitions, SettingsFile
 
 if TYPE_CHECKING:
-    from agents.definitions import Change
-    from app.publishing import Published
-    from app.settings import Settings
-    from rules.parse_audience import ParsedAudience
+    from agents.registry.definitions import Change
+    from app.publish.audiences import Published
+    from app.settings.tree import Settings
+    from rules.parse.audience import ParsedAudience
 
 cli = typer.Typer(help="Publish, list and delete definitions.", no_args_is_help=True)
 
@@ -30,9 +30,9 @@ def apply(
     """Publish definitions, all or none; audiences that aren't in the files stay as they are."""
     import asyncio
 
-    from app.definition_files import parse_definition_files
-    from rules.parse import check_together
-    from rules.problems import DefinitionsInvalid
+    from app.publish.files import parse_definition_files
+    from rules.parse.definitions import check_together
+    from rules.parse.problems import DefinitionsInvalid
 
     loaded = load_quiet(settings)
     wanted, problems = parse_definition_files(files, loaded.state.max_samples, loaded.projects.zones)
@@ -43,10 +43,10 @@ def apply(
 
 
 async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: bool) -> None:
-    from agents.definitions import plan_changes
-    from app.publishing import check_beside_published, connected, publication_ms
-    from rules.compile import PublishedAudience
-    from rules.problems import DefinitionsInvalid
+    from agents.registry.definitions import plan_changes
+    from app.publish.audiences import check_beside_published, connected, publication_ms
+    from rules.compile.rule_set import PublishedAudience
+    from rules.parse.problems import DefinitionsInvalid
 
     async with connected(settings) as topic:
         published = await topic.read_to_change()
@@ -68,8 +68,8 @@ async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: 
 def _report(changes: Sequence[Change], published: Published, dry_run: bool) -> str:
     import json
 
-    from app.publishing import new_event_conditions
-    from rules.write import rule_document
+    from app.publish.audiences import new_event_conditions
+    from rules.write.audience import rule_document
 
     rows = [
         (each.action, each.audience.project, each.audience.id, f"version {each.version}") for each in changes
@@ -114,9 +114,9 @@ def delete(
 
 async def _delete(settings: Settings, ids: Sequence[str], project: str) -> None:
     from app.failures import CommandFailed
-    from app.publishing import check_deletion, connected
-    from rules.compile import PublishedAudience
-    from rules.problems import name_hint
+    from app.publish.audiences import check_deletion, connected
+    from rules.compile.rule_set import PublishedAudience
+    from rules.parse.problems import name_hint
 
     async with connected(settings) as topic:
         published = await topic.read_to_change()
@@ -143,7 +143,7 @@ async def _delete(settings: Settings, ids: Sequence[str], project: str) -> None:
 
 async def read_published(settings: Settings) -> Published:
     """Everything on the definitions topic. Raises CommandFailed when no broker answers."""
-    from app.publishing import connected
+    from app.publish.audiences import connected
 
     async with connected(settings) as topic:
         return await topic.read()
@@ -152,7 +152,7 @@ async def read_published(settings: Settings) -> Published:
 def load_quiet(file: SettingsFile) -> Settings:
     """The settings, with logs for a command: errors only, unless the level is debug."""
     from app.logs import configure_logs
-    from app.settings import load_settings
+    from app.settings.tree import load_settings
 
     settings = load_settings(file)
     level = "debug" if settings.logs.level == "debug" else "error"

@@ -12,7 +12,7 @@ import typer
 from app.commands.options import Definitions, SettingsFile
 
 if TYPE_CHECKING:
-    from rules.problems import Problem
+    from rules.parse.problems import Problem
 
 INVALID = 1
 
@@ -25,16 +25,16 @@ def check(
     settings: SettingsFile = None,
 ) -> None:
     """Check definitions: every error with its file, line and column; exit code 1 when there are any."""
-    from app.definition_files import parse_definition_files
-    from rules.parse import check_together
-    from rules.problems import DefinitionsInvalid
+    from app.publish.files import parse_definition_files
+    from rules.parse.definitions import check_together
+    from rules.parse.problems import DefinitionsInvalid
 
     audiences, problems = parse_definition_files(files, *_limits(settings))
     if published:
         import asyncio
 
         from app.commands.audiences import load_quiet, read_published
-        from app.publishing import check_beside_published
+        from app.publish.audiences import check_beside_published
 
         problems += check_beside_published(audiences, asyncio.run(read_published(load_quiet(settings))))
     else:
@@ -56,12 +56,12 @@ def _summary(problems: Sequence[Problem], published: bool) -> str:
 
 def _limits(settings: Path | None) -> tuple[int, Mapping[str, str]]:
     """What settings say to the parser; where nothing is set they, slow to import, aren't loaded for it."""
-    from rules.parse import MAX_SAMPLES
-    from rules.parse_reader import UTC
+    from rules.parse.definitions import MAX_SAMPLES
+    from rules.parse.values import UTC
 
     if settings is None and not any(name.startswith("TURNSTILE_") for name in os.environ):
         return MAX_SAMPLES, UTC
-    from app.settings import load_settings
+    from app.settings.tree import load_settings
 
     loaded = load_settings(settings)
     return loaded.state.max_samples, loaded.projects.zones

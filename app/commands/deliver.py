@@ -12,7 +12,7 @@ from app.commands.audiences import columns, load_quiet
 from app.commands.options import SettingsFile
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.settings.tree import Settings
 
 FAILED = 1
 
@@ -47,10 +47,10 @@ def run(
 
     from aiokafka.errors import KafkaConnectionError
 
-    from app.deliver import run as deliver
-    from app.kafka_admin import unreachable
+    from app.deliver.service import run as deliver
+    from app.kafka.admin import unreachable
     from app.logs import configure_logs
-    from app.settings import load_settings
+    from app.settings.tree import load_settings
 
     loaded = load_settings(settings)
     configure_logs(loaded.logs)
@@ -87,7 +87,7 @@ def trial(
 
     import msgspec
 
-    from app.deliver_trial import TestSend
+    from app.deliver.trial import TestSend
     from app.failures import CommandFailed
     from app.shown_bytes import safe_json
 
@@ -111,10 +111,10 @@ def trial(
 
 
 async def _test(settings: Settings, name: str, file: Path | None, wanted: Any) -> dict[str, object]:
-    from app.deliver_trial import send_test
-    from app.destination_publishing import connected, load_destination_files
+    from app.deliver.trial import send_test
     from app.failures import CommandFailed
-    from rules.problems import name_hint
+    from app.publish.destinations import connected, load_destination_files
+    from rules.parse.problems import name_hint
 
     if file is not None:
         known = {each.name: each for each in load_destination_files([file])}
@@ -155,8 +155,8 @@ def replay(
 
 
 async def _replay(settings: Settings, name: str, seconds: float) -> dict[str, object]:
-    from app.deliver_replay import replay as replay_letters
-    from app.destination_publishing import connected
+    from app.deliver.replay import replay as replay_letters
+    from app.publish.destinations import connected
 
     async with connected(settings) as topic:
         published = await topic.find(name)
@@ -171,7 +171,7 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
     """
     import asyncio
 
-    from app.deliver_status import read_statuses
+    from app.deliver.status import read_statuses
     from app.shown_bytes import safe, safe_json
 
     statuses = asyncio.run(read_statuses(load_quiet(settings)))

@@ -12,8 +12,8 @@ from app.commands.audiences import columns, load_quiet
 from app.commands.options import Definitions, SettingsFile
 
 if TYPE_CHECKING:
-    from agents.deliver.destination import Destination
-    from app.settings import Settings
+    from agents.deliver.definitions.destination import Destination
+    from app.settings.tree import Settings
 
 cli = typer.Typer(help="Publish, list and delete destinations of transitions.", no_args_is_help=True)
 
@@ -31,16 +31,16 @@ def apply(
     """Publish destinations, all or none; those that aren't in the files stay as they are."""
     import asyncio
 
-    from app.destination_publishing import load_destination_files
+    from app.publish.destinations import load_destination_files
 
     loaded = load_quiet(settings)
     asyncio.run(_apply(loaded, load_destination_files(files), dry_run))
 
 
 async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: bool) -> None:
-    from agents.deliver.feed import plan_changes
-    from app.deliver_topics import generations
-    from app.destination_publishing import check_permitted, connected
+    from agents.deliver.definitions.feed import plan_changes
+    from app.deliver.topics import generations
+    from app.publish.destinations import check_permitted, connected
 
     unknown = check_permitted(settings, wanted)
     if unknown is not None:
@@ -69,7 +69,7 @@ def list_destinations(settings: SettingsFile = None) -> None:
 
 
 async def _list(settings: Settings) -> None:
-    from app.destination_publishing import connected
+    from app.publish.destinations import connected
 
     async with connected(settings) as topic:
         published = await topic.read()
@@ -90,7 +90,7 @@ def delete(names: Names, settings: SettingsFile = None) -> None:
 
 
 async def _delete(settings: Settings, names: Sequence[str]) -> None:
-    from app.destination_publishing import connected
+    from app.publish.destinations import connected
 
     async with connected(settings) as topic:
         found = [await topic.find(name) for name in dict.fromkeys(names)]

@@ -11,9 +11,9 @@ from app.commands.audiences import columns, load_quiet
 from app.commands.options import SettingsFile
 
 if TYPE_CHECKING:
-    from app.dead_letter_replay import Replay
-    from app.dead_letters import Letter, Reason, Wanted
-    from app.settings import Settings
+    from app.dlq.letters import Letter, Reason, Wanted
+    from app.dlq.replay import Replay
+    from app.settings.tree import Settings
 
 FAILED = 1
 SHOWN_CHARACTERS = 4_000
@@ -46,7 +46,7 @@ def list_letters(
 
 
 async def _list(settings: Settings, topic: str, wanted: Wanted) -> tuple[str, list[Reason]]:
-    from app.dead_letters import letter_topic, reasons_of
+    from app.dlq.letters import letter_topic, reasons_of
 
     async with letter_topic(settings, topic) as letters:
         return letters.name, await reasons_of(letters, wanted)
@@ -54,7 +54,7 @@ async def _list(settings: Settings, topic: str, wanted: Wanted) -> tuple[str, li
 
 def _row(reason: Reason) -> tuple[str, ...]:
     from app.shown_bytes import safe
-    from rules.instants import format_instant
+    from rules.time.instants import format_instant
 
     return (
         safe(reason.code),
@@ -90,7 +90,7 @@ def show(
 
 
 async def _show(settings: Settings, topic: str, wanted: Wanted, limit: int) -> tuple[str, list[Letter], bool]:
-    from app.dead_letters import letter_topic
+    from app.dlq.letters import letter_topic
 
     found: list[Letter] = []
     async with letter_topic(settings, topic) as letters:
@@ -103,7 +103,7 @@ async def _show(settings: Settings, topic: str, wanted: Wanted, limit: int) -> t
 
 def _lines(topic: str, letter: Letter) -> Iterator[str]:
     from app.shown_bytes import safe, shown
-    from rules.instants import format_instant
+    from rules.time.instants import format_instant
 
     record = letter.record
     yield f"{topic}/{record.partition}@{record.offset}  {format_instant(max(record.timestamp, 0))}"
@@ -126,7 +126,7 @@ def _lines(topic: str, letter: Letter) -> Iterator[str]:
 
 
 def _instant(at_ms: int) -> str:
-    from rules.instants import MAX_MS, format_instant
+    from rules.time.instants import MAX_MS, format_instant
 
     return format_instant(at_ms) if at_ms <= MAX_MS else f"{at_ms} ms"
 
@@ -158,8 +158,8 @@ def replay(
 async def _replay(
     settings: Settings, topic: str, wanted: Wanted, again: bool, now: bool, dry_run: bool
 ) -> tuple[str, Replay]:
-    from app.dead_letter_replay import replay as send_again
-    from app.dead_letters import letter_topic
+    from app.dlq.letters import letter_topic
+    from app.dlq.replay import replay as send_again
 
     async with letter_topic(settings, topic) as letters:
         return letters.name, await send_again(
@@ -184,7 +184,7 @@ def _report(name: str, result: Replay, wanted: Wanted, dry_run: bool) -> Iterato
 
 
 def _wanted(reason: str | None, partition: int | None, offset: int | None) -> Wanted:
-    from app.dead_letters import Wanted
+    from app.dlq.letters import Wanted
     from app.failures import CommandFailed
 
     if offset is not None and partition is None:

@@ -48,7 +48,7 @@ def tree(found: dict[str, Any]) -> Tree:
     from rich.text import Text
     from rich.tree import Tree
 
-    from rules.phrases import quoted
+    from rules.explain.phrases import quoted
 
     name = f"{found['audience']} ({quoted(found['audience_name'])}, version {found['audience_version']})"
     if found["member"]:

@@ -12,8 +12,8 @@ from app.commands.audiences import columns, load_quiet
 from app.commands.options import SettingsFile
 
 if TYPE_CHECKING:
-    from agents.api_keys import KeyRecord, KeyUnusable
-    from app.settings import Settings
+    from agents.registry.api_keys import KeyRecord, KeyUnusable
+    from app.settings.tree import Settings
 
 cli = typer.Typer(help="Make, list and revoke API keys; no restart is needed.", no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def create(
     import asyncio
     import json
 
-    from app.api_keys import digest_of, new_key
+    from app.http.api_keys import digest_of, new_key
 
     key = new_key()
     record = _record(
@@ -106,9 +106,9 @@ def _record(
 
     import msgspec
 
-    from agents.api_keys import KeyRecord
+    from agents.registry.api_keys import KeyRecord
     from app.failures import CommandFailed
-    from rules.problems import name_hint
+    from rules.parse.problems import name_hint
 
     faults: list[str] = []
     if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{LONGEST_NAME}}}", name):
@@ -134,7 +134,7 @@ def _record(
 def _instant_ms(text: str, now_ms: int) -> int | None:
     from datetime import datetime
 
-    from rules.durations import parse_duration
+    from rules.time.durations import parse_duration
 
     try:
         return now_ms + parse_duration(text)
@@ -148,9 +148,9 @@ def _instant_ms(text: str, now_ms: int) -> int | None:
 
 
 async def _create(settings: Settings, name: str, record: KeyRecord) -> None:
-    from agents.api_keys import KeyRecord
+    from agents.registry.api_keys import KeyRecord
     from app.failures import CommandFailed
-    from app.key_publishing import connected
+    from app.publish.keys import connected
 
     async with connected(settings) as topic:
         before = (await topic.read()).get(name)
@@ -163,7 +163,7 @@ async def _create(settings: Settings, name: str, record: KeyRecord) -> None:
 
 
 async def _read(settings: Settings) -> Mapping[str, KeyRecord | KeyUnusable]:
-    from app.key_publishing import connected
+    from app.publish.keys import connected
 
     async with connected(settings) as topic:
         return await topic.read()
@@ -172,10 +172,10 @@ async def _read(settings: Settings) -> Mapping[str, KeyRecord | KeyUnusable]:
 async def _revoke(settings: Settings, name: str) -> None:
     import msgspec
 
-    from agents.api_keys import KeyRecord
+    from agents.registry.api_keys import KeyRecord
     from app.failures import CommandFailed
-    from app.key_publishing import connected
-    from rules.problems import name_hint
+    from app.publish.keys import connected
+    from rules.parse.problems import name_hint
 
     async with connected(settings) as topic:
         known = await topic.read()
@@ -192,8 +192,8 @@ async def _revoke(settings: Settings, name: str) -> None:
 
 
 def _row(name: str, key: KeyRecord | KeyUnusable, now_ms: int) -> tuple[str, ...]:
-    from agents.api_keys import KeyRecord
-    from rules.instants import format_instant
+    from agents.registry.api_keys import KeyRecord
+    from rules.time.instants import format_instant
 
     if not isinstance(key, KeyRecord):
         return (name, "unusable", str(key), "", "")

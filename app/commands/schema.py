@@ -18,7 +18,7 @@ def schema(
     """Print a JSON Schema of definitions, with which editors complete and check them."""
     import json
 
-    from rules.schema import definitions_schema
+    from rules.write.schema import definitions_schema
 
     text = json.dumps(definitions_schema(), indent=2, ensure_ascii=False) + "\n"
     if out is None:

@@ -37,10 +37,10 @@ def simulate(
     settings: SettingsFile = None,
 ) -> None:
     """Run records from a file through the pipeline, without Kafka; exit code 3 when lines were bad."""
-    from app.definition_files import load_audiences
-    from app.limits import limits_of
-    from app.settings import load_settings
-    from app.simulate import Simulation
+    from app.publish.files import load_audiences
+    from app.settings.limits import limits_of
+    from app.settings.tree import load_settings
+    from app.simulate.simulate import Simulation
 
     loaded = load_settings(settings)
     until_ms = None if until is None else parse_time(until)
@@ -72,7 +72,7 @@ def simulate(
 
 def parse_time(text: str, option: str = "--until") -> int:
     """An instant on the command line (ms). Raises CommandFailed."""
-    from rules.instants import InstantInvalid, parse_instant
+    from rules.time.instants import InstantInvalid, parse_instant
 
     try:
         number = float(text) if "." in text else int(text)

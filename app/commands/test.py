@@ -19,11 +19,11 @@ def run(
     settings: SettingsFile = None,
 ) -> None:
     """Run authors' cases: events in, expected membership and transitions out; exit code 1 when one fails."""
-    from app.case_report import report
-    from app.cases import load_cases, run_cases
-    from app.limits import limits_of
-    from app.settings import load_settings
-    from rules.problems import DefinitionsInvalid
+    from app.settings.limits import limits_of
+    from app.settings.tree import load_settings
+    from app.simulate.case_report import report
+    from app.simulate.cases import load_cases, run_cases
+    from rules.parse.problems import DefinitionsInvalid
 
     loaded = load_settings(settings)
     limits = limits_of(loaded)

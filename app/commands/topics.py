@@ -11,7 +11,7 @@ from app.commands.audiences import columns, load_quiet
 from app.commands.options import SettingsFile
 
 if TYPE_CHECKING:
-    from app.topic_repairs import Found, TopicRepairs
+    from app.topics.repairs import Found, TopicRepairs
 
 cli = typer.Typer(help="Check, make, mend and print the topics.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def check(settings: SettingsFile = None) -> None:
     """Print everything that is wrong; exit code 1 when topics are missing or would stop a worker."""
     import asyncio
 
-    from app.topic_repairs import connected
+    from app.topics.repairs import connected
 
     async def run() -> Found:
         async with connected(load_quiet(settings)) as topics:
@@ -53,7 +53,7 @@ def apply(yes: Yes = False, settings: SettingsFile = None) -> None:
     """
     import asyncio
 
-    from app.topic_repairs import connected
+    from app.topics.repairs import connected
 
     async def run() -> list[str]:
         async with connected(load_quiet(settings)) as topics:
@@ -77,7 +77,7 @@ def apply(yes: Yes = False, settings: SettingsFile = None) -> None:
 
 def _planned(topics: TopicRepairs, found: Found) -> list[tuple[str, str, str]]:
     """What ``apply`` would do: verb, topic, with what."""
-    from app.topic_repairs import mendable
+    from app.topics.repairs import mendable
 
     copies = topics.copies(found)
     rows = [
@@ -106,13 +106,13 @@ def print_topics(
     kind: Format = "kafka-topics", destinations: Destinations = None, settings: SettingsFile = None
 ) -> None:
     """Print the exact settings with which to make the topics ahead; nothing is asked of Kafka."""
-    from agents.deliver.parse import NAME
+    from agents.deliver.definitions.parse import NAME
     from agents.topics.plan import wanted_topics
     from app.failures import CommandFailed
-    from app.kafka import plan_of
-    from app.settings import load_settings
-    from app.topic_advice import FORMATS, advice
-    from rules.problems import name_hint
+    from app.kafka.configured import plan_of
+    from app.settings.tree import load_settings
+    from app.topics.advice import FORMATS, advice
+    from rules.parse.problems import name_hint
 
     if kind not in FORMATS:
         raise CommandFailed(f"--format {kind}: {name_hint(kind, FORMATS)}")
@@ -134,7 +134,7 @@ def accept(topic: Topic, settings: SettingsFile = None) -> None:
     """
     import asyncio
 
-    from app.topic_repairs import connected
+    from app.topics.repairs import connected
 
     async def run() -> list[int]:
         async with connected(load_quiet(settings)) as topics:
@@ -157,7 +157,7 @@ def rebuild_changelog(settings: SettingsFile = None) -> None:
     """
     import asyncio
 
-    from app.topic_repairs import connected
+    from app.topics.repairs import connected
 
     async def run() -> tuple[dict[int, int], list[str]]:
         async with connected(load_quiet(settings)) as topics:

@@ -14,8 +14,8 @@ def topology(
     settings: SettingsFile = None,
 ) -> None:
     """Print the graph of topics, agents and tables for the current settings."""
-    from app.settings import load_settings
-    from app.topology import as_mermaid, as_text, build_topology
+    from app.settings.tree import load_settings
+    from app.topics.topology import as_mermaid, as_text, build_topology
 
     graph = build_topology(load_settings(settings))
     typer.echo(as_mermaid(graph) if mermaid else as_text(graph))

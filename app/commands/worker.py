@@ -11,10 +11,10 @@ def worker(settings: SettingsFile = None) -> None:
 
     from aiokafka.errors import KafkaConnectionError
 
-    from app.kafka_admin import unreachable
+    from app.kafka.admin import unreachable
     from app.logs import configure_logs
-    from app.settings import load_settings
-    from app.worker_process import run
+    from app.settings.tree import load_settings
+    from app.worker.process import run
 
     loaded = load_settings(settings)
     configure_logs(loaded.logs)

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from app.failures import CommandFailed
-from app.http_settings import HttpSettings
-from app.settings import (
+from app.settings.http import HttpSettings
+from app.settings.tree import (
     MIB,
     CacheSettings,
     ClockSettings,
@@ -22,8 +22,8 @@ from app.settings import (
     WorkerSettings,
     load_settings,
 )
-from rules.model import Audience
-from rules.parse import load_definitions
+from rules.model.audience import Audience
+from rules.parse.definitions import load_definitions
 
 PARTITIONS = 4
 HTTP_PORT = 6066

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from agents.batches import Batches
-from agents.placement import partition_of
+from agents.kafka.batches import Batches
+from agents.kafka.placement import partition_of
 from app.demo.purchases import DAY_MS, Purchase, records_of
-from app.worker import Worker
+from app.worker.worker import Worker
 
 TICK_SECONDS = 0.1
 CHUNK = 500
@@ -103,7 +103,8 @@ class ReplayClock:
     """What the worker takes for the time: idle partitions follow the replay's date, not today's.
 
     Else every window would run out, and everybody lapse, as soon as a partition is idle. An
-    ``agents.evaluate.Clock``; a partition is caught up when it has all that the log has up to the date.
+    ``agents.evaluate.evaluator.Clock``; a partition is caught up when it has all that the log has up to the
+    date.
     """
 
     def __init__(self, worker: Worker, replay: Replay) -> None:

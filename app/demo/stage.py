@@ -15,22 +15,22 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from agents.batches import PRODUCE_BATCH_BYTES
-from agents.definitions import publish
+from agents.kafka.batches import PRODUCE_BATCH_BYTES
+from agents.registry.definitions import publish
 from agents.topics import create_topics
 from app.demo import Options
 from app.demo.needs import PARTITIONS, demo_settings, embedded_kafka, free_port, load_audiences, own_kafka
 from app.demo.purchases import Purchase, end_of_log
 from app.demo.replay import Replay, ReplayClock
 from app.demo.tally import Follower, Tally
-from app.embedded_broker import EmbeddedBroker, log_end
 from app.failures import CommandFailed
-from app.kafka import broker_of
+from app.kafka.configured import broker_of
+from app.kafka.embedded import EmbeddedBroker, log_end
 from app.logs import configure_logs
-from app.settings import KafkaSettings, LogsSettings, Settings
-from app.worker import Worker
-from rules.compile import PublishedAudience
-from rules.model import Audience
+from app.settings.tree import KafkaSettings, LogsSettings, Settings
+from app.worker.worker import Worker
+from rules.compile.rule_set import PublishedAudience
+from rules.model.audience import Audience
 
 KEPT = {"retention.ms": "-1"}
 """Else a broker removes records by their own dates, which are in the nineties."""

@@ -12,9 +12,9 @@ import pytest
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from agents.assignor import Assignor, SourceWithoutRows
-from agents.broker import Broker
-from agents.faust_app import worker_app
+from agents.faust.app import worker_app
+from agents.faust.assignor import Assignor, SourceWithoutRows
+from agents.kafka.broker import Broker
 from agents.warnings import Warnings
 
 TABLE = 4

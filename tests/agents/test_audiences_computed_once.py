@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules.compile import RuleSet
+from rules.compile.rule_set import RuleSet
 from tests.driver import Driver, ruleset
 from tests.model import instant_text
 

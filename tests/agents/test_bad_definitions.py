@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.consumed import Consumed
-from agents.definitions import Definitions, encode_definition, plan_changes, topic_key
-from agents.definitions_together import compile_usable
-from app.kafka import parse_published
-from rules.canonical import audience_key
-from rules.compile import PublishedAudience, RuleSet
-from rules.parse import load_definitions
+from agents.kafka.consumed import Consumed
+from agents.registry.definitions import Definitions, encode_definition, plan_changes, topic_key
+from agents.registry.definitions_together import compile_usable
+from app.kafka.configured import parse_published
+from rules.compile.rule_set import PublishedAudience, RuleSet
+from rules.model.canonical import audience_key
+from rules.parse.definitions import load_definitions
 from tests.driver import Driver
 
 T = 1_700_000_000_000

@@ -9,14 +9,14 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.changelog_records import foreign
-from agents.consumed import Consumed
-from agents.dead_letters import OURS, LetterLog, dead_letter_headers, smaller_letters
-from agents.outputs import size_of
-from agents.placement import OriginInvalid, Place
-from agents.steps import DeadLetter
+from agents.evaluate.dead_letters import OURS, LetterLog, dead_letter_headers, smaller_letters
+from agents.evaluate.outputs import size_of
+from agents.evaluate.steps import DeadLetter
+from agents.kafka.consumed import Consumed
+from agents.kafka.placement import OriginInvalid, Place
+from agents.restore.foreign_records import foreign
 from app.shown_bytes import safe, shown
-from rules.row import Row
+from rules.state.row import Row
 from tables.codec import RowUnreadable, encode_row
 from tests.driver import EVENTS, REKEYED, Driver, Rec
 

@@ -6,11 +6,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from agents.commits import Committer, Topics
-from agents.evaluate import CALM_BEHIND_ROWS, Evaluator
-from agents.pipeline import Pipeline
-from agents.placement import Place, partition_of
-from agents.steps import Limits
+from agents.evaluate.commits import Committer, Topics
+from agents.evaluate.evaluator import CALM_BEHIND_ROWS, Evaluator
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits
+from agents.kafka.placement import Place, partition_of
 from tables.profiles import Profiles
 from tables.store import MemoryStore, Write
 from tests.driver import Rec

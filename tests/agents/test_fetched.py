@@ -12,8 +12,8 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from agents.broker import Broker
-from agents.consumed import Consumed, use_light_records
+from agents.kafka.broker import Broker
+from agents.kafka.consumed import Consumed, use_light_records
 
 NAME = "a name that isn't UTF-8"
 BYTES = b"\xff\xfea\xfc".ljust(len(NAME))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from agents.commits import Work
-from agents.evaluate import LaneMissing
-from agents.lanes import Lane
-from agents.pipeline import Pipeline
-from agents.placement import Place, partition_of, table_partition
-from agents.steps import Limits
+from agents.evaluate.commits import Work
+from agents.evaluate.evaluator import LaneMissing
+from agents.evaluate.lanes import Lane
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits
+from agents.kafka.placement import Place, partition_of, table_partition
 from tables.codec import source_key
 from tables.profiles import Profiles
 from tables.store import MemoryStore

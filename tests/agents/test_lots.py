@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.outputs import Lot, Outputs, Sent, Told
-from agents.producer import InvalidRecordError
-from agents.steps import DeadLetter
+from agents.evaluate.outputs import Lot, Outputs, Sent, Told
+from agents.evaluate.steps import DeadLetter
+from agents.kafka.producer import InvalidRecordError
 from tests.driver import EVENTS, Rec
 from tests.driver_kafka import Producer, TopicLog, run
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agents.commits import Topics
+from agents.evaluate.commits import Topics
+from agents.restore.rebuild import Lost, rebuild
 from agents.topics.accept import write_markers
 from agents.topics.noted import marker_records
-from agents.topics.rebuild import Lost, rebuild
-from rules.row import Row
+from rules.state.row import Row
 from tables.changelog import ChangelogReader, ChangelogWriter
 from tables.codec import Letter, Marker, UnsentLetters, encode_marker, encode_row
 from tables.meta import StoreMeta, encode_meta

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.records import RecordRefused, event_time_ms, read_record
-from rules.operators import OPERATORS
-from rules.parse_predicate import REF_OPERANDS
+from agents.evaluate.records import RecordRefused, event_time_ms, read_record
+from rules.parse.predicate import REF_OPERANDS
+from rules.predicates.operators import OPERATORS
 from tests.driver import Driver
 
 T = 1_700_000_000_000

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from tables.codec import Marker, decode_marker
 from tests.driver import EVENTS, Crash, Driver, ruleset
 from tests.model import instant_text

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.dead_letters import rekey_headers
-from agents.placement import Place, partition_of
+from agents.evaluate.dead_letters import rekey_headers
+from agents.kafka.placement import Place, partition_of
 from tests.driver import EVENTS, REKEYED, Rec
 
 # From org.apache.kafka.common.utils.UtilsTest.testMurmur2.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agents.dead_letters import dead_letter_headers
-from agents.steps import Limits
+from agents.evaluate.dead_letters import dead_letter_headers
+from agents.evaluate.steps import Limits
 from tests.driver import EVENTS, Driver
 
 BUYERS = """

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
-from agents.outputs import Outputs, Rekeyed, Told
-from agents.placement import Place, partition_of
-from agents.steps import Limits, Step
-from rules.instants import format_instant
+from agents.evaluate.outputs import Outputs, Rekeyed, Told
+from agents.evaluate.steps import Limits, Step
+from agents.kafka.placement import Place, partition_of
+from rules.time.instants import format_instant
 from tests.driver import EVENTS, REKEYED, Crash, Driver, Rec
 
 T = 1_700_000_000_000

@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from agents.row_limits import by_records_bytes
-from agents.steps import Limits
+from agents.evaluate.row_limits import by_records_bytes
+from agents.evaluate.steps import Limits
 from agents.warnings import Warnings
-from app.metrics import WorkerMetrics
+from app.worker.metrics import WorkerMetrics
 from tests.driver import Crash, Driver, ruleset
 from tests.model import instant_text
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from agents.commits import Committer, Topics
-from agents.evaluate import Evaluator
-from agents.pipeline import Pipeline
-from agents.placement import Place
-from agents.steps import Limits
-from agents.transitions import transition_id
-from agents.transport import MembershipLost
+from agents.evaluate.commits import Committer, Topics
+from agents.evaluate.evaluator import Evaluator
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits
+from agents.evaluate.transitions import transition_id
+from agents.faust.transport import MembershipLost
+from agents.kafka.placement import Place
 from tables.changelog import ChangelogReader
 from tables.codec import MARKER_KEY, decode_outbox
 from tables.profiles import Profiles

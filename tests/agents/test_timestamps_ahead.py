@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from agents.steps import Limits
+from agents.evaluate.steps import Limits
 from tables.codec import source_key
 from tables.refused import RUNS, Refused
 from tests.driver import EVENTS, Crash, Driver

@@ -4,8 +4,8 @@ import json
 
 from msgspec.structs import replace
 
-from agents.transitions import encode_transition, transition_id
-from rules.row import Transition, Trigger
+from agents.evaluate.transitions import encode_transition, transition_id
+from rules.state.row import Transition, Trigger
 
 T = 1_700_000_000_123
 ENTER = Transition(

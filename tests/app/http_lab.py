@@ -12,14 +12,14 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer
 from prometheus_client import CollectorRegistry
 
-from agents.api_keys import KeyRecord
-from agents.api_keys_feed import KeysFeed
+from agents.registry.api_keys import KeyRecord
+from agents.registry.api_keys_feed import KeysFeed
 from agents.warnings import Warnings
-from app.api_keys import KeyRing
-from app.http_base import CALLER, Health, HttpBase, Route, body_of, parameter
-from app.http_settings import HttpSettings
-from app.http_tls import certificate_of
-from app.problems import json_answer
+from app.http.api_keys import KeyRing
+from app.http.base import CALLER, Health, HttpBase, Route, body_of, parameter
+from app.http.problems import json_answer
+from app.http.tls import certificate_of
+from app.settings.http import HttpSettings
 
 SECONDS = 10.0
 LARGE_BYTES = 40_000_000
@@ -58,7 +58,7 @@ class Lab:
         self.base = HttpBase("http", self.settings, self.keys, health, routes, certificate=certificate)
 
     def publish(self, key: str, *scopes: Any, projects: Sequence[str] = ("*",), **more: Any) -> None:
-        from agents.api_keys import encode_key
+        from agents.registry.api_keys import encode_key
 
         record = KeyRecord(digest(key), tuple(scopes), tuple(projects), 0, **more)
         self.feed.take(key.encode(), encode_key(record), 0)

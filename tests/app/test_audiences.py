@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agents.definitions import plan_changes
+from agents.registry.definitions import plan_changes
 from app.main import cli, main
-from app.publishing import check_beside_published, check_deletion, new_event_conditions
-from rules.compile import PublishedAudience
-from rules.parse import load_definitions, parse_definitions
-from rules.write import rule_document
+from app.publish.audiences import check_beside_published, check_deletion, new_event_conditions
+from rules.compile.rule_set import PublishedAudience
+from rules.parse.definitions import load_definitions, parse_definitions
+from rules.write.audience import rule_document
 
 RUN = CliRunner()
 TWO = """\

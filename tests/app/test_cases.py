@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.case_report import offset
 from app.main import cli
-from rules.parse_cases import parse_cases
+from app.simulate.case_report import offset
+from rules.cases.parse import parse_cases
 
 DOCS = Path(__file__).parents[2] / "docs" / "testing-audiences.md"
 CASES = Path(__file__).parent / "cases"

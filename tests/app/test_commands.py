@@ -11,13 +11,13 @@ import pytest
 from aiokafka import ConsumerRecord
 from typer.testing import CliRunner
 
-from agents.deliver.feed import PublishedDestination, group_of
-from agents.deliver.parse import load_destinations
+from agents.deliver.definitions.feed import PublishedDestination, group_of
+from agents.deliver.definitions.parse import load_destinations
 from app.commands.dlq import _lines as letter_lines
-from app.dead_letters import Letter
-from app.deliver_replay import replay_group
+from app.deliver.replay import replay_group
+from app.dlq.letters import Letter
 from app.main import cli, main
-from app.settings import SettingsInvalid, load_settings
+from app.settings.tree import SettingsInvalid, load_settings
 
 RUN = CliRunner()
 GOOD = "id: one\nname: One\nrule: {event: a}\n"
@@ -59,7 +59,7 @@ def test_help_lists_every_command() -> None:
 
 
 def test_the_command_line_starts_without_faust_kafka_and_settings() -> None:
-    heavy = ("faust", "aiokafka", "aiohttp", "rocksdict", "structlog", "pydantic", "app.settings")
+    heavy = ("faust", "aiokafka", "aiohttp", "rocksdict", "structlog", "pydantic", "app.settings.tree")
     code = f"import sys, app.main; print([name for name in {heavy!r} if name in sys.modules])"
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SOURCES
@@ -238,7 +238,7 @@ def test_a_letter_without_a_record_behind_it_shows_the_topic_alone() -> None:
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setattr("app.definition_files.parse_definition_files", lambda *_: 1 / 0)
+    monkeypatch.setattr("app.publish.files.parse_definition_files", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["check", "x.yaml"])
 

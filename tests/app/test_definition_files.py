@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.definition_files import load_audiences, read_definition_files
-from rules.problems import DefinitionsInvalid
+from app.publish.files import load_audiences, read_definition_files
+from rules.parse.problems import DefinitionsInvalid
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from random import Random
 
 import pytest
 
-import app.http_connections as connections
-from app.http_listen import CONNECTIONS_FULL
+import app.http.connections as connections
+from app.http.listen import CONNECTIONS_FULL
 from tests.app.http_lab import LARGE_BYTES, Lab, api_key, ask, lab, port_of, talk
 from tests.faults.workers import until
 
@@ -71,7 +71,7 @@ def test_there_are_far_fewer_connections_than_files() -> None:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits of a second and less, so that the tests take no longer."""
     limits = connections.ConnectionLimits(4, header_seconds=0.5, idle_seconds=0.5, unread_seconds=0.5)
-    monkeypatch.setattr("app.http_listen.ConnectionLimits", lambda _: limits)
+    monkeypatch.setattr("app.http.listen.ConnectionLimits", lambda _: limits)
     monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.1)
     monkeypatch.setattr(connections, "CLOSING_SECONDS", 0.2)
 
@@ -137,7 +137,7 @@ async def test_the_longest_waiting_goes_and_requests_at_work_stay() -> None:
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_body_must_come_in_time_and_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.http_base.BODY_SECONDS", 0.3)
+    monkeypatch.setattr("app.http.base.BODY_SECONDS", 0.3)
     put = b"PUT /v1/destinations/a HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     async with lab() as made:
         assert b" 408 " in await talk(made.base.url, put + b"Content-Length: 10\r\n\r\nab", 5)

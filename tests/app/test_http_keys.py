@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agents.api_keys_feed import UNUSABLE
-from app.api_keys import FILE_UNUSABLE
+from agents.registry.api_keys_feed import UNUSABLE
 from app.failures import CommandFailed
-from app.http_connections import FOR_ALL
-from app.http_listen import Address, Listener
-from app.setting_sources import SettingsInvalid
-from app.settings import load_settings
+from app.http.api_keys import FILE_UNUSABLE
+from app.http.connections import FOR_ALL
+from app.http.listen import Address, Listener
+from app.settings.sources import SettingsInvalid
+from app.settings.tree import load_settings
 from tests.app.http_lab import Lab, api_key, ask, lab, talk
 from tests.faults.workers import until
 

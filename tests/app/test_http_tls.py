@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientConnectorError, ClientSession
 
-from agents.deliver.users import LookupFailed, Users
+from agents.deliver.content.users import LookupFailed, Users
 from agents.warnings import Warnings
 from app.failures import CommandFailed
-from app.http_connections import Room
-from app.http_tls import UNUSABLE, Trust
-from app.settings import SettingsInvalid, load_settings
+from app.http.connections import Room
+from app.http.tls import UNUSABLE, Trust
+from app.settings.tree import SettingsInvalid, load_settings
 from app.worker_client import WorkerClient
 from tests.app.http_lab import Lab, api_key, lab, port_of, talk
 from tests.certificates import Authority
@@ -151,7 +151,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 async def test_half_handshakes_hold_no_place_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.http_base.FOR_ALL", Room(8, 1))
+    monkeypatch.setattr("app.http.base.FOR_ALL", Room(8, 1))
     authority = Authority(tmp_path)
     async with lab(**tls(tmp_path, authority)) as made:
         held = [socket.create_connection(("127.0.0.1", port_of(made.base.url))) for _ in range(40)]

@@ -8,10 +8,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from app.api_keys import digest_of, new_key
 from app.commands import keys
 from app.failures import CommandFailed
-from app.settings import load_settings
+from app.http.api_keys import digest_of, new_key
+from app.settings.tree import load_settings
 
 
 def test_the_entry_for_the_settings_and_the_key_come_out_apart() -> None:

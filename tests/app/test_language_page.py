@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from app.case_report import report
-from app.cases import load_cases, run_cases
-from rules import reference
-from rules.operators import OPERATORS
-from rules.parse import check_together, parse_definitions
-from rules.parse_aggregate import AGGREGATES
-from rules.parse_audience import KEYS
-from rules.parse_rule import KINDS
-from rules.parse_window import WINDOWS
+from app.simulate.case_report import report
+from app.simulate.cases import load_cases, run_cases
+from rules.parse.aggregate import AGGREGATES
+from rules.parse.audience import KEYS
+from rules.parse.definitions import check_together, parse_definitions
+from rules.parse.rule import KINDS
+from rules.parse.window import WINDOWS
+from rules.predicates.operators import OPERATORS
+from rules.write import reference
 
 PAGE = (Path(__file__).parents[2] / "docs/language.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from app.logs import QUIET, configure_logs
-from app.settings import LogsSettings
+from app.settings.tree import LogsSettings
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.setting_sources import leaves, variable
-from app.setting_text import as_yaml
-from app.settings import Settings, SettingsInvalid, load_settings, load_with_sources
+from app.settings.sources import leaves, variable
+from app.settings.text import as_yaml
+from app.settings.tree import Settings, SettingsInvalid, load_settings, load_with_sources
 
 KEY = {"name": "dashboard", "sha256": hashlib.sha256(b"key").hexdigest(), "scopes": ["lookup"]}
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from app.main import cli
-from app.simulate import Simulation
-from rules.parse import load_definitions
+from app.simulate.simulate import Simulation
+from rules.parse.definitions import load_definitions
 
 CASES = Path(__file__).parent / "simulations"
 RUN = CliRunner()

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from agents.unusable import UnusableRecord
+from agents.registry.unusable import UnusableRecord
 from app.commands.audiences import columns
 from app.failures import tell_unusable
 from app.main import main

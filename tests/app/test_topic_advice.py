@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from agents.topics.plan import TopicPlan, wanted_topics
 from app.main import cli
-from app.topic_advice import advice
+from app.topics.advice import advice
 
 PLAN = TopicPlan("shop_A", "shop", ["web", "app"])
 WANTED = [*wanted_topics(PLAN, 12), PLAN.destinations_topic(), PLAN.undelivered_topic("crm", 12)]

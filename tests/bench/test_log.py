@@ -8,13 +8,13 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from agents.placement import partition_of
-from agents.records import InputRecord
-from bench.events import LogSpec, generate
-from bench.expected import expect
-from bench.memory import MemoryRun, Sample
+from agents.evaluate.records import InputRecord
+from agents.kafka.placement import partition_of
 from bench.report import sparkline
-from bench.rules import bench_audiences
+from bench.worker.memory import MemoryRun, Sample
+from bench.workload.events import LogSpec, generate
+from bench.workload.expected import expect
+from bench.workload.rules import bench_audiences
 
 SPEC = LogSpec(base_ms=1_790_000_000_000, events=4_000, users=1_000)
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from app.embedded_broker import BrokerNotInstalled, BrokerNotReady, EmbeddedBroker, count_brokers
-from bench.apache_kafka import ApacheKafka, Secure
-from bench.kafka_jars import KafkaUnavailable, kafka_version
+from app.kafka.embedded import BrokerNotInstalled, BrokerNotReady, EmbeddedBroker, count_brokers
+from bench.kafka.apache import ApacheKafka, Secure
+from bench.kafka.jars import KafkaUnavailable, kafka_version
 
 GIVEN = "TURNSTILE_TEST_KAFKA"
 

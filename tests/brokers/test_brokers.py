@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from app.embedded_broker import BrokerNotReady, EmbeddedBroker, count_brokers, free_ports
-from bench.apache_kafka import ApacheKafka
+from app.kafka.embedded import BrokerNotReady, EmbeddedBroker, count_brokers, free_ports
+from bench.kafka.apache import ApacheKafka
 
 JANUARY_1997 = 852076800000
 

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 
-from agents.broker import Broker
-from agents.deliver.destination import Destination
-from agents.deliver.engine import Engine
-from agents.deliver.jobs import Job, Original, read_transition
-from agents.deliver.own_topics import OwnTopics
-from agents.deliver.parse import load_destinations
-from agents.deliver.secrets import Secrets
-from agents.deliver.sink import SinkContext
-from agents.deliver.users import Users
+from agents.deliver.content.jobs import Job, Original, read_transition
+from agents.deliver.content.users import Users
+from agents.deliver.definitions.destination import Destination
+from agents.deliver.definitions.own_topics import OwnTopics
+from agents.deliver.definitions.parse import load_destinations
+from agents.deliver.engine.engine import Engine
+from agents.deliver.engine.sink import SinkContext
+from agents.deliver.secrets.secrets import Secrets
+from agents.evaluate.transitions import encode_transition
+from agents.kafka.broker import Broker
 from agents.sinks.make import make_sink
-from agents.transitions import encode_transition
-from rules.row import Transition
+from rules.state.row import Transition
 from tests.eventhub.deliveries import secrets_of
 from tests.faults.workers import until
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.embedded_broker import free_ports
+from app.kafka.embedded import free_ports
 
 Answer = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
 

@@ -14,12 +14,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.structs import ConsumerRecord
 
-from agents.deliver.feed import PublishedDestination, destinations_topic, publish
-from agents.deliver.parse import load_destinations
+from agents.deliver.definitions.feed import PublishedDestination, destinations_topic, publish
+from agents.deliver.definitions.parse import load_destinations
+from agents.evaluate.transitions import encode_transition
 from agents.topics import create_topics, existing
-from agents.transitions import encode_transition
-from app.embedded_broker import start_tied
-from rules.row import Transition, Trigger
+from app.kafka.embedded import start_tied
+from rules.state.row import Transition, Trigger
 from tests.faults.workers import COMMAND, Worker
 
 START_MS = 1_790_000_000_000

@@ -9,8 +9,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
-from agents.sinks.address_guard import is_public, why_not
-from agents.sinks.special_addresses import CLOUD, EMBEDDING, SPECIAL
+from agents.sinks.addresses.guard import is_public, why_not
+from agents.sinks.addresses.special import CLOUD, EMBEDDING, SPECIAL
 from tests.deliver.lab import Lab, job
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import transition

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agents.deliver.jobs import is_merged
+from agents.deliver.content.jobs import is_merged
 from tests.deliver.lab import destination, job, jobs, lab
 from tests.deliver.receiver import Receiver, ok, receiver, status
 from tests.deliver.scene import many, transition

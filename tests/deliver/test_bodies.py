@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from agents.deliver.bodies import body_maker, encode, message_id
+from agents.deliver.content.bodies import body_maker, encode, message_id
+from agents.deliver.content.jobs import Grouping, read_transition
 from agents.deliver.deliverer import HOLD_SECONDS
-from agents.deliver.jobs import Grouping, read_transition
-from agents.deliver.sink import UserFacts
-from agents.transitions import TransitionBody, encode_transition
+from agents.deliver.engine.sink import UserFacts
+from agents.evaluate.transitions import TransitionBody, encode_transition
 from tests.deliver.lab import job
 from tests.deliver.scene import START_MS, transition
 

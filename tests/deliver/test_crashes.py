@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import app.deliver_one as one
-from agents.deliver.destination import Destination
-from agents.deliver.sink import Delivery, Outcome, SinkContext
-from agents.sinks.webhook import WebhookSink
-from app.deliver import DeliveryService
-from app.settings import load_settings
+import app.deliver.destination as one
+from agents.deliver.definitions.destination import Destination
+from agents.deliver.engine.sink import Delivery, Outcome, SinkContext
+from agents.sinks.webhook.sink import WebhookSink
+from app.deliver.service import DeliveryService
+from app.settings.tree import load_settings
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import declared, many, scene, transition
 from tests.deliver.test_kafka_deliverer import assert_order, webhook

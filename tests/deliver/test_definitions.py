@@ -5,17 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agents.deliver.destination import Destination, KafkaTopic, Secret, Variable, Webhook
-from agents.deliver.feed import (
+from agents.deliver.content.jobs import Selector
+from agents.deliver.definitions.destination import Destination, KafkaTopic, Secret, Variable, Webhook
+from agents.deliver.definitions.feed import (
     PublishedDestination,
     decode_destination,
     encode_destination,
     group_of,
     plan_changes,
 )
-from agents.deliver.jobs import Selector
-from agents.deliver.parse import load_destinations, parse_destinations
-from rules.problems import DefinitionsInvalid
+from agents.deliver.definitions.parse import load_destinations, parse_destinations
+from rules.parse.problems import DefinitionsInvalid
 from tests.deliver.lab import destination, job
 from tests.deliver.scene import transition
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agents.deliver.parse import load_destinations
+from agents.deliver.definitions.parse import load_destinations
 from app.commands import deliver
-from rules.parse import load_definitions
+from rules.parse.definitions import load_definitions
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\[[^\]]+\]\(([^)#:]+)(?:#[^)]*)?\)")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents.deliver.destination import Retry
-from agents.deliver.engine import Engine
-from agents.deliver.jobs import Job, Original
-from agents.sinks import eventhub_errors
-from agents.sinks.eventhub import EventHubSink
-from agents.transitions import encode_transition, transition_body
+from agents.deliver.content.jobs import Job, Original
+from agents.deliver.definitions.destination import Retry
+from agents.deliver.engine.engine import Engine
+from agents.evaluate.transitions import encode_transition, transition_body
+from agents.sinks.eventhub import errors as eventhub_errors
+from agents.sinks.eventhub.sink import EventHubSink
 from tests.deliver.scene import Deliverer, declared, many, scene
 from tests.eventhub.deliveries import NAME, context, destination, secrets_of
 from tests.eventhub.faults import Fault

@@ -9,11 +9,11 @@ from azure.eventhub import EventDataBatch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.deliver.parse import load_destinations
-from agents.deliver.sink import Delivery
-from agents.sinks import eventhub_events
-from agents.sinks.eventhub_events import add, attributes, encoded, event_of
-from rules.problems import DefinitionsInvalid
+from agents.deliver.definitions.parse import load_destinations
+from agents.deliver.engine.sink import Delivery
+from agents.sinks.eventhub import events as eventhub_events
+from agents.sinks.eventhub.events import add, attributes, encoded, event_of
+from rules.parse.problems import DefinitionsInvalid
 from tests.eventhub.deliveries import delivery, transition
 
 texts = st.text(st.characters(codec="utf-8"), max_size=300)

@@ -15,12 +15,14 @@ from azure.core.credentials import AccessToken
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError
 
-from agents.deliver.destination import Destination, EventHub, Secret
-from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
-from agents.deliver.secrets import Secrets
-from agents.deliver.sink import DELIVERED, Delivery, Outcome, Refused, Retry, Unknown, lane_of
-from agents.sinks import eventhub, eventhub_client, eventhub_errors
-from agents.sinks.eventhub import EventHubSink
+from agents.deliver.definitions.destination import Destination, EventHub, Secret
+from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.engine.sink import DELIVERED, Delivery, Outcome, Refused, Retry, Unknown, lane_of
+from agents.deliver.secrets.secrets import Secrets
+from agents.sinks.eventhub import client as eventhub_client
+from agents.sinks.eventhub import errors as eventhub_errors
+from agents.sinks.eventhub import sink as eventhub
+from agents.sinks.eventhub.sink import EventHubSink
 from tests.eventhub.credentials import Credentials
 from tests.eventhub.deliveries import NAME, context, delivery, destination, sink_to
 from tests.eventhub.faults import SEND, Fault

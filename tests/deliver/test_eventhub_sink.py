@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from agents.deliver.sink import DELIVERED, Delivery, Refused, lane_of
+from agents.deliver.engine.sink import DELIVERED, Delivery, Refused, lane_of
 from tests.eventhub.deliveries import delivery, sink_to
 from tests.eventhub.reading import Read, ReadableHub
 

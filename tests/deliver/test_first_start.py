@@ -7,8 +7,8 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
-from agents.deliver.feed import destinations_topic
-from agents.deliver.starts import decode_start, start_key
+from agents.deliver.definitions.feed import destinations_topic
+from agents.deliver.definitions.starts import decode_start, start_key
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import Scene, many, scene, transition
 from tests.deliver.test_kafka_deliverer import started, webhook

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from agents.deliver.feed import destinations_topic
-from agents.deliver.starts import start_key
+from agents.deliver.definitions.feed import destinations_topic
+from agents.deliver.definitions.starts import start_key
 from tests.deliver.scene import scene, transition
 from tests.faults.workers import COMMAND, environment, until
 

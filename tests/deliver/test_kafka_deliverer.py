@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from agents.deliver.engine import LEAST_IN_FLIGHT
+from agents.deliver.engine.engine import LEAST_IN_FLIGHT
 from tests.deliver.receiver import (
     close_mid_body,
     first,

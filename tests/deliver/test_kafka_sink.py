@@ -19,16 +19,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from agents.broker import Broker
-from agents.deliver.errors import SinkMisconfigured
-from agents.deliver.hosts import Place
-from agents.deliver.secrets import Secrets
-from agents.sinks.kafka_guard import KafkaGuard, guard_producer
+from agents.deliver.definitions.hosts import Place
+from agents.deliver.engine.errors import SinkMisconfigured
+from agents.deliver.secrets.secrets import Secrets
+from agents.kafka.broker import Broker
+from agents.sinks.kafka.guard import KafkaGuard, guard_producer
 from agents.topics import create_topics
 from app.failures import CommandFailed
-from app.kafka_admin import connected_admin
-from app.settings import load_settings
-from bench.apache_kafka import ApacheKafka, Secure
+from app.kafka.admin import connected_admin
+from app.settings.tree import load_settings
+from bench.kafka.apache import ApacheKafka, Secure
 from tests.brokers.provision import Brokers
 from tests.deliver.lab import Lab, jobs, lab
 from tests.deliver.scene import many, transition

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from agents.deliver.masking import MASK, Masker
+from agents.deliver.secrets.masking import MASK, Masker
 
 SECRET = "tök+en/1 \"a\\b\" & <c>='9'"
 MULTI = "-----BEGIN KEY-----\nabcdefgh+/12\nshort\nzyxwvuts/+98\n-----END KEY-----"

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from agents.broker import Broker
-from agents.deliver.names import dead_letter_topic
-from agents.deliver.own_topics import OwnTopics
+from agents.deliver.definitions.own_topics import OwnTopics
+from agents.kafka.broker import Broker
+from agents.topics.delivery import dead_letter_topic
 from agents.topics.plan import TopicPlan, wanted_topics
-from app.destination_publishing import check_permitted
 from app.failures import CommandFailed
-from app.settings import load_settings
+from app.publish.destinations import check_permitted
+from app.settings.tree import load_settings
 from tests.deliver.lab import Lab, destination, jobs, lab
 from tests.deliver.scene import scene, transition
 from tests.deliver.test_kafka_sink import keys_in, tells, topic

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from random import Random
 
-from agents.deliver.destination import Retry
-from agents.deliver.lanes import Lane
+from agents.deliver.definitions.destination import Retry
+from agents.deliver.engine.lanes import Lane
+from agents.deliver.engine.retry import pause_s
+from agents.deliver.engine.sink import lane_of
 from agents.deliver.progress import Progress
-from agents.deliver.retry import pause_s
-from agents.deliver.sink import lane_of
-from agents.sinks.webhook import retry_after_s
+from agents.sinks.webhook.sink import retry_after_s
 from tests.deliver.lab import job
 from tests.deliver.scene import transition
 
@@ -83,7 +83,7 @@ async def test_a_parked_user_waits_with_all_behind_it_while_others_go_on() -> No
 
 
 async def test_a_rate_is_held_from_the_first_on() -> None:
-    from agents.deliver.retry import Pace
+    from agents.deliver.engine.retry import Pace
 
     pace, started = Pace(200, time.monotonic), time.monotonic()
     for _ in range(60):

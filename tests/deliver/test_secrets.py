@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from agents.api_keys import KeyRecord, encode_key
-from agents.api_keys_feed import KeysFeed
-from agents.deliver.destination import Secret
-from agents.deliver.errors import SinkMisconfigured
-from agents.deliver.hosts import HostPattern, NoHost, canonical_host, place_of
-from agents.deliver.parse import load_destinations, load_published
-from agents.deliver.secrets import Declared, OwnSecrets, Secrets, SecretSources
+from agents.deliver.definitions.destination import Secret
+from agents.deliver.definitions.hosts import HostPattern, NoHost, canonical_host, place_of
+from agents.deliver.definitions.parse import load_destinations, load_published
+from agents.deliver.engine.errors import SinkMisconfigured
+from agents.deliver.secrets.secrets import Declared, OwnSecrets, Secrets, SecretSources
+from agents.registry.api_keys import KeyRecord, encode_key
+from agents.registry.api_keys_feed import KeysFeed
 from agents.warnings import Warnings
-from app.api_keys import KeyRing, new_key
-from app.deliver_clients import secrets_of
-from app.settings import SettingsInvalid, load_settings
-from rules.problems import DefinitionsInvalid
+from app.deliver.clients import secrets_of
+from app.http.api_keys import KeyRing, new_key
+from app.settings.tree import SettingsInvalid, load_settings
+from rules.parse.problems import DefinitionsInvalid
 from tests.deliver.lab import Lab, job, lab
 from tests.deliver.receiver import Receiver, first, receiver, status
 from tests.deliver.scene import transition

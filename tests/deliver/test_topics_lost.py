@@ -9,8 +9,8 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.deliver.names import destinations_topic
 from agents.topics import existing
+from agents.topics.delivery import destinations_topic
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import Deliverer, many, scene, transition
 from tests.faults.workers import COMMAND, environment, until

@@ -20,17 +20,18 @@ from aiokafka.errors import (
 )
 from yarl import URL
 
-from agents.broker import Broker
-from agents.deliver import engine
-from agents.deliver.destination import Secret, Webhook
-from agents.deliver.errors import SinkMisconfigured, Unsendable
-from agents.deliver.hosts import HostPattern
-from agents.deliver.parse import parse_destinations
-from agents.deliver.sink import Outcome, Refused, Retry, Unknown
-from agents.sinks import kafka_errors, webhook_errors
-from agents.sinks.eventhub import EventHubSink
-from agents.sinks.eventhub_client import address_of
-from agents.sinks.requests import Head, RequestMaker
+from agents.deliver.definitions.destination import Secret, Webhook
+from agents.deliver.definitions.hosts import HostPattern
+from agents.deliver.definitions.parse import parse_destinations
+from agents.deliver.engine import engine
+from agents.deliver.engine.errors import SinkMisconfigured, Unsendable
+from agents.deliver.engine.sink import Outcome, Refused, Retry, Unknown
+from agents.kafka.broker import Broker
+from agents.sinks.eventhub.client import address_of
+from agents.sinks.eventhub.sink import EventHubSink
+from agents.sinks.kafka import errors as kafka_errors
+from agents.sinks.webhook import errors as webhook_errors
+from agents.sinks.webhook.requests import Head, RequestMaker
 from tests.deliver.lab import job, jobs, lab
 from tests.deliver.receiver import Receiver, receiver
 from tests.deliver.scene import transition

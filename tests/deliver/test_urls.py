@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from agents.deliver.parse import parse_destinations
-from agents.deliver.urls import UrlTemplate
+from agents.deliver.definitions.parse import parse_destinations
+from agents.deliver.definitions.urls import UrlTemplate
 from tests.deliver.lab import job, jobs, lab
 from tests.deliver.receiver import Receiver, receiver
 from tests.deliver.scene import transition

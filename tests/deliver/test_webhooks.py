@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 
-from agents.deliver import pauses
-from agents.deliver.jobs import Job
-from agents.sinks.webhook import SHOWN_BYTES
-from app.deliver_trial import TestSend, send_test
-from app.settings import load_settings
+from agents.deliver.content.jobs import Job
+from agents.deliver.engine import pauses
+from agents.sinks.webhook.sink import SHOWN_BYTES
+from app.deliver.trial import TestSend, send_test
+from app.settings.tree import load_settings
 from tests.deliver.lab import Lab, destination, job, jobs, lab
 from tests.deliver.receiver import (
     Answer,

@@ -9,13 +9,13 @@ from datetime import date
 
 import pytest
 
-from agents.pipeline import Pipeline
-from agents.placement import Place
-from agents.steps import Limits, Step
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits, Step
+from agents.kafka.placement import Place
 from app.demo.needs import load_audiences
 from app.demo.purchases import Purchase, end_of_log, load_purchases, records_of, start_of
-from app.simulate import LineRecord
-from rules.compile import PublishedAudience, compile_rules
+from app.simulate.simulate import LineRecord
+from rules.compile.rule_set import PublishedAudience, compile_rules
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 from tests.demo.figures import AUDIENCES, figures, members_at

@@ -6,7 +6,7 @@ import json
 from datetime import date
 from itertools import pairwise
 
-from agents.records import read_record
+from agents.evaluate.records import read_record
 from app.demo.purchases import load_purchases, records_of, regular_customer, start_of
 
 

@@ -15,12 +15,12 @@ from itertools import count
 
 import pytest
 
-from agents.pipeline import Pipeline
-from agents.placement import Place
-from agents.steps import Limits, Step
-from app.simulate import LineRecord
-from rules.compile import PublishedAudience, compile_rules
-from rules.parse import load_definitions
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits, Step
+from agents.kafka.placement import Place
+from app.simulate.simulate import LineRecord
+from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.parse.definitions import load_definitions
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 

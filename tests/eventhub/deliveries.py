@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from agents.broker import Broker
-from agents.deliver.destination import Destination, EventHub, Secret
-from agents.deliver.hosts import HostPattern
-from agents.deliver.secrets import Declared, Secrets, SecretSources
-from agents.deliver.sink import Delivery, SinkContext
-from agents.sinks.eventhub import EventHubSink
-from agents.transitions import TransitionBody, transition_id
+from agents.deliver.definitions.destination import Destination, EventHub, Secret
+from agents.deliver.definitions.hosts import HostPattern
+from agents.deliver.engine.sink import Delivery, SinkContext
+from agents.deliver.secrets.secrets import Declared, Secrets, SecretSources
+from agents.evaluate.transitions import TransitionBody, transition_id
+from agents.kafka.broker import Broker
+from agents.sinks.eventhub.sink import EventHubSink
 
 AT = "2026-11-22T01:02:03.456Z"
 NAME = "EVENT_HUB_CONNECTION"

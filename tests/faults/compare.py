@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.pipeline import Pipeline
-from agents.placement import Place, partition_of
-from agents.steps import Limits, Step
-from agents.transitions import encode_transition
-from rules.compile import PublishedAudience, RuleSet, compile_rules
-from rules.instants import format_instant
-from rules.parse import load_definitions
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits, Step
+from agents.evaluate.transitions import encode_transition
+from agents.kafka.placement import Place, partition_of
+from rules.compile.rule_set import PublishedAudience, RuleSet, compile_rules
+from rules.parse.definitions import load_definitions
+from rules.time.instants import format_instant
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 from tests.driver import Rec

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from random import Random
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 
 START_MS = 1_704_067_200_000
 """2024-01-01: every window below has closed long before now, so all exits by time lie in the past."""

@@ -15,10 +15,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from agents.definitions import publish
+from agents.registry.definitions import publish
 from agents.topics import create_topics
-from rules.compile import PublishedAudience
-from rules.parse import load_definitions
+from rules.compile.rule_set import PublishedAudience
+from rules.parse.definitions import load_definitions
 from tests.faults.compare import Outcome, Reference, assert_same, assert_same_order
 from tests.faults.log import DEFINITIONS, Line, Log
 from tests.faults.workers import Worker, until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.apache_kafka import ApacheKafka
+from bench.kafka.apache import ApacheKafka
 from tests.faults.log import make_log
 from tests.faults.scene import progress, scene
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded_broker import start_tied
-from bench.apache_kafka import ApacheKafka
+from app.kafka.embedded import start_tied
+from bench.kafka.apache import ApacheKafka
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import many
 from tests.deliver.scene import scene as delivery_scene

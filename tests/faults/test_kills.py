@@ -11,7 +11,7 @@ from random import Random
 import pytest
 from aiokafka.structs import ConsumerRecord
 
-from rules.row import Transition
+from rules.state.row import Transition
 from tables.changelog import ChangelogReader
 from tables.codec import MARKER_KEY, decode_marker
 from tests.faults.log import make_log

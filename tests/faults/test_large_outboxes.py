@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from agents.placement import partition_of
-from app.embedded_broker import start_tied
+from agents.kafka.placement import partition_of
+from app.kafka.embedded import start_tied
 from tables.changelog import ChangelogReader, is_row
 from tables.codec import MARKER_KEY
 from tests.faults.log import START_MS, Line, Log
@@ -28,7 +28,7 @@ DEFINITIONS = f"audiences:\n{LASTS}\n{JOINS}"
 
 HELD = """
 import asyncio
-from agents.outputs import Outputs
+from agents.evaluate.outputs import Outputs
 from app.main import main
 async def never(self):
     while self._lots: await asyncio.sleep(1)

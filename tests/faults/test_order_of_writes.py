@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from agents.commits import Committer, Topics, Work
-from agents.pipeline import Pipeline
-from agents.placement import Place
-from agents.steps import Limits
-from agents.transport import MembershipLost
+from agents.evaluate.commits import Committer, Topics, Work
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits
+from agents.faust.transport import MembershipLost
+from agents.kafka.placement import Place
 from tables.profiles import Profiles
 from tables.store import MemoryStore, Write
 from tests.driver import Rec

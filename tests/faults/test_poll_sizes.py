@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from rules.instants import format_instant
+from rules.time.instants import format_instant
 from tests.faults.log import DEFINITIONS, make_log
 from tests.faults.scene import scene
 from tests.faults.workers import COMMAND, environment

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from tests.faults.log import Line, make_log, view
 from tests.faults.scene import progress, scene
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agents import restore
-from agents.broker import Broker
-from agents.commits import Topics
-from agents.restore import Restorer, changelog_consumer
-from agents.restore_ahead import Job, restore_ahead, shares
-from agents.steps import Limits
-from rules.row import Transition
+from agents.evaluate.commits import Topics
+from agents.evaluate.steps import Limits
+from agents.kafka.broker import Broker
+from agents.restore import restorer as restore
+from agents.restore.ahead import Job, restore_ahead, shares
+from agents.restore.restorer import Restorer, changelog_consumer
+from rules.state.row import Transition
 from tables.store import Due, RocksMemory
 from tests.faults.log import make_log
 from tests.faults.scene import Scene, scene

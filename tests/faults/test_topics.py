@@ -14,11 +14,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from agents.topics import create_topics, existing
 from agents.topics.make import set_configs
 from agents.topics.noted import changed_records
-from app.embedded_broker import start_tied
+from app.kafka.embedded import start_tied
 from tables.codec import MARKER_KEY, record_print
 from tables.refused import Refused
 from tables.store import RocksMemory, RocksStore, Write
@@ -31,7 +31,7 @@ THRICE = "audiences: [{id: thrice, name: Thrice, rule: {event: view, count: {gte
 USERS = [f"u{number}" for number in range(8)]
 MIB = 1024 * 1024
 SOON = """
-import app.topic_watch as watch
+import app.worker.topic_watch as watch
 from app.main import main
 watch.LOOK_SECONDS = watch.SURE_SECONDS = 0.3
 main(["worker"])

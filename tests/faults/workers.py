@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.embedded_broker import free_ports, log_end, start_tied
+from app.kafka.embedded import free_ports, log_end, start_tied
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "app.main"]

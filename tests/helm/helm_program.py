@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench.kafka_jars import cache_folder
+from bench.kafka.jars import cache_folder
 
 VERSION = "v3.19.5"
 BUILD_SECONDS = 1200

@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agents.warnings import Warnings
-from app.deliver_metrics import DeliveryCollector
-from app.metrics import WorkerMetrics
+from app.deliver.metrics import DeliveryCollector
+from app.worker.metrics import WorkerMetrics
 from tests.helm.objects import Object, Render, of_kind
 
 pytestmark = pytest.mark.slow

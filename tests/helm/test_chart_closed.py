@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from app.setting_sources import is_secret, leaves, variable
-from app.settings import Settings, load_settings
+from app.settings.sources import is_secret, leaves, variable
+from app.settings.tree import Settings, load_settings
 from tests.certificates import Authority
 from tests.helm.objects import (
     CHART,

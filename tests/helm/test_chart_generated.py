@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.setting_sources import is_secret, leaves
-from app.settings import Settings
+from app.settings.sources import is_secret, leaves
+from app.settings.tree import Settings
 from tests.helm.objects import CHART
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rules import model
-from rules.conditions import build_condition
-from rules.row import Row
+from rules.conditions.make import build_condition
+from rules.model import audience as model
+from rules.state.row import Row
 from tables.codec import decode_row, encode_row
 from tests.rules.naive import Event, chain_ends, counts, evaluate
 from tests.rules.random_conditions import AHEAD_MS, Log, T

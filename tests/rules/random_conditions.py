@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from rules import model
+from rules.model import audience as model
 
 T = 1_700_000_000_000
 AHEAD_MS = 40

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.attributes import attribute_node
-from rules.calendar import calendar_of
-from rules.condition import FAR_MS
-from rules.dates import compile_timed_predicate
-from rules.profile_update import ProfileUpdate, change_attributes
-from rules.row import Row
-from rules.truth import Node
+from rules.conditions.attributes import attribute_node
+from rules.conditions.truth import Node
+from rules.model import audience as model
+from rules.predicates.dates import compile_timed_predicate
+from rules.state.condition import FAR_MS
+from rules.state.profile_update import ProfileUpdate, change_attributes
+from rules.state.row import Row
+from rules.time.calendar import calendar_of
 
 DAY = 86_400_000
 

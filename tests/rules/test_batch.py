@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.batch import BatchTruth, build_batch_condition
-from rules.condition import FAR_MS, Condition
-from rules.conditions import build_condition, row_node
-from rules.row import Membership, Row
-from rules.schedules import Once, Schedule
-from rules.truth import Node, condition_node, rule_node
+from rules.conditions.batch import BatchTruth, build_batch_condition
+from rules.conditions.make import build_condition, row_node
+from rules.conditions.truth import Node, condition_node, rule_node
+from rules.model import audience as model
+from rules.state.condition import FAR_MS, Condition
+from rules.state.row import Membership, Row
+from rules.time.schedules import Once, Schedule
 from tables.codec import decode_row, encode_row
 from tests.rules.naive import Event, evaluate
 from tests.rules.random_conditions import (
@@ -73,8 +73,8 @@ class Known:
 
 
 class Driver:
-    """One user and one batch audience, decided as ``rules.decide`` does: at due instants, and at records that
-    touch it. So a change that wasn't foreseen shows."""
+    """One user and one batch audience, decided as ``rules.decide.decide`` does: at due instants, and at
+    records that touch it. So a change that wasn't foreseen shows."""
 
     def __init__(self, rule: Any, schedule: Schedule, now_ms: int) -> None:
         self.conditions: dict[int, Condition] = {}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.calendar import HOUR_MS, calendar_of
-from rules.instants import MAX_MS, MIN_MS
-from rules.model import PeriodUnit
+from rules.model.audience import PeriodUnit
+from rules.time.calendar import HOUR_MS, calendar_of
+from rules.time.instants import MAX_MS, MIN_MS
 
 ZONES = [
     "UTC", "America/New_York", "Asia/Shanghai", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe",

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from rules import model
-from rules.canonical import audience_key, canonical, condition_key, schedule_scope
-from rules.compile import PublishedAudience, compile_rules
-from rules.parse import parse_definitions
+from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.model import audience as model
+from rules.model.canonical import audience_key, canonical, condition_key, schedule_scope
+from rules.parse.definitions import parse_definitions
 
 PINNED = [
     ("{event: a, between_ago: [2h, 1h]}", 1156106175),

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from rules import model
-from rules.attributes import attribute_roots
-from rules.compile import NO_RULES, PublishedAudience, compile_rules
-from rules.parse import load_definitions
+from rules.compile.rule_set import NO_RULES, PublishedAudience, compile_rules
+from rules.conditions.attributes import attribute_roots
+from rules.model import audience as model
+from rules.parse.definitions import load_definitions
 
 DEFINITIONS = """
 audiences:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.condition import Condition, count_bound
-from rules.conditions import build_condition
-from rules.distincts import distinct_value
-from rules.row import Row
+from rules.aggregates.distincts import distinct_value
+from rules.conditions.make import build_condition
+from rules.model import audience as model
+from rules.state.condition import Condition, count_bound
+from rules.state.row import Row
 
 T = 1_700_000_000_000
 

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.durations import LONGEST_MS
-from rules.instants import MAX_MS, MIN_MS
+from rules.model import audience as model
+from rules.time.durations import LONGEST_MS
+from rules.time.instants import MAX_MS, MIN_MS
 from tests.rules.naive_run import Run
 from tests.rules.random_conditions import (
     KINDS,

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.case_report import report
-from app.cases import Outcome, Ready, compare, load_cases, run_cases
-from rules.cases import Case
-from rules.document import plain
+from app.simulate.case_report import report
+from app.simulate.cases import Outcome, Ready, compare, load_cases, run_cases
+from rules.cases.model import Case
+from rules.parse.document import plain
 from tests.model import Model
 
 FILES = sorted((Path(__file__).parents[1] / "conformance").glob("*.yaml"))

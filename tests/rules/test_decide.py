@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from rules.decide import (
+from rules.decide.decide import (
     apply_event,
     apply_profile,
     fire,
     new_row,
 )
-from rules.profile_update import ProfileUpdate, change_attributes, same_value
-from rules.redefine import redefine
-from rules.row import Row, Transition
+from rules.decide.redefine import redefine
+from rules.state.profile_update import ProfileUpdate, change_attributes, same_value
+from rules.state.row import Row, Transition
 from tests.driver import ruleset
 
 T = 1_700_000_000_000

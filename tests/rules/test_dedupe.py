@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.dedupe import DAY_MS, LONGEST_MS, dedupe_of, hash_of, is_repeated, remember
-from rules.row import Row
+from rules.state.dedupe import DAY_MS, LONGEST_MS, dedupe_of, hash_of, is_repeated, remember
+from rules.state.row import Row
 
 T = 1_700_000_000_000
 DAY = dedupe_of(DAY_MS, 10)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.compile import PublishedAudience, compile_rules
-from rules.decide import apply_event, new_row
-from rules.event_times import NEAR_MS, SPARE, collect, instants, place, reference, references
-from rules.parse import load_definitions
-from rules.row import Membership, Row
+from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.decide.decide import apply_event, new_row
+from rules.parse.definitions import load_definitions
+from rules.state.event_times import NEAR_MS, SPARE, collect, instants, place, reference, references
+from rules.state.row import Membership, Row
 from tables.codec import decode_row, encode_row
 
 T = 1_700_000_000_000

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.compile import ProjectRules
-from rules.decide import apply_event, apply_profile, fire, new_row
-from rules.explain import Explained, explain
-from rules.explain_document import explained_document
-from rules.instants import format_instant
-from rules.profile_update import ProfileUpdate
-from rules.row import Row
+from rules.compile.rule_set import ProjectRules
+from rules.decide.decide import apply_event, apply_profile, fire, new_row
+from rules.explain.document import explained_document
+from rules.explain.explain import Explained, explain
+from rules.state.profile_update import ProfileUpdate
+from rules.state.row import Row
+from rules.time.instants import format_instant
 from tests.driver import ruleset
 
 T = 1_704_067_200_000

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.compile import PublishedAudience, compile_rules
-from rules.condition import comparison_of
-from rules.decide import apply_event, apply_profile, fire, new_row
-from rules.explain import KINDS, Explained, Kind, explain
-from rules.explain_document import explained_document
-from rules.facts import EventFacts, MembershipFacts, NotFollowedFacts, SequenceFacts
-from rules.predict import predict_exit
-from rules.profile_update import ProfileUpdate
+from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.decide.decide import apply_event, apply_profile, fire, new_row
+from rules.decide.predict import predict_exit
+from rules.explain.document import explained_document
+from rules.explain.explain import KINDS, Explained, Kind, explain
+from rules.explain.facts import EventFacts, MembershipFacts, NotFollowedFacts, SequenceFacts
+from rules.model import audience as model
+from rules.state.condition import comparison_of
+from rules.state.profile_update import ProfileUpdate
 from tests import audiences as some
 
 T = 1_704_067_200_000

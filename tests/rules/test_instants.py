@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rules.instants import MAX_MS, MIN_MS, InstantInvalid, format_instant, parse_instant
+from rules.time.instants import MAX_MS, MIN_MS, InstantInvalid, format_instant, parse_instant
 
 T = 1_714_564_800_000
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.canonical import audience_key
-from rules.condition import FAR_MS
-from rules.conditions import build_condition, node_of, row_node
-from rules.row import Membership, Row
+from rules.conditions.make import build_condition, node_of, row_node
+from rules.model import audience as model
+from rules.model.canonical import audience_key
+from rules.state.condition import FAR_MS
+from rules.state.row import Membership, Row
 from tables.codec import decode_row, encode_row
 from tests.rules.naive import Event, aggregate, in_order, matches
 from tests.rules.random_conditions import KINDS, T, aggregate_of, drawn, log_of

@@ -9,16 +9,16 @@ import re2  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.dates import DATE_OPERATORS
-from rules.operators import (
+from rules.model import audience as model
+from rules.predicates.compiled import compile_predicate, holds_against
+from rules.predicates.dates import DATE_OPERATORS
+from rules.predicates.operators import (
     MISSING,
     OPERATORS,
     compile_operator,
     compile_pattern,
     lookup,
 )
-from rules.predicates import compile_predicate, holds_against
 
 DAY = "2024-05-01"
 NOON = "2024-05-01T12:00:00Z"

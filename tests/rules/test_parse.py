@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules import parse as parsing
-from rules.durations import UNITS_MS
-from rules.parse import load_definitions, parse_definitions
-from rules.problems import DefinitionsInvalid
+from rules.model import audience as model
+from rules.parse import definitions as parsing
+from rules.parse.definitions import load_definitions, parse_definitions
+from rules.parse.problems import DefinitionsInvalid
+from rules.time.durations import UNITS_MS
 
 DEFINITIONS = Path(__file__).parent / "definitions"
 FAULTY = sorted(path for path in DEFINITIONS.iterdir() if path.with_suffix(".errors").exists())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rules import model
-from rules.durations import UNITS_MS
-from rules.instants import parse_instant
-from rules.parse import parse_definitions
-from rules.parse_aggregate import AT_LEAST_ONE
-from rules.parse_audience import ParsedAudience
+from rules.model import audience as model
+from rules.parse.aggregate import AT_LEAST_ONE
+from rules.parse.audience import ParsedAudience
+from rules.parse.definitions import parse_definitions
+from rules.time.durations import UNITS_MS
+from rules.time.instants import parse_instant
 
 A, B = (model.EventCondition((name,), None, AT_LEAST_ONE, None) for name in "ab")
 HOUR, DAY = UNITS_MS["h"], UNITS_MS["d"]

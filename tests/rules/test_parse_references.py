@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from rules.parse import check_together, load_definition, load_definitions, parse_definitions
-from rules.parse_references import referrers
-from rules.problems import DefinitionsInvalid
+from rules.parse.definitions import check_together, load_definition, load_definitions, parse_definitions
+from rules.parse.problems import DefinitionsInvalid
+from rules.parse.references import referrers
 
 CHAIN = """\
 audiences:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.conditions import build_condition
+from rules.conditions.make import build_condition
+from rules.model import audience as model
 from tests.rules.naive_run import Run
 from tests.rules.random_conditions import KINDS, aggregate_of, drawn
 

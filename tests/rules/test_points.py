@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from rules.model import Comparison
-from rules.points import exact_sum, in_whole_numbers, shown
+from rules.model.audience import Comparison
+from rules.model.points import exact_sum, in_whole_numbers, shown
 
 
 def test_points_add_up_as_they_are_written() -> None:

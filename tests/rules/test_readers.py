@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rules.readers import Readers
+from rules.compile.readers import Readers
 from tests.driver import Driver, ruleset
 
 T = 1_700_000_000_000

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import model
-from rules.calendar import calendar_of
-from rules.instants import MAX_MS
-from rules.schedules import Schedule, build_schedule
+from rules.model import audience as model
+from rules.time.calendar import calendar_of
+from rules.time.instants import MAX_MS
+from rules.time.schedules import Schedule, build_schedule
 from tests.model.calendars import compute_before, compute_from
 
 

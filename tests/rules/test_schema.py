@@ -10,12 +10,12 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from app.main import cli
-from rules import model
-from rules.document import Node
-from rules.parse import parse_definitions
-from rules.parse_text import parse_text
-from rules.schema import definitions_schema
-from rules.write import to_document
+from rules.model import audience as model
+from rules.parse.definitions import parse_definitions
+from rules.parse.document import Node
+from rules.parse.text import parse_text
+from rules.write.audience import to_document
+from rules.write.schema import definitions_schema
 from tests.audiences import audiences
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,8 @@ def faulty_rules() -> Iterator[tuple[str, object]]:
 
 
 FAULTY = dict(faulty_rules())
-VALID = [DEFINITIONS / "valid.yaml", ROOT / "bench/audiences.yaml", *ROOT.glob("app/demo/audiences/*.yaml")]
+SHIPPED = (ROOT / "bench/workload/audiences.yaml", *ROOT.glob("app/demo/audiences/*.yaml"))
+VALID = [DEFINITIONS / "valid.yaml", *SHIPPED]
 
 
 def test_the_schema_is_one() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rules import model
+from rules.model import audience as model
 from tests.rules.naive_run import Run
 from tests.rules.random_conditions import T
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from rules import model
-from rules.parse import parse_definitions
-from rules.write import to_document
+from rules.model import audience as model
+from rules.parse.definitions import parse_definitions
+from rules.write.audience import to_document
 from tests.audiences import audiences
 
 

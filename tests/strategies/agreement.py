@@ -7,8 +7,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from agents.steps import Limits
-from rules.dedupe import dedupe_of
+from agents.evaluate.steps import Limits
+from rules.state.dedupe import dedupe_of
 from tests.driver import Crash, Driver, Until
 from tests.model import Model
 from tests.strategies.examples import Example, record_body

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.row import Row, Transition
+from rules.state.row import Row, Transition
 from tables.changelog import (
     RECORD_BYTES,
     ChangelogBroken,

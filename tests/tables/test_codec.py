@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rules.compile import ProjectRules
-from rules.conditions import build_condition
-from rules.dedupe import hash_of
-from rules.event_times import instants
-from rules.parse import load_definition
-from rules.row import Membership, Row, Transition, Trigger
-from rules.upgrade import OLD, upgrade
+from rules.compile.rule_set import ProjectRules
+from rules.conditions.make import build_condition
+from rules.decide.upgrade import OLD, upgrade
+from rules.parse.definitions import load_definition
+from rules.state.dedupe import hash_of
+from rules.state.event_times import instants
+from rules.state.row import Membership, Row, Transition, Trigger
 from tables.codec import (
     MARKER_KEY,
     Ground,

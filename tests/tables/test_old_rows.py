@@ -6,17 +6,17 @@ from typing import Any
 
 import msgspec
 
-from agents.pipeline import Pipeline
-from agents.placement import Place
-from agents.steps import Limits
-from bench.events import LogRecord
-from rules.batch import BatchCondition
-from rules.compile import PublishedAudience, compile_rules
-from rules.condition import Condition
-from rules.event_times import instants
-from rules.guards import TimedWhere
-from rules.parse import load_definitions
-from rules.row import Row
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits
+from agents.kafka.placement import Place
+from bench.workload.events import LogRecord
+from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.conditions.batch import BatchCondition
+from rules.conditions.dated_events import TimedWhere
+from rules.parse.definitions import load_definitions
+from rules.state.condition import Condition
+from rules.state.event_times import instants
+from rules.state.row import Row
 from tables.codec import decode_row, encode_row
 from tables.profiles import Profiles
 from tables.store import MemoryStore, Write

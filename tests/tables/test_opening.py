@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rules.row import Row
+from rules.state.row import Row
 from tables.codec import RowUnreadable, encode_row
 from tables.meta import StoreMeta, encode_meta
 from tables.opening import open_store

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.decide import new_row
+from rules.decide.decide import new_row
 from tables.codec import decode_row
 from tables.profiles import Profiles, Staged
 from tables.store import MemoryStore

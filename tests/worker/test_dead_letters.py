@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from tests.faults.log import START_MS, Line
 from tests.faults.scene import scene
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from agents.placement import partition_of
-from rules.instants import format_instant
+from agents.kafka.placement import partition_of
+from rules.time.instants import format_instant
 from tests.faults.log import view
 from tests.faults.scene import scene
 from tests.faults.workers import COMMAND, ROOT, environment

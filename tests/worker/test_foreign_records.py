@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiokafka.admin import NewPartitions
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from tests.faults.log import START_MS, Line
 from tests.faults.scene import scene
 from tests.worker.test_definitions import command

@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from tests.faults.log import view
 from tests.faults.scene import Scene, scene
 from tests.faults.workers import Worker

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
-from agents.placement import partition_of
-from app.embedded_broker import free_ports
+from agents.kafka.placement import partition_of
+from app.kafka.embedded import free_ports
 from app.worker_client import WorkerClient
 from tests.app.http_lab import api_key, talk
 from tests.faults.log import view

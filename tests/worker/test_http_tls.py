@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from tests.certificates import Authority
 from tests.faults.scene import scene
 from tests.faults.workers import Worker

@@ -6,8 +6,8 @@ import asyncio
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.broker import Broker
-from agents.producer import REQUEST_BYTES, Producer
+from agents.kafka.broker import Broker
+from agents.kafka.producer import REQUEST_BYTES, Producer
 from agents.topics import LARGE_MESSAGE_BYTES, create_topics
 
 PARTITIONS = 14

@@ -11,10 +11,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
-from agents.commits import Topics
-from agents.transport import Consumer, MembershipLost
-from app.settings import Settings
-from app.worker import Worker
+from agents.evaluate.commits import Topics
+from agents.faust.transport import Consumer, MembershipLost
+from app.settings.tree import Settings
+from app.worker.worker import Worker
 from tests.faults.scene import scene
 
 SESSION_SECONDS = 10.0

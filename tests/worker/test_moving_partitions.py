@@ -14,14 +14,14 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
-from agents.broker import Broker
+from agents.deliver.definitions.starts import FirstStart
 from agents.deliver.faust_app import Start, deliver_app
-from agents.deliver.starts import FirstStart
-from agents.faust_app import worker_app
+from agents.faust.app import worker_app
+from agents.kafka.broker import Broker
 from agents.topics import create_topics
 from agents.warnings import Warnings
-from app.settings import load_settings
-from app.worker import Worker
+from app.settings.tree import load_settings
+from app.worker.worker import Worker
 from tests.faults.workers import until
 
 PARTITIONS = 4

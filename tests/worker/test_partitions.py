@@ -11,7 +11,7 @@ from random import Random
 
 from aiokafka import AIOKafkaProducer
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from tests.faults.log import START_MS
 from tests.faults.scene import Scene, scene
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import ConsumerRecord
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from agents.topics import create_topics
 from tests.faults.log import START_MS, Line
 from tests.faults.scene import KEPT, Scene, scene

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from agents.placement import partition_of
+from agents.kafka.placement import partition_of
 from tests.faults.log import START_MS, Line
 from tests.faults.scene import Scene, scene
 

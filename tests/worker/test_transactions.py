@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from agents.transitions import encode_transition
+from agents.evaluate.transitions import encode_transition
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import scene as delivery_scene
 from tests.deliver.scene import transition

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
-from app.settings import load_settings
-from app.watchdog import WorkerStalled, watch
-from app.worker import Worker
+from app.settings.tree import load_settings
+from app.worker.watchdog import WorkerStalled, watch
+from app.worker.worker import Worker
 
 LIMIT = 1
 EVENTS = TP("turnstile.events", 0)

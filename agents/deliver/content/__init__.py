@@ -1,0 +1,1 @@
+"""What a delivery says: the body, and what it needs to know of the user."""

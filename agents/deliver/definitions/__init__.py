@@ -1,0 +1,1 @@
+"""Destinations: what they say, what is refused, and which are in use."""

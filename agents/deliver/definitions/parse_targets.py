@@ -1,0 +1,122 @@
+"""The part of a definition that belongs to its kind: ``webhook``, ``eventhub``, ``kafka``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from agents.deliver.definitions.destination import EventHub, KafkaTopic, Target
+from agents.deliver.definitions.hosts import NoHost, place_of
+from agents.deliver.definitions.parse_values import Fields
+from agents.deliver.definitions.parse_webhook import parse_webhook
+from agents.deliver.definitions.templates import TRANSITION_FIELDS, names_in
+from rules.parse.values import join
+
+MIN_EVENTHUB_TIMEOUT_MS: Final = 5_000
+AMQPS: Final = 5671
+TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_TOPIC_NAMES: Final = ("audience", "project")
+
+
+def parse_eventhub(fields: Fields) -> EventHub | None:
+    allowed = ("connection_string", "namespace", "hub", "partitioning", "batch", "max_batch_bytes", "timeout")
+    fields.reader.keys(fields.entries, fields.path, allowed)
+    made = EventHub(
+        connection_string=fields.secret("connection_string"),
+        namespace=fields.text("namespace"),
+        hub=fields.text("hub"),
+        partitioning=fields.choice("partitioning", ("lanes", "key"), "lanes"),  # type: ignore[arg-type]
+        batch=fields.whole("batch", 500, 1, 10_000),
+        max_batch_bytes=fields.whole("max_batch_bytes", 0, 1_024, 1_048_576) or None,
+        timeout_ms=fields.timeout(30_000),
+    )
+    if made.timeout_ms < MIN_EVENTHUB_TIMEOUT_MS:
+        fields.wrong("timeout", "timeout of an event hub must be at least 5s: opening a link takes 2")
+    entries = fields.entries
+    if ("connection_string" in entries) is ("namespace" in entries):
+        message = "an event hub is reached by connection_string, or by namespace with an Azure identity"
+        fields.reader.problem("wrong_value", message, fields.path, fields.at, "give one of the two")
+    if made.namespace is not None:
+        try:
+            place_of(made.namespace, AMQPS)
+        except NoHost as error:
+            fields.refused_now("namespace", f"namespace: {error}", "such as NAME.servicebus.windows.net")
+    if made.namespace is not None and made.hub is None:
+        fields.reader.problem("missing_key", "with 'namespace', 'hub' is needed", fields.path, fields.at)
+    return made
+
+
+def parse_kafka(fields: Fields) -> KafkaTopic | None:
+    own = {*KafkaTopic.__dataclass_fields__, "timeout"} - {"timeout_ms"}
+    fields.reader.keys(fields.entries, fields.path, own)
+    topic = fields.text("topic", required="a Kafka destination needs 'topic'") or ""
+    for name in names_in(topic):
+        if name not in _TOPIC_NAMES:
+            at, inside = fields.entries["topic"].node, join(fields.path, "topic")
+            message = f"a topic's name has no variable '{name}'"
+            fields.reader.unknown("unknown_variable", message, name, inside, at, _TOPIC_NAMES)
+    if topic and TOPIC_NAME.fullmatch(re.sub(r"\$\{\w+\}", "x", topic)) is None:
+        fields.wrong("topic", "topic must be 1 to 249 of A-Z a-z 0-9 . _ - and ${audience}, ${project}")
+    mapped = fields.plain_map("fields")
+    for name, source in mapped.items():
+        if source not in TRANSITION_FIELDS:
+            inside = join(join(fields.path, "fields"), name)
+            fields.reader.unknown(
+                "unknown_field",
+                f"a transition has no field '{source}'",
+                source,
+                inside,
+                fields.at,
+                TRANSITION_FIELDS,
+            )
+    protocols = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+    made = KafkaTopic(
+        topic=topic,
+        bootstrap=fields.text("bootstrap"),
+        security_protocol=fields.choice("security_protocol", protocols, "PLAINTEXT"),  # type: ignore[arg-type]
+        sasl_mechanism=fields.choice("sasl_mechanism", ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), None),  # type: ignore[arg-type]
+        sasl_username=fields.secret_or_text("sasl_username"),
+        sasl_password=fields.secret("sasl_password"),
+        ssl_cafile=fields.text("ssl_cafile"),
+        fields=mapped,
+        membership=fields.flag("membership", False),
+        batch=fields.whole("batch", 1_000, 1, 10_000),
+        timeout_ms=fields.timeout(30_000),
+    )
+    try:
+        for address in (made.bootstrap or "").split(",") if made.bootstrap is not None else ():
+            place_of(address)
+    except NoHost as error:
+        hint = "host:port, or several separated by commas"
+        fields.wrong("bootstrap", f"bootstrap: {error}", hint)
+    _check_security(fields, made)
+    return made
+
+
+def _check_security(fields: Fields, made: KafkaTopic) -> None:
+    security = ("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password", "ssl_cafile")
+    if made.bootstrap is None:
+        for key in security:
+            if key in fields.entries:
+                message = (
+                    f"'{key}' has no effect without 'bootstrap': the topic is in the service's own cluster"
+                )
+                fields.wrong(key, message)
+        return
+    sasl = made.security_protocol.startswith("SASL_")
+    for key in security[1:4]:
+        if sasl and key not in fields.entries:
+            message = f"'{key}' must be given, because security_protocol is {made.security_protocol}"
+            fields.reader.problem("missing_key", message, fields.path, fields.at)
+        elif not sasl and key in fields.entries:
+            fields.wrong(key, f"'{key}' has no effect, because security_protocol is {made.security_protocol}")
+    if made.ssl_cafile is not None and not made.security_protocol.endswith("SSL"):
+        fields.wrong("ssl_cafile", f"'ssl_cafile' has no effect with {made.security_protocol}")
+
+
+PARSERS: Final[Mapping[str, Callable[[Fields], Target | None]]] = {
+    "webhook": parse_webhook,
+    "eventhub": parse_eventhub,
+    "kafka": parse_kafka,
+}

@@ -1,0 +1,126 @@
+"""Templates of webhooks: text and JSON trees with ``${name}``.
+
+In text an empty variable is its default, or nothing. A JSON string that is nothing but ``${name}`` becomes
+the value itself, a number or a list too; null where there is neither value nor default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeAlias
+
+from agents.deliver.definitions.destination import Json, Variable, Webhook
+from agents.deliver.engine.sink import Delivery
+from rules.predicates.operators import MISSING, lookup
+
+BUILT_IN: Final = (
+    *("id", "event", "project", "audience", "audience_name", "audience_version", "user_id", "seq", "at"),
+    *("cause", "entered_at", "exit_at"),
+)
+"""Fields of the transition that are variables by themselves; ``user_id`` is the id of the type to send."""
+
+TRANSITION_FIELDS: Final = (*BUILT_IN, "trigger.event", "trigger.id", "trigger.time")
+"""All fields of a transition that a definition may name."""
+
+_VARIABLE: Final = re.compile(r"\$\{(\w+)\}", re.ASCII)
+
+Values: TypeAlias = Callable[[str], object]
+"""A variable's value by its name; None where there is none."""
+
+
+def names_in(text: str) -> list[str]:
+    """The variables that a text mentions."""
+    return _VARIABLE.findall(text)
+
+
+def names_used(webhook: Webhook) -> list[str]:
+    """The variables that a webhook mentions, but for those in secrets."""
+    maps = (webhook.headers, webhook.query, webhook.form or {})
+    texts = [webhook.url, *(text for each in maps for text in each.values()), *strings_in(webhook.json)]
+    return [name for text in texts if isinstance(text, str) for name in names_in(text)]
+
+
+def strings_in(value: Json) -> Iterator[str]:
+    """All texts of a JSON tree, but for names in it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from strings_in(each)
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from strings_in(each)
+
+
+def split_text(text: str) -> list[str]:
+    """A text as literals and, between them, the names of variables: an odd number of parts."""
+    return _VARIABLE.split(text)
+
+
+def values_of(delivery: Delivery, variables: Mapping[str, Variable]) -> Values:
+    """The variables for one delivery. Empty text counts as no value."""
+
+    def value(name: str) -> object:
+        variable = variables.get(name)
+        if variable is None:
+            return field_of(delivery, (name,))
+        if variable.source == "field":
+            found = field_of(delivery, variable.path)
+        elif variable.source == "property":
+            found = lookup(delivery.properties, variable.path)
+        else:
+            found = attribute_of(delivery, variable.path)
+        return variable.default if found is MISSING or found is None or found == "" else found
+
+    return value
+
+
+def field_of(delivery: Delivery, path: tuple[str, ...]) -> object:
+    """A field of the (first) transition, ``trigger.event`` too."""
+    if path == ("user_id",):
+        return delivery.id_sent
+    value: object = delivery.transitions[0]
+    for name in path:
+        value = getattr(value, name, None)
+    return value
+
+
+def attribute_of(delivery: Delivery, path: tuple[str, ...]) -> object:
+    """An attribute of the user, or the identity of that name."""
+    if delivery.user is None:
+        return MISSING
+    found = lookup(delivery.user.attributes, path)
+    if found is MISSING and len(path) == 1:
+        return delivery.user.identities.get(path[0], MISSING)
+    return found
+
+
+def fill_text(text: str, values: Values) -> str:
+    """``text`` with its variables."""
+    return _VARIABLE.sub(lambda match: as_text(values(match[1])), text) if "$" in text else text
+
+
+def fill_json(tree: Json, values: Values) -> object:
+    """A JSON tree with its variables."""
+    if isinstance(tree, str):
+        whole = _VARIABLE.fullmatch(tree)
+        return values(whole[1]) if whole else fill_text(tree, values)
+    if isinstance(tree, Mapping):
+        return {key: fill_json(each, values) for key, each in tree.items()}
+    if isinstance(tree, tuple):
+        return [fill_json(each, values) for each in tree]
+    return tree
+
+
+def as_text(value: object) -> str:
+    """A value in the midst of text: booleans as JSON has them, lists with commas, nothing for null."""
+    if value is None or value is MISSING:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list | tuple):
+        return ", ".join(as_text(each) for each in value)
+    return str(value)

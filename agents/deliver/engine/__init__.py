@@ -1,0 +1,1 @@
+"""How deliveries go out: order, retries, pauses. Knows no kind of destination."""

@@ -1,0 +1,112 @@
+"""One lane: the users that share it, each in order; one that fails waits apart from the others.
+
+Times are seconds of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from agents.deliver.content.jobs import Job
+
+
+@dataclass(slots=True)
+class Parked:
+    """A user whose first job failed: it and all behind it, in order."""
+
+    jobs: deque[Job]
+    due_s: float
+
+
+@dataclass(slots=True)
+class Lane:
+    """``failures``: sends in a row of which nothing was taken."""
+
+    number: int
+    ready: deque[Job] = field(default_factory=deque)
+    parked: dict[str, Parked] = field(default_factory=dict)
+    failures: int = 0
+    pause_until_s: float = 0.0
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    sending: bool = False
+
+    def add(self, job: Job) -> None:
+        self.ready.append(job)
+        self.wake.set()
+
+    def take(self, now_s: float, most: int) -> list[Job]:
+        """Up to ``most`` jobs to send now: first of parked users whose time has come, then of the others."""
+        batch: list[Job] = []
+        if now_s < self.pause_until_s:
+            return batch
+        if self.parked:
+            for user_id in [user for user, each in self.parked.items() if each.due_s <= now_s]:
+                waiting = self.parked[user_id].jobs
+                while waiting and len(batch) < most:
+                    batch.append(waiting.popleft())
+                if not waiting:
+                    del self.parked[user_id]
+                if len(batch) >= most:
+                    return batch
+        ready = self.ready
+        if not self.parked:
+            while ready and len(batch) < most:
+                batch.append(ready.popleft())
+            return batch
+        while ready and len(batch) < most:
+            job = ready.popleft()
+            behind = self.parked.get(job.user_id)
+            if behind is not None:
+                behind.jobs.append(job)
+            else:
+                batch.append(job)
+        return batch
+
+    def park(self, jobs: list[Job], due_s: float) -> None:
+        """Jobs of one user that weren't taken, in order, before any that wait already."""
+        user_id = jobs[0].user_id
+        parked = self.parked.setdefault(user_id, Parked(deque(), due_s))
+        parked.due_s = due_s
+        parked.jobs.extendleft(reversed(jobs))
+
+    def next_s(self) -> float | None:
+        """When there may be something to send; None: not before a job is added."""
+        if self.ready:
+            return self.pause_until_s
+        if not self.parked:
+            return None
+        return max(self.pause_until_s, min(each.due_s for each in self.parked.values()))
+
+    async def wait(self, now_s: float) -> None:
+        """Until there may be something to send."""
+        next_s = self.next_s()
+        self.wake.clear()
+        if next_s is None:
+            await self.wake.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, next_s - now_s)):
+                # New jobs don't end a pause, nor do they come before a user's time.
+                while True:
+                    await self.wake.wait()
+                    self.wake.clear()
+                    changed = self.next_s()
+                    if changed is None or changed < next_s:
+                        return
+        except TimeoutError:
+            return
+
+    def revive(self, at_s: float) -> None:
+        """The destination takes again: don't wait out what was begun while it didn't."""
+        self.pause_until_s = min(self.pause_until_s, at_s)
+        for each in self.parked.values():
+            each.due_s = min(each.due_s, at_s)
+        self.wake.set()
+
+    def clear(self) -> None:
+        self.ready.clear()
+        self.parked.clear()
+        self.failures = 0
+        self.pause_until_s = 0.0

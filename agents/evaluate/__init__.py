@@ -1,0 +1,1 @@
+"""From events to transitions. ``pipeline`` is the file to read first."""

@@ -1,0 +1,138 @@
+"""The order of one step's writes, in one place (docs/architecture.md, invariants 2 to 4).
+
+    1. changelog: marker, rows with their outboxes, end marker         acknowledged by all in-sync replicas
+    2. outputs: re-keyed records, dead letters, transitions            likewise
+    3. the store: rows, due index, marker, changelog offset            one RocksDB write
+    4. the ack of the source batch; Faust commits its offset later
+
+A crash between two of them loses nothing: see ``agents.restore.restorer``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiokafka import AIOKafkaProducer
+
+from agents.evaluate.outputs import Outputs, Told
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Limits, Step
+from agents.kafka.batches import Batches
+from agents.topics import LARGE_MESSAGE_BYTES
+
+MEMBERSHIP_SECONDS = 0.05
+"""Between two looks, while it isn't known whether the group still counts on this worker."""
+
+
+class Observer(Protocol):
+    """Who counts. Called once a step, after it is durable."""
+
+    def step_done(self, partition: int, step: Step, seconds: float) -> None: ...
+
+
+Ack = Callable[[], object]
+
+
+@dataclass(slots=True)
+class Work:
+    """Steps of one partition, in order, and whom to tell when they are durable."""
+
+    pipeline: Pipeline
+    steps: list[Step] = field(default_factory=list)
+    acks: list[Ack] = field(default_factory=list)
+    is_note: bool = False
+    """Write a marker also when no step does, so that what is acknowledged is known to be."""
+
+    def is_full(self, limits: Limits) -> bool:
+        """It has enough transitions for one commit."""
+        return sum(len(each.transitions) for each in self.steps) >= limits.step_transitions
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of the topics a worker writes, and how many partitions the outputs have."""
+
+    changelog: str
+    transitions: str
+    rekeyed: str
+    partitions: int
+    """Of the table, so of the changelog, and of the re-keyed records. Source topics may have any number."""
+    transitions_partitions: int
+    dead_letter_suffix: str = ".dlq"
+    changelog_bytes: int = LARGE_MESSAGE_BYTES
+    """What the changelog takes in one produce batch (``max.message.bytes``)."""
+    dead_letter_partitions: Mapping[str, int] = field(default_factory=dict)
+    """By topic; one that isn't named has as many as the table."""
+    sources: MutableMapping[str, int] = field(default_factory=dict)
+    """Partitions of each source topic, re-keyed records aside; they may grow. Empty: not known."""
+    changelog_id: bytes = b""
+    """The topic's id; a store remembers it, so that it is never joined to another changelog."""
+
+
+class Committer:
+    """Writes the steps of one partition of the table."""
+
+    def __init__(
+        self, producer: AIOKafkaProducer, topics: Topics, observer: Observer, told: Told | None = None
+    ) -> None:
+        self._producer = producer
+        self._topics = topics
+        self._observer = observer
+        self._told = told or Told()
+        self.may_write: Callable[[], bool] = lambda: True
+        """Whether the partitions are surely still ours. May raise, to give up what is in hand."""
+
+    async def commit(self, works: Sequence[Work]) -> None:
+        """Make the steps of several partitions durable, in the order of this module's text; then ack.
+
+        All changelogs go out together and so do all outputs: aiokafka has one request at a time under
+        way for a broker, and it carries what is ready for any partition.
+        """
+        started = time.monotonic()
+        while not self.may_write():
+            await asyncio.sleep(MEMBERSHIP_SECONDS)
+        changelogs = [(work, await self._changelog(work)) for work in works]
+        for work, batches in changelogs:
+            if batches is not None:
+                work.pipeline.outgoing.written(await batches.acknowledged())
+        await self._outputs(works)
+        for work in works:
+            work.pipeline.durable(work.steps)
+            for ack in work.acks:
+                ack()
+        seconds = time.monotonic() - started
+        for work in works:
+            for step in work.steps:
+                self._observer.step_done(work.pipeline.place.partition, step, seconds)
+
+    async def marker(self, pipeline: Pipeline) -> None:
+        """Write the marker as it stands, so that the next owner need not send anything again."""
+        await self.commit([Work(pipeline, is_note=True)])
+        pipeline.flush()
+
+    async def _changelog(self, work: Work) -> Batches | None:
+        """Send the changelog of a partition's steps; None when they changed nothing that must be kept."""
+        pipeline = work.pipeline
+        outgoing = pipeline.outgoing
+        records = [outgoing.note(pipeline.marker_now())] if work.is_note else []
+        records += [outgoing.records(step) for step in work.steps if step.is_logged]
+        if not records:
+            return None
+        topics = self._topics
+        batches = Batches(self._producer, topics.changelog, pipeline.place.partition, topics.changelog_bytes)
+        for each in records:
+            for key, value, headers in each:
+                await batches.add(key, value, None, headers)
+        await batches.send()
+        return batches
+
+    async def _outputs(self, works: Sequence[Work]) -> None:
+        outputs = Outputs(self._producer, self._topics, self._told)
+        for work in works:
+            for step in work.steps:
+                outputs.add_step(work.pipeline.place.partition, step)
+        await outputs.send()

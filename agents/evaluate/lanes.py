@@ -1,0 +1,115 @@
+"""A lane: one of the table's partitions, its pipeline, and the batches that wait for it.
+
+The batches come from every source partition whose records the table's partition takes
+(``agents.kafka.placement``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from agents.evaluate.commits import Ack, Work
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Record
+
+SLICE = 100
+"""Records per computation, some milliseconds: answers of brokers and lookups get their turn between."""
+USERS = 500
+"""As many whom time passes for, or who are swept, with less to do for each."""
+TURN_RECORDS = 4_000
+"""After so many records a lane's turn in a round ends."""
+FLIP_SLICES = 8
+"""Slices of users whose flips a lane fires in one turn; the rest waits for the next one."""
+WAITING_RECORDS = 8_000
+"""With so many records waiting a lane takes no more, and Faust stops polling before long."""
+WAITING_BYTES = 64 * 1024 * 1024
+"""Likewise."""
+
+
+class Lane:
+    """One partition. Batches come in with ``offer``; ``take_turn`` makes steps of what waits.
+
+    ``latest_ms`` tells the latest timestamp that a record may have now; None: any.
+    """
+
+    def __init__(self, pipeline: Pipeline, latest_ms: Callable[[], int | None] = lambda: None) -> None:
+        self.pipeline = pipeline
+        self._latest_ms = latest_ms
+        self.records_waiting = 0
+        self._bytes_waiting = 0
+        self.rounds = 0
+        """How many rounds that are under way have steps of it."""
+        self._waiting: deque[tuple[Sequence[Record], Ack]] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def busy(self) -> bool:
+        """Some records or steps are not yet durable."""
+        return self.rounds > 0 or bool(self._waiting)
+
+    async def offer(self, records: Sequence[Record], ack: Ack) -> None:
+        """Take a batch of one source partition; ``ack`` is called when all of it is durable."""
+        await self._room.wait()
+        self._waiting.append((records, ack))
+        self.records_waiting += len(records)
+        self._bytes_waiting += _bytes(records)
+        if self.records_waiting >= WAITING_RECORDS or self._bytes_waiting >= WAITING_BYTES:
+            self._room.clear()
+
+    async def take_turn(self, work: Work, paused: Callable[[], bool], most_records: int) -> None:
+        """Evaluate what waits, source by source, then fire what the clock has passed.
+
+        At most about ``most_records``, and not many more transitions than ``Limits.step_transitions``.
+        """
+        pipeline, limits = self.pipeline, self.pipeline.limits
+        taken = 0
+        for _ in range(len(self._waiting)):
+            if taken >= most_records or work.is_full(limits):
+                break
+            taken += await self._step(work, most_records - taken)
+        for _ in range(FLIP_SLICES):
+            if paused() or not pipeline.overdue or work.is_full(limits):
+                break
+            work.steps.append(pipeline.advance(pipeline.clock_ms, USERS))
+            await asyncio.sleep(0)
+
+    async def _step(self, work: Work, most_records: int) -> int:
+        """One step of the batches in front that have one source partition; how many records those have.
+
+        One, because what a row notes of one source partition says nothing of another's records.
+        """
+        if not self._waiting:
+            return 0
+        made = self.pipeline.begin()
+        source, taken = self._source(), 0
+        limits = self.pipeline.limits
+        while self._waiting and self._source() == source and taken < most_records:
+            if made.is_full(limits):
+                break
+            records, ack = self._waiting.popleft()
+            at = 0
+            while at < len(records) and taken + at < most_records and not made.is_full(limits):
+                at += self.pipeline.feed(made, records[at : at + SLICE], self._latest_ms())
+                await asyncio.sleep(0)
+            taken += at
+            if at < len(records):
+                self._waiting.appendleft((records[at:], ack))  # the batch is acknowledged with its last step
+            else:
+                work.acks.append(ack)
+        work.steps.append(self.pipeline.finish(made))
+        self.records_waiting -= taken
+        self._bytes_waiting -= made.fed_bytes
+        self._room.set()
+        return taken
+
+    def _source(self) -> tuple[str, int]:
+        """Topic and partition of the batch in front."""
+        first = self._waiting[0][0][0]
+        return first.topic, first.partition
+
+
+def _bytes(records: Sequence[Record]) -> int:
+    return sum(len(each.value) for each in records if each.value)

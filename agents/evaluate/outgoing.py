@@ -1,0 +1,107 @@
+"""What one partition has on its way to Kafka: outputs until they are acknowledged, and known to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agents.evaluate.steps import DeadLetter, Draft, Step
+from rules.state.row import Transition
+from tables.changelog import ChangelogWriter, Written
+from tables.codec import Letter, Marker, Outbox, UnsentLetters
+
+
+class Outgoing:
+    """Steps go through it in order: ``made``, ``records`` to write them, ``written``, ``acked``."""
+
+    def __init__(self, acked_step: int, record_bytes: int, used_slots: Iterable[int] = ()) -> None:
+        self.acked_step = acked_step
+        """Every output of the steps up to this one is in Kafka."""
+        self.noted_step = acked_step
+        """What the changelog's last marker says of that."""
+        self.changelog_next = 0
+        """Offset after the last changelog record that is acknowledged, or that recovery has read."""
+        self.writer = ChangelogWriter(record_bytes, used_slots)
+        self._noting_step = acked_step
+        self._telling_step = 0
+        """The last step that has any."""
+        self._unacked: dict[bytes, list[tuple[int, Transition]]] = {}
+        self._letters: list[tuple[int, Letter]] = []
+
+    def made(self, step: int, draft: Draft) -> None:
+        """A step was computed from the draft."""
+        unacked = self._unacked
+        for key, transition in zip(draft.keys, draft.transitions, strict=True):
+            unacked.setdefault(key, []).append((step, transition))
+        self._letters += [(step, _kept(each)) for each in draft.refused]
+        if draft.transitions or draft.refused:
+            self._telling_step = step
+
+    def records(self, step: Step) -> Iterator[Written]:
+        """The step's changelog records. Made when they are written: they say what is acknowledged now."""
+        self._noting_step = acked = self.acked_step
+        step.marker.acked_step = step.end_marker.acked_step = acked
+        letters = [each for at, each in self._letters if at <= step.number]
+        unsent = UnsentLetters(step.number, letters) if letters else None
+        staged, outboxes = step.staged, self._outboxes(step)
+        return self.writer.step(
+            step.marker, staged.rows, outboxes, step.end_marker, staged.write.notes, unsent
+        )
+
+    def note(self, marker: Marker) -> Iterator[Written]:
+        """The changelog records of a quiet moment."""
+        self._noting_step = marker.acked_step
+        return self.writer.note(marker)
+
+    @property
+    def is_unnoted(self) -> bool:
+        """Outputs are in Kafka, and the changelog doesn't say so: a kill would send them again."""
+        return self.noted_step < self._telling_step <= self.acked_step
+
+    def written(self, changelog_next: int) -> None:
+        """The changelog is acknowledged up to here."""
+        self.changelog_next = changelog_next
+        self.noted_step = self._noting_step
+
+    def acked(self, step: Step) -> None:
+        """The step's outputs are in Kafka: its outboxes need not be kept."""
+        self.acked_step = step.number
+        if self._letters:
+            self._letters = [each for each in self._letters if each[0] > step.number]
+        for key in set(step.transition_keys):
+            waiting = [each for each in self._unacked.get(key, ()) if each[0] > step.number]
+            if waiting:
+                self._unacked[key] = waiting
+            else:
+                self._unacked.pop(key, None)
+
+    def resume(self, step: int) -> None:
+        """After recovery: what was not acknowledged up to this step is sent again before any other."""
+        self.acked_step = self._telling_step = step
+
+    def _outboxes(self, step: Step) -> dict[bytes, Outbox]:
+        """Per changed row, its transitions that are not known to be in Kafka, up to this step's."""
+        unacked, number = self._unacked, step.number
+        if not unacked:
+            return {}
+        return {
+            key: Outbox(number, waiting)
+            for key, _ in step.staged.rows
+            if key in unacked and (waiting := [each for at, each in unacked[key] if at <= number])
+        }
+
+
+def _kept(letter: DeadLetter) -> Letter:
+    record = letter.record
+    return Letter(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        list(record.headers),
+        letter.origin,
+        letter.code,
+        letter.message,
+        letter.stage,
+    )

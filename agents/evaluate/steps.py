@@ -1,0 +1,157 @@
+"""What goes into a pipeline and what comes out: records, steps, dead letters, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agents.evaluate.records import InputRecord, PlainEvent
+from agents.kafka.placement import Located, Origin
+from rules.state.dedupe import DAY_MS, Dedupe, dedupe_of
+from rules.state.row import Transition
+from tables.codec import Marker
+from tables.profiles import Staged
+from tables.store import Due
+
+
+class Record(Located, Protocol):
+    """A Kafka record as the consumer gives it. ``timestamp`` in ms, negative when there is none."""
+
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+ReadRecord = tuple[Record, InputRecord | PlainEvent | None, bytes, int]
+"""A record, its decoded value (None: a dead letter), its row key and its time in ms."""
+
+
+STEP_TRANSITIONS = 4_000
+STEP_BYTES = 32 * 1024 * 1024
+CHANGELOG_BYTES = 8 * 1024 * 1024
+A_DAY = dedupe_of(DAY_MS, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one record may bring (settings ``records``)."""
+
+    max_bytes: int = 512 * 1024
+    max_attributes_bytes: int = 256 * 1024
+    dedupe: Dedupe = A_DAY
+    """How long an event's id is remembered."""
+    changelog_bytes: int = CHANGELOG_BYTES
+    """The largest record that the changelog takes (``max.message.bytes``). Input records may fill half of it
+    with a user's row; time and definitions may fill more (``agents.evaluate.row_limits``)."""
+    step_transitions: int = STEP_TRANSITIONS
+    """With so many a step ends, though a record or a user that is begun is brought to the end."""
+    step_bytes: int = STEP_BYTES
+    """Likewise, of records and of large rows that they change."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be used, with the reason; its bytes stay untouched."""
+
+    record: Record
+    origin: Origin
+    code: str
+    message: str
+    stage: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a step did, for the metrics: every record ends in exactly one of the first five."""
+
+    applied: int = 0
+    repeated: int = 0
+    """Applied before: read again after a crash, or sent again under the same id."""
+    dead: int = 0
+    rekeyed: int = 0
+    enters: int = 0
+    exits: int = 0
+    flips: int = 0
+    ids_dropped: int = 0
+
+    @property
+    def records(self) -> int:
+        return self.applied + self.repeated + self.dead + self.rekeyed
+
+
+@dataclass(slots=True)
+class Step:
+    """What one step changed and sends. Its changelog batch: notes, ``marker``, ``rows``, ``end_marker``.
+
+    ``marker`` has the clock before the step: what recovery needs while some of the step's rows may be
+    missing. ``end_marker`` has the clock after it: what the records after the step are applied at. What they
+    say of acknowledged steps is set when they are written (``Pipeline.records``).
+    """
+
+    number: int
+    marker: Marker
+    end_marker: Marker
+    must_note: bool
+    """The end marker must be written even if no row changed: a record moved the clock, or was refused because
+    of its user's row, or there is no marker yet."""
+    staged: Staged
+    transitions: list[Transition]
+    transition_keys: list[bytes]
+    left: list[bytes]
+    """Keys of rows that stay as they were, because they would be larger than the changelog takes."""
+    dead: list[DeadLetter] = field(default_factory=list)
+    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    accepted: Mapping[str, int] = field(default_factory=dict)
+    """``tables.codec.Ground.accepted``, for the headers of re-keyed records."""
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether the changelog must know of it."""
+        write = self.staged.write
+        return bool(self.staged.rows or write.notes or self.must_note)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to write anywhere."""
+        write = self.staged.write
+        written = write.rows or write.due_dropped or write.notes or self.must_note
+        return not (written or self.transitions or self.dead or self.rekeyed)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A step in the making. ``clock_ms``, ``positions`` and ``prints`` are the partition's before it."""
+
+    clock_ms: int
+    positions: dict[int, int]
+    prints: dict[int, int] = field(default_factory=dict)
+    changed: dict[bytes, int | None] = field(default_factory=dict)
+    local: dict[bytes, int | None] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
+    stale: list[Due] = field(default_factory=list)
+    clock_moved: bool = False
+    counts: Counts = field(default_factory=Counts)
+    fed: list[Sequence[Record]] = field(default_factory=list)
+    """The records taken, slice by slice."""
+    fed_bytes: int = 0
+    refused: list[DeadLetter] = field(default_factory=list)
+    """Those of the dead letters that are there because of a row."""
+    left: list[bytes] = field(default_factory=list)
+    is_bounded: bool = True
+    row_bytes: int = 0
+    """Of large rows that it changed."""
+
+    def is_full(self, limits: Limits) -> bool:
+        """It is time for another step: what a step holds in memory is bounded, whatever the records bring."""
+        return self.is_bounded and (
+            len(self.transitions) >= limits.step_transitions
+            or self.fed_bytes + self.row_bytes >= limits.step_bytes
+        )

@@ -1,0 +1,1 @@
+"""Faust by subclass: its app, transport, consumer thread and assignor."""

@@ -1,0 +1,1 @@
+"""Definitions and keys on compacted topics: written by one, followed by all."""

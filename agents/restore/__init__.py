@@ -1,0 +1,1 @@
+"""From the changelog back to the rows."""

@@ -1,0 +1,115 @@
+"""The changelog written again from the stores on disk, after it was lost.
+
+A store is whole up to its marker, and behind what workers did since by some seconds at most. So the group's
+offsets go back to where the store is: what was taken since comes again and gives the same transitions, with
+the same ids and bodies. For this no worker may run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from msgspec.structs import replace
+
+from agents.evaluate.commits import Topics
+from agents.kafka.batches import Batches
+from agents.topics.noted import taken_of
+from tables.codec import MARKER_KEY, Marker, decode_marker, encode_marker
+from tables.meta import StoreMeta, decode_meta, encode_meta
+from tables.store import RocksMemory, RocksStore, Write
+
+ROWS = 2_000
+"""Read from the store at a time."""
+MIB = 1024 * 1024
+
+
+class StoreUnusable(Exception):
+    """A store on disk can't be the source of a changelog; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """One partition of the changelog as it is now. ``marker``: the last that it holds."""
+
+    partition: int
+    begin: int
+    end: int
+    marker: Marker | None
+
+
+async def rebuild(
+    producer: AIOKafkaProducer,
+    path: Path,
+    sources: Mapping[str, int],
+    topics: Topics,
+    lost: Lost,
+    go_back: Callable[[dict[TopicPartition, int]], Awaitable[None]],
+) -> int:
+    """Write the rows of the store at ``path`` to the end of the changelog's partition; their number.
+
+    ``sources``: partitions of each source topic, that of re-keyed records included. ``go_back`` commits where
+    the group has to go on reading. The marker comes last: what was not written to its end stays refused.
+    Raises StoreUnusable, and has then written nothing.
+    """
+    store = RocksStore(path, RocksMemory.of(8 * MIB, 8 * MIB))
+    try:
+        marker = _marker_of(store, path, topics, lost)
+        size = topics.changelog_bytes
+        batches, rows = Batches(producer, topics.changelog, lost.partition, size), 0
+        notes = store.notes()  # decisions about records that may be read again
+        for key, note in notes:
+            await batches.add(key, note)
+        for key, value in _rows(store):
+            await batches.add(key, value)
+            rows += 1
+        if rows or notes:
+            await batches.acknowledged()
+        taken = {
+            TopicPartition(name, each): taken_of(marker, name, each)[0]
+            for name, count in sources.items()
+            for each in range(lost.partition, count, marker.partitions)
+        }
+        await go_back({tp: offset + 1 for tp, offset in taken.items()})
+        encoded = encode_marker(replace(marker, ground=replace(marker.ground, whole_from=lost.end)))
+        last = Batches(producer, topics.changelog, lost.partition)
+        await last.add(MARKER_KEY, encoded)
+        meta = StoreMeta(await last.acknowledged(), encoded, topics.changelog_id)
+        store.write(Write(meta=encode_meta(meta)))
+    finally:
+        store.close()
+    return rows
+
+
+def _marker_of(store: RocksStore, path: Path, topics: Topics, lost: Lost) -> Marker:
+    name = f"{topics.changelog}/{lost.partition}"
+    value = store.meta()
+    meta = decode_meta(value) if value is not None else None
+    if meta is None or not meta.marker:
+        raise StoreUnusable(f"{path} holds no rows")
+    marker = decode_marker(meta.marker)
+    if marker.partitions != topics.partitions:
+        raise StoreUnusable(
+            f"{path} was written for {marker.partitions} partitions, and {topics.changelog} has "
+            f"{topics.partitions}"
+        )
+    is_same = not meta.changelog_id or meta.changelog_id == topics.changelog_id
+    if lost.marker is None or (is_same and meta.changelog_next > lost.end):
+        return marker
+    if is_same and lost.begin > lost.marker.ground.whole_from:  # retention took its head
+        if meta.changelog_next == lost.end:
+            return marker
+        raise StoreUnusable(
+            f"{name} has records up to offset {lost.end}, and {path} only those up to {meta.changelog_next}: "
+            "start a worker there, which reads the rest, and stop it"
+        )
+    raise StoreUnusable(f"{name} needs nothing: it holds all rows up to the marker at its end")
+
+
+def _rows(store: RocksStore) -> Iterator[tuple[bytes, bytes]]:
+    after = b""
+    while rows := store.scan(after, ROWS):
+        yield from rows
+        after = rows[-1][0]

@@ -1,0 +1,343 @@
+"""Recovery: a partition's rows, due index and outboxes from its changelog, in batches.
+
+The store remembers the changelog offset up to which it is complete; what comes after is read with a
+consumer of our own, many records at a time (Faust's recovery goes record by record). Transitions that are
+not known to be in Kafka (``tables.changelog``) are sent again, with the same ids and bodies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from agents.evaluate.commits import Topics
+from agents.evaluate.outputs import Outputs, Told
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import DeadLetter, Limits
+from agents.kafka.broker import Broker
+from agents.kafka.consumed import Consumed
+from agents.kafka.placement import Place
+from agents.restore.ahead import RECORDS, Job, cores, restore_ahead, shares
+from agents.restore.foreign_records import foreign
+from agents.topics.look import shown_id
+from agents.topics.noted import CHANGELOG_MEND, last_markers
+from agents.warnings import Warnings
+from rules.state.row import Transition
+from tables.changelog import ChangelogReader
+from tables.codec import Letter, record_print
+from tables.meta import StoreMeta, decode_meta
+from tables.opening import open_store
+from tables.profiles import Profiles
+from tables.store import RocksMemory, RocksStore, Write
+from tables.store_faults import StoreBroken, StoreInUse, StoreUnusable
+
+log = structlog.get_logger("turnstile.restore")
+
+LOCKED_SECONDS = 10.0
+"""How long a store may stay locked by a process that is ending."""
+
+
+Pending = Transition | DeadLetter
+"""An output that is sent again."""
+
+
+class PartitionsChanged(Exception):
+    """The table was written with another number of partitions; users would be looked for elsewhere."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One partition while its changelog is read."""
+
+    store: RocksStore
+    changelog: ChangelogReader
+    end: int
+    known: StoreMeta
+    """What the store remembers."""
+
+
+class ChangelogLost(Exception):
+    """The changelog is not the one that the store or the group's offsets belong to, or its head is gone."""
+
+
+def store_path(directory: Path, changelog: str, partition: int) -> Path:
+    """Where the rows of a partition lie on disk."""
+    return directory / f"{changelog}-{partition}"
+
+
+def stores_of(directory: Path, changelog: str) -> dict[int, Path]:
+    """The stores in a data directory, by partition."""
+    found = {each.name.removeprefix(f"{changelog}-"): each for each in directory.glob(f"{changelog}-*")}
+    return {int(number): path for number, path in sorted(found.items()) if number.isdigit() and path.is_dir()}
+
+
+def changelog_consumer(broker: Broker) -> AIOKafkaConsumer:
+    """A consumer outside any group, for changelogs and definitions."""
+    return AIOKafkaConsumer(
+        **broker.consumer_options(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        fetch_max_wait_ms=100,
+    )
+
+
+class Restorer:
+    """Opens partitions: store first, then the rest of the changelog. ``ahead`` is what
+    other processes may do before (``agents.restore.ahead``); without it all is read here."""
+
+    def __init__(
+        self,
+        new_consumer: Callable[[], AIOKafkaConsumer],
+        directory: Path,
+        memory: RocksMemory,
+        topics: Topics,
+        limits: Limits,
+        cache_rows: int,
+        ahead: Job | None = None,
+    ) -> None:
+        self._new_consumer = new_consumer
+        self._directory = directory
+        self._memory = memory
+        self._topics = topics
+        self._limits = limits
+        self._cache_rows = cache_rows
+        self._ahead = ahead
+        self.rows_restored = 0
+        self.warnings = Warnings()
+
+    def path(self, partition: int) -> Path:
+        return store_path(self._directory, self._topics.changelog, partition)
+
+    async def ends(self, partitions: set[int]) -> dict[int, int]:
+        """The changelog's end offset per partition."""
+        async with self._new_consumer() as consumer:
+            ends = await consumer.end_offsets([self._tp(each) for each in partitions])
+        return {tp.partition: end for tp, end in ends.items()}
+
+    async def open(self, partitions: set[int]) -> tuple[dict[int, Pipeline], list[Pending]]:
+        """Pipelines that are up to date, and the outputs that must be sent before anything else.
+
+        Raises PartitionsChanged, ChangelogLost. If cancelled, the stores are closed and whole.
+        """
+        if not partitions:
+            return {}, []  # and no consumer: aiokafka's stop raises CancelledError when it comes at once
+        readings: dict[int, _Reading] = {}
+        try:
+            async with self._new_consumer() as consumer:
+                await self._open_stores(consumer, partitions, readings)
+                await self._check_changelog(readings)
+                if await self._restored_ahead(readings):
+                    await self._open_stores(consumer, partitions, readings)
+                await self._read(consumer, readings)
+        except BaseException:
+            for reading in readings.values():
+                with contextlib.suppress(StoreBroken, StoreUnusable):
+                    reading.store.close()
+            raise
+        pending: list[Pending] = []
+        pipelines: dict[int, Pipeline] = {}
+        for partition, reading in readings.items():
+            pipelines[partition] = self._pipeline(partition, reading, pending)
+        return pipelines, pending
+
+    async def _check_changelog(self, readings: dict[int, _Reading]) -> None:
+        """Raises ChangelogLost; nothing was written to a store yet, and nothing will be."""
+        faults: list[str] = []
+        cut = {p for p, each in readings.items() if each.known.changelog_next < each.changelog.position}
+        markers = {}
+        if cut:
+            async with self._new_consumer() as consumer:
+                markers = await last_markers(consumer, self._topics.changelog, cut)
+        for partition, reading in sorted(readings.items()):
+            name, path = f"{self._topics.changelog}/{partition}", self.path(partition)
+            known, position = reading.known, reading.changelog.position
+            now, before, marker = self._topics.changelog_id, known.changelog_id, markers.get(partition)
+            if now and before and now != before:
+                faults.append(
+                    f"{name} was deleted and made again: the rows in {path} belong to the topic with the id "
+                    f"{shown_id(before)}, and its id is {shown_id(now)} now"
+                )
+            elif position > reading.end:
+                faults.append(
+                    f"{name} ends at offset {reading.end}, but the rows in {path} were written up to offset "
+                    f"{position}: it was made again or cut"
+                )
+            elif partition in cut and (marker is None or marker.ground.whole_from < position):
+                faults.append(
+                    f"{name} begins at offset {position}, and the rows from offset {known.changelog_next} on "
+                    f"are not in {path} either: retention or somebody removed them"
+                )
+        if faults:
+            raise ChangelogLost("\n".join([*faults, CHANGELOG_MEND]))
+
+    async def _open_stores(
+        self, consumer: AIOKafkaConsumer, partitions: set[int], readings: dict[int, _Reading]
+    ) -> None:
+        tps = [self._tp(each) for each in sorted(partitions)]
+        consumer.assign(tps)
+        begins = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        for tp in tps:
+            path = self.path(tp.partition)
+            store, meta_bytes = await self._open_when_free(path)
+            meta = decode_meta(meta_bytes) if meta_bytes is not None else None
+            meta = meta or StoreMeta(0, b"")
+            position = max(meta.changelog_next, begins[tp])
+            reader = ChangelogReader(position, meta.marker, self._topics.changelog_id)
+            readings[tp.partition] = _Reading(store, reader, ends[tp], meta)
+            consumer.seek(tp, min(reader.position, ends[tp]))
+
+    async def _restored_ahead(self, readings: dict[int, _Reading]) -> bool:
+        """With much to read and several cores, close the stores and let other processes write them."""
+        behind = {partition: each.end - each.changelog.position for partition, each in readings.items()}
+        behind = {partition: records for partition, records in behind.items() if records > 0}
+        if self._ahead is None or sum(behind.values()) < RECORDS or min(len(behind), cores()) < 2:
+            return False
+        while readings:
+            readings.popitem()[1].store.close()
+        await restore_ahead(self._ahead, shares(behind, cores()), self._restored)
+        return True
+
+    def _restored(self, rows: int) -> None:
+        self.rows_restored += rows
+
+    async def _open_when_free(self, path: Path) -> tuple[RocksStore, bytes | None]:
+        """A store that is locked may be a dying process's: a while is waited for it. Raises StoreInUse."""
+        deadline = time.monotonic() + LOCKED_SECONDS
+        while True:
+            try:
+                return self._open_store(path)
+            except StoreInUse:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.2)
+
+    def _open_store(self, path: Path) -> tuple[RocksStore, bytes | None]:
+        """The store and its meta value; a damaged one starts anew, and the changelog brings its rows."""
+        opened = open_store(path, self._memory)
+        if opened.fault is not None:
+            self.warnings.note(
+                "store_broken",
+                str(path),
+                f"the files of {path} were damaged ({opened.fault}); they lie in {opened.aside} now, and the "
+                "rows are restored from the changelog",
+            )
+        return opened.store, opened.meta
+
+    async def _read(self, consumer: AIOKafkaConsumer, readings: dict[int, _Reading]) -> None:
+        behind = {partition for partition, each in readings.items() if each.changelog.position < each.end}
+        consumer.pause(*(self._tp(partition) for partition in readings if partition not in behind))
+        while behind:
+            polled = await consumer.getmany(timeout_ms=200, max_records=20_000)
+            for tp, records in polled.items():
+                reading = readings[tp.partition]
+                before = reading.changelog.rows
+                reading.store.write(self._read_ours(reading.changelog, records))
+                self.rows_restored += reading.changelog.rows - before
+                await asyncio.sleep(0)
+            for partition in list(behind):
+                reading = readings[partition]
+                # The position passes records that compaction or a transaction marker left out.
+                reading.changelog.position = await consumer.position(self._tp(partition))
+                if reading.changelog.position >= reading.end:
+                    behind.discard(partition)
+                    consumer.pause(self._tp(partition))
+                    reading.store.write(Write(meta=reading.changelog.meta))
+
+    def _read_ours(self, changelog: ChangelogReader, records: Sequence[Any]) -> Write:
+        """What the records change, but for those that no worker of ours wrote: these are told.
+
+        They are looked for only when the records can't be read. What is read twice says the same twice.
+        """
+        marker_bytes = changelog.marker_bytes
+        try:
+            change = changelog.read(records)
+            if changelog.marker_bytes != marker_bytes:
+                _ = changelog.marker
+            return change
+        except Exception:
+            ours = [each for each in records if not self._is_foreign(each)]
+            if len(ours) == len(records):
+                raise
+            changelog.marker_bytes = marker_bytes
+            return changelog.read(ours)
+
+    def _is_foreign(self, record: Any) -> bool:
+        fault = foreign(record)
+        if fault is not None:
+            place = f"{record.topic}/{record.partition}@{record.offset}"
+            text = f"no worker wrote this record, and the row before it stays: {fault}"
+            self.warnings.note("changelog_foreign", place, text)
+        return fault is not None
+
+    def _pipeline(self, partition: int, reading: _Reading, pending: list[Pending]) -> Pipeline:
+        changelog = reading.changelog
+        marker = changelog.marker
+        accepted = marker.ground.accepted if marker is not None else {}
+        topics = self._topics
+        place = Place(partition, topics.partitions, topics.rekeyed, topics.sources, accepted)
+        if marker is not None and marker.partitions != place.partitions:
+            raise PartitionsChanged(
+                f"{self._topics.changelog} was written with {marker.partitions} partitions and now has "
+                f"{place.partitions}: a user's place depends on their number"
+            )
+        profiles = Profiles(reading.store, self._cache_rows, self._cache_rows // 2)
+        limits = replace(self._limits, changelog_bytes=self._topics.changelog_bytes)
+        pipeline = Pipeline(place, profiles, limits, marker, changelog.used_slots)
+        for unreadable in pipeline.refused.unreadable:
+            text = f"a note of refused records in {self._topics.changelog}/{partition} can't be read"
+            self.warnings.note("note_unreadable", repr(unreadable), text)
+        pipeline.outgoing.changelog_next = reading.end
+        pipeline.changelog_id = self._topics.changelog_id
+        if marker is not None:
+            pipeline.resume(marker.step)
+        letters = changelog.unsent_letters()
+        pipeline.told = {
+            each.origin: record_print(each.timestamp_ms, each.key, each.value) for each in letters
+        }
+        unsent: list[Pending] = [*changelog.unsent(), *map(_from_kept, letters)]
+        pending.extend(unsent)
+        log.info(
+            "partition_restored",
+            partition=partition,
+            rows=changelog.rows,
+            changelog_next=reading.end,
+            resent=len(unsent),
+        )
+        return pipeline
+
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topics.changelog, partition)
+
+
+def _from_kept(letter: Letter) -> DeadLetter:
+    """The dead letter that was kept in an outbox."""
+    record = Consumed(
+        letter.topic,
+        letter.partition,
+        letter.offset,
+        letter.timestamp_ms,
+        letter.key,
+        letter.value,
+        letter.headers,
+    )
+    return DeadLetter(record, letter.origin, letter.code, letter.message, letter.stage)
+
+
+async def send_again(
+    producer: AIOKafkaProducer, topics: Topics, pending: list[Pending], told: Told | None = None
+) -> None:
+    """Send what was in outboxes; transitions have the ids and bodies of the first time."""
+    outputs = Outputs(producer, topics, told or Told())
+    for output in pending:
+        outputs.add_again(output)
+    await outputs.send()

@@ -1,0 +1,1 @@
+"""Which network addresses a destination may reach."""

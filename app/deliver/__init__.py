@@ -1,0 +1,1 @@
+"""The delivery process: destinations at work, their status and metrics."""

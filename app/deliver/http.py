@@ -1,0 +1,246 @@
+"""HTTP on a delivery worker: destinations with their status, test sends, replays, health, metrics.
+
+All of it takes the scope ``destinations``, and a key sees and changes its own projects' only, because
+definitions hold customers' URLs. Errors are problem+json as on the worker (``app.http.problems``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+from aiokafka.errors import KafkaError
+from prometheus_client import CollectorRegistry
+
+from agents.deliver.definitions.destination import Destination
+from agents.deliver.definitions.feed import PublishedDestination, plan_changes
+from agents.deliver.definitions.parse import load_destinations
+from agents.deliver.definitions.permitted import refusals
+from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable
+from agents.registry.api_keys import EVERY_PROJECT
+from app.deliver.clients import own_topics_of, secrets_of
+from app.deliver.metrics import DeliveryCollector, lag_of
+from app.deliver.replay import replay
+from app.deliver.trial import TestSend, send_test
+from app.http.base import CALLER, Health, HttpBase, Route, body_of
+from app.http.problems import Problem, json_answer
+from app.http.tls import certificate_of
+from app.worker.metrics import WarningsCollector
+from rules.parse.problems import DefinitionsInvalid, name_hint
+from rules.time.instants import format_instant
+
+if TYPE_CHECKING:
+    from app.deliver.destination import Running
+    from app.deliver.service import DeliveryService
+
+TEST_SECONDS = 60.0
+PUBLISH_SECONDS = 45.0
+REPLAY_SECONDS = 330.0
+DEFINITION_BYTES = 128 * 1024
+"""Of a definition: some YAML takes long to read, more than in proportion to its length."""
+
+
+class DeliverServer:
+    """The HTTP side of one delivery worker."""
+
+    def __init__(self, service: DeliveryService) -> None:
+        self._service = service
+        self._replays: dict[str, asyncio.Task[dict[str, object]]] = {}
+        self._parsing = ThreadPoolExecutor(1, "definitions")  # so that many of them don't take all the time
+        registry = CollectorRegistry()
+        registry.register(DeliveryCollector(service))
+        registry.register(WarningsCollector(service.warnings))
+        one = "/v1/destinations/{name:[^/]+}"
+        self._base = HttpBase(
+            "deliver",
+            service.settings.deliver,
+            service.keys,
+            Health(
+                lambda: service.crashed is None, self._not_ready, self._details, registry, service.warnings
+            ),
+            [
+                Route("GET", "/v1/destinations", self._destinations, "destinations"),
+                Route("POST", one + ":test", self._test, "destinations", TEST_SECONDS),
+                Route("POST", one + ":replay", self._replay, "destinations", REPLAY_SECONDS),
+                Route("GET", one, self._destination, "destinations"),
+                Route("PUT", one, self._put, "destinations", PUBLISH_SECONDS),
+                Route("DELETE", one, self._delete, "destinations", PUBLISH_SECONDS),
+            ],
+            certificate=certificate_of(service.settings.http, service.warnings),
+        )
+
+    @property
+    def url(self) -> str:
+        return self._base.url
+
+    async def start(self) -> None:
+        """Raises CommandFailed when it can't listen."""
+        await self._base.start()
+
+    async def stop(self) -> None:
+        for task in self._replays.values():
+            task.cancel()
+        await asyncio.gather(*self._replays.values(), return_exceptions=True)
+        await self._base.stop()
+        self._parsing.shutdown(wait=False, cancel_futures=True)
+
+    # -- destinations --------------------------------------------------------------------------------
+
+    async def _destinations(self, request: web.Request) -> web.StreamResponse:
+        caller, service = request[CALLER], self._service
+        found = [
+            status_of(each, service.plan.transitions)
+            for _, each in sorted(service.running.items())
+            if caller.covers(each.published.destination.project)
+        ]
+        # Nobody knows of what project one is that can't be read.
+        unreadable = service.feed.unreadable if caller.covers(EVERY_PROJECT) else {}
+        return json_answer({"destinations": found, "unreadable": unreadable})
+
+    async def _destination(self, request: web.Request) -> web.StreamResponse:
+        return json_answer(status_of(self._running(request), self._service.plan.transitions))
+
+    async def _put(self, request: web.Request) -> web.StreamResponse:
+        """Publish a definition, YAML or JSON; 422 with every error found."""
+        name, body = request.match_info["name"], await body_of(request)
+        if len(body) > DEFINITION_BYTES:
+            raise Problem(413, "Too large", f"a definition has {DEFINITION_BYTES} bytes at most")
+        loop = asyncio.get_running_loop()
+        destination = await loop.run_in_executor(self._parsing, _parsed, name, body)
+        if destination.name != name:
+            detail = f"the definition's name is {destination.name!r}, the path's {name!r}"
+            raise Problem(422, "Not a destination", detail)
+        feed = self._service.feed
+        caller, before = request[CALLER], feed.published.get(name)
+        caller.require_project(destination.project)
+        if name in feed.versions:  # of what project is it that can't be read?
+            caller.require_every_project()
+        if before is not None and not caller.covers(before.destination.project):
+            raise Problem(403, "Not allowed", f"the name {name!r} is taken by a project that isn't the key's")
+        settings = self._service.settings
+        refused = refusals(
+            destination, secrets_of(settings, project=destination.project), own_topics_of(settings)
+        )
+        if refused:
+            errors = [{"code": "not_permitted", "path": "", "message": each, "hint": ""} for each in refused]
+            raise Problem(422, "Not a destination", "\n".join(refused), errors=errors)
+        (change,) = plan_changes(feed.published, [destination], feed.versions)
+        if change.action != "unchanged":
+            await self._publish(change.published)
+        shown = {"name": name, "action": change.action, "version": change.published.version}
+        return json_answer(shown, 201 if change.action == "created" else 200)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        published = self._service.feed.published.get(name)
+        if published is None or published.deleted or not self._may_see(request, published):
+            raise Problem(404, "No such destination", f"no destination {name!r} is published")
+        await self._publish(replace(published, version=published.version + 1, deleted=True))
+        return web.Response(status=204)
+
+    async def _publish(self, published: PublishedDestination) -> None:
+        try:
+            await self._service.publish(published)
+        except KafkaError as error:
+            raise Problem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
+
+    async def _test(self, request: web.Request) -> web.StreamResponse:
+        running, body = self._running(request), await body_of(request)
+        try:
+            wanted = msgspec.json.decode(body or b"{}", type=TestSend)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem(400, "Not a test send", str(error)) from None
+        result = await send_test(
+            self._service.settings, running.published.destination, wanted, self._service.keys.digests
+        )
+        return json_answer(result)
+
+    async def _replay(self, request: web.Request) -> web.StreamResponse:
+        running = self._running(request)
+        name = running.published.destination.name
+        going = self._replays.get(name)
+        if going is not None and not going.done():
+            raise Problem(409, "Replay is under way", f"dead letters of {name!r} are being sent already")
+        task = asyncio.create_task(
+            replay(self._service.settings, running.published, digests=self._service.keys.digests)
+        )
+        self._replays[name] = task
+        try:
+            return json_answer(await asyncio.shield(task))
+        except (KafkaError, SinkMisconfigured, SinkUnavailable) as error:
+            raise Problem(503, "Not available now", str(error) or repr(error)) from None
+
+    def _running(self, request: web.Request) -> Running:
+        """The one that the path names. Raises Problem: 404, also where the caller's key isn't for it."""
+        name, known = request.match_info["name"], self._service.running
+        seen = {each for each, running in known.items() if self._may_see(request, running.published)}
+        if name in seen:
+            return known[name]
+        hint = {"hint": name_hint(name, seen)} if seen else {}
+        raise Problem(404, "No such destination", f"no destination {name!r} is delivered to here", **hint)
+
+    def _may_see(self, request: web.Request, published: PublishedDestination) -> bool:
+        return request[CALLER].covers(published.destination.project)
+
+    # -- health --------------------------------------------------------------------------------------
+
+    def _not_ready(self) -> list[str]:
+        """Ready means that destinations are loaded; one that is dead doesn't make the others unready."""
+        reasons = []
+        if not self._service.feed.loaded.is_set():
+            reasons.append("destinations are not loaded")
+        if not self._service.keys.loaded:
+            reasons.append("API keys are not read")
+        return reasons
+
+    def _details(self) -> dict[str, object]:
+        return {"unreadable_destinations": self._service.feed.unreadable}
+
+
+def _parsed(name: str, body: bytes) -> Destination:
+    """The one definition in a body. Raises Problem with every error found."""
+    try:
+        (destination,) = load_destinations([(f"{name}.yaml", body.decode())])
+    except DefinitionsInvalid as invalid:
+        errors = [
+            {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}
+            for each in invalid.problems
+        ]
+        raise Problem(422, "Not a destination", str(invalid), errors=errors) from None
+    except (ValueError, RecursionError):
+        raise Problem(422, "Not a destination", "the body must be one definition, UTF-8") from None
+    return destination
+
+
+def status_of(running: Running, topic: str) -> dict[str, object]:
+    """A destination and how its delivery goes; secrets are references here."""
+    report, destination = running.report, running.published.destination
+    since_ms = running.unreachable_since_ms
+    lag = lag_of(running, topic) if since_ms is None else None
+    return {
+        "name": destination.name,
+        "kind": destination.kind,
+        "version": running.published.version,
+        "state": running.state,
+        "unreachable_since": None if since_ms is None else format_instant(since_ms),
+        "partitions": running.deliverer.partitions if running.deliverer is not None else [],
+        "lag": lag,
+        "in_hand": report.in_hand,
+        "delivered": report.delivered,
+        "filtered": report.filtered,
+        "backfilled": report.backfilled,
+        "requests": report.requests,
+        "retries": report.retries,
+        "unknown": report.unknown,
+        "dead_letters": report.dead_letters,
+        "expired": report.expired,
+        "last_success": None if report.last_success_ms is None else format_instant(report.last_success_ms),
+        "last_error": None
+        if report.last_error_ms is None
+        else {"at": format_instant(report.last_error_ms), "error": report.last_error},
+        "definition": destination.document,
+    }

@@ -1,0 +1,191 @@
+"""Replay: the dead letters of a destination once more through its sink.
+
+Where replays stand is committed in a group of their own (``<group>.replay``). What is refused again goes to
+the dead letters again, behind those of this replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Set
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from agents.deliver.content.jobs import Job, Original, Unreadable, read_transition
+from agents.deliver.dead_letters import OURS, DeadLetters
+from agents.deliver.definitions.feed import PublishedDestination, group_of
+from agents.deliver.engine.engine import Engine
+from agents.deliver.progress import Progress
+from agents.sinks.make import make_sink
+from agents.topics import existing
+from agents.topics.delivery import dead_letter_topic
+from app.deliver.clients import context_of, new_producer, secrets_of, users_of
+from app.kafka.configured import broker_of, plan_of
+from app.settings.tree import Settings
+
+COMMIT_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Replayed:
+    """How a replay went. ``left``: not delivered in time; the next replay takes them up."""
+
+    found: int = 0
+    delivered: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    other_project: int = 0
+    """Of another project than the destination's: it had another one under this name. They are not sent."""
+    left: int = 0
+    last_error: str | None = None
+
+
+def replay_group(prefix: str, published: PublishedDestination) -> str:
+    return f"{group_of(prefix, published)}.replay"
+
+
+async def replay(
+    settings: Settings,
+    published: PublishedDestination,
+    seconds: float = 300.0,
+    digests: Callable[[], Set[str]] | None = None,
+) -> dict[str, object]:
+    """Send the dead letters that are there now; ``seconds`` at most. ``digests`` as of ``secrets_of``."""
+    destination, prefix = published.destination, settings.topics.prefix
+    secrets = secrets_of(settings, digests, project=destination.project)
+    users, producer = users_of(settings), new_producer(settings)
+    topic = dead_letter_topic(prefix, destination.name)
+    consumer = AIOKafkaConsumer(
+        **broker_of(settings).consumer_options(),
+        group_id=replay_group(prefix, published),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    letters = DeadLetters(producer, prefix, destination.name, plan_of(settings).transitions)
+    failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    def fail(error: BaseException) -> None:
+        if not failed.done():
+            failed.set_result(error)
+
+    sink = make_sink(destination, context_of(settings, secrets))
+    engine = Engine(destination, sink, secrets, users, letters.bury, fail, settings.deliver.in_flight)
+    result = Replayed()
+    progress: dict[TopicPartition, Progress] = {}
+    admin = AIOKafkaAdminClient(**broker_of(settings).client_options())
+    await producer.start()
+    await consumer.start()
+    await admin.start()
+    try:
+        partitions = (await existing(admin)).get(topic, 0)
+        sending = asyncio.create_task(
+            _send(consumer, topic, partitions, destination.project, engine, progress, result)
+        )
+        waited: set[asyncio.Future[Any]] = {sending, failed}
+        done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await engine.let_go()
+        await _commit(consumer, progress)
+        if failed in done:
+            raise failed.result()
+        if sending in done and not sending.cancelled() and (error := sending.exception()) is not None:
+            raise error
+    finally:
+        await engine.close()
+        await users.close()
+        await admin.close()
+        await consumer.stop()
+        await producer.stop()
+    report = engine.report
+    result.delivered, result.refused = report.delivered, report.dead_letters
+    result.left = result.found - result.delivered - result.refused - result.unreadable - result.other_project
+    result.last_error = report.last_error
+    return asdict(result)
+
+
+async def _send(
+    consumer: AIOKafkaConsumer,
+    topic: str,
+    partitions: int,
+    project: str,
+    engine: Engine,
+    progress: dict[TopicPartition, Progress],
+    result: Replayed,
+) -> None:
+    tps = [TopicPartition(topic, each) for each in range(partitions)]
+    if not tps:
+        return
+    consumer.assign(tps)
+    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
+    for tp in tps:
+        progress[tp] = Progress(await consumer.position(tp))
+        result.found += max(0, ends[tp] - progress[tp].reached)
+    engine.span = lambda: sum(each.span for each in progress.values())
+    committing = asyncio.create_task(_keep_committing(consumer, progress))
+    opening = asyncio.create_task(engine.open())
+    try:
+        while any(progress[tp].reached < ends[tp] for tp in tps):
+            for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                jobs = []
+                for record in records:
+                    if record.offset >= ends[tp]:
+                        break
+                    job = _job(record)
+                    if job is None:
+                        result.unreadable += 1
+                    elif job.transitions[0].project != project:
+                        result.other_project += 1
+                    else:
+                        progress[tp].add(job)
+                        jobs.append(job)
+                    progress[tp].reached = record.offset + 1
+                await engine.put(jobs)
+        await engine.drained()
+    finally:
+        for task in (committing, opening):
+            task.cancel()
+        await asyncio.gather(committing, opening, return_exceptions=True)
+
+
+def _job(record: ConsumerRecord[bytes, bytes]) -> Job | None:
+    """A dead letter as a job; its record is again what lay on the transitions topic. None: no transition."""
+    try:
+        transition = read_transition(record.value)
+    except Unreadable:
+        return None
+    headers = dict(record.headers)
+    original = Original(
+        record.key,
+        record.value,
+        [(name, value) for name, value in record.headers if not name.startswith(OURS)],
+        _number(headers.get("source.partition"), 0),
+        _number(headers.get("source.offset"), -1),
+        _number(headers.get("source.timestamp"), 0),
+    )
+    return Job(transition.user_id, (transition,), (original,), record.partition, record.offset)
+
+
+def _number(text: bytes | None, otherwise: int) -> int:
+    """What a header says, which others may have written, too."""
+    try:
+        return int(text or b"")
+    except ValueError:
+        return otherwise
+
+
+async def _keep_committing(consumer: AIOKafkaConsumer, progress: Mapping[TopicPartition, Progress]) -> None:
+    while True:
+        await asyncio.sleep(COMMIT_SECONDS)
+        await _commit(consumer, progress)
+
+
+async def _commit(consumer: AIOKafkaConsumer, progress: Mapping[TopicPartition, Progress]) -> None:
+    marks = {tp: each.watermark() for tp, each in progress.items()}
+    offsets = {tp: OffsetAndMetadata(mark, "") for tp, mark in marks.items() if mark is not None}
+    if offsets:
+        await consumer.commit(offsets)

@@ -1,0 +1,282 @@
+"""``turnstile deliver``: every destination's Faust app, started, watched, started anew, stopped in order.
+
+One process, one Faust app per destination: each has its own consumer, consumer group, engine and
+connections, so its own pace. A destination waits on its receiver, not on the processor, so a dead one costs
+the others nothing; one that crashes is started anew by itself. Whoever wants a process for a destination,
+or several that share its partitions, names it: ``turnstile deliver crm``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from msgspec.structs import replace
+
+from agents.deliver.definitions.feed import DestinationsFeed, PublishedDestination, group_of, publish
+from agents.deliver.definitions.starts import FirstStart, decide_start, encode_start, start_key, start_over
+from agents.deliver.deliverer import Topics
+from agents.evaluate.outputs import Told
+from agents.kafka.watch import KafkaWatch
+from agents.registry.api_keys_feed import KeysFeed
+from agents.topics import ensure_topics, make_missing
+from agents.topics.delivery import destinations_topic
+from agents.topics.judge import judge, raise_if_unusable
+from agents.topics.look import look
+from agents.warnings import Warnings
+from app.deliver.clients import new_consumer, new_producer
+from app.deliver.destination import Running, Surroundings
+from app.deliver.http import DeliverServer
+from app.deliver.topics import check_destinations, watch_topics
+from app.failures import message_for_users
+from app.http.api_keys import KeyRing
+from app.kafka.configured import broker_of, plan_of
+from app.logs import folded_lines
+from app.settings.tree import Settings
+
+log = structlog.get_logger("turnstile.deliver")
+
+T = TypeVar("T")
+
+STOP_SECONDS = 30.0
+
+
+class DeliveryService:
+    """Follows the published destinations; runs those in ``names``, or all of them."""
+
+    def __init__(self, settings: Settings, names: Sequence[str] = ()) -> None:
+        self.settings = settings
+        self.names = frozenset(names)
+        self.warnings = Warnings()
+        self.told = Told(warnings=self.warnings)
+        self.broker = broker_of(settings)
+        self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
+        self.plan = plan_of(settings)
+        new = partial(new_consumer, settings)
+        keys = KeysFeed(new, self.plan.keys, self.warnings)
+        self.keys = KeyRing(settings.http, keys, self.warnings)
+        self.stopping = asyncio.Event()
+        self.crashed: BaseException | None = None
+        self.running: dict[str, Running] = {}
+        topic = destinations_topic(settings.topics.prefix)
+        self.feed = DestinationsFeed(new, topic, self._reconcile_soon, self.warnings)
+        self._reconcile = asyncio.Event()
+        self._surroundings: Surroundings
+        self._producer: AIOKafkaProducer
+        self._admin: AIOKafkaAdminClient
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start, deliver until ``stop``, stop."""
+        self._admin = AIOKafkaAdminClient(**self.broker.client_options())
+        tasks: list[asyncio.Task[None]] = []
+        server = DeliverServer(self)
+        try:
+            topics = await self._unless_stopped(self._prepare())
+            if topics is None:
+                return
+            self._producer = new_producer(self.settings)
+            await self._producer.start()
+            self._surroundings = Surroundings(
+                self.settings,
+                topics,
+                self._producer,
+                self._admin,
+                self._first_start,
+                self.told,
+                self.kafka,
+                self.keys.digests,
+            )
+            tasks.append(self._task("keys", self.keys.follow()))
+            await self.keys.wait_loaded()
+            await server.start()
+            tasks.append(self._task("kafka", self.kafka.run()))
+            tasks.append(self._task("feed", self.feed.run()))
+            tasks.append(self._task("reconcile", self._follow()))
+            kept = (topics.transitions, self.plan.destinations)
+            tasks.append(self._task("topics", watch_topics(self._admin, kept)))
+            log.info("deliver_started", http=server.url, names=sorted(self.names) or "all")
+            await self.stopping.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(each.end() for each in self.running.values()))
+            await server.stop()
+            if hasattr(self, "_producer"):
+                await self._producer.stop()
+            await self._admin.close()
+            self.told.letters.close()
+            log.info("deliver_stopped")
+        if self.crashed is not None:
+            raise self.crashed
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self.stopping.set()
+
+    async def _unless_stopped(self, coroutine: Coroutine[Any, Any, T]) -> T | None:
+        """What it returns; None after ``stop``, which doesn't wait for a broker that is silent."""
+        asked, stopping = asyncio.create_task(coroutine), asyncio.create_task(self.stopping.wait())
+        await asyncio.wait({asked, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if asked.done():
+            return asked.result()
+        asked.cancel()
+        await asyncio.wait({asked})
+        return None
+
+    async def _prepare(self) -> Topics:
+        await self._admin.start()
+        topics = self.settings.topics
+        plan, own = self.plan, [self.plan.destinations_topic()]
+        counts = await ensure_topics(
+            self._admin,
+            plan,
+            topics.partitions,
+            topics.replication,
+            create_sources=topics.create,
+        )
+        cluster = await make_missing(self._admin, own, topics.replication)
+        raise_if_unusable(judge(own, cluster))
+        return Topics(
+            plan.transitions,
+            counts[plan.transitions],
+            plan.changelog,
+            counts[plan.changelog],
+            plan.audiences,
+        )
+
+    def _task(self, name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.crashed = error
+            if message_for_users(error) is None:
+                log.error("deliver_crashed", error=repr(error), exc_info=error)
+            self.stopping.set()
+
+    # -- destinations --------------------------------------------------------------------------------
+
+    def wanted(self) -> Mapping[str, PublishedDestination]:
+        """What is to be delivered to by this process, the paused ones included."""
+        return {
+            name: each
+            for name, each in self.feed.published.items()
+            if not each.deleted and (not self.names or name in self.names)
+        }
+
+    def _reconcile_soon(self) -> None:
+        self._reconcile.set()
+
+    async def _follow(self) -> None:
+        await self.feed.loaded.wait()
+        known = self.feed.published.keys() | self.feed.unreadable.keys()
+        await check_destinations(self._admin, self.plan, known)
+        while True:
+            await self._reconcile.wait()
+            self._reconcile.clear()
+            wanted = self.wanted()
+            if missing := sorted(self.names - wanted.keys()):
+                log.warning("not_published", names=missing, known=sorted(self.feed.published))
+            changed = [
+                running for name, running in self.running.items() if wanted.get(name) != running.published
+            ]
+            await asyncio.gather(*(running.end() for running in changed))
+            for running in changed:
+                del self.running[running.published.destination.name]
+            self._note_refused(wanted)
+            for name, published in wanted.items():
+                if name not in self.running:
+                    self.running[name] = Running(published, self._surroundings)
+                    self.running[name].begin()
+
+    def _note_refused(self, wanted: Mapping[str, PublishedDestination]) -> None:
+        """Say which destinations don't run because an older version took more than this one."""
+        for name in self.feed.published:
+            refused = wanted[name].destination.refused if name in wanted else ""
+            if refused and name not in self.running:
+                self.warnings.note("destination_refused", name, f"destination {name} doesn't run: {refused}")
+            elif not refused:
+                self.warnings.clear("destination_refused", name)
+
+    async def _first_start(self, published: PublishedDestination) -> FirstStart:
+        """Where a destination begins: as was decided once, else decided now and written down."""
+        name, generation = published.destination.name, published.generation
+        prefix, transitions = self.settings.topics.prefix, self.plan.transitions
+        # Partitions may have been added since the start, and the topic may have been made again.
+        topic = (await look(self._admin, [transitions])).topics[transitions]
+
+        def known() -> FirstStart | None:
+            found = self.feed.starts.get(name)
+            return found if found is not None and found.generation == generation else None
+
+        def is_known() -> bool:
+            found = known()
+            return found is not None and found.topic_id == (topic.topic_id or found.topic_id)
+
+        if not is_known():
+            before = known()
+            async with new_consumer(self.settings, group_of(prefix, published)) as consumer:
+                if before is None:
+                    members_first = published.destination.existing_members
+                    decided = await decide_start(
+                        consumer, transitions, topic.partitions, generation, members_first, topic.topic_id
+                    )
+                elif before.is_of_another(topic.topic_id):
+                    decided = await start_over(
+                        consumer, transitions, topic.partitions, before, topic.topic_id
+                    )
+                else:
+                    decided = replace(before, topic_id=topic.topic_id)  # an older version noted no id
+            await self._producer.send_and_wait(
+                destinations_topic(prefix), encode_start(decided), start_key(name), partition=0
+            )
+            await self._read(is_known)
+        start = known()
+        assert start is not None
+        return start
+
+    async def publish(self, published: PublishedDestination) -> None:
+        """Write a definition to the topic; returns once this process has read it, too."""
+        name, topic = published.destination.name, destinations_topic(self.settings.topics.prefix)
+        await publish(self._producer, topic, [published])
+        await self._read(lambda: self.feed.published.get(name) == published)
+
+    async def _read(self, is_known: Callable[[], bool]) -> None:
+        """Wait until the feed has read what was written."""
+        async with asyncio.timeout(STOP_SECONDS):
+            while not is_known():
+                await asyncio.sleep(0.02)
+
+
+async def run(settings: Settings, names: Sequence[str]) -> None:
+    """Deliver until SIGTERM or Ctrl-C; a second one doesn't wait for an orderly end."""
+    service = DeliveryService(settings, names)
+    # Jobs live for milliseconds and hold no cycles: Python's default looks through them all the time, at a
+    # cost of as much as all else that is done to a transition.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+    def stop_or_end() -> None:
+        if service.stopping.is_set():
+            os._exit(1)
+        service.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_or_end)
+    await service.run()

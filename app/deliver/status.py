@@ -1,0 +1,144 @@
+"""``turnstile deliver status``: from Kafka what needs no deliverer, from the deliverer the rest."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.deliver.definitions.feed import PublishedDestination, group_of
+from agents.topics import existing
+from agents.topics.delivery import dead_letter_topic
+from app.deliver.replay import replay_group
+from app.failures import CommandFailed
+from app.http.tls import Trust
+from app.kafka.configured import broker_of, plan_of
+from app.publish.destinations import DestinationsTopic, connected
+from app.settings.tree import Settings
+
+log = structlog.get_logger("turnstile.deliver")
+
+
+@dataclass(slots=True)
+class Status:
+    """One destination. ``lag`` None: it never started; ``live`` None: no deliverer runs it."""
+
+    name: str
+    kind: str
+    lag: int | None
+    dead_letters: int | None
+    """In the topic, not replayed yet; None: not known, because Kafka can't be reached."""
+    live: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """All published destinations, by name. ``lacking``: why Kafka told nothing of them; None: it did."""
+
+    each: list[Status]
+    lacking: str | None = None
+
+
+async def read_statuses(settings: Settings) -> Statuses:
+    """From Kafka and from the deliverer; from the deliverer alone while Kafka can't be reached.
+
+    Raises CommandFailed when neither answers.
+    """
+    live = await _live(settings)
+    try:
+        return Statuses(await _from_kafka(settings, live or {}))
+    except CommandFailed as error:
+        url = _url(settings)
+        if live is None:
+            raise CommandFailed(
+                f"{error}; and no deliverer answers at {url} (deliver.host, deliver.port), which could tell "
+                "what it knows: nothing is known"
+            ) from None
+        lacking = (
+            f"{error}. What follows is what the deliverer at {url} knows: lag and dead letters are not known"
+        )
+        return Statuses(
+            [Status(name, each["kind"], None, None, each) for name, each in sorted(live.items())], lacking
+        )
+
+
+async def _from_kafka(settings: Settings, live: Mapping[str, Mapping[str, Any]]) -> list[Status]:
+    async with connected(settings) as topic:
+        published = [each for _, each in sorted((await topic.read()).items()) if not each.deleted]
+        if not published:
+            return []  # a consumer that is stopped before it was used for anything raises CancelledError
+        consumer = AIOKafkaConsumer(**broker_of(settings).consumer_options(), enable_auto_commit=False)
+        await consumer.start()
+        try:
+            return [
+                await _status(settings, topic, consumer, each, live.get(each.destination.name))
+                for each in published
+            ]
+        finally:
+            await consumer.stop()
+
+
+async def _status(
+    settings: Settings,
+    topic: DestinationsTopic,
+    consumer: AIOKafkaConsumer,
+    published: PublishedDestination,
+    live: Mapping[str, Any] | None,
+) -> Status:
+    prefix, name = settings.topics.prefix, published.destination.name
+    transitions = await _ends(topic, consumer, plan_of(settings).transitions)
+    committed = await _committed(topic, group_of(prefix, published))
+    lag = None
+    if any(tp in committed for tp in transitions):
+        lag = sum(max(0, end - committed.get(tp, end)) for tp, end in transitions.items())
+    letters = await _ends(topic, consumer, dead_letter_topic(prefix, name))
+    starts = await consumer.beginning_offsets(list(letters)) if letters else {}
+    replayed = await _committed(topic, replay_group(prefix, published))
+    dead = sum(end - max(starts[tp], replayed.get(tp, 0)) for tp, end in letters.items())
+    return Status(name, published.destination.kind, lag, dead, live)
+
+
+async def _ends(
+    topic: DestinationsTopic, consumer: AIOKafkaConsumer, name: str
+) -> Mapping[TopicPartition, int]:
+    partitions = (await existing(topic.admin)).get(name, 0)
+    tps = [TopicPartition(name, each) for each in range(partitions)]
+    return await consumer.end_offsets(tps) if tps else {}
+
+
+async def _committed(topic: DestinationsTopic, group: str) -> Mapping[TopicPartition, int]:
+    held = await topic.admin.list_consumer_group_offsets(group)
+    return {tp: each.offset for tp, each in held.items() if each.offset >= 0}
+
+
+async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]] | None:
+    """By name, from the deliverer at ``deliver.host:deliver.port``; None when none answers."""
+    key = settings.deliver.lookup_key
+    headers = {"api-key": key.get_secret_value()} if key else {}
+    url = f"{_url(settings)}/v1/destinations"
+    trust = Trust(settings.http.tls_ca_file)()
+    if isinstance(trust, ssl.SSLContext):
+        trust.check_hostname = False  # the address listened on is this machine's, and in no certificate
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+            session.get(url, headers=headers, allow_redirects=False, ssl=trust) as answer,
+        ):
+            if answer.status in (401, 403):
+                hint = "deliver.lookup_key must be a key that is good, with the scope destinations, too"
+                log.error("deliverer_refused", url=url, status=answer.status, hint=hint)
+            if answer.status != 200:
+                return None
+            body = await answer.json()
+            return {each["name"]: each for each in body["destinations"]}
+    except (aiohttp.ClientError, TimeoutError):
+        return None
+
+
+def _url(settings: Settings) -> str:
+    return f"{settings.http.scheme}://{settings.deliver.host}:{settings.deliver.port}"

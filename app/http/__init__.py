@@ -1,0 +1,1 @@
+"""One HTTP server for every process: listening, TLS, keys, limits, problems."""

@@ -1,0 +1,261 @@
+"""What every process of ours that listens on HTTP has: routes behind API keys, problems, health, metrics.
+
+Two listeners: one with all routes, and one with the probes alone, which needs no key and stays answerable
+when the first is full. It tells numbers and the names of audiences and topics, nothing of any user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from agents.registry.api_keys import Scope
+from agents.warnings import Warnings
+from app.http.api_keys import Caller, KeyRing
+from app.http.connections import FOR_ALL, FOR_PROBES, connection_of
+from app.http.guard import check_host, check_origin, check_target
+from app.http.listen import Address, Listener, PortTaken
+from app.http.openapi import openapi
+from app.http.problems import Handler, Problem, answer_or_problem, json_answer
+from app.http.tls import ServingCertificate
+from app.http.warnings import shown_warnings
+from app.settings.deliver import DeliverSettings
+from app.settings.http import HttpSettings
+
+log = structlog.get_logger("turnstile.http")
+
+REQUEST_SECONDS = 30.0
+"""A handler's time, unless its route says otherwise."""
+BODY_SECONDS = 10.0
+BODY_BYTES = 1024 * 1024
+WRITE_SECONDS = 5.0
+"""Beyond a handler's time, for a connection whose handler doesn't end with it."""
+
+SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""A cache between would answer without asking for the key: ``api-key`` is no header that caches know."""
+
+CALLER = web.RequestKey("caller", Caller)
+"""Who sent a request; set for routes that have a scope."""
+
+Observer = Callable[[str, int, float], None]
+"""Gets route, status and seconds of every answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What probes ask of a process. ``details`` is what ``/readyz?verbose`` says beyond the reasons."""
+
+    is_alive: Callable[[], bool]
+    not_ready: Callable[[], list[str]]
+    details: Callable[[], Mapping[str, object]]
+    registry: CollectorRegistry
+    warnings: Warnings
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``scope``: what the caller's key must have; None: no key is asked for."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope | None
+    seconds: float = REQUEST_SECONDS
+
+
+ROUTE = web.RequestKey("route", Route)
+
+
+class HttpBase:
+    """The HTTP side of one process. ``section`` is where its settings are: ``http`` or ``deliver``."""
+
+    def __init__(
+        self,
+        section: str,
+        settings: HttpSettings | DeliverSettings,
+        keys: KeyRing,
+        health: Health,
+        routes: Sequence[Route],
+        observe: Observer | None = None,
+        certificate: ServingCertificate | None = None,
+    ) -> None:
+        """With a ``certificate`` the main listener speaks TLS; probes come from where nobody checks one."""
+        self._certificate = certificate
+        self._section = section
+        self._settings = settings
+        self._keys = keys
+        self._health = health
+        self._observe = observe
+        self._routes = [
+            *routes,
+            Route("GET", "/livez", self._livez, None),
+            Route("GET", "/readyz", self._readyz, None),
+            Route("GET", "/metrics", self._own_metrics, "admin"),
+            Route("GET", "/openapi.json", self._openapi, None),
+        ]
+        self._probes = [
+            Route("GET", "/livez", self._livez, None),
+            Route("GET", "/readyz", self._readyz_in_short, None),
+            Route("GET", "/metrics", self._metrics, None),
+        ]
+        self._main: Listener | None = None
+        self._probe: Listener | None = None
+
+    async def start(self) -> None:
+        """Listen on both ports. Raises CommandFailed when that can't be, or would let strangers in."""
+        host, needs_loopback = self._settings.host, not self._keys.has_own
+        if not self._keys.asks:
+            hint = "anyone on this machine may do all, until `turnstile keys create` has made a key"
+            log.warning("no_api_keys", hint=hint)
+        try:
+            self._main = self._listener(self._routes, Address(host, self._settings.port, self._section))
+            await self._main.start(needs_loopback)
+            await self._start_probes(needs_loopback)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start_probes(self, needs_loopback: bool) -> None:
+        key = "probe_port"
+        address = Address(self._settings.host, self._settings.probe_port, self._section, key)
+        try:
+            self._probe = self._listener(self._probes, address)
+            await self._probe.start(needs_loopback)
+        except PortTaken:
+            if key in self._settings.model_fields_set:
+                raise
+            # Nobody chose it: a second process on a machine needn't be told to choose another.
+            self._probe = self._listener(self._probes, replace(address, port=0))
+            await self._probe.start(needs_loopback)
+            log.warning("probe_port_taken", setting=address.setting, port=address.port, url=self.probe_url)
+
+    async def stop(self) -> None:
+        for listener in (self._main, self._probe):
+            if listener is not None:
+                await listener.stop()
+
+    @property
+    def url(self) -> str:
+        return self._main.url if self._main is not None else ""
+
+    @property
+    def probe_url(self) -> str:
+        return self._probe.url if self._probe is not None else ""
+
+    # -- around every request --------------------------------------------------------------------------
+
+    def _listener(self, routes: Sequence[Route], address: Address) -> Listener:
+        is_probe = routes is self._probes
+        by_route: dict[web.AbstractRoute, Route] = {}
+
+        @web.middleware
+        async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
+            route = by_route.get(request.match_info.route)
+            if route is None:
+                return await handler(request)
+            request[ROUTE] = route
+            if route.scope is not None:
+                request[CALLER] = caller = self._keys.caller(request.headers)
+                caller.require(route.scope)
+            if (connection := connection_of(request.transport)) is not None:
+                connection.begin(route.seconds + WRITE_SECONDS)
+            try:
+                async with asyncio.timeout(route.seconds):
+                    return await handler(request)
+            except TimeoutError:
+                raise Problem(503, "Not available now", "there was no answer in time") from None
+
+        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+            check_target(request)
+            if listener.is_loopback if is_probe else not self._keys.asks:
+                check_host(request)
+            check_origin(request.method, request.headers)
+            return await handler(request)
+
+        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+            started = time.perf_counter()
+            connection = connection_of(request.transport)
+            if connection is not None:
+                connection.begin(REQUEST_SECONDS + WRITE_SECONDS)
+            try:
+                hint = f" here; {self.url} has all routes" if is_probe else "; see /openapi.json"
+                response = await answer_or_problem(request, partial(guarded, handler=handler), hint)
+            finally:
+                if connection is not None:
+                    connection.end()
+            response.headers.update(SAFE_HEADERS)
+            if self._observe is not None and (route := request.get(ROUTE)) is not None:
+                self._observe(route.path, response.status, time.perf_counter() - started)
+            return response
+
+        app = web.Application(middlewares=[checked], client_max_size=BODY_BYTES)
+        for each in routes:
+            for method in ("GET", "HEAD") if each.method == "GET" else (each.method,):
+                by_route[app.router.add_route(method, each.path, each.handler)] = each
+        room = FOR_PROBES if is_probe else FOR_ALL
+        certificate = None if is_probe else self._certificate
+        listener = Listener(app, around, address, room, self._health.warnings, certificate)
+        return listener
+
+    # -- what all have ---------------------------------------------------------------------------------
+
+    async def _livez(self, request: web.Request) -> web.StreamResponse:
+        alive = self._health.is_alive()
+        return web.Response(text="ok\n" if alive else "crashed\n", status=200 if alive else 500)
+
+    async def _readyz(self, request: web.Request) -> web.StreamResponse:
+        """``?verbose`` tells of all projects, so it takes a key like ``/metrics``."""
+        if "verbose" not in request.query:
+            return await self._readyz_in_short(request)
+        caller = self._keys.caller(request.headers)
+        caller.require("admin")
+        caller.require_every_project()
+        reasons = self._health.not_ready()
+        body = {
+            "ready": not reasons,
+            "reasons": reasons,
+            **self._health.details(),
+            "warnings": shown_warnings(self._health.warnings),
+        }
+        return json_answer(body, 503 if reasons else 200)
+
+    async def _readyz_in_short(self, request: web.Request) -> web.StreamResponse:
+        reasons = self._health.not_ready()
+        return web.Response(text="not ready\n" if reasons else "ok\n", status=503 if reasons else 200)
+
+    async def _own_metrics(self, request: web.Request) -> web.StreamResponse:
+        request[CALLER].require_every_project()
+        return await self._metrics(request)
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        body = generate_latest(self._health.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _openapi(self, request: web.Request) -> web.StreamResponse:
+        return json_answer(openapi(self._section))
+
+
+def parameter(request: web.Request, name: str, default: str | None = None) -> str | None:
+    """A parameter of the query. Raises Problem when it is given twice: two readers might take either."""
+    given = request.query.getall(name, [])
+    if len(given) > 1:
+        raise Problem(400, "Bad request", f"the query has {name} more than once")
+    return given[0] if given else default
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The request's body. Raises Problem: 400, 408, and 413 where it has more than ``BODY_BYTES``."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise Problem(408, "Request Timeout", f"the body was not here within {BODY_SECONDS:.0f} s") from None
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise Problem(400, "Bad request", f"the body can't be read: {error}") from None

@@ -1,0 +1,1 @@
+"""Publishing audiences, destinations and keys to their topics."""

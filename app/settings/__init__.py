@@ -1,0 +1,1 @@
+"""Settings: their tree, where they come from, what is said of wrong ones."""

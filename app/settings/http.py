@@ -1,0 +1,105 @@
+"""The settings of what listens on HTTP, and of the keys to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from agents.registry.api_keys import EVERY_PROJECT, Scope
+from app.http.address import may_be_loopback
+from app.settings.values import BaseUrl, JsonList, Section, Sha256, Text, Whole, setting, whole
+
+
+class ApiKey(Section):
+    """Who may use the HTTP interface."""
+
+    name: Text = setting(..., "text", "Whose key it is.")
+    sha256: Sha256 = setting(
+        ..., "64 hexadecimal digits (SHA-256 of the key)", "The key's hash.", secret=True, repr=False
+    )
+    scopes: tuple[Scope, ...] = setting(
+        ..., "a list of lookup, audiences, destinations, admin", "What the key is good for.", min_length=1
+    )
+    projects: tuple[Text, ...] = setting(
+        (EVERY_PROJECT,),
+        'a list of projects, or ["*"] for all',
+        "Whose data it may see and change; by default that of all projects.",
+        min_length=1,
+    )
+
+
+class HttpSettings(Section):
+    """The HTTP interface: lookups, definitions, probes, metrics."""
+
+    host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
+    port: Whole = whole(6066, 0, 65_535, "Port to listen on; 0: any free one.")
+    probe_port: Whole = whole(
+        6068, 0, 65_535, "Port of /livez, /readyz and /metrics alone, which need no key; 0: any free one."
+    )
+    advertised_url: BaseUrl | None = setting(
+        None, "http://host:port", "Where other workers reach this one; by default http://<host>:<port>."
+    )
+    api_keys: Annotated[tuple[ApiKey, ...], JsonList] = setting(
+        (),
+        "a list of {name, sha256, scopes, projects} (JSON in a variable)",
+        "The keys that are good, besides those of `turnstile keys`.",
+        secret=True,
+    )
+    api_keys_file: Path | None = setting(
+        None, "the path of a file in YAML or JSON", "More keys, a list like http.api_keys; followed."
+    )
+    tls_cert_file: Path | None = setting(
+        None,
+        "the path of a file in PEM form",
+        "Certificate and those between it and its authority: http.port and deliver.port then speak only TLS.",
+    )
+    tls_key_file: Path | None = setting(
+        None, "the path of a file in PEM form", "The certificate's key, without a password."
+    )
+    tls_ca_file: Path | None = setting(
+        None,
+        "the path of a file in PEM form",
+        "Certificates that vouch for our other processes (https); else the system's.",
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Nobody outside this machine gets through."""
+        return may_be_loopback(self.host)
+
+    @property
+    def scheme(self) -> str:
+        """Of http.port and deliver.port."""
+        return "http" if self.tls_cert_file is None else "https"
+
+
+def tls_disagreements(http: HttpSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with the files of TLS: the names of settings (the one to blame first), the text."""
+    cert, key, ca = http.tls_cert_file, http.tls_key_file, http.tls_ca_file
+    missing = [
+        (n, f) for n, f in (("cert", cert), ("key", key), ("ca", ca)) if f is not None and not f.exists()
+    ]
+    for each, _ in missing:
+        yield (f"http.tls_{each}_file",), "there is no such file"
+    if missing:
+        return
+    if cert is not None and key is not None:
+        from app.http.tls import serving_context
+
+        try:
+            serving_context(cert, key)
+        except OSError as error:
+            message = f"can't be used with http.tls_key_file: {error}"
+            yield ("http.tls_cert_file", "http.tls_key_file"), message
+    elif cert is not None:
+        yield ("http.tls_cert_file", "http.tls_key_file"), "needs http.tls_key_file, too"
+    elif key is not None:
+        yield ("http.tls_key_file", "http.tls_cert_file"), "needs http.tls_cert_file, too"
+    if ca is not None:
+        import ssl
+
+        try:
+            ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            yield ("http.tls_ca_file",), f"can't be used: {error}"

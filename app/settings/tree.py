@@ -1,0 +1,324 @@
+"""The settings: one typed tree, from the environment and a YAML file (``turnstile settings`` prints it).
+
+``TURNSTILE_KAFKA__BOOTSTRAP`` is ``kafka.bootstrap``; the environment wins over the file. An empty variable
+counts as not given. Whatever is wrong is told at once, in SettingsInvalid.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PrivateAttr, SecretStr
+
+from agents.kafka.broker import IsolationLevel
+from app.settings import deliver as deliver_settings
+from app.settings.deliver import DeliverSettings
+from app.settings.http import HttpSettings, tls_disagreements
+from app.settings.sources import (
+    FILE_VARIABLE,
+    Given,
+    SettingsInvalid,
+    WrongSetting,
+    leaves,
+    read_sources,
+    show,
+    validate,
+)
+from app.settings.values import (
+    KAFKA_NAME,
+    TIMEZONES,
+    TOPIC_NAMES,
+    Bootstrap,
+    KafkaName,
+    Section,
+    Size,
+    Text,
+    Timezones,
+    Topics,
+    Whole,
+    setting,
+    size,
+    whole,
+)
+from rules.state.dedupe import LONGEST_MS
+
+MIB = 1024**2
+_HOUR_MS = 3_600_000
+_YEAR_MS = 366 * 24 * _HOUR_MS
+
+
+class KafkaSettings(Section):
+    """How to reach Kafka."""
+
+    bootstrap: Bootstrap = setting(
+        "localhost:9092", "host:port, or several separated by commas", "Addresses of some brokers."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
+        "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", "How connections are secured."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = setting(
+        None, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "How the brokers check who we are."
+    )
+    sasl_username: Text | None = setting(None, "text", "Name of the SASL account.")
+    sasl_password: SecretStr | None = setting(None, "text", "Password of the SASL account.", secret=True)
+    ssl_cafile: Path | None = setting(
+        None, "the path of a file in PEM form", "Certificates that vouch for the brokers; else the system's."
+    )
+    session_timeout_ms: Whole = whole(
+        45_000, 1_000, _HOUR_MS, "After so long without a heartbeat (ms) a worker's partitions go to others."
+    )
+    rebalance_timeout_ms: Whole = whole(
+        60_000, 1_000, _HOUR_MS, "How long workers have (ms) to finish what is in hand in a rebalance."
+    )
+    heartbeat_interval_ms: Whole = whole(
+        3_000, 100, _HOUR_MS, "Time between heartbeats (ms); less than half of kafka.session_timeout_ms."
+    )
+    metadata_max_age_ms: Whole = whole(
+        30_000, 100, _HOUR_MS, "How often (ms) to ask which partitions topics have; added ones are then read."
+    )
+    idempotence: bool = setting(
+        True, "true or false", "Whether producers are idempotent; false for brokers that refuse it."
+    )
+    isolation_level: IsolationLevel = setting(
+        "read_committed",
+        "read_committed or read_uncommitted",
+        "Whether records of a producer's transaction count once it is committed, or at once and for good.",
+    )
+
+
+class TopicsSettings(Section):
+    """The topics, and how those that are missing are made."""
+
+    prefix: KafkaName = setting("turnstile", KAFKA_NAME, "What the service's own topics start with.")
+    events: Topics = setting(
+        lambda data: (f"{data.get('prefix', 'turnstile')}.events",),
+        TOPIC_NAMES,
+        "Topics of the input records; by default <topics.prefix>.events.",
+    )
+    partitions: Whole = whole(
+        8, 1, 10_000, "Partitions of topics that are made: the most workers that can share the work."
+    )
+    replication: Whole | None = setting(
+        None,
+        "a whole number from 1 to 100",
+        "Copies of topics that are made; by default 3, or one on each broker where there are fewer.",
+        ge=1,
+        le=100,
+    )
+    create: bool = setting(
+        False,
+        "true or false",
+        "Whether topics of topics.events that are missing are made, too; otherwise that stops the start.",
+    )
+
+
+class WorkerSettings(Section):
+    """One worker process."""
+
+    app_id: KafkaName = setting(
+        "turnstile", KAFKA_NAME, "Name of the consumer group, and what the changelog topic starts with."
+    )
+    id: KafkaName | None = setting(
+        None, KAFKA_NAME, "Static member id, such as the pod's name; none: a member with every start anew."
+    )
+    data_dir: Path = setting(Path(".turnstile"), "the path of a directory", "Where RocksDB keeps the rows.")
+    poll_records: Whole = whole(4_000, 1, 50_000, "The most records that one poll brings.")
+    stall_seconds: Whole = whole(
+        120, 1, 86_400, "After so long without progress on records in hand (seconds) the worker isn't alive."
+    )
+
+
+class ClockSettings(Section):
+    """Time while no records come (docs/semantics.md, section 2)."""
+
+    grace_ms: Whole = whole(
+        500, 0, _HOUR_MS, "How far the clock of an idle partition stays behind the wall clock (ms)."
+    )
+    max_lead_ms: Whole = whole(
+        600_000,
+        1_000,
+        _YEAR_MS,
+        "How far a record's timestamp may be ahead of the wall clock (ms); one that is further becomes a "
+        "dead letter. A wall clock that jumps by more is followed a minute later, if it still says so.",
+    )
+
+
+class CacheSettings(Section):
+    """Memory for rows."""
+
+    rows: Whole = whole(200_000, 1, 1_000_000_000, "Decoded rows kept, over all partitions.")
+    block_bytes: Size = size(256 * MIB, MIB, 1024**4, "RocksDB's cache of blocks, over all partitions.")
+    write_buffer_bytes: Size = size(256 * MIB, MIB, 1024**4, "RocksDB's write buffers, over all partitions.")
+
+
+class RecordsSettings(Section):
+    """What one input record may bring; one that brings more is a dead letter."""
+
+    max_bytes: Size = size(512 * 1024, 1, 4 * MIB, "Size of a record's value.")
+    max_attributes_bytes: Size = size(256 * 1024, 1, 4 * MIB, "Size of all attributes of a user.")
+
+
+class StateSettings(Section):
+    """What a condition may keep."""
+
+    max_samples: Whole = whole(
+        1_000, 1, 100_000, "Events kept per user and condition (docs/semantics.md, section 10)."
+    )
+
+
+class ProjectsSettings(Section):
+    """What definitions of a project have in common."""
+
+    timezones: Timezones = setting(
+        (), TIMEZONES, "Time zones of projects, for audiences that name none, as PROJECT=ZONE; others: UTC."
+    )
+
+    @property
+    def zones(self) -> dict[str, str]:
+        """By project."""
+        return dict(each.split("=", 1) for each in self.timezones)
+
+
+class DedupeSettings(Section):
+    """Events that come again under an ``id`` that the same user's event had."""
+
+    window_ms: Whole = whole(
+        86_400_000,
+        0,
+        LONGEST_MS,
+        "How long (ms) after it was applied an id counts once, or up to a 64th longer; 0: ids don't count.",
+    )
+
+
+class LogsSettings(Section):
+    """What is written on standard error."""
+
+    format: Literal["console", "json"] = setting(
+        lambda: "console" if sys.stderr.isatty() else "json",
+        "console or json",
+        "For people or for programs; by default console on a terminal, else json.",
+    )
+    level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "debug, info, warning or error", "The least important that is written."
+    )
+
+
+class Settings(Section):
+    """The whole tree."""
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    topics: TopicsSettings = Field(default_factory=TopicsSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    clock: ClockSettings = Field(default_factory=ClockSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    records: RecordsSettings = Field(default_factory=RecordsSettings)
+    state: StateSettings = Field(default_factory=StateSettings)
+    projects: ProjectsSettings = Field(default_factory=ProjectsSettings)
+    dedupe: DedupeSettings = Field(default_factory=DedupeSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    deliver: DeliverSettings = Field(default_factory=DeliverSettings)
+    logs: LogsSettings = Field(default_factory=LogsSettings)
+
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The YAML file that they were read from."""
+        return self._file
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings, and where those that aren't defaults come from (by full name)."""
+
+    settings: Settings
+    given: Mapping[str, Given]
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """From ``environ`` (default: the process's) and a YAML file (default: the one it names).
+
+    Raises SettingsInvalid with everything that is wrong.
+    """
+    return load_with_sources(file, environ).settings
+
+
+def load_with_sources(file: Path | None = None, environ: Mapping[str, str] | None = None) -> LoadedSettings:
+    """``load_settings`` that tells the sources, too. Raises SettingsInvalid."""
+    environ = os.environ if environ is None else environ
+    if file is None and environ.get(FILE_VARIABLE):
+        file = Path(environ[FILE_VARIABLE])
+    given, wrong = read_sources(Settings, file, environ)
+    settings, invalid = validate(Settings, given)
+    wrong += invalid
+    # Settings with a fault of their own stand at their defaults here: don't fault those, too.
+    fields = dict(leaves(Settings))
+    faulty = {each.name.partition("[")[0] for each in wrong}
+    for names, message in _disagreements(settings):
+        if faulty.isdisjoint(names):
+            blamed = given.get(names[0])
+            shown = show(fields[names[0]], blamed.value) if blamed else None
+            wrong.append(WrongSetting(names[0], blamed, message, shown))
+    if wrong:
+        raise SettingsInvalid(wrong)
+    settings._file = file
+    return LoadedSettings(settings, given)
+
+
+def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with settings only beside one another: the names (the one to blame first), the text."""
+    yield from _kafka_disagreements(settings.kafka)
+    yield from deliver_settings.disagreements(settings.deliver)
+    topics, app_id = settings.topics, settings.worker.app_id
+    own = {
+        f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "destinations", "keys", "rekeyed")
+    }
+    own |= {f"{app_id}-profiles-changelog", *(f"{name}.dlq" for name in topics.events)}
+    taken = sorted(own.intersection(topics.events))
+    if taken:
+        message = f"the service itself writes {', '.join(taken)}: it can't be an input"
+        yield ("topics.events", "topics.prefix", "worker.app_id"), message
+    http, deliver = settings.http, settings.deliver
+    for name, section in (("http", http), ("deliver", deliver)):
+        if not section.is_loopback and not http.api_keys and http.api_keys_file is None:
+            message = (
+                "without API keys only this machine may connect. Give keys (http.api_keys or "
+                "http.api_keys_file; `turnstile keys create --no-topic` makes one), or listen on 127.0.0.1"
+            )
+            yield (f"{name}.host", "http.api_keys", "http.api_keys_file"), message
+        if section.port and section.port == section.probe_port:
+            yield (f"{name}.probe_port", f"{name}.port"), f"is {name}.port already: each needs its own"
+    yield from tls_disagreements(http)
+    names = [key.name for key in http.api_keys]
+    if len(set(names)) < len(names):
+        yield ("http.api_keys",), "two keys have one name"
+
+
+def _kafka_disagreements(kafka: KafkaSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    protocol = "kafka.security_protocol"
+    for key in ("sasl_mechanism", "sasl_username", "sasl_password"):
+        is_given = getattr(kafka, key) is not None
+        if kafka.security_protocol.startswith("SASL_") and not is_given:
+            yield (
+                (f"kafka.{key}", protocol),
+                f"must be given, because {protocol} is {kafka.security_protocol}",
+            )
+        elif is_given and not kafka.security_protocol.startswith("SASL_"):
+            message = (
+                f"has no effect, because {protocol} is {kafka.security_protocol}: SASL_SSL or SASL_PLAINTEXT?"
+            )
+            yield (f"kafka.{key}", protocol), message
+    if kafka.ssl_cafile is not None:
+        if not kafka.security_protocol.endswith("SSL"):
+            message = f"has no effect, because {protocol} is {kafka.security_protocol}: SSL or SASL_SSL?"
+            yield ("kafka.ssl_cafile", protocol), message
+        elif not kafka.ssl_cafile.is_file():
+            yield ("kafka.ssl_cafile",), "there is no such file"
+    if kafka.heartbeat_interval_ms * 2 >= kafka.session_timeout_ms:
+        message = f"must be less than half of kafka.session_timeout_ms, which is {kafka.session_timeout_ms}"
+        yield ("kafka.heartbeat_interval_ms", "kafka.session_timeout_ms"), message

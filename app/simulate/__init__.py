@@ -1,0 +1,1 @@
+"""Audiences over a log of events, without Kafka: simulation and cases."""

@@ -1,0 +1,182 @@
+"""The pipeline without Kafka: a file of records in, transitions out (docs/contracts.md, section 4)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import msgspec
+
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.records import RecordRefused, read_record
+from agents.evaluate.steps import Limits, Step
+from agents.evaluate.transitions import encode_transition
+from agents.kafka.placement import Place
+from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.model.audience import Audience
+from rules.state.row import Transition
+from rules.time.instants import InstantInvalid, parse_instant
+from tables.profiles import Profiles
+from tables.store import MemoryStore
+
+TOPIC = "simulate"
+"""Name of the source topic in the rows; nothing that comes out has it."""
+CACHE_ROWS = 1 << 40
+"""All rows: they are in memory anyhow."""
+STEP_USERS = 1000
+
+
+class Stamp(msgspec.Struct):
+    """What of a line is needed before the pipeline reads it."""
+
+    timestamp: object = None
+    time: object = None
+    user_id: object = None
+
+
+@dataclass(slots=True)
+class LineRecord:
+    """A line of the events file as a Kafka record. ``timestamp`` in ms."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    topic: str = TOPIC
+    partition: int = 0
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a simulation did. ``records`` counts bad ones, too."""
+
+    records: int = 0
+    transitions: int = 0
+    bad: int = 0
+    seconds: float = 0.0
+
+
+BadLine = Callable[[int, str, str], None]
+"""Gets (line number, code, message)."""
+
+
+class Simulation:
+    """One run. Transitions go to ``out`` as JSON lines; ``bad_line`` gets what can't be used, in line order.
+
+    ``chunk`` records make one step, for speed; what comes out is the same for any number. ``created_ms`` is
+    the instant at which audiences with ``schedule: once`` are computed; 0: they never are.
+    """
+
+    def __init__(
+        self,
+        audiences: Iterable[Audience],
+        out: IO[bytes],
+        bad_line: BadLine,
+        limits: Limits | None = None,
+        max_samples: int = 1000,
+        chunk: int = 1000,
+        created_ms: int = 0,
+    ) -> None:
+        self.summary = Summary()
+        self._out = out
+        self._bad_line = bad_line
+        self._limits = limits or Limits()
+        self._chunk = chunk
+        self._bad: list[tuple[int, str, str]] = []
+        self._pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), CACHE_ROWS), self._limits)
+        published = [PublishedAudience(audience, 1, created_ms=created_ms) for audience in audiences]
+        self._pipeline.define(compile_rules(published, max_samples))
+
+    def run(self, lines: Iterable[bytes], until_ms: int | None = None) -> Summary:
+        """Take all lines, then let the clock go to ``until_ms`` (None: it stays at the last record's)."""
+        started = time.monotonic()
+        batch: list[LineRecord] = []
+        for number, line in enumerate(lines, 1):
+            if line.isspace():
+                continue
+            self.summary.records += 1
+            record = self._record(number, line)
+            if record is not None:
+                batch.append(record)
+            if len(batch) == self._chunk:
+                self._take(batch)
+                batch = []
+        self._take(batch)
+        if until_ms is not None:
+            self._write(self._pass(until_ms))
+        self.summary.seconds = time.monotonic() - started
+        return self.summary
+
+    def _record(self, number: int, line: bytes) -> LineRecord | None:
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        try:
+            stamp = _decode(line)
+            time_ms = parse_instant(stamp.time if stamp.timestamp is None else stamp.timestamp)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._bad.append((number, *self._why(line)))
+            return None
+        except InstantInvalid as error:
+            if stamp.timestamp is None and stamp.time is None:
+                self._bad.append((number, "timestamp", "neither timestamp nor time is given"))
+            else:
+                code = "time" if stamp.timestamp is None else "timestamp"
+                self._bad.append((number, code, str(error)))
+            return None
+        key = stamp.user_id.encode() if isinstance(stamp.user_id, str) else None
+        return LineRecord(number - 1, time_ms, key, line)
+
+    def _why(self, line: bytes) -> tuple[str, str]:
+        """(code, message) that the pipeline has for a line of which not even the time can be read."""
+        try:
+            read_record(line, 0, self._limits.max_bytes)
+        except RecordRefused as refusal:
+            return refusal.code, str(refusal)
+        return "not_json", "the line can't be read"
+
+    def _take(self, batch: Sequence[LineRecord]) -> None:
+        """Apply records, fire what their time has passed, and write what both give."""
+        found = self._settle(self._pipeline.apply(batch)) if batch else []
+        self._write(found + self._pass(self._pipeline.clock_ms))
+        for bad in sorted(self._bad):
+            self._bad_line(*bad)
+        self.summary.bad += len(self._bad)
+        self._bad.clear()
+
+    def _pass(self, to_ms: int) -> list[Transition]:
+        """Let the clock go on; what flips before it."""
+        found: list[Transition] = []
+        while True:
+            found += self._settle(self._pipeline.advance(to_ms, STEP_USERS))
+            if not self._pipeline.overdue:
+                return found
+
+    def _settle(self, step: Step) -> list[Transition]:
+        """The step's transitions, taken as if Kafka and the store had acknowledged everything at once."""
+        for letter in step.dead:
+            self._bad.append((letter.record.offset + 1, letter.code, letter.message))
+        self._pipeline.acked(step)
+        self._pipeline.profiles.durable(step.staged)
+        return step.transitions
+
+    def _write(self, transitions: list[Transition]) -> None:
+        """Write in order of time; at one instant, those by records first, as they came.
+
+        Nothing that comes later is earlier: all flips before the clock have been fired.
+        """
+        transitions.sort(key=_in_time)
+        self._out.writelines(encode_transition(each)[0] + b"\n" for each in transitions)
+        self.summary.transitions += len(transitions)
+
+
+def _in_time(transition: Transition) -> tuple[int, str, str]:
+    """Order between users; what one user has stays as it came, for sorting is stable."""
+    if transition.cause != "time":
+        return transition.at_ms, "", ""
+    return transition.at_ms, transition.project, transition.user_id
+
+
+_decode = msgspec.json.Decoder(Stamp).decode

@@ -1,0 +1,1 @@
+"""Topics as the operator sees them: state, advice, repairs, the topology."""

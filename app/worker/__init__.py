@@ -1,0 +1,1 @@
+"""The worker process: evaluation, lookups, watchdog, metrics."""

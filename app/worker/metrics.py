@@ -1,0 +1,153 @@
+"""What a worker counts, for Prometheus: ``turnstile_<what>_<unit>_total``, moved once per step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from agents.evaluate.steps import Step
+from agents.warnings import Warnings
+from tables.codec import split_row_key
+
+
+class WarningsCollector(Collector):
+    """``turnstile_warnings_total`` by code: what ``/readyz?verbose`` shows in words."""
+
+    def __init__(self, warnings: Warnings) -> None:
+        self._warnings = warnings
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Warnings by code; /readyz?verbose shows them in words."
+        counter = CounterMetricFamily("turnstile_warnings", text, labels=["code"])
+        for code, count in sorted(self._warnings.totals.items()):
+            counter.add_metric([code], count)
+        yield counter
+
+
+class WorkerMetrics:
+    """The worker's metrics in a registry of their own. An ``agents.evaluate.commits.Observer``."""
+
+    def __init__(self, warnings: Warnings) -> None:
+        self._warnings = warnings
+        self.registry = CollectorRegistry()
+        self.registry.register(WarningsCollector(warnings))
+        self.records = Counter(
+            "turnstile_records", "Input records by how they ended.", ["outcome"], registry=self.registry
+        )
+        self.transitions = Counter(
+            "turnstile_transitions",
+            "Transitions in Kafka.",
+            ["event", "project", "audience"],
+            registry=self.registry,
+        )
+        self.dead_letters = Counter(
+            "turnstile_dead_letters", "Dead letters by reason.", ["code"], registry=self.registry
+        )
+        self.rows = Counter(
+            "turnstile_rows_written", "Rows written to changelog and store.", registry=self.registry
+        )
+        self.flips = Counter(
+            "turnstile_due_users", "Users looked at because time passed.", registry=self.registry
+        )
+        self.commit_seconds = Histogram(
+            "turnstile_step_commit_seconds",
+            "Time from a computed step to its ack.",
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=self.registry,
+        )
+        self.samples_dropped = Gauge(
+            "turnstile_samples_dropped",
+            "Samples of sums that went because of state.max_samples, since the definitions changed.",
+            registry=self.registry,
+        )
+        self.ids_dropped = Counter(
+            "turnstile_ids_dropped",
+            "Ids of events forgotten before dedupe.window_ms was over, because of state.max_samples.",
+            registry=self.registry,
+        )
+        self.clock = Gauge(
+            "turnstile_clock_seconds",
+            "The clock of a partition of the table, epoch.",
+            ["partition"],
+            registry=self.registry,
+        )
+        self.records_lost = Counter(
+            "turnstile_records_lost",
+            "Input records that retention took before they were read.",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
+        self.open_transaction = Gauge(
+            "turnstile_open_transaction_seconds",
+            "How long a producer's open transaction has held a partition back.",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
+        self.lag = Gauge(
+            "turnstile_lag_records",
+            "End of the log less committed offset.",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
+        self.partitions = Gauge(
+            "turnstile_partitions", "Partitions that this worker owns.", registry=self.registry
+        )
+        self.cached_rows = Gauge("turnstile_cached_rows", "Decoded rows in memory.", registry=self.registry)
+        self.restored_rows = Gauge(
+            "turnstile_restored_rows", "Rows read from changelogs so far.", registry=self.registry
+        )
+        self.ready = Gauge(
+            "turnstile_ready", "1 when lookups are answered and streams run.", registry=self.registry
+        )
+        self.lookup_seconds = Histogram(
+            "turnstile_lookup_seconds",
+            "Time to answer a lookup.",
+            buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
+            registry=self.registry,
+        )
+        self.lookups = Counter(
+            "turnstile_lookups", "HTTP lookups.", ["route", "status"], registry=self.registry
+        )
+
+    def forget_partitions(self) -> None:
+        """Export no gauge of any partition until it is set again. Counters stay."""
+        self.clock.clear()
+        self.open_transaction.clear()
+        self.lag.clear()
+
+    def step_done(self, partition: int, step: Step, seconds: float) -> None:
+        counts = step.counts
+        for outcome, count in (
+            ("applied", counts.applied),
+            ("repeated", counts.repeated),
+            ("dead_letter", counts.dead),
+            ("rekeyed", counts.rekeyed),
+        ):
+            if count:
+                self.records.labels(outcome).inc(count)
+        for letter in step.dead:
+            self.dead_letters.labels(letter.code).inc()
+        for key in step.left:
+            project, user_id = split_row_key(key)
+            self._warnings.note(
+                "row_too_large",
+                f"partition {partition}, project {project}, user {user_id}",
+                "time or definitions would have made the user's row larger than the changelog takes, so the "
+                "user's audiences stay as they were; raise the changelog's max.message.bytes, then restart",
+            )
+        by_audience: dict[tuple[str, str, str], int] = {}
+        for transition in step.transitions:
+            name = ("enter" if transition.is_enter else "exit", transition.project, transition.audience)
+            by_audience[name] = by_audience.get(name, 0) + 1
+        for labels, count in by_audience.items():
+            self.transitions.labels(*labels).inc(count)
+        self.rows.inc(len(step.staged.rows))
+        self.flips.inc(counts.flips)
+        self.ids_dropped.inc(counts.ids_dropped)
+        self.commit_seconds.observe(seconds)

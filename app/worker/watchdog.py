@@ -1,0 +1,169 @@
+"""Watching a worker: its clock's view of the logs, its gauges, and when it must end because it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+
+from agents.wall_clock import WallClock
+
+if TYPE_CHECKING:
+    from app.worker.worker import Worker
+
+MEASURE_SECONDS = 1.0
+FORGET_SECONDS = 3600.0
+OPEN_SECONDS = 5.0
+"""After so long an open transaction is a warning. Shorter ones are the way of some producers."""
+
+
+class WorkerStalled(Exception):
+    """There is lag and the committed offset stands still: the process ends, so that it is started anew."""
+
+
+class SourceClock:
+    """The evaluator's view of the wall clock and of the ends of the source logs."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._wall = WallClock(worker.settings.clock.max_lead_ms, worker.warnings)
+
+    def wall_ms(self) -> int:
+        return self._wall.now_ms()
+
+    def latest_ms(self) -> int:
+        """The latest timestamp that a record may have now."""
+        return self._wall.latest_ms()
+
+    def caught_up_ms(self, partition: int) -> int | None:
+        earliest: int | None = None
+        consumer = self._worker.consumer
+        for source in self._worker.sources_of(partition):
+            seen_ms = consumer.seen_to_end_ms(source)
+            if seen_ms is None:
+                return None
+            earliest = seen_ms if earliest is None else min(earliest, seen_ms)
+        return earliest
+
+
+class OpenTransactions:
+    """Shows transactions of producers that stay open: nothing after their first record is read."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._held: dict[TP, float] = {}
+        """Since when (monotonic) records of a partition are held back."""
+        self._told: set[TP] = set()
+
+    def keep(self, sources: Collection[TP]) -> None:
+        """What isn't among these belongs to another worker by now."""
+        for source in self._held.keys() - sources:
+            self.look(source, 0)
+
+    def look(self, source: TP, held_back: int) -> None:
+        """Note how many records are held back now."""
+        metrics, now = self._worker.metrics, time.monotonic()
+        place = f"{source.topic}/{source.partition}"
+        if held_back:
+            since = self._held.setdefault(source, now)
+        else:
+            if self._held.pop(source, None) is not None:
+                self._told.discard(source)
+                self._worker.warnings.clear("open_transaction", place)
+            return
+        metrics.open_transaction.labels(source.topic, str(source.partition)).set(now - since)
+        if now - since >= OPEN_SECONDS:
+            self._worker.warnings.note(
+                "open_transaction",
+                place,
+                f"{held_back} records of {place} are behind a transaction that has been open for "
+                f"{now - since:.0f} s: they are not read, and the partition's time stands still, until its "
+                "producer commits or aborts, or the broker does (transaction.timeout.ms). "
+                "`kafka-transactions.sh find-hanging` finds one that nobody will end",
+                count=int(source not in self._told),
+            )
+            self._told.add(source)
+
+
+async def measure(worker: Worker) -> None:
+    """Set the gauges, every second."""
+    transactions = OpenTransactions(worker)
+    while True:
+        dropped = 0
+        worker.metrics.forget_partitions()  # others may own them by now
+        transactions.keep([each for number in worker.evaluator.lanes for each in worker.sources_of(number)])
+        for partition, lane in worker.evaluator.lanes.items():
+            worker.metrics.clock.labels(str(partition)).set(lane.pipeline.clock_ms / 1000)
+            for source in worker.sources_of(partition):
+                lag = worker.consumer.lag(source)
+                transactions.look(source, worker.consumer.held_back(source))
+                if lag is not None:
+                    worker.metrics.lag.labels(source.topic, str(source.partition)).set(lag)
+        for project in worker.evaluator.rules.projects.values():
+            dropped += sum(each.dropped_samples for each in project.conditions.values())
+        worker.metrics.samples_dropped.set(dropped)
+        worker.metrics.cached_rows.set(
+            sum(lane.pipeline.profiles.cached_rows for lane in worker.evaluator.lanes.values())
+        )
+        worker.metrics.ready.set(not worker.not_ready())
+        await asyncio.sleep(MEASURE_SECONDS)
+
+
+async def forget_refused(worker: Worker) -> None:
+    """Every hour, let go of what was noted of refused records that the source logs don't hold any more."""
+    while True:
+        sources = {
+            TopicPartition(*source): lane.pipeline
+            for number, lane in worker.evaluator.lanes.items()
+            for source in worker.sources_of(number)
+            if lane.pipeline.refuses(*source)
+        }
+        if sources:
+            with suppress(KafkaError):  # the next time, then
+                async with worker.new_consumer() as consumer:
+                    for tp, begin in (await consumer.beginning_offsets(list(sources))).items():
+                        sources[tp].forget_refused(tp.topic, tp.partition, begin)
+        await asyncio.sleep(FORGET_SECONDS)
+
+
+async def watch(worker: Worker) -> None:
+    """End the process when for ``worker.stall_seconds`` there is lag and nothing is committed, or when
+    for as long neither a rebalance ends nor its restoring goes on.
+    """
+    limit = worker.settings.worker.stall_seconds
+    moved: dict[TP, tuple[int | None, float]] = {}
+    restored: tuple[int, float] | None = None
+    while True:
+        await asyncio.sleep(min(5.0, limit / 4))
+        now = time.monotonic()
+        if worker.evaluator.paused:
+            moved.clear()
+            if restored is None or restored[0] != worker.restorer.rows_restored:
+                restored = (worker.restorer.rows_restored, now)
+            elif now - restored[1] > limit:
+                worker.crash(
+                    WorkerStalled(
+                        f"no partition was given and no row restored for {limit} s (worker.stall_seconds)"
+                    )
+                )
+            continue
+        restored = None
+        for partition in worker.evaluator.lanes:
+            for source in worker.sources_of(partition):
+                committed = worker.consumer._committed_offset.get(source)
+                before = moved.get(source)
+                if before is None or before[0] != committed or not worker.consumer.lag(source):
+                    moved[source] = (committed, now)
+                elif now - before[1] > limit:
+                    worker.crash(
+                        WorkerStalled(
+                            f"{source.topic}/{source.partition} has lag and stood at offset "
+                            f"{committed} for {limit} s (worker.stall_seconds)"
+                        )
+                    )

@@ -1,0 +1,69 @@
+"""Apache Kafka's jars: fetched once with Maven into the cache folder, used offline afterwards."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+POM = Path(__file__).parent / "pom.xml"
+FETCH_SECONDS = 600
+
+
+class KafkaUnavailable(RuntimeError):
+    """Apache Kafka can't run here; the message says what is missing."""
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("TURNSTILE_CACHE") or Path.home() / ".cache" / "turnstile")
+
+
+def kafka_version() -> str:
+    found = re.search(r"<kafka\.version>(.+?)</kafka\.version>", POM.read_text())
+    assert found, f"{POM} names no kafka.version"
+    return found[1]
+
+
+def java_program() -> str:
+    java = shutil.which("java")
+    if java is None:
+        raise KafkaUnavailable("no java on the PATH (Java 17 or newer, a headless one is enough)")
+    return java
+
+
+def kafka_jars() -> Path:
+    """The folder of jars, complete or absent: a fetch goes to a folder beside it, renamed when whole."""
+    jars = cache_folder() / f"kafka-{kafka_version()}"
+    if jars.is_dir():
+        return jars
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise KafkaUnavailable("no mvn on the PATH, and the jars were not fetched before")
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=jars.parent) as partial:
+        target = Path(partial) / "libs"
+        command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+        try:
+            fetched = subprocess.run(
+                [*command, f"-DoutputDirectory={target}"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=FETCH_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise KafkaUnavailable(f"Maven did not end in {FETCH_SECONDS} s") from error
+        if fetched.returncode != 0:
+            output = (fetched.stdout + fetched.stderr).strip()
+            raise KafkaUnavailable(f"Maven could not fetch the jars: {output[:400]}")
+        try:
+            target.rename(jars)
+        except OSError:
+            # Another session was first; its folder is as good as ours.
+            if not jars.is_dir():
+                raise
+    return jars

@@ -1,0 +1,1 @@
+"""Benchmarks of a real worker, and what it is measured beside."""

@@ -1,0 +1,1 @@
+"""What every benchmark runs: events, audiences, and what must come out."""

@@ -1,0 +1,1 @@
+"""Conditions that count and sum events over windows."""

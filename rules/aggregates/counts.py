@@ -1,0 +1,165 @@
+"""Conditions on the number of events, for ever and in a sliding window."""
+
+from __future__ import annotations
+
+from rules.model import audience as model
+from rules.state.condition import (
+    FAR_MS,
+    Condition,
+    Observe,
+    Properties,
+    State,
+    count_bound,
+    length_ms_of,
+    next_expiry_flip,
+)
+from rules.state.event_times import by_time, instants, place, reference
+from rules.state.row import Row
+
+
+class CountEver(Condition):
+    """State: [number of events], counted no further than the comparisons can tell apart."""
+
+    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+        super().__init__(key, source, max_samples)
+        self.bound = count_bound(source.aggregate.comparisons)
+
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+        return self.compare(state[0] if state else 0)
+
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+        return [min(state[0] + 1, self.bound)] if state else [1]
+
+    def observer(self) -> Observe:
+        key, where, bound, compare = self.key, self.where, self.bound, self.compare
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> bool:
+            if where is not None and not where(properties):
+                return False
+            states = row.conditions
+            state = states.get(key)
+            if state is None:
+                state = states[key] = [0]
+            count = state[0]
+            if count >= bound:
+                return False
+            state[0] = count + 1
+            if compare(count + 1) != compare(count):
+                touched.append(key)
+            return True
+
+        return observe
+
+
+class CountWithin(Condition):
+    """State: references to the latest events in the window, ascending by time, no more than it takes."""
+
+    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+        super().__init__(key, source, max_samples)
+        self.length_ms = length_ms_of(source)
+        self.bound = count_bound(source.aggregate.comparisons)
+
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+        if not state:
+            return self.compare(0)
+        return self.compare(len(state) - place(row, state, at_ms - self.length_ms))
+
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+        return next_expiry_flip(instants(row, state), self.length_ms, after_ms, self.compare)
+
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+        refs: str = state or ""
+        horizon = now_ms - self.length_ms
+        if event_ms > horizon:
+            at = place(row, refs, event_ms)
+            refs = refs[:at] + reference(row, event_ms) + refs[at:]
+        return refs[max(place(row, refs, horizon), len(refs) - self.bound) :]
+
+    def plain(self, row: Row, state: State) -> State:
+        times, events = by_time(row, state, state)
+        return [times, [[len(each)] for each in events]]
+
+
+class CountAtLeastWithin(CountWithin):
+    """``count >= n`` in a window, the commonest kind: an event can only make it true or keep it so."""
+
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+        if state is None or len(state) < self.bound:
+            return False
+        latest_ms = row.base_ms + row.times[ord(state[-self.bound])]
+        return latest_ms > at_ms - self.length_ms
+
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+        if len(state) < self.bound:
+            return None
+        flip = row.base_ms + row.times[ord(state[-self.bound])] + self.length_ms
+        return flip if flip > after_ms else None
+
+    def observer(self) -> Observe:
+        key, where = self.key, self.where
+        bound, length_ms = self.bound, self.length_ms
+        if bound == 1:
+            return self._latest_observer()
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> bool:
+            if where is not None and not where(properties):
+                return False
+            horizon = now_ms - length_ms
+            if event_ms <= horizon:
+                return False
+            at, latest = event_ms - row.base_ms, row.latest
+            ref = chr(latest) if row.times[latest] == at else reference(row, event_ms)
+            states = row.conditions
+            state = states.get(key)
+            if state is None:
+                states[key] = ref
+                return True
+            times, base_ms, size = row.times, row.base_ms, len(state)
+            if times[ord(state[-1])] > event_ms - base_ms:
+                late = place(row, state, event_ms)
+                state = state[:late] + ref + state[late:]
+            else:
+                state += ref
+            if size < bound:
+                states[key] = state
+                if size + 1 < bound:
+                    return True
+            else:
+                gone_ms = base_ms + times[ord(state[0])]
+                states[key] = state = state[1:]
+                if gone_ms > decided_ms - length_ms:
+                    # It stays true, and its flip moves later: what the due index has is still a lower bound.
+                    # (At ``now_ms`` itself it may have run out; then the flip due now decides.)
+                    return True
+            if base_ms + times[ord(state[0])] > horizon:
+                touched.append(key)
+            return True
+
+        return observe
+
+    def _latest_observer(self) -> Observe:
+        """Of ``count >= 1``: the state is one reference, to the latest event."""
+        key, where, length_ms = self.key, self.where, self.length_ms
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> bool:
+            if where is not None and not where(properties):
+                return False
+            if event_ms <= now_ms - length_ms:
+                return False
+            states = row.conditions
+            state = states.get(key)
+            before_ms = -FAR_MS if state is None else row.base_ms + row.times[ord(state)]
+            if event_ms <= before_ms:
+                return False
+            states[key] = reference(row, event_ms)
+            if before_ms <= decided_ms - length_ms:
+                touched.append(key)
+            return True
+
+        return observe

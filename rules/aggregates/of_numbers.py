@@ -1,0 +1,126 @@
+"""Tallies of numbers: sum, mean, least and greatest (``rules.aggregates.accumulator``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import fsum
+from typing import Any
+
+from rules.aggregates.accumulator import Tallies, Tally, Times
+from rules.aggregates.sums import add_exactly, number_of
+from rules.aggregates.windows import Window
+from rules.model import audience as model
+from rules.predicates.operators import lookup
+from rules.state.condition import Properties, comparison_of
+
+
+class Sum(Tally):
+    """[floats that don't overlap, whose sum is exact] (``rules.aggregates.sums``)."""
+
+    def __init__(self, source: model.Aggregate) -> None:
+        assert source.property is not None
+        self.path = source.property
+        self.compare = comparison_of(source.comparisons)
+
+    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
+        number = number_of(lookup(properties, self.path))
+        return None if number is None else [number]
+
+    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
+        for number in sample:
+            add_exactly(tallies[at], number)
+
+    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
+        return self.compare(round(fsum([number for tally in tallies[first:end] for number in tally]), 9))
+
+    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
+        exact: list[float] = []
+        at = [0, 0]
+
+        def holds(first: int, end: int, at_ms: int) -> bool:
+            for tally in tallies[at[1] : end]:
+                for number in tally:
+                    add_exactly(exact, number)
+            for tally in tallies[at[0] : first]:
+                for number in tally:
+                    add_exactly(exact, -number)
+            at[:] = first, end
+            return self.compare(round(fsum(exact), 9))
+
+        return holds
+
+
+class Average(Tally):
+    """[number of values, floats that don't overlap and whose sum is exact]."""
+
+    def __init__(self, source: model.Aggregate) -> None:
+        assert source.property is not None
+        self.path = source.property
+        self.compare = comparison_of(source.comparisons)
+
+    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
+        number = number_of(lookup(properties, self.path))
+        return None if number is None else [1, number]
+
+    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
+        count, *exact = tallies[at]
+        for number in sample[1:]:
+            add_exactly(exact, number)
+        tallies[at] = [count + sample[0], *exact]
+
+    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
+        stretch = tallies[first:end]
+        count = sum([tally[0] for tally in stretch])
+        return self._compares(count, [number for tally in stretch for number in tally[1:]])
+
+    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
+        exact: list[float] = []
+        at = [0, 0, 0]
+
+        def holds(first: int, end: int, at_ms: int) -> bool:
+            count = at[2]
+            for tally in tallies[at[1] : end]:
+                count += tally[0]
+                for number in tally[1:]:
+                    add_exactly(exact, number)
+            for tally in tallies[at[0] : first]:
+                count -= tally[0]
+                for number in tally[1:]:
+                    add_exactly(exact, -number)
+            at[:] = first, end, count
+            return self._compares(count, exact)
+
+        return holds
+
+    def _compares(self, count: int, numbers: list[float]) -> bool:
+        return count > 0 and self.compare(round(fsum(numbers) / count, 9))
+
+
+class Extreme(Tally):
+    """[the least value], or the greatest."""
+
+    def __init__(self, source: model.Aggregate) -> None:
+        assert source.property is not None
+        self.path = source.property
+        self.compare = comparison_of(source.comparisons)
+        self.pick: Callable[..., Any] = min if source.kind == "min" else max
+
+    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
+        value = lookup(properties, self.path)
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            value = number_of(value)  # too long a number to be stored as it is
+        if type(value) is not int and not (type(value) is float and abs(value) < float("inf")):
+            return None
+        return [value]
+
+    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
+        tallies[at] = self.pick(tallies[at], sample)
+
+    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
+        return first < end and self.compare(self.pick(tallies[first:end])[0])
+
+    def thin(self, window: Window, times: Times, tallies: Tallies, joined: int) -> None:
+        """Of those that joined, whoever has a later one at least as extreme can go."""
+        for at in range(joined - 2, -1, -1):
+            if self.pick(tallies[at + 1], tallies[at]) == tallies[at + 1]:
+                del times[at], tallies[at]

@@ -1,0 +1,1 @@
+"""Cases that an audience must answer as their author says."""

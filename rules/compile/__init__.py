@@ -1,0 +1,1 @@
+"""From the audiences in use to the rule set that runs: conditions shared, indexed by event."""

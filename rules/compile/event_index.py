@@ -1,0 +1,66 @@
+"""Which conditions take an event: found by its name, then by the texts that its properties must equal.
+
+So the cost of an event grows with the conditions that it may concern, not with all that name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from rules.model import audience as model
+from rules.state.condition import Condition, Observe
+
+
+@dataclass(frozen=True, slots=True)
+class EventIndex:
+    """Who takes the events of one name: always, or where a property has one of the texts they ask for."""
+
+    conditions: tuple[Condition, ...]
+    always: tuple[Observe, ...]
+    by_value: tuple[tuple[str, Mapping[str, tuple[Observe, ...]]], ...]
+
+
+NO_EVENTS = EventIndex((), (), ())
+
+
+def event_index(conditions: Iterable[Condition], name: str) -> EventIndex:
+    """The conditions that take events of a name; of ``*``: events whose name no condition mentions."""
+    mine = tuple(each for each in conditions if name in each.names or model.ANY_EVENT in each.names)
+    always: list[Observe] = []
+    by_value: dict[str, dict[str, list[Observe]]] = {}
+    for each in mine:
+        observer = each.observer_for(name)
+        wanted = wanted_text(each.source.where) if isinstance(each.source, model.EventCondition) else None
+        if wanted is None:
+            always.append(observer)
+            continue
+        attribute, texts = wanted
+        for text in texts:
+            by_value.setdefault(attribute, {}).setdefault(text, []).append(observer)
+    return EventIndex(
+        mine,
+        tuple(always),
+        tuple(
+            (attribute, {text: tuple(found) for text, found in texts.items()})
+            for attribute, texts in by_value.items()
+        ),
+    )
+
+
+def wanted_text(predicate: model.Predicate | None) -> tuple[str, frozenset[str]] | None:
+    """A property that must equal one of these texts for the predicate to hold; None: there is none such."""
+    if isinstance(predicate, model.AllTests):
+        return next((found for part in predicate.parts if (found := wanted_text(part)) is not None), None)
+    if not isinstance(predicate, model.Test) or len(predicate.path) > 1:
+        return None
+    operand = predicate.operand
+    if predicate.operator == "eq" and isinstance(operand, str):
+        return predicate.path[0], frozenset((operand,))
+    if (
+        predicate.operator == "in"
+        and isinstance(operand, tuple)
+        and all(isinstance(each, str) for each in operand)
+    ):
+        return predicate.path[0], frozenset(map(str, operand))
+    return None

@@ -1,0 +1,90 @@
+"""Which audiences to look at when a condition changed: of those that read it, the ones that may hold.
+
+An audience often can't hold unless another of its conditions has seen an event: its *anchor*. As long as
+the row has no state of the anchor the user isn't in, and no time alone brings the user in. So of a thousand
+audiences that all ask for ``not: {event: purchase, within: 7d}`` only those are looked at whose other
+conditions this user has met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rules.model import audience as model
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Indexes of the audiences that read one thing. ``anchored`` are by the key of their anchor."""
+
+    always: tuple[int, ...]
+    anchored: Mapping[int, tuple[int, ...]]
+
+    def of(self, states: Collection[int]) -> Iterable[int]:
+        """Those to look at for a row that has these conditions' states."""
+        anchored = self.anchored
+        if not anchored:
+            return self.always
+        found = [*self.always]
+        if len(anchored) < len(states):
+            for key, audiences in anchored.items():
+                if key in states:
+                    found += audiences
+        else:
+            for key in states:
+                if key in anchored:
+                    found += anchored[key]
+        return found
+
+
+def anchors_of(rule: model.Rule, leaves: Iterator[frozenset[int]]) -> frozenset[int]:
+    """Keys of the conditions without whose state the rule can't hold.
+
+    ``leaves`` gives for each condition, from left to right, its key if it is false without state, else none.
+    """
+    match rule:
+        case model.All(parts=parts):
+            return frozenset().union(*[anchors_of(part, leaves) for part in parts])
+        case model.Any(parts=parts):
+            return _in_each(parts, leaves)
+        case model.AtLeast(n=n, parts=parts) if n == len(parts):
+            return frozenset().union(*[anchors_of(part, leaves) for part in parts])
+        case model.AtLeast(parts=parts):
+            return _in_each(parts, leaves)
+        case model.Not(part=part):
+            anchors_of(part, leaves)
+            return frozenset()
+        case model.Score(parts=scored):
+            for part, _ in scored:
+                anchors_of(part, leaves)
+            return frozenset()
+        case _:
+            return next(leaves)
+
+
+def _in_each(parts: Iterable[model.Rule], leaves: Iterator[frozenset[int]]) -> frozenset[int]:
+    first, *rest = [anchors_of(part, leaves) for part in parts]
+    return first.intersection(*rest)
+
+
+def readers_of(
+    reading: Collection[int],
+    anchors: Sequence[frozenset[int]],
+    popularity: Mapping[int, int],
+    own: int | None = None,
+) -> Readers:
+    """Of the audiences ``reading`` something; ``own`` is the key of the condition that it is, if it is one.
+
+    Each goes by that anchor of its own (``anchors``) which the fewest audiences have (``popularity``).
+    """
+    always: list[int] = []
+    anchored: dict[int, list[int]] = {}
+    for index in sorted(reading):
+        others = anchors[index] - {own}
+        if others:
+            rarest = min(others, key=lambda key: (popularity[key], key))
+            anchored.setdefault(rarest, []).append(index)
+        else:
+            always.append(index)
+    return Readers(tuple(always), {key: tuple(found) for key, found in anchored.items()})

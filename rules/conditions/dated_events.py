@@ -1,0 +1,65 @@
+"""Conditions whose ``where`` has date operators: they need an event's time, which plain predicates don't."""
+
+from __future__ import annotations
+
+from rules.model import audience as model
+from rules.predicates.dates import compile_timed_predicate
+from rules.state.condition import Condition, Observe, Properties, State
+from rules.state.row import Row
+from rules.time.calendar import Calendar
+
+
+class TimedWhere(Condition):
+    """A condition of any kind behind a predicate over an event's properties and time. State: the inner one's.
+
+    ``inner`` is built without ``where``, so that it and its fast way of taking events stay as they are.
+    """
+
+    def __init__(self, inner: Condition, source: model.EventCondition, calendar: Calendar) -> None:
+        assert source.where is not None
+        self.inner = inner
+        self.key = inner.key
+        self.source = source
+        self.names = source.names
+        self.where = None
+        self.check = compile_timed_predicate(source.where, calendar)
+        self.compare = inner.compare
+        self.at_least = inner.at_least
+        self.max_samples = inner.max_samples
+
+    @property
+    def dropped_samples(self) -> int:  # type: ignore[override]
+        return self.inner.dropped_samples
+
+    @property
+    def flips(self) -> bool:
+        return self.inner.flips
+
+    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+        return self.inner.value(row, state, at_ms)
+
+    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+        return self.inner.next_flip(row, state, after_ms)
+
+    def flips_only_later(self, state: State) -> bool:
+        return self.inner.flips_only_later(state)
+
+    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+        if self.check(properties, event_ms):
+            return self.inner.apply(row, state, event_ms, properties, now_ms)
+        return state
+
+    def plain(self, row: Row, state: State) -> State:
+        return self.inner.plain(row, state)
+
+    def observer(self) -> Observe:
+        check, inner = self.check, self.inner.observer()
+
+        def observe(
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+        ) -> bool:
+            return check(properties, event_ms) and inner(
+                row, properties, event_ms, decided_ms, now_ms, touched
+            )
+
+        return observe

@@ -1,0 +1,112 @@
+"""From a condition of the model to the one that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from rules.aggregates.counts import CountAtLeastWithin, CountEver, CountWithin
+from rules.aggregates.distincts import DistinctEver, DistinctWithin
+from rules.aggregates.of_events import build_tally
+from rules.aggregates.over_windows import Windowed
+from rules.aggregates.sums import SumEver, SumWithin
+from rules.aggregates.windows import build_window
+from rules.conditions.attributes import attribute_node
+from rules.conditions.dated_events import TimedWhere
+from rules.conditions.nested import SinceEntryCondition, audience_node
+from rules.conditions.not_followed import NotFollowedCondition
+from rules.conditions.sequences import SequenceCondition
+from rules.conditions.truth import Node, condition_node
+from rules.model import audience as model
+from rules.model.canonical import condition_key
+from rules.predicates.dates import is_timed
+from rules.state.condition import Condition, count_bound, is_at_least
+from rules.time.calendar import Calendar, calendar_of
+
+StateCondition = model.EventCondition | model.Sequence | model.NotFollowed
+"""The conditions that keep state, and take events."""
+
+
+def build_condition(
+    project: str,
+    source: StateCondition,
+    max_samples: int = 1000,
+    timezone: str = "UTC",
+    schedule: str = "",
+) -> Condition:
+    """The run-time condition of its kind, in the audience's time zone (an IANA name). ``max_samples`` bounds
+    the events kept per user, of the kinds that need them one by one. ``schedule`` tells those of batch
+    audiences apart (``canonical.schedule_scope``)."""
+    calendar = calendar_of(timezone)
+    key = condition_key(project, source, timezone, schedule)
+    match source:
+        case model.Sequence():
+            return SequenceCondition(key, source, max_samples, calendar)
+        case model.NotFollowed():
+            return NotFollowedCondition(key, source, max_samples, calendar)
+        case model.EventCondition(where=where) if where is not None and is_timed(where):
+            plain = replace(source, where=None)
+            inner = _build_event_condition(project, key, plain, max_samples, calendar, bool(schedule))
+            return TimedWhere(inner, source, calendar)
+        case model.EventCondition():
+            return _build_event_condition(project, key, source, max_samples, calendar, bool(schedule))
+
+
+def node_of(condition: Condition) -> Node:
+    """The truth of a condition that ``build_condition`` made, for a row."""
+    inner = condition.inner if isinstance(condition, TimedWhere) else condition
+    return inner.node() if isinstance(inner, SinceEntryCondition) else condition_node(condition)
+
+
+def row_node(
+    project: str, source: model.AttributeCondition | model.InAudience, timezone: str = "UTC"
+) -> Node:
+    """The truth of a condition that reads the row alone."""
+    if isinstance(source, model.InAudience):
+        return audience_node(project, source)
+    return attribute_node(source, calendar_of(timezone))
+
+
+def _build_event_condition(
+    project: str, key: int, source: model.EventCondition, max_samples: int, calendar: Calendar, batch: bool
+) -> Condition:
+    if isinstance(source.window, model.SinceEntry):
+        tally, audience = build_tally(source.aggregate, calendar), source.window.audience
+        return SinceEntryCondition(key, source, max_samples, project, audience, tally, batch)
+    # A batch audience's condition keeps two states at times: they name no times of the row's.
+    fast = None if batch and source.window is not None else fast_kind(source)
+    if fast is not None:
+        return fast(key, source, max_samples)
+    window = build_window(source.window, calendar)
+    return Windowed(key, source, max_samples, window, build_tally(source.aggregate, calendar))
+
+
+def fast_kind(source: model.EventCondition) -> Callable[[int, model.EventCondition, int], Condition] | None:
+    """The class of the commonest kinds: counts, sums and distinct values, for ever or ``within``."""
+    kind, ever = source.aggregate.kind, source.window is None
+    if not ever and not isinstance(source.window, model.Within):
+        return None
+    match kind:
+        case "count" if ever:
+            return CountEver
+        case "count":
+            comparisons = source.aggregate.comparisons
+            if is_at_least(comparisons) and count_bound(comparisons) == at_least_needed(comparisons[0]):
+                return CountAtLeastWithin
+            return CountWithin
+        case "sum":
+            return SumEver if ever else SumWithin
+        case "distinct":
+            return DistinctEver if ever else DistinctWithin
+        case _:
+            return None
+
+
+def at_least_needed(comparison: model.Comparison) -> int:
+    """The least whole number that satisfies a ``gte`` or ``gt``."""
+    operand = comparison.operand
+    assert not isinstance(operand, tuple)
+    whole = int(operand)
+    if comparison.operator == "gte":
+        return whole if whole == operand else whole + 1
+    return whole + 1

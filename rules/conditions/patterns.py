@@ -1,0 +1,202 @@
+"""Event patterns whose ``where`` may refer to an earlier event, as ``{ref: v.sku}`` (section 5).
+
+What is known when the event comes is tested then. What refers to another event waits for it: of the event
+those values are kept that the tests will need, its *slots*. A slot is the value of a property, None where it
+is missing, or the truth of a test that stands beside a reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TypeAlias
+
+from rules.model import audience as model
+from rules.predicates.compiled import holds_against
+from rules.predicates.dates import TimedCheck, compile_timed_predicate
+from rules.predicates.operators import MISSING, lookup
+from rules.state.condition import Condition, Observe, Properties, State
+from rules.state.row import Row
+from rules.time.calendar import Calendar
+
+Slots: TypeAlias = list[object]
+Bindings: TypeAlias = tuple[object, ...]
+BoundCheck: TypeAlias = Callable[[Sequence[object], Bindings], bool]
+"""Whether an event, by its slots, fits what earlier events were bound to."""
+
+LONGEST_TEXT = 64
+"""Longer texts are kept as digests where they are only compared for being equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    names: tuple[str, ...]
+    static: TimedCheck | None
+    """What needs no other event."""
+    bound: BoundCheck | None
+    """What does."""
+
+    def takes(self, name: str) -> bool:
+        """Whether events of this name match; an unnamed one (``*``) matches only what takes any."""
+        return name in self.names or model.ANY_EVENT in self.names
+
+
+@dataclass(slots=True)
+class Layout:
+    """The slots of a condition's events, and the bindings that its references name."""
+
+    calendar: Calendar
+    extractors: list[Callable[[Mapping[str, object], int], object]] = field(default_factory=list)
+    bindings: list[model.Ref] = field(default_factory=list)
+    _values: dict[model.Path, int] = field(default_factory=dict)
+    _ordered: set[model.Path] = field(default_factory=set)
+
+    def slots(self, properties: Mapping[str, object], event_ms: int) -> Slots:
+        return [extract(properties, event_ms) for extract in self.extractors]
+
+    def value_slot(self, path: model.Path) -> int:
+        """The slot of a property's value."""
+        at = self._values.get(path)
+        if at is None:
+            at = self._values[path] = len(self.extractors)
+            whole = self._ordered
+            self.extractors.append(
+                lambda properties, event_ms: _kept(lookup(properties, path), path in whole)
+            )
+        return at
+
+    def keep_whole(self, path: model.Path) -> None:
+        """This property's texts are compared for more than being equal."""
+        self._ordered.add(path)
+
+    def binding(self, ref: model.Ref) -> int:
+        if ref not in self.bindings:
+            self.bindings.append(ref)
+        return self.bindings.index(ref)
+
+    def pattern(self, source: model.EventPattern) -> Pattern:
+        """Compile a pattern, adding the slots and bindings that it needs."""
+        parts = source.where.parts if isinstance(source.where, model.AllTests) else (source.where,)
+        static = [part for part in parts if part is not None and not has_ref(part)]
+        bound = [self._bound(part) for part in parts if part is not None and has_ref(part)]
+        return Pattern(
+            source.names,
+            compile_timed_predicate(model.AllTests(tuple(static)), self.calendar) if static else None,
+            _every(bound) if bound else None,
+        )
+
+    def _bound(self, predicate: model.Predicate) -> BoundCheck:
+        if not has_ref(predicate):
+            return self._truth_slot(predicate)
+        match predicate:
+            case model.Test(path=path, operator=operator, operand=model.Ref() as ref):
+                return self._against_ref(path, operator, ref)
+            case model.NotTest(part=part):
+                inner = self._bound(part)
+                return lambda slots, bindings: not inner(slots, bindings)
+            case model.AllTests(parts=parts):
+                return _every([self._bound(part) for part in parts])
+            case model.AnyTest(parts=parts):
+                some = [self._bound(part) for part in parts]
+                return lambda slots, bindings: any(each(slots, bindings) for each in some)
+            case model.Test():
+                raise TypeError(f"not a test with a reference: {predicate}")
+
+    def _against_ref(self, path: model.Path, operator: str, ref: model.Ref) -> BoundCheck:
+        if operator not in ("eq", "ne"):
+            self.keep_whole(path)
+            self.keep_whole(ref.path)
+        slot, at = self.value_slot(path), self.binding(ref)
+        return lambda slots, bindings: holds_against(operator, slots[slot], bindings[at])
+
+    def _truth_slot(self, predicate: model.Predicate) -> BoundCheck:
+        check = compile_timed_predicate(predicate, self.calendar)
+        slot = len(self.extractors)
+        self.extractors.append(check)
+        return lambda slots, bindings: bool(slots[slot])
+
+
+def has_ref(predicate: model.Predicate | None) -> bool:
+    """Whether a predicate refers to another event."""
+    return any(isinstance(test.operand, model.Ref) for test in model.tests_of(predicate))
+
+
+def identity(value: object) -> object:
+    """A hashable that tells apart what operators tell apart: 1 from true, but not from 1.0."""
+    if type(value) is bool:
+        return bool, value
+    if isinstance(value, list | dict):
+        return None  # as an operand it is of the wrong type, and acts as missing
+    return value
+
+
+def _every(checks: list[BoundCheck]) -> BoundCheck:
+    if len(checks) == 1:
+        return checks[0]
+    return lambda slots, bindings: all(check(slots, bindings) for check in checks)
+
+
+def _kept(value: object, whole: bool) -> object:
+    """A property's value as it is stored until another event is held against it."""
+    if value is MISSING:
+        return None
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        return float(value) if -(2**1000) < value < 2**1000 else None  # too long to be stored as it is
+    if isinstance(value, dict):
+        return None  # equals nothing, and has nothing in order
+    if isinstance(value, list):
+        return [_kept(each, True) for each in value if not isinstance(each, list)] if whole else None
+    if whole:
+        return value
+    if isinstance(value, str) and (len(value) > LONGEST_TEXT or value.startswith("\0")):
+        return "\0" + blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return value
+
+
+Match: TypeAlias = Callable[[Mapping[str, object], int], int]
+"""The patterns that an event fits, as bits."""
+
+
+def matcher(patterns: Sequence[Pattern], name: str) -> Match:
+    """Which patterns the events of one name fit, less what they refer to other events for."""
+    checks = [(1 << at, pattern.static) for at, pattern in enumerate(patterns) if pattern.takes(name)]
+    always = sum(bit for bit, check in checks if check is None)
+    tested = [(bit, check) for bit, check in checks if check is not None]
+
+    def match(properties: Mapping[str, object], event_ms: int) -> int:
+        fits = always
+        for bit, check in tested:
+            if check(properties, event_ms):
+                fits |= bit
+        return fits
+
+    return match
+
+
+def pattern_observer(
+    condition: Condition, take: Callable[[State, int, int, Properties, int], bool], match: Match
+) -> Observe:
+    """How a condition with several patterns takes events: ``take(state, fits, event_ms, properties, now_ms)``
+    says whether the value may now change sooner."""
+    key, value = condition.key, condition.value
+
+    def observe(
+        row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
+    ) -> bool:
+        fits = match(properties, event_ms)
+        if not fits:
+            return False
+        states = row.conditions
+        state = states.get(key)
+        before = value(row, state, decided_ms)
+        if state is None:
+            state = states[key] = []
+        sooner = take(state, fits, event_ms, properties, now_ms)
+        if not state:
+            del states[key]
+        if sooner or value(row, state, now_ms) != before:
+            touched.append(key)
+        return True
+
+    return observe

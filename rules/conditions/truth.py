@@ -1,0 +1,171 @@
+"""From a rule's tree to two closures: its truth, and when that may change by time alone.
+
+``change`` is a lower bound on the first instant after ``after_ms`` at which the truth is another than at
+``after_ms``, if no record comes. Composition makes it tight: what a false part holds down can't come up
+before that part does, however often the others flip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rules.model import audience as model
+from rules.model.points import in_whole_numbers
+from rules.state.condition import FAR_MS, Condition, comparison_of
+from rules.state.row import Row
+
+Truth: TypeAlias = Callable[[Row, int], bool]
+"""The value of a rule for a row at an instant (ms)."""
+
+Change: TypeAlias = Callable[[Row, int], int]
+"""After an instant (ms): when the value may change by time; ``FAR_MS``: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A rule, compiled."""
+
+    truth: Truth
+    change: Change
+
+
+def never(row: Row, after_ms: int) -> int:
+    """The change of what changes by records only."""
+    return FAR_MS
+
+
+def condition_node(condition: Condition) -> Node:
+    """A condition whose state is in the row."""
+    key, value, next_flip = condition.key, condition.value, condition.next_flip
+
+    def truth(row: Row, at_ms: int) -> bool:
+        return value(row, row.conditions.get(key), at_ms)
+
+    if not condition.flips:
+        return Node(truth, never)
+
+    def change(row: Row, after_ms: int) -> int:
+        state = row.conditions.get(key)
+        if state is None:
+            return FAR_MS
+        flip_ms = next_flip(row, state, after_ms)
+        return FAR_MS if flip_ms is None else flip_ms
+
+    return Node(truth, change)
+
+
+def rule_node(rule: model.Rule, leaf: Callable[[model.Condition], Node]) -> Node:
+    """``leaf`` gives the nodes of the conditions."""
+    match rule:
+        case model.Not(part=part):
+            inner = rule_node(part, leaf)
+            truth = inner.truth
+            return Node(lambda row, at_ms: not truth(row, at_ms), inner.change)
+        case model.All(parts=parts):
+            return _all([rule_node(part, leaf) for part in parts])
+        case model.Any(parts=parts):
+            return _any([rule_node(part, leaf) for part in parts])
+        case model.AtLeast(n=n, parts=parts):
+            return _at_least(n, [rule_node(part, leaf) for part in parts])
+        case model.Score(parts=scored, comparisons=comparisons):
+            points = [each for _, each in scored]
+            return _score([rule_node(part, leaf) for part, _ in scored], points, comparisons)
+        case _:
+            return leaf(rule)
+
+
+def _all(nodes: list[Node]) -> Node:
+    if len(nodes) == 1:
+        return nodes[0]
+    if len(nodes) == 2:
+        first, second = (node.truth for node in nodes)
+        return Node(lambda row, at_ms: first(row, at_ms) and second(row, at_ms), _held(nodes, False))
+    truths = tuple(node.truth for node in nodes)
+
+    def every(row: Row, at_ms: int) -> bool:
+        for truth in truths:  # noqa: SIM110 - all() with a generator takes twice the time
+            if not truth(row, at_ms):
+                return False
+        return True
+
+    return Node(every, _held(nodes, False))
+
+
+def _any(nodes: list[Node]) -> Node:
+    if len(nodes) == 1:
+        return nodes[0]
+    if len(nodes) == 2:
+        first, second = (node.truth for node in nodes)
+        return Node(lambda row, at_ms: first(row, at_ms) or second(row, at_ms), _held(nodes, True))
+    truths = tuple(node.truth for node in nodes)
+
+    def some(row: Row, at_ms: int) -> bool:
+        for truth in truths:  # noqa: SIM110
+            if truth(row, at_ms):
+                return True
+        return False
+
+    return Node(some, _held(nodes, True))
+
+
+def _held(nodes: list[Node], holding: bool) -> Change:
+    """Of ``all`` (held false by each false part) and ``any`` (held true by each true part).
+
+    While parts hold it, it can't change before the last of them lets go; else any part may change it.
+    """
+    if all(node.change is never for node in nodes):
+        return never
+    pairs = tuple((node.truth, node.change) for node in nodes)
+
+    def change(row: Row, after_ms: int) -> int:
+        last_ms, soonest_ms = -FAR_MS, FAR_MS
+        for truth, part_change in pairs:
+            if truth(row, after_ms) is holding:
+                flip_ms = part_change(row, after_ms)
+                if flip_ms >= FAR_MS:
+                    return FAR_MS
+                if flip_ms > last_ms:
+                    last_ms = flip_ms
+            elif last_ms == -FAR_MS:
+                flip_ms = part_change(row, after_ms)
+                if flip_ms < soonest_ms:
+                    soonest_ms = flip_ms
+        return soonest_ms if last_ms == -FAR_MS else last_ms
+
+    return change
+
+
+def _at_least(n: int, nodes: list[Node]) -> Node:
+    truths = tuple(node.truth for node in nodes)
+    pairs = tuple((node.truth, node.change) for node in nodes)
+
+    def truth(row: Row, at_ms: int) -> bool:
+        return sum(each(row, at_ms) for each in truths) >= n
+
+    def change(row: Row, after_ms: int) -> int:
+        of_true: list[int] = []
+        of_false: list[int] = []
+        for part_truth, part_change in pairs:
+            (of_true if part_truth(row, after_ms) else of_false).append(part_change(row, after_ms))
+        missing = n - len(of_true)
+        # So many parts must change before it can: the false ones up to n, or the true ones to below n.
+        needed, flips = (missing, of_false) if missing > 0 else (1 - missing, of_true)
+        return sorted(flips)[needed - 1] if needed <= len(flips) else FAR_MS
+
+    return Node(truth, never if all(node.change is never for node in nodes) else change)
+
+
+def _score(nodes: list[Node], points: list[int | float], comparisons: tuple[model.Comparison, ...]) -> Node:
+    whole, bounds = in_whole_numbers(points, comparisons)
+    compare = comparison_of(bounds)
+    truths = tuple(zip((node.truth for node in nodes), whole, strict=True))
+    changes = tuple(node.change for node in nodes if node.change is not never)
+
+    def truth(row: Row, at_ms: int) -> bool:
+        return compare(sum(each for part, each in truths if part(row, at_ms)))
+
+    if not changes:
+        return Node(truth, never)
+    return Node(truth, lambda row, after_ms: min(each(row, after_ms) for each in changes))

@@ -1,0 +1,219 @@
+"""Deciding: what one record, or the passing of time, does to one user (docs/semantics.md, sections 2 and 9).
+
+Every function takes the row and the instant, changes the row in place and appends transitions. Nothing
+here reads a clock. A step happens at one instant and gives each audience's net change.
+
+Invariant between steps: every flip at or before ``row.now_ms`` is decided, and no audience changes by time
+before ``row.due_ms``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from heapq import heappop, heappush
+
+import msgspec
+
+from rules.compile.rule_set import ProjectRules
+from rules.decide.predict import predict_exit
+from rules.state.condition import FAR_MS
+from rules.state.profile_update import ProfileUpdate, change_attributes
+from rules.state.row import Membership, Row, Transition, Trigger
+
+TRIGGER_BYTES = 4096
+"""Larger properties don't go along with the transitions that an event causes."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def new_row(now_ms: int) -> Row:
+    """The row of a user's first record at ``now_ms``."""
+    return Row(now_ms, base_ms=now_ms)
+
+
+def fire(rules: ProjectRules, user_id: str, row: Row, before_ms: int, out: list[Transition]) -> None:
+    """Decide the user's flips due before ``before_ms``, each at its own instant, in order of time."""
+    while row.due_ms is not None and row.due_ms < before_ms:
+        flip_ms, flipping, later_ms = next_flips(rules, row)
+        if flip_ms >= before_ms:
+            row.due_ms = flip_ms if flip_ms < FAR_MS else None
+            return
+        row.now_ms = flip_ms
+        row.due_ms = later_ms if later_ms < FAR_MS else None
+        decide(rules, user_id, row, flip_ms, flipping, "time", None, out)
+
+
+def next_flips(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
+    """When, after the row's last step, an audience may next change by time; which may; when others may."""
+    now_ms, audiences = row.now_ms, rules.audiences
+    earliest_ms = later_ms = FAR_MS
+    flipping: list[int] = []
+
+    def look(indexes: Iterable[int]) -> None:
+        nonlocal earliest_ms, later_ms, flipping
+        for index in indexes:
+            flip_ms = audiences[index].change(row, now_ms)
+            if flip_ms < earliest_ms:
+                earliest_ms, later_ms = flip_ms, earliest_ms
+                flipping = [index]
+            elif flip_ms == earliest_ms:
+                flipping.append(index)
+            elif flip_ms < later_ms:
+                later_ms = flip_ms
+
+    look(rules.timed.of(row))
+    for batch in rules.timed.batch:
+        computed_ms = batch.schedule.next(now_ms)
+        if computed_ms is not None and computed_ms <= earliest_ms:
+            look(batch.of(row))
+        elif computed_ms is not None and computed_ms < later_ms:
+            later_ms = computed_ms  # others come first: what then changes is looked for when they have
+    return earliest_ms, flipping, later_ms
+
+
+def apply_event(
+    rules: ProjectRules,
+    user_id: str,
+    row: Row,
+    name: str,
+    record_id: str | None,
+    time_ms: int,
+    properties: Mapping[str, object],
+    now_ms: int,
+    known: bool,
+    out: list[Transition],
+) -> bool:
+    """One event at the partition clock's ``now_ms``. Earlier flips must have fired (``fire``).
+
+    ``time_ms`` is the producer's; it is clamped to now. ``known`` is False for a user's first record:
+    audiences that hold with no facts are entered, too. Says whether the row changed in anything that must
+    be kept.
+    """
+    due_ms = row.due_ms
+    touched = [] if known and (due_ms is None or due_ms > now_ms) else _due_now(rules, row, now_ms, known)
+    decided_ms = now_ms if row.now_ms == now_ms else now_ms - 1
+    changed = not known
+    index = rules.by_event.get(name, rules.any_event)
+    observers = index.always
+    for attribute, by_value in index.by_value:
+        value = properties.get(attribute)
+        if type(value) is str and value in by_value:
+            observers = observers + by_value[value]
+    event_ms = time_ms if time_ms < now_ms else now_ms
+    keys: list[int] = []
+    for observe in observers:
+        if observe(row, properties, event_ms, decided_ms, now_ms, keys):
+            changed = True
+    for key in keys:
+        touched += rules.readers[key].of(row.conditions)
+    row.now_ms = now_ms
+    if touched:
+        before = len(out)
+        kept = _encode(properties) if properties else b""
+        trigger = Trigger(name, record_id, time_ms, kept if len(kept) <= TRIGGER_BYTES else b"")
+        decide(rules, user_id, row, now_ms, touched, "event", trigger, out)
+        return changed or len(out) > before
+    return changed
+
+
+def apply_profile(
+    rules: ProjectRules,
+    user_id: str,
+    row: Row,
+    update: ProfileUpdate,
+    now_ms: int,
+    known: bool,
+    out: list[Transition],
+) -> bool:
+    """One profile update at ``now_ms``; as ``apply_event`` for the rest."""
+    touched = _due_now(rules, row, now_ms, known)
+    names = change_attributes(row, update, now_ms, rules.watched)
+    for name in names:
+        readers = rules.by_attribute.get(name)
+        if readers is not None:
+            touched += readers.of(row.conditions)
+    row.now_ms = now_ms
+    if touched:
+        before = len(out)
+        decide(rules, user_id, row, now_ms, touched, "profile", Trigger(None, update.id, update.time_ms), out)
+        return not known or bool(names) or len(out) > before
+    return not known or bool(names)
+
+
+def _due_now(rules: ProjectRules, row: Row, now_ms: int, known: bool) -> list[int]:
+    """The audiences that a record at ``now_ms`` must look at whatever it holds."""
+    touched = [] if known else [*rules.initial]
+    if row.due_ms is not None and row.due_ms <= now_ms:
+        # A flip due at this very instant is decided in one step with the record.
+        touched += rules.timed.of(row)
+        for batch in rules.timed.batch:
+            touched += batch.of(row)
+        row.due_ms = None
+    return touched
+
+
+def decide(
+    rules: ProjectRules,
+    user_id: str,
+    row: Row,
+    at_ms: int,
+    touched: Iterable[int],
+    cause: str,
+    trigger: Trigger | None,
+    out: list[Transition],
+    late: Collection[int] = (),
+) -> None:
+    """Compare the touched audiences' rules with the user's memberships; write what differs.
+
+    Audiences come after those that they ask about, so one pass settles them all. ``late``: batch audiences
+    that are computed now, whatever their schedules.
+    """
+    audiences, memberships = rules.audiences, row.audiences
+    due_ms = FAR_MS if row.due_ms is None else row.due_ms
+    emitted = len(out)
+    waiting = sorted(set(touched))
+    last = -1
+    while waiting:
+        index = heappop(waiting)
+        if index == last:
+            continue
+        last = index
+        audience = audiences[index]
+        membership = memberships.get(audience.key)
+        inside = membership is not None and membership.seq % 2 == 1
+        flip_ms = audience.change(row, at_ms)
+        if flip_ms < due_ms:
+            due_ms = flip_ms
+        truth = audience.rule if late and index in late else audience.truth
+        if truth(row, at_ms) == inside:
+            continue
+        if membership is None:
+            membership = memberships[audience.key] = Membership(0, 0, audience.version)
+        membership.seq += 1
+        entered_at_ms = row.base_ms + membership.since_ms if inside else at_ms
+        membership.since_ms = at_ms - row.base_ms
+        membership.version = audience.version
+        for dependent in audience.dependents:
+            heappush(waiting, dependent)
+        out.append(
+            Transition(
+                audience.project,
+                audience.id,
+                audience.name,
+                audience.version,
+                user_id,
+                membership.seq,
+                at_ms,
+                cause,
+                trigger,
+                entered_at_ms,
+                None if inside else predict_exit(rules, audience, row, at_ms),
+            )
+        )
+    row.due_ms = due_ms if due_ms < FAR_MS else None
+    if rules.is_nested and len(out) > emitted + 1:
+        out[emitted:] = sorted(out[emitted:], key=_by_audience)
+
+
+def _by_audience(transition: Transition) -> str:
+    return transition.audience

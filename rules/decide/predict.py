@@ -1,0 +1,50 @@
+"""When a member will leave if nothing more happens: ``exit_at`` of an enter (docs/semantics.md, 9)."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from rules.compile.rule_set import CompiledAudience, ProjectRules
+from rules.state.condition import FAR_MS
+from rules.state.row import Membership, Row
+
+PREDICTION_STEPS = 1000
+"""How many flips ``predict_exit`` looks ahead before it gives up and says null."""
+
+
+def predict_exit(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
+    """When the user leaves if nothing more happens; None: never, or not in PREDICTION_STEPS flips.
+
+    The row must be decided up to ``at_ms``. It stays as it is.
+    """
+    if audience.needs:
+        return _predict_nested(rules, audience, row, at_ms)
+    for _ in range(PREDICTION_STEPS):
+        at_ms = audience.change(row, at_ms)
+        if at_ms >= FAR_MS:
+            return None
+        if not audience.truth(row, at_ms):
+            return at_ms
+    return None
+
+
+def _predict_nested(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
+    """As ``predict_exit``, with the memberships that the rule asks about changing on the way."""
+    ahead = replace(row, audiences={key: replace(each) for key, each in row.audiences.items()})
+    group = [rules.audiences[index] for index in (*audience.needs, audience.index)]
+    memberships = ahead.audiences
+    for _ in range(PREDICTION_STEPS):
+        at_ms = min(each.change(ahead, at_ms) for each in group)
+        if at_ms >= FAR_MS:
+            return None
+        ahead.now_ms = at_ms
+        for each in group:
+            membership = memberships.get(each.key)
+            inside = membership is not None and membership.seq % 2 == 1
+            if each.truth(ahead, at_ms) == inside:
+                continue
+            if each is audience:
+                return at_ms
+            seq = membership.seq if membership is not None else 0
+            memberships[each.key] = Membership(seq + 1, at_ms - row.base_ms, each.version)
+    return None

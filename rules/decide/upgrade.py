@@ -1,0 +1,53 @@
+"""Rows of a program that kept each condition's event times by themselves (version 1 of the encoding)."""
+
+from __future__ import annotations
+
+from rules.aggregates.counts import CountWithin
+from rules.aggregates.distincts import DistinctWithin
+from rules.aggregates.sums import SumWithin
+from rules.compile.rule_set import ProjectRules
+from rules.conditions.batch import BatchCondition
+from rules.conditions.dated_events import TimedWhere
+from rules.conditions.make import fast_kind
+from rules.model import audience as model
+from rules.state.condition import Condition, State
+from rules.state.event_times import references
+from rules.state.row import Row
+
+OLD = -1
+"""``Row.used`` of a row whose states are of that kind."""
+
+
+def upgrade(rules: ProjectRules, row: Row) -> None:
+    """Keep the states as they are kept now. Those of conditions that no audience has any more go."""
+    old, row.conditions, row.used = row.conditions, {}, 0
+    for key, state in old.items():
+        condition = rules.conditions.get(key)
+        if condition is not None:
+            row.conditions[key] = _upgraded(condition, row, state)
+
+
+def _upgraded(condition: Condition, row: Row, state: State) -> State:
+    match condition:
+        case TimedWhere(inner=inner):
+            return _upgraded(inner, row, state)
+        case CountWithin():
+            return references(row, state)
+        case SumWithin() | DistinctWithin():
+            return [references(row, state[0]), *state[1:]]
+        case BatchCondition(source=model.EventCondition(window=model.Within()) as source):
+            fast = fast_kind(source)
+            if fast is None:
+                return state
+            kind = fast(condition.key, source, condition.max_samples)
+            before, *rest = [_plain(kind, part) if type(part) is list else part for part in state]
+            return [before, *rest]
+        case _:
+            return state
+
+
+def _plain(kind: Condition, state: State) -> State:
+    if not state:
+        return []
+    scratch = Row(now_ms=0)
+    return kind.plain(scratch, _upgraded(kind, scratch, state))

@@ -1,0 +1,1 @@
+"""Why a user is in an audience, in sentences and as a document."""

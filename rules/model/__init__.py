@@ -1,0 +1,1 @@
+"""What an audience is: the data that definitions are read into, equal wherever they mean the same."""

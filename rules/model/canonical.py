@@ -1,0 +1,245 @@
+"""One spelling for rules that mean the same by construction, and the 32-bit keys made from it.
+
+Identical conditions of different audiences share one state, found by the hash of these bytes. The
+bytes are kept in stores: a change here orphans state, and a golden test pins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+
+from rules.model import audience as model
+
+_SETS = frozenset({"in", "not_in", "any_of", "all_of"})
+"""Operators whose operand's order and repetitions say nothing."""
+
+
+def canonical(node: model.Rule | model.Predicate) -> bytes:
+    """Deterministic bytes of a rule, condition or predicate.
+
+    The order of parts, of event names and of ``in``-like lists doesn't matter, nor do repetitions,
+    an ``all`` inside an ``all`` (or ``any`` inside ``any``), whether 1 is written 1.0, or how the steps of
+    a sequence are named.
+    """
+    match node:
+        case model.Test() | model.AllTests() | model.AnyTest() | model.NotTest():
+            return _predicate(node, {})
+        case model.All():
+            return _commutative(b"all", _flat(node.parts, model.All))
+        case model.Any():
+            return _commutative(b"any", _flat(node.parts, model.Any))
+        case model.Not(part=part):
+            return _frame(b"not", [canonical(part)])
+        case model.AtLeast(n=n, parts=parts):
+            return _frame(b"at_least", [_scalar(n), *sorted(map(canonical, parts))])
+        case model.Score(parts=scored, comparisons=comparisons):
+            points = (_frame(b"points", [canonical(part), _scalar(each)]) for part, each in scored)
+            return _frame(b"score", [_comparisons(comparisons), *sorted(points)])
+        case model.InAudience(audience=audience, for_ms=for_ms):
+            return _frame(b"in_audience", [_scalar(audience), _optional(for_ms)])
+        case model.AttributeCondition(test=test):
+            return _frame(b"attribute", [canonical(test)])
+        case model.EventCondition(names=names, where=where, aggregate=aggregate, window=window):
+            pattern = _pattern(model.EventPattern(names, where), {})
+            return _frame(b"event", [*pattern, _aggregate(aggregate), _window(window)])
+        case model.Sequence():
+            return _sequence(node)
+        case model.NotFollowed(event=event, follower=follower, for_ms=for_ms, window=window):
+            first, later = _pattern(event, {}), _pattern(follower, {"a": "0"})
+            events = _frame(b"event", first), _frame(b"event", later)
+            return _frame(b"not_followed", [*events, _scalar(for_ms), _window(window)])
+
+
+def condition_key(project: str, condition: model.Condition, timezone: str = "UTC", schedule: str = "") -> int:
+    """An unsigned 32-bit key, the same for conditions of a project with equal ``key_bytes``."""
+    return _key(b"condition", project, key_bytes(condition, timezone, schedule))
+
+
+def key_bytes(condition: model.Condition, timezone: str = "UTC", schedule: str = "") -> bytes:
+    """What a condition's key is made from.
+
+    Its canonical bytes; where its value depends on the audience's time zone (``is_zoned``) that zone's
+    name, too, UTC included; and the ``schedule_scope`` of the audience, for the state of a batch one is held
+    differently, and differs by its compute instants. So a condition has another key only where it has another
+    value or state.
+    """
+    content = canonical(condition)
+    if is_zoned(condition):
+        content = _frame(b"zoned", [_scalar(timezone), content])
+    return _frame(b"batch", [_scalar(schedule), content]) if schedule else content
+
+
+def schedule_scope(audience: model.Audience) -> str:
+    """What tells the conditions of batch audiences apart by their compute instants; empty for others.
+
+    Audiences with one schedule and time zone share. One that is computed ``once`` shares with none, but keeps
+    its state when it is published anew.
+    """
+    schedule = audience.schedule
+    if schedule is None:
+        return ""
+    if schedule.kind == "once":
+        return f"once {audience.id}"
+    return f"{audience.timezone} {schedule.cron or schedule.kind}"
+
+
+def is_zoned(condition: model.Condition) -> bool:
+    """Whether calendar days or periods, and so the time zone, decide the value: ``period`` windows, the
+    aggregate ``days``, and ``anniversary``. Instants in ``from`` and ``to`` are fixed when it is parsed."""
+    match condition:
+        case model.EventCondition(where=where, aggregate=aggregate, window=window):
+            predicates = [where, aggregate.test]
+            zoned = isinstance(window, model.Period) or aggregate.kind == "days"
+        case model.Sequence(steps=steps, without=without, window=window):
+            predicates = [each.event.where for each in steps]
+            predicates.append(None if without is None else without.where)
+            zoned = isinstance(window, model.Period)
+        case model.NotFollowed(event=event, follower=follower, window=window):
+            predicates = [event.where, follower.where]
+            zoned = isinstance(window, model.Period)
+        case model.AttributeCondition(test=test):
+            predicates, zoned = [test], False
+        case model.InAudience():
+            return False
+    return zoned or any(
+        test.operator == "anniversary" for each in predicates for test in model.tests_of(each)
+    )
+
+
+def audience_key(project: str, audience_id: str) -> int:
+    """An unsigned 32-bit key of an audience of a project."""
+    return _key(b"audience", project, audience_id.encode())
+
+
+def _key(person: bytes, project: str, content: bytes) -> int:
+    name = project.encode()
+    digest = blake2b(b"%d:%b%b" % (len(name), name, content), digest_size=4, person=person)
+    return int.from_bytes(digest.digest(), "big")
+
+
+_Names = Mapping[str, str]
+"""The steps that a ``ref`` may name, by their numbers: how they are called says nothing."""
+
+
+def _predicate(node: model.Predicate, names: _Names) -> bytes:
+    match node:
+        case model.Test(path=path, operator=operator):
+            return _frame(b"test", [_path(path), _scalar(operator), _operand(node, names)])
+        case model.NotTest(part=part):
+            return _frame(b"not", [_predicate(part, names)])
+        case model.AllTests(parts=parts):
+            return _commutative(b"all", _flat_tests(parts, model.AllTests, names))
+        case model.AnyTest(parts=parts):
+            return _commutative(b"any", _flat_tests(parts, model.AnyTest, names))
+
+
+def _pattern(pattern: model.EventPattern, names: _Names) -> list[bytes]:
+    return [
+        _frame(b"names", sorted(set(map(_scalar, pattern.names)))),
+        b"" if pattern.where is None else _predicate(pattern.where, names),
+    ]
+
+
+def _sequence(sequence: model.Sequence) -> bytes:
+    numbers = {step.name: str(at) for at, step in enumerate(sequence.steps) if step.name is not None}
+    steps = [
+        _frame(b"step", [*_pattern(step.event, numbers), _optional(step.within_ms)])
+        for step in sequence.steps
+    ]
+    without = b"" if sequence.without is None else _frame(b"event", _pattern(sequence.without, {}))
+    rest = [without, _optional(sequence.total_ms), _window(sequence.window)]
+    return _frame(b"sequence", [_frame(b"steps", steps), *rest])
+
+
+def _window(window: model.Window) -> bytes:
+    match window:
+        case None:
+            return b""
+        case model.Within(length_ms=length_ms):
+            return _frame(b"within", [_scalar(length_ms)])
+        case model.BetweenAgo(far_ms=far_ms, near_ms=near_ms):
+            return _frame(b"between_ago", [_scalar(far_ms), _scalar(near_ms)])
+        case model.FromTo(from_ms=from_ms, to_ms=to_ms):
+            return _frame(b"from_to", [_optional(from_ms), _optional(to_ms)])
+        case model.Period(unit=unit, length=length, ago=ago):
+            return _frame(b"period", [_scalar(unit), _scalar(length), _scalar(ago)])
+        case model.SinceEntry(audience=audience):
+            return _frame(b"since_entry", [_scalar(audience)])
+
+
+def _flat(parts: Iterable[model.Rule], kind: type[model.All] | type[model.Any]) -> Iterable[bytes]:
+    """The parts' bytes, with the parts of a part of the same kind in its place."""
+    for part in parts:
+        if isinstance(part, kind):
+            yield from _flat(part.parts, kind)
+        else:
+            yield canonical(part)
+
+
+def _flat_tests(
+    parts: Iterable[model.Predicate], kind: type[model.AllTests] | type[model.AnyTest], names: _Names
+) -> Iterable[bytes]:
+    for part in parts:
+        if isinstance(part, kind):
+            yield from _flat_tests(part.parts, kind, names)
+        else:
+            yield _predicate(part, names)
+
+
+def _commutative(tag: bytes, parts: Iterable[bytes]) -> bytes:
+    distinct = sorted(set(parts))
+    return distinct[0] if len(distinct) == 1 else _frame(tag, distinct)
+
+
+def _aggregate(aggregate: model.Aggregate) -> bytes:
+    parts = [_scalar(aggregate.kind), _path(aggregate.property or ()), _comparisons(aggregate.comparisons)]
+    if aggregate.test is not None:  # not a part of every aggregate: what stores hold came before it
+        parts.append(canonical(aggregate.test))
+    return _frame(b"aggregate", parts)
+
+
+def _comparisons(comparisons: Iterable[model.Comparison]) -> bytes:
+    each = (_frame(b"compare", [_scalar(one.operator), _literal(one.operand)]) for one in comparisons)
+    return _commutative(b"all", each)
+
+
+def _operand(test: model.Test, names: _Names) -> bytes:
+    operand = test.operand
+    if isinstance(operand, model.Ref):
+        return _frame(b"ref", [_scalar(names.get(operand.step, operand.step)), _path(operand.path)])
+    if test.operator in _SETS and isinstance(operand, tuple):
+        return _frame(b"set", sorted(set(map(_scalar, operand))))
+    return _literal(operand)
+
+
+def _path(path: model.Path) -> bytes:
+    return _frame(b"path", map(_scalar, path))
+
+
+def _optional(number: int | None) -> bytes:
+    return b"" if number is None else _scalar(number)
+
+
+def _literal(value: object) -> bytes:
+    return _frame(b"list", map(_scalar, value)) if isinstance(value, tuple) else _scalar(value)
+
+
+def _scalar(value: object) -> bytes:
+    """A tag for the type and the value; numbers that are equal are written alike."""
+    if isinstance(value, str):
+        return b"s" + value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bool):
+        return b"true" if value else b"false"
+    if isinstance(value, float):
+        return b"n%d" % int(value) if value.is_integer() else b"n" + repr(value).encode()
+    if isinstance(value, int):
+        return b"n%d" % value
+    if value is None:
+        return b"null"
+    raise TypeError(f"not a literal of a rule: {value!r}")
+
+
+def _frame(tag: bytes, parts: Iterable[bytes]) -> bytes:
+    """A tag and its parts, each with its length before it: no two lists of parts give equal bytes."""
+    return tag + b"(" + b"".join(b"%d:%b" % (len(part), part) for part in parts) + b")"

@@ -1,0 +1,1 @@
+"""From text to audiences, with every problem and its place."""

@@ -1,0 +1,129 @@
+"""Definitions from text: every problem at once, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+
+from rules.model import audience as model
+from rules.model.canonical import audience_key, condition_key, key_bytes, schedule_scope
+from rules.parse.audience import ParsedAudience, parse_audience
+from rules.parse.document import Node
+from rules.parse.problems import DefinitionsInvalid, Problem, sort_problems
+from rules.parse.references import check_references
+from rules.parse.text import parse_text
+from rules.parse.values import UTC, Reader, join
+
+MAX_SAMPLES = 1000
+"""The default of the setting ``state.max_samples``."""
+
+
+def parse_definitions(
+    text: str, file: str, max_samples: int = MAX_SAMPLES, timezones: Mapping[str, str] = UTC
+) -> tuple[list[ParsedAudience], list[Problem]]:
+    """The definitions without fault in a YAML or JSON text, and the problems of the others.
+
+    A document is one definition or a list of them under ``audiences``; YAML may hold several documents.
+    ``file`` is for the problems' positions; ``timezones`` are those of projects, for audiences
+    that name none.
+    """
+    documents, unreadable = parse_text(text, file)
+    reader = Reader(file, max_samples, list(unreadable), timezones=timezones)
+    parsed = [
+        parse_audience(reader, node, path)
+        for document in documents
+        for node, path in _definitions(reader, document)
+    ]
+    # A tree with faults of its own holds stand-ins: good for finding more faults, not for use.
+    audiences = [] if unreadable else [each for each in parsed if each is not None]
+    return audiences, list(sort_problems(reader.problems))
+
+
+def load_definitions(
+    files: Iterable[tuple[str, str]], max_samples: int = MAX_SAMPLES
+) -> list[model.Audience]:
+    """The audiences of all files, given as (name, text). Raises DefinitionsInvalid with every problem."""
+    audiences: list[ParsedAudience] = []
+    problems: list[Problem] = []
+    for file, text in files:
+        parsed, found = parse_definitions(text, file, max_samples)
+        audiences.extend(parsed)
+        problems.extend(found)
+    problems.extend(check_together(audiences))
+    if problems:
+        raise DefinitionsInvalid(problems)
+    return [each.audience for each in audiences]
+
+
+def load_definition(file: str, text: str, max_samples: int = MAX_SAMPLES) -> model.Audience:
+    """One definition by itself: whether the audiences that it speaks of are there isn't looked at.
+
+    Raises DefinitionsInvalid, also when there isn't exactly one.
+    """
+    parsed, problems = parse_definitions(text, file, max_samples)
+    if not problems and len(parsed) != 1:
+        problems = [Problem("wrong_value", f"one definition is expected, not {len(parsed)}", "", file, 1, 1)]
+    if problems:
+        raise DefinitionsInvalid(problems)
+    return parsed[0].audience
+
+
+def check_together(audiences: Iterable[ParsedAudience], references: bool = True) -> Iterator[Problem]:
+    """What is wrong with definitions only beside one another.
+
+    Shared ids, names and 32-bit keys; ``references`` to audiences that aren't among them, and in a circle.
+    """
+    audiences = list(audiences)
+    yield from _clashes(audiences, "id", lambda audience: audience.id)
+    yield from _clashes(audiences, "name", lambda audience: audience.name)
+    yield from _taken_keys(audiences)
+    if references:
+        yield from check_references(audiences)
+
+
+def _taken_keys(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
+    taken: dict[tuple[str, int], tuple[bytes, str]] = {}
+    for each in audiences:
+        audience = each.audience
+        project, zone, schedule = audience.project, audience.timezone, schedule_scope(audience)
+        own = audience_key(project, audience.id), audience.id.encode(), each.id_at
+        parts = (
+            (condition_key(project, part, zone, schedule), key_bytes(part, zone, schedule), each.id_at)
+            for part in model.conditions(audience.rule)
+        )
+        for what, (key, content, at) in (("id", own), *(("condition", part) for part in parts)):
+            first, where = taken.setdefault((f"{what} {project}", key), (content, audience.id))
+            if first != content:
+                message = f"the 32-bit key of this {what} is taken by audience '{where}'"
+                hint = "a rare chance: rename it, or change the condition slightly"
+                yield Problem("key_taken", message, each.path, each.file, at.line, at.column, hint)
+
+
+def _definitions(reader: Reader, document: Node) -> Iterator[tuple[Node, str]]:
+    """The definitions of a document with the paths to them."""
+    entries = document.value
+    if isinstance(entries, tuple):
+        hint = "put it under the key audiences"
+        reader.problem("wrong_type", "a list can't stand on its own", "", document, hint)
+    elif isinstance(entries, str | int | float | bool) or entries is None or "audiences" not in entries:
+        yield document, ""
+    else:
+        reader.keys(entries, "", ("audiences",))
+        items = reader.items(entries["audiences"].node, "audiences", "audiences") or ()
+        for at, item in enumerate(items):
+            yield item, join("audiences", at)
+
+
+def _clashes(
+    audiences: Iterable[ParsedAudience], what: str, value_of: Callable[[model.Audience], str]
+) -> Iterator[Problem]:
+    first: dict[Hashable, ParsedAudience] = {}
+    for each in audiences:
+        audience = each.audience
+        value, at = value_of(audience), each.id_at if what == "id" else each.name_at
+        other = first.setdefault((audience.project, value), each)
+        if other is not each:
+            where = other.id_at if what == "id" else other.name_at
+            message = f"{what} '{value}' is taken in project '{audience.project}'"
+            hint = f"first used at {other.file}:{where.line}:{where.column}"
+            path = join(each.path, what)
+            yield Problem("duplicate", message, path, each.file, at.line, at.column, hint)

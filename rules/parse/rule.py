@@ -1,0 +1,192 @@
+"""Rules: composition, audiences in audiences, attribute conditions (docs/semantics.md, sections 4 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from rules.model import audience as model
+from rules.model.points import as_written, exact_sum, shown
+from rules.parse.aggregate import ComparisonName, parse_comparisons
+from rules.parse.document import Entry, Node
+from rules.parse.event import parse_event, parse_sequence
+from rules.parse.predicate import ATTRIBUTE_OPERATORS, parse_tests
+from rules.parse.values import MAX_RULE_DEPTH, Reader, is_number, join
+
+KINDS: Final[Mapping[str, str]] = {
+    "all": "every part is true",
+    "any": "at least one part is true",
+    "not": "the part is false",
+    "at_least": "that many of the parts or more are true",
+    "score": "the points of the true parts add up to what is asked for",
+    "audience": "the user is in another audience of the project (`for`: and has been for so long)",
+    "event": "events happened, or didn't, as often or as much as asked for",
+    "sequence": "events happened one after the other",
+    "attribute": "an attribute of the user is as asked for",
+}
+"""What makes a rule, by its key, and when it is true."""
+SCORE_COMPARISONS: Final[tuple[ComparisonName, ...]] = ("gt", "gte", "lt", "lte", "between")
+
+
+def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> model.Rule | None:
+    """A rule, or None when problems were noted for any part of it."""
+    entries = reader.entries(node, path, "a rule")
+    if entries is None:
+        return None
+    if depth > MAX_RULE_DEPTH:
+        reader.problem("too_deep", f"the rule is nested more than {MAX_RULE_DEPTH} deep", path, node)
+        return None
+    kinds = [key for key in entries if key in KINDS]
+    if not kinds:
+        if entries:
+            reader.keys(entries, path, KINDS)
+        hint = f"give one of {', '.join(KINDS)}"
+        reader.problem("missing_key", "nothing says what kind of rule this is", path, node, hint)
+        return None
+    if len(kinds) > 1:
+        message = f"a rule is one of {' and '.join(kinds)}, not {len(kinds)} at once"
+        second = join(path, kinds[1])
+        reader.problem("conflict", message, second, entries[kinds[1]], "combine rules with all or any")
+        return None
+    faults = len(reader.problems)
+    rule = _parse_kind(reader, kinds[0], node, entries, path, depth)
+    return rule if len(reader.problems) == faults else None
+
+
+def _parse_kind(
+    reader: Reader, kind: str, node: Node, entries: Mapping[str, Entry], path: str, depth: int
+) -> model.Rule | None:
+    match kind:
+        case "event":
+            return parse_event(reader, node, entries, path)
+        case "sequence":
+            return parse_sequence(reader, entries, path)
+        case "attribute":
+            return _attribute(reader, node, entries, path)
+        case "audience":
+            return _audience(reader, entries, path)
+        case "at_least":
+            return _at_least(reader, node, entries, path, depth)
+        case "score":
+            return _score(reader, node, entries, path, depth)
+    reader.keys(entries, path, (kind,))
+    inside, value = join(path, kind), entries[kind].node
+    if kind == "not":
+        part = parse_rule(reader, value, inside, depth + 1)
+        return None if part is None else model.Not(part)
+    parts, _ = _parts(reader, kind, value, inside, depth)
+    return model.All(parts) if kind == "all" else model.Any(parts)
+
+
+def _parts(reader: Reader, key: str, node: Node, path: str, depth: int) -> tuple[tuple[model.Rule, ...], int]:
+    """The rules of a list, less those that problems were noted for, and how many there are with these."""
+    items = reader.items(node, path, key) or ()
+    parsed = [parse_rule(reader, item, join(path, at), depth + 1) for at, item in enumerate(items)]
+    return tuple(part for part in parsed if part is not None), len(items)
+
+
+def _at_least(
+    reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, depth: int
+) -> model.AtLeast | None:
+    reader.keys(entries, path, ("at_least", "of"))
+    number, inside = entries["at_least"].node, join(path, "at_least")
+    least = number.value if type(number.value) is int else None
+    if least is None:
+        reader.wrong_type(number, inside, "at_least", "a whole number")
+    elif least < 1:
+        message = "at_least must be 1 or more"
+        reader.problem("wrong_value", message, inside, number, "of 0 every user has enough")
+    if "of" not in entries:
+        reader.problem("missing_key", "at_least needs 'of'", path, node, "a list of rules")
+        return None
+    parts, size = _parts(reader, "of", entries["of"].node, join(path, "of"), depth)
+    if least is not None and size and least > size:
+        message = f"at_least asks for {least} of {size}, which can never be true"
+        reader.problem("wrong_value", message, inside, number)
+    return None if least is None else model.AtLeast(least, parts)
+
+
+def _score(
+    reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, depth: int
+) -> model.Score | None:
+    reader.keys(entries, path, ("score", *SCORE_COMPARISONS))
+    inside = join(path, "score")
+    items = reader.items(entries["score"].node, inside, "score") or ()
+    parsed = [_scored(reader, item, join(inside, at), depth) for at, item in enumerate(items)]
+    comparisons = parse_comparisons(reader, "score", entries, node, path, "number", SCORE_COMPARISONS)
+    parts = tuple(part for part in parsed if part is not None)
+    if parts and len(parts) == len(items):
+        _check_reach(reader, entries, path, [points for _, points in parts], comparisons)
+    return model.Score(parts, comparisons)
+
+
+def _scored(reader: Reader, node: Node, path: str, depth: int) -> tuple[model.Rule, int | float] | None:
+    entries = reader.entries(node, path, "a part of a score")
+    if entries is None:
+        return None
+    reader.keys(entries, path, ("when", "points"))
+    for key in ("when", "points"):
+        if key not in entries:
+            hint = "such as {when: {event: purchase}, points: 10}"
+            reader.problem("missing_key", f"a part of a score needs '{key}'", path, node, hint)
+    rule = None
+    if "when" in entries:
+        rule = parse_rule(reader, entries["when"].node, join(path, "when"), depth + 1)
+    if "points" not in entries:
+        return None
+    points = entries["points"].node
+    if not is_number(points):
+        reader.wrong_type(points, join(path, "points"), "points", "a number")
+        return None
+    return None if rule is None else (rule, points.value)  # type: ignore[return-value]
+
+
+def _check_reach(
+    reader: Reader,
+    entries: Mapping[str, Entry],
+    path: str,
+    points: list[int | float],
+    comparisons: tuple[model.Comparison, ...],
+) -> None:
+    """Refuses a comparison that no sum of the points can meet."""
+    least, most = (exact_sum(each for each in points if (each > 0) is up) for up in (False, True))
+    for comparison in comparisons:
+        operand, operator = comparison.operand, comparison.operator
+        low, high = map(as_written, operand if isinstance(operand, tuple) else (operand, operand))
+        never = {
+            "gt": most <= low,
+            "gte": most < low,
+            "lt": least >= high,
+            "lte": least > high,
+            "between": most < low or least > high,
+        }
+        if never[operator]:
+            reach = f"{shown(least)} at least and {shown(most)} at most"
+            message = f"the points add up to {reach}: this can never be true"
+            reader.problem("wrong_value", message, join(path, operator), entries[operator].node)
+
+
+def _audience(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.InAudience | None:
+    reader.keys(entries, path, ("audience", "for"))
+    audience = reader.audience(entries["audience"].node, join(path, "audience"))
+    for_ms = None
+    if "for" in entries:
+        for_ms = reader.duration(entries["for"].node, join(path, "for"), "for")
+    return None if audience is None else model.InAudience(audience, for_ms)
+
+
+def _attribute(
+    reader: Reader, node: Node, entries: Mapping[str, Entry], path: str
+) -> model.AttributeCondition | None:
+    inside = join(path, "attribute")
+    text = reader.text(entries["attribute"].node, inside, "attribute")
+    name = None if text is None else reader.dotted(text, inside, entries["attribute"].node)
+    reader.keys(entries, path, ("attribute", *ATTRIBUTE_OPERATORS))
+    if len(entries) == 1:
+        hint = "to test for presence: exists: true"
+        reader.problem("missing_key", "an attribute condition needs an operator", path, node, hint)
+    operators = {key: entry for key, entry in entries.items() if key in ATTRIBUTE_OPERATORS}
+    tests = parse_tests(reader, name or (), operators, path, operators=ATTRIBUTE_OPERATORS)
+    if name is None or not tests:
+        return None
+    return model.AttributeCondition(tests[0] if len(tests) == 1 else model.AllTests(tuple(tests)))

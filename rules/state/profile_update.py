@@ -1,0 +1,106 @@
+"""Profile updates: what they do to a user's attributes (docs/contracts.md, section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from rules.model import audience as model
+from rules.predicates.operators import MISSING, lookup
+from rules.state.row import Row
+
+
+class ProfileUpdate(msgspec.Struct, gc=False):
+    """A change of attributes applied in this order."""
+
+    id: str | None
+    time_ms: int
+    set: Mapping[str, object]
+    set_once: Mapping[str, object]
+    unset: Iterable[str]
+    add: Mapping[str, float | int]
+
+
+_ABSENT: Final = object()
+Watched: TypeAlias = Mapping[str, tuple[model.Path, ...]]
+"""Per root name, the paths into the attribute of which a rule asks when they changed."""
+NOTHING_WATCHED: Final[Watched] = {}
+
+
+def change_attributes(
+    row: Row, update: ProfileUpdate, now_ms: int, watched: Watched = NOTHING_WATCHED
+) -> list[str]:
+    """Apply ``set``, ``set_once``, ``add``, ``unset``; the names whose value is another than before.
+
+    What one update sets and takes back has not changed. Notes when attributes, and ``watched`` paths in
+    them, changed.
+    """
+    attributes = row.attributes
+    parts = (update.set, update.set_once, update.add, update.unset)
+    before = {name: attributes.get(name, _ABSENT) for names in parts for name in names}
+    attributes.update(update.set)
+    for name, value in update.set_once.items():
+        attributes.setdefault(name, value)
+    for name, amount in update.add.items():
+        current = attributes.get(name)
+        number = current if type(current) is int or type(current) is float else 0
+        attributes[name] = _bounded_sum(number, amount)
+    for name in update.unset:
+        attributes.pop(name, None)
+    changed: list[str] = []
+    for name, value in before.items():
+        if not same_value(value, attributes.get(name, _ABSENT)):
+            changed.append(name)
+            for path in watched.get(name, ()):
+                _note_path(row, path, value, now_ms)
+            row.changed_ms[name] = now_ms
+        elif value is not _ABSENT:
+            attributes[name] = value  # as it is stored: 1 stays 1 where 1.0 was set
+    return changed
+
+
+def last_change_ms(row: Row, path: model.Path) -> int | None:
+    """When the value at a path last became another, or came to be, or went; None: never.
+
+    Of a value deep in an attribute that has not changed since a rule began to watch it: when the attribute
+    did, for it can't have changed later.
+    """
+    if len(path) == 1:
+        return row.changed_ms.get(path[0])
+    noted_ms = row.changed_paths.get(".".join(path))
+    if noted_ms is None and lookup(row.attributes, path) is not MISSING:
+        return row.changed_ms.get(path[0])
+    return noted_ms
+
+
+def _note_path(row: Row, path: model.Path, before: object, now_ms: int) -> None:
+    """Note when the value at a path changed; ``before`` is what its attribute was."""
+    name, root = ".".join(path), path[0]
+    was = MISSING if before is _ABSENT else lookup({root: before}, path)
+    if not same_value(was, lookup(row.attributes, path)):
+        row.changed_paths[name] = now_ms
+    elif was is not MISSING and name not in row.changed_paths and root in row.changed_ms:
+        row.changed_paths[name] = row.changed_ms[root]
+
+
+def same_value(one: object, other: object) -> bool:
+    """Equal as JSON values: ``1`` is ``1.0``, ``true`` is not ``1``, inside arrays and objects too."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_value, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_value(one[name], other[name]) for name in one)
+    return one == other
+
+
+def _bounded_sum(one: float | int, other: float | int) -> float | int:
+    """A sum that stays a 64-bit whole number or a finite float, whatever is added."""
+    total = one + other
+    if type(total) is int and not -(2**63) <= total < 2**63:
+        total = float(total)
+    if type(total) is float and not -1.7e308 < total < 1.7e308:
+        return one
+    return total

@@ -1,0 +1,94 @@
+"""What is known of one user: the row that the rules read and change, and the transitions they make.
+
+The structs are stored as msgpack arrays (``tables.codec``), so fields are only ever appended.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Cause = Literal["event", "profile", "time", "definition", "backfill", "merge", "delete", "manual"]
+
+
+class Membership(msgspec.Struct, array_like=True, gc=False):
+    """One user and one audience. An odd ``seq`` means that the user is in (transitions alternate)."""
+
+    seq: int
+    """Number of transitions so far; the last one's ``seq``."""
+    since_ms: int
+    """Instant of the last transition, as ms after ``Row.base_ms``."""
+    version: int
+    """Version of the audience's definition that made it."""
+
+
+class Row(msgspec.Struct, array_like=True, gc=False):
+    """One user; never part of a cycle. ``conditions`` holds, per condition key, the state that
+    ``rules.conditions.make`` describes.
+    """
+
+    now_ms: int
+    """Instant of the user's last step."""
+    due_ms: int | None = None
+    """No condition flips before this instant; where the due index has the user. None: nothing by time."""
+    applied: dict[int, int] = {}
+    """Last applied offset per source topic (``tables.codec.topic_key``)."""
+    conditions: dict[int, Any] = {}
+    audiences: dict[int, Membership] = {}
+    attributes: dict[str, object] = {}
+    changed_ms: dict[str, int] = {}
+    """Per attribute, the instant of its last change; an unset attribute keeps its entry."""
+    identities: dict[str, str] = {}
+    seen: bytes = b""
+    """Ids of the events applied of late (``rules.state.dedupe``)."""
+    seen_at: list[int] = []
+    """When they were applied."""
+    changed_paths: dict[str, int] = {}
+    """As ``changed_ms``, of the values deep in attributes (dotted names) whose changes a rule watches."""
+    base_ms: int = 0
+    """What event times and memberships count from."""
+    times: list[int] = msgspec.field(default_factory=lambda: [0])
+    """Event times that conditions name (``rules.state.event_times``)."""
+    latest: int = 0
+    """Which of ``times`` was added last."""
+    used: int = 0
+    """How many were in use when that was last looked at."""
+    free: int = -1
+    """The first that is free; -1: none is."""
+
+    def since_ms(self, membership: Membership) -> int:
+        """Instant of a membership's last transition."""
+        return self.base_ms + membership.since_ms
+
+
+class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The record that caused a transition."""
+
+    event: str | None
+    id: str | None
+    time_ms: int
+    properties: bytes = b""
+    """The event's, as JSON, for those who write to users about it; empty where they are large."""
+
+
+class Transition(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One user entering (odd ``seq``) or leaving (even) one audience, at an instant (section 9)."""
+
+    project: str
+    audience: str
+    audience_name: str
+    audience_version: int
+    user_id: str
+    seq: int
+    at_ms: int
+    cause: str
+    trigger: Trigger | None
+    entered_at_ms: int
+    """On an enter the same as ``at_ms``; on an exit the instant of the enter."""
+    exit_at_ms: int | None
+    """On an enter: when the user leaves if nothing more happens; None: never by time alone."""
+
+    @property
+    def is_enter(self) -> bool:
+        return self.seq % 2 == 1

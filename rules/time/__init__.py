@@ -1,0 +1,1 @@
+"""Instants, durations, time zones, schedules: arithmetic only, no clock."""

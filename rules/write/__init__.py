@@ -1,0 +1,1 @@
+"""From audiences to text: definitions, JSON Schema, reference tables."""
