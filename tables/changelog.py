@@ -3,24 +3,25 @@
 A step is written as these records, in this order:
 
     notes                of records that are refused for their timestamps (``tables.refused``)
-    marker               the time before the step, and up to which step every output is known to be in Kafka;
+    checkpoint               the time before the step, and up to which step every output is known to be in
+    Kafka;
                          in a header, dead letters of records that were refused because of their user's row
     freed slots          records without a value
     chunks of outboxes   only where an outbox is too large to go with its row
     rows                 each with its outbox: the transitions that are not known to be in Kafka
-    end marker           the time after the step; with the same header
+    end checkpoint           the time after the step; with the same header
 
 A row's record carries its outbox in a header, so that no crash parts the two and compaction takes both at
 once. Where the record would be larger than the topic takes, the outbox goes before the row, cut into chunks,
 and the header ``outbox.chunks`` says where they are. Chunks have keys of their own, the *slots*, the lowest
-free ones. A slot is free when a marker that stands before its next use says that the step which used it is
-acknowledged; so compaction takes no chunk that recovery needs, and there are never more slots than the
-largest round needed.
-A chunk whose row never came has the number of a step that no row names: it is never sent.
+free ones. A slot is free when a checkpoint that stands before its next use says that the step which used it
+is acknowledged; so compaction takes no chunk that recovery needs, and there are never more slots than the
+largest round needed. A chunk whose row never came has the number of a step that no row names: it is never
+sent.
 
 A record that is refused because of its user's row (``row_too_large``) is not looked at again after a crash
-when the row, or the end marker, speaks of later records. So it waits with the markers as transitions do with
-rows, in chunks where it is large.
+when the row, or the end checkpoint, speaks of later records. So it waits with the checkpoints as transitions
+do with rows, in chunks where it is large.
 
 Keys of rows: ``tables.codec.row_key``. All other keys begin with two NULs, which no row's key does.
 """
@@ -35,17 +36,17 @@ import msgspec
 
 from rules.state.row import Transition
 from tables.codec import (
-    MARKER_KEY,
+    CHECKPOINT_KEY,
+    Checkpoint,
     Letter,
-    Marker,
     Outbox,
     UnsentLetters,
+    decode_checkpoint,
     decode_head,
     decode_letters,
-    decode_marker,
     decode_outbox,
+    encode_checkpoint,
     encode_letters,
-    encode_marker,
     encode_outbox,
 )
 from tables.meta import StoreMeta, encode_meta
@@ -123,7 +124,7 @@ def largest_row_bytes(record_bytes: int) -> int:
 class ChangelogWriter:
     """Makes the records of a partition's steps. ``record_bytes`` is what the topic takes at most.
 
-    ``used_slots`` are those that recovery found in use: they are freed with the first marker.
+    ``used_slots`` are those that recovery found in use: they are freed with the first checkpoint.
     """
 
     def __init__(self, record_bytes: int, used_slots: Iterable[int] = ()) -> None:
@@ -136,18 +137,18 @@ class ChangelogWriter:
 
     def step(
         self,
-        marker: Marker,
+        checkpoint: Checkpoint,
         rows: Sequence[tuple[bytes, bytes]],
         outboxes: Mapping[bytes, Outbox],
-        end_marker: Marker,
+        end_checkpoint: Checkpoint,
         notes: Sequence[Note] = (),
         letters: UnsentLetters | None = None,
     ) -> Iterator[Written]:
-        """The records of one step. Both markers say what is acknowledged now."""
-        # Before the marker, which says of all other records that they are taken.
+        """The records of one step. Both checkpoints say what is acknowledged now."""
+        # Before the checkpoint, which says of all other records that they are taken.
         for key, note in notes:
             yield key, note, _NO_HEADERS
-        yield from self.note(marker, letters)
+        yield from self.note(checkpoint, letters)
         if outboxes:
             for key, value in rows:
                 outbox = outboxes.get(key)
@@ -159,28 +160,28 @@ class ChangelogWriter:
         else:
             for key, value in rows:
                 yield key, value, _NO_HEADERS
-        yield from self._marker(end_marker, letters)
+        yield from self._checkpoint(end_checkpoint, letters)
 
-    def note(self, marker: Marker, letters: UnsentLetters | None = None) -> Iterator[Written]:
-        """A marker, and with it the end of the slots whose steps it says to be acknowledged."""
+    def note(self, checkpoint: Checkpoint, letters: UnsentLetters | None = None) -> Iterator[Written]:
+        """A checkpoint, and with it the end of the slots whose steps it says to be acknowledged."""
         if not self._has_begun and letters is not None:
-            # Recovery may have begun after chunks that no marker says to be acknowledged yet. All in them is
-            # sent, but their slots aren't known, and chunks of letters go before their own marker.
-            yield MARKER_KEY, encode_marker(marker), _NO_HEADERS
+            # Recovery may have begun after chunks that no checkpoint says to be acknowledged yet. All in them
+            # is sent, but their slots aren't known, and chunks of letters go before their own checkpoint.
+            yield CHECKPOINT_KEY, encode_checkpoint(checkpoint), _NO_HEADERS
         self._has_begun = True
-        yield from self._marker(marker, letters)
-        for slot in [slot for slot, step in self._used.items() if step <= marker.acked_step]:
+        yield from self._checkpoint(checkpoint, letters)
+        for slot in [slot for slot, step in self._used.items() if step <= checkpoint.acked_step]:
             del self._used[slot]
             self._lowest = min(self._lowest, slot)
             yield _slot_key(slot), None, _NO_HEADERS
 
-    def _marker(self, marker: Marker, letters: UnsentLetters | None) -> Iterator[Written]:
-        value = encode_marker(marker)
+    def _checkpoint(self, checkpoint: Checkpoint, letters: UnsentLetters | None) -> Iterator[Written]:
+        value = encode_checkpoint(checkpoint)
         if letters is None:
-            yield MARKER_KEY, value, _NO_HEADERS
+            yield CHECKPOINT_KEY, value, _NO_HEADERS
         else:
             content = encode_letters(letters)
-            yield from self._with_outputs(MARKER_KEY, value, LETTERS_HEADER, letters.step, content)
+            yield from self._with_outputs(CHECKPOINT_KEY, value, LETTERS_HEADER, letters.step, content)
 
     def _with_outputs(
         self, key: bytes, value: bytes, header: str, step: int, content: bytes
@@ -224,11 +225,12 @@ class _Open:
 class ChangelogReader:
     """What a partition's changelog says, read in order from where a store is complete.
 
-    ``position`` is the offset of the next record, ``marker_bytes`` what the store remembers as its marker.
+    ``position`` is the offset of the next record, ``checkpoint_bytes`` what the store remembers as its
+    checkpoint.
     """
 
     position: int = 0
-    marker_bytes: bytes = b""
+    checkpoint_bytes: bytes = b""
     changelog_id: bytes = b""
     """Of the topic that is read."""
     rows: int = 0
@@ -239,21 +241,21 @@ class ChangelogReader:
     _slots: set[int] = field(default_factory=set)
 
     @property
-    def marker(self) -> Marker | None:
+    def checkpoint(self) -> Checkpoint | None:
         """The last one."""
-        return decode_marker(self.marker_bytes) if self.marker_bytes else None
+        return decode_checkpoint(self.checkpoint_bytes) if self.checkpoint_bytes else None
 
     @property
     def meta(self) -> bytes:
         """What a store that has all that was read remembers: where a later recovery has to begin.
 
-        No open outbox and no chunk of one may lie before that. A marker of a step that is not read to its
+        No open outbox and no chunk of one may lie before that. A checkpoint of a step that is not read to its
         end speaks of the time before the step, so it never claims too much.
         """
         begins = [each.offset for each in self._open.values()]
         begins += [offset for offset, _ in self._chunks.values()]
         return encode_meta(
-            StoreMeta(min(begins, default=self.position), self.marker_bytes, self.changelog_id)
+            StoreMeta(min(begins, default=self.position), self.checkpoint_bytes, self.changelog_id)
         )
 
     @property
@@ -270,8 +272,8 @@ class ChangelogReader:
             key, value = record.key, record.value
             if is_row(key):
                 rows[key] = value
-            elif key == MARKER_KEY:
-                self.marker_bytes = value or self.marker_bytes
+            elif key == CHECKPOINT_KEY:
+                self.checkpoint_bytes = value or self.checkpoint_bytes
             elif key.startswith(REFUSED):
                 notes[key] = value
                 continue
@@ -295,15 +297,17 @@ class ChangelogReader:
 
     def unsent(self) -> list[Transition]:
         """The transitions that are not known to be in Kafka, each user's in order. Raises ChangelogBroken."""
-        keys = sorted(key for key in self._open if key != MARKER_KEY)
+        keys = sorted(key for key in self._open if key != CHECKPOINT_KEY)
         return [each for key in keys for each in self._outbox(key).transitions]
 
     def unsent_letters(self) -> list[Letter]:
         """The refused records that are not known to be in Kafka. Raises ChangelogBroken."""
-        if MARKER_KEY not in self._open:
+        if CHECKPOINT_KEY not in self._open:
             return []
-        outputs = self._open[MARKER_KEY].outputs
-        unsent = outputs if isinstance(outputs, UnsentLetters) else decode_letters(self._content(MARKER_KEY))
+        outputs = self._open[CHECKPOINT_KEY].outputs
+        unsent = (
+            outputs if isinstance(outputs, UnsentLetters) else decode_letters(self._content(CHECKPOINT_KEY))
+        )
         return unsent.letters
 
     def _chunk(self, offset: int, key: bytes, value: bytes | None) -> None:
@@ -317,9 +321,9 @@ class ChangelogReader:
                 self._chunks[slot] = offset, _decode_chunk(value)
 
     def _close_acknowledged(self) -> None:
-        if not (self._open or self._chunks) or (marker := self.marker) is None:
+        if not (self._open or self._chunks) or (checkpoint := self.checkpoint) is None:
             return
-        acked = marker.acked_step
+        acked = checkpoint.acked_step
         for key in [key for key, each in self._open.items() if each.step <= acked]:
             del self._open[key]
         for slot in [slot for slot, (_, chunk) in self._chunks.items() if chunk.step <= acked]:

@@ -1,4 +1,4 @@
-"""How rows, outboxes and markers are written: one version byte, then a msgpack array.
+"""How rows, outboxes and checkpoints are written: one version byte, then a msgpack array.
 
 The same bytes go to the changelog topic and to RocksDB. Old versions stay readable (``decode_row``);
 golden files in ``tests/tables`` pin each.
@@ -19,8 +19,8 @@ ROW_VERSION = b"\x02"
 _OLD_VERSION = b"\x01"
 _VERSIONS_END = b"\x20"
 """No version byte will ever be as high: what begins so is no row."""
-MARKER_KEY = b"\x00\x00marker"
-"""Key of the changelog record that holds a partition's ``Marker``. No row key starts with two NULs."""
+CHECKPOINT_KEY = b"\x00\x00marker"
+"""Key of the changelog record that holds a partition's ``Checkpoint``. No row key starts with two NULs."""
 
 
 class RowUnreadable(Exception):
@@ -77,14 +77,14 @@ class Outbox(msgspec.Struct, array_like=True):
 
 
 class UnsentLetters(msgspec.Struct, array_like=True):
-    """The refused records of a partition that were not known to be in Kafka when a marker was written."""
+    """The refused records of a partition that were not known to be in Kafka when a checkpoint was written."""
 
     step: int
     letters: list[Letter]
 
 
 class Ground(msgspec.Struct, array_like=True):
-    """What the topics were when the marker was written, so that others under their names are noticed."""
+    """What the topics were when the checkpoint was written, so that others under their names are noticed."""
 
     topics: dict[int, bytes] = {}
     """Id of each topic that the worker reads and writes, by ``topic_key``; none where brokers give no ids."""
@@ -103,7 +103,7 @@ class Ground(msgspec.Struct, array_like=True):
     """The changelog has every row from this offset on; above 0 once it was rebuilt from a store."""
 
 
-class Marker(msgspec.Struct, array_like=True):
+class Checkpoint(msgspec.Struct, array_like=True):
     """What one partition of the table knows of itself: first and last record of every changelog batch.
 
     The first speaks of the time before the step, the last of the time after it. So records that come
@@ -114,7 +114,7 @@ class Marker(msgspec.Struct, array_like=True):
     """Number of the step that this batch holds."""
     acked_step: int
     """Every output of the steps up to this one is in Kafka."""
-    clock_ms: int
+    stream_time_ms: int
     swept: str
     """Fingerprint of the rules under which every row was last looked at."""
     partitions: int
@@ -124,8 +124,8 @@ class Marker(msgspec.Struct, array_like=True):
     swept_ms: int = 0
     """When the latest of these rules was published."""
     judged: dict[int, int] = {}
-    """Last offsets whose timestamps are judged, where they differ from ``positions``: in the first marker of
-    a step. Up to there records with a note (``tables.refused``) are refused and all others are taken,
+    """Last offsets whose timestamps are judged, where they differ from ``positions``: in the first checkpoint
+    of a step. Up to there records with a note (``tables.refused``) are refused and all others are taken,
     whatever the wall clock says when they are read again."""
     ground: Ground = msgspec.field(default_factory=Ground)
 
@@ -139,7 +139,7 @@ _decode_old_row = msgspec.msgpack.Decoder(_OldRow).decode
 _decode_head = msgspec.msgpack.Decoder(RowHead).decode
 _decode_outbox = msgspec.msgpack.Decoder(Outbox).decode
 _decode_letters = msgspec.msgpack.Decoder(UnsentLetters).decode
-_decode_marker = msgspec.msgpack.Decoder(Marker).decode
+_decode_checkpoint = msgspec.msgpack.Decoder(Checkpoint).decode
 
 
 def encode_row(row: Row) -> bytes:
@@ -181,12 +181,12 @@ def decode_letters(value: bytes) -> UnsentLetters:
     return _decode_letters(value)
 
 
-def encode_marker(marker: Marker) -> bytes:
-    return _encode(marker)
+def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
+    return _encode(checkpoint)
 
 
-def decode_marker(value: bytes) -> Marker:
-    return _decode_marker(value)
+def decode_checkpoint(value: bytes) -> Checkpoint:
+    return _decode_checkpoint(value)
 
 
 def encode_attributes(attributes: dict[str, object]) -> bytes:

@@ -10,8 +10,8 @@ class StoreMeta(msgspec.Struct, array_like=True):
 
     changelog_next: int
     """Offset of the first changelog record that is not in this store."""
-    marker: bytes
-    """The latest marker, as ``tables.codec.encode_marker`` gives it."""
+    checkpoint: bytes
+    """The latest checkpoint, as ``tables.codec.encode_checkpoint`` gives it."""
     changelog_id: bytes = b""
     """Id of the topic that the offset is one of; empty where the broker gives no ids."""
 

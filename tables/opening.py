@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from tables.codec import decode_marker
+from tables.codec import decode_checkpoint
 from tables.meta import decode_meta
 from tables.store import RocksMemory, RocksStore
 from tables.store_faults import StoreBroken, StoreUnusable, set_aside
@@ -46,8 +46,8 @@ def _open(path: Path, memory: RocksMemory) -> Opened:
     try:
         value = store.meta()
         try:
-            if value is not None and (marker := decode_meta(value).marker):
-                decode_marker(marker)
+            if value is not None and (checkpoint := decode_meta(value).checkpoint):
+                decode_checkpoint(checkpoint)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise store.broken(f"what the store remembers of its changelog can't be read: {error}") from error
     except BaseException:

@@ -212,7 +212,7 @@ class Part:
         self.pipeline.define(driver.rules)
         while self.pipeline.sweeping:
             assert self.pipeline.sweep(100).is_empty or is_new, "a restart changes no rows"
-        if self.idle_ms > self.pipeline.clock_ms:
+        if self.idle_ms > self.pipeline.stream_time_ms:
             # The wall clock is no earlier than when it was last followed.
             self.inbox.appendleft(Until(self.idle_ms))
 

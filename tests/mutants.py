@@ -65,8 +65,8 @@ BY_HAND: list[tuple[str, str, str]] = [
     ("tables/profiles.py", "max(self._due_floor_ms, before_ms)", "max(self._due_floor_ms, before_ms + 1)"),
     (
         "agents/evaluate/pipeline.py",
-        "self.profiles.due_done(clock_ms)",
-        "self.profiles.due_done(clock_ms + 1)",
+        "self.profiles.due_done(stream_time_ms)",
+        "self.profiles.due_done(stream_time_ms + 1)",
     ),
     (
         "agents/evaluate/outgoing.py",
@@ -90,9 +90,9 @@ BY_HAND: list[tuple[str, str, str]] = [
 TESTS["app/worker/worker.py"] = ["tests/worker/test_membership.py"]
 
 EQUIVALENT: dict[str, str] = {
-    "agents/evaluate/commits.py: order in marker  →  "
+    "agents/evaluate/commits.py: order in checkpoint  →  "
     "pipeline.flush(); await self.commit([Work(pipeline, is_note=True)])": (
-        "the store then notes the offset before the marker, and recovery reads the marker once more"
+        "the store then notes the offset before the checkpoint, and recovery reads the checkpoint once more"
     ),
 }
 """Text of a survivor (as it is printed, without the line) and why it makes no difference."""

@@ -1,9 +1,9 @@
 """The order of one step's writes, in one place (docs/architecture.md, invariants 2 to 4).
 
-    1. changelog: marker, rows with their outboxes, end marker         acknowledged by all in-sync replicas
-    2. outputs: re-keyed records, dead letters, transitions            likewise
-    3. the store: rows, due index, marker, changelog offset            one RocksDB write
-    4. the ack of the source batch; Faust commits its offset later
+    1. changelog: checkpoint, rows with their outboxes, end checkpoint         acknowledged by all in-sync
+    replicas 2. outputs: re-keyed records, dead letters, transitions            likewise 3. the store: rows,
+    due index, checkpoint, changelog offset            one RocksDB write 4. the ack of the source batch; Faust
+    commits its offset later
 
 A crash between two of them loses nothing: see ``agents.restore.restorer``.
 """
@@ -45,7 +45,7 @@ class Work:
     steps: list[Step] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
     is_note: bool = False
-    """Write a marker also when no step does, so that what is acknowledged is known to be."""
+    """Write a checkpoint also when no step does, so that what is acknowledged is known to be."""
 
     def is_full(self, limits: Limits) -> bool:
         """It has enough transitions for one commit."""
@@ -109,8 +109,8 @@ class Committer:
             for step in work.steps:
                 self._observer.step_done(work.pipeline.place.partition, step, seconds)
 
-    async def marker(self, pipeline: Pipeline) -> None:
-        """Write the marker as it stands, so that the next owner need not send anything again."""
+    async def checkpoint(self, pipeline: Pipeline) -> None:
+        """Write the checkpoint as it stands, so that the next owner need not send anything again."""
         await self.commit([Work(pipeline, is_note=True)])
         pipeline.flush()
 
@@ -118,7 +118,7 @@ class Committer:
         """Send the changelog of a partition's steps; None when they changed nothing that must be kept."""
         pipeline = work.pipeline
         outgoing = pipeline.outgoing
-        records = [outgoing.note(pipeline.marker_now())] if work.is_note else []
+        records = [outgoing.note(pipeline.checkpoint_now())] if work.is_note else []
         records += [outgoing.records(step) for step in work.steps if step.is_logged]
         if not records:
             return None

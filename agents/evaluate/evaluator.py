@@ -115,7 +115,7 @@ class Evaluator:
             if lane.pipeline.outgoing.noted_step < lane.pipeline.outgoing.acked_step:
                 # Who is no member may not note anything; whoever is sends it again.
                 with contextlib.suppress(MembershipLost):
-                    await self._committer.marker(lane.pipeline)
+                    await self._committer.checkpoint(lane.pipeline)
             lane.pipeline.profiles.flush()
 
     def drop(self, partitions: set[int]) -> None:
@@ -221,7 +221,7 @@ class Evaluator:
         seen_ms = self._clock.caught_up_ms(partition)
         if seen_ms is not None:
             to_ms = min(seen_ms, self._clock.wall_ms()) - self._grace_ms
-            if to_ms > pipeline.clock_ms:
+            if to_ms > pipeline.stream_time_ms:
                 work.steps.append(pipeline.advance(to_ms, USERS))
 
     async def _commit(self, works: list[Work]) -> None:
@@ -262,5 +262,5 @@ class Evaluator:
         if lane is None or self.paused:
             return None
         caught_up = self._clock.caught_up_ms(partition) is not None
-        at_ms = self._clock.wall_ms() if caught_up else lane.pipeline.clock_ms
+        at_ms = self._clock.wall_ms() if caught_up else lane.pipeline.stream_time_ms
         return Answer(lane.pipeline, at_ms)

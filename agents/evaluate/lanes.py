@@ -20,8 +20,8 @@ USERS = 500
 """As many whom time passes for, or who are swept, with less to do for each."""
 TURN_RECORDS = 4_000
 """After so many records a lane's turn in a round ends."""
-FLIP_SLICES = 8
-"""Slices of users whose flips a lane fires in one turn; the rest waits for the next one."""
+TIMER_SLICES = 8
+"""Slices of users whose timers a lane fires in one turn; the rest waits for the next one."""
 WAITING_RECORDS = 8_000
 """With so many records waiting a lane takes no more, and Faust stops polling before long."""
 WAITING_BYTES = 64 * 1024 * 1024
@@ -70,10 +70,10 @@ class Lane:
             if taken >= most_records or work.is_full(limits):
                 break
             taken += await self._step(work, most_records - taken)
-        for _ in range(FLIP_SLICES):
+        for _ in range(TIMER_SLICES):
             if paused() or not pipeline.overdue or work.is_full(limits):
                 break
-            work.steps.append(pipeline.advance(pipeline.clock_ms, USERS))
+            work.steps.append(pipeline.advance(pipeline.stream_time_ms, USERS))
             await asyncio.sleep(0)
 
     async def _step(self, work: Work, most_records: int) -> int:

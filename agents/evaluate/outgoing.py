@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from agents.evaluate.steps import DeadLetter, Draft, Step
 from rules.state.row import Transition
 from tables.changelog import ChangelogWriter, Written
-from tables.codec import Letter, Marker, Outbox, UnsentLetters
+from tables.codec import Checkpoint, Letter, Outbox, UnsentLetters
 
 
 class Outgoing:
@@ -17,7 +17,7 @@ class Outgoing:
         self.acked_step = acked_step
         """Every output of the steps up to this one is in Kafka."""
         self.noted_step = acked_step
-        """What the changelog's last marker says of that."""
+        """What the changelog's last checkpoint says of that."""
         self.changelog_next = 0
         """Offset after the last changelog record that is acknowledged, or that recovery has read."""
         self.writer = ChangelogWriter(record_bytes, used_slots)
@@ -39,18 +39,18 @@ class Outgoing:
     def records(self, step: Step) -> Iterator[Written]:
         """The step's changelog records. Made when they are written: they say what is acknowledged now."""
         self._noting_step = acked = self.acked_step
-        step.marker.acked_step = step.end_marker.acked_step = acked
+        step.checkpoint.acked_step = step.end_checkpoint.acked_step = acked
         letters = [each for at, each in self._letters if at <= step.number]
         unsent = UnsentLetters(step.number, letters) if letters else None
         staged, outboxes = step.staged, self._outboxes(step)
         return self.writer.step(
-            step.marker, staged.rows, outboxes, step.end_marker, staged.write.notes, unsent
+            step.checkpoint, staged.rows, outboxes, step.end_checkpoint, staged.write.notes, unsent
         )
 
-    def note(self, marker: Marker) -> Iterator[Written]:
+    def note(self, checkpoint: Checkpoint) -> Iterator[Written]:
         """The changelog records of a quiet moment."""
-        self._noting_step = marker.acked_step
-        return self.writer.note(marker)
+        self._noting_step = checkpoint.acked_step
+        return self.writer.note(checkpoint)
 
     @property
     def is_unnoted(self) -> bool:

@@ -3,7 +3,7 @@
 No Faust, no Kafka client, no clock: the worker, ``turnstile simulate`` and the tests all run this very
 code. A *step* is a batch of records, a stretch of time, or a part of a sweep after definitions changed:
 
-    records ──▶ decode ──▶ fire the user's earlier flips ──▶ apply ──▶ decide ──▶ Step
+    records ──▶ decode ──▶ fire the user's earlier timers ──▶ apply ──▶ decide ──▶ Step
                                                                          rows, outbox, due index,
                                                                          transitions, dead letters
 
@@ -32,7 +32,15 @@ from rules.state.dedupe import hash_of, is_repeated, remember
 from rules.state.row import Row
 from rules.time.instants import MAX_MS
 from tables.changelog import largest_row_bytes
-from tables.codec import Ground, Marker, encode_marker, record_print, row_key, source_key, split_row_key
+from tables.codec import (
+    Checkpoint,
+    Ground,
+    encode_checkpoint,
+    record_print,
+    row_key,
+    source_key,
+    split_row_key,
+)
 from tables.meta import StoreMeta, encode_meta
 from tables.profiles import Profiles, RowsTooLarge, Staged
 from tables.refused import Note, Refused
@@ -48,14 +56,14 @@ class Pipeline:
         place: Place,
         profiles: Profiles,
         limits: Limits,
-        recovered: Marker | None = None,
+        recovered: Checkpoint | None = None,
         used_slots: Iterable[int] = (),
     ) -> None:
         self.place = place
         self.profiles = profiles
         self.limits = limits
         self.rules: RuleSet = EMPTY
-        self.clock_ms = recovered.clock_ms if recovered else 0
+        self.stream_time_ms = recovered.stream_time_ms if recovered else 0
         self.swept = recovered.swept if recovered else EMPTY.fingerprint
         self.swept_ms = recovered.swept_ms if recovered else 0
         self.step = recovered.step if recovered else 0
@@ -66,7 +74,7 @@ class Pipeline:
         self.changelog_id = b""
         """Of the changelog's topic, for the store to remember."""
         self.is_noted = recovered is not None
-        """A marker of this partition is in the changelog, or will be with the next step."""
+        """A checkpoint of this partition is in the changelog, or will be with the next step."""
         self._positions: dict[int, int] = dict(recovered.positions) if recovered else {}
         self._prints: dict[int, int] = dict(self.ground.prints)
         self._done = dict(self._positions)
@@ -75,8 +83,8 @@ class Pipeline:
         """Per source partition, the last offset whose timestamp was judged, now or in an earlier life."""
         self.refused = Refused(profiles.store.notes())
         self.told: dict[Origin, int] = {}
-        """Records that a crash left as dead letters in the last marker, with their ``record_print``: they are
-        not judged anew, though the step that they come in now may end with other rows."""
+        """Records that a crash left as dead letters in the last checkpoint, with their ``record_print``: they
+        are not judged anew, though the step that they come in now may end with other rows."""
         self._notes: list[Note] = []
         """For the changelog batch of the next step."""
         self._sweep_after = b""
@@ -98,11 +106,11 @@ class Pipeline:
         """A step of several slices: ``begin``, ``feed`` each, ``finish``; no other step meanwhile."""
         self._in_step = True
         self.profiles.age()
-        return Draft(self.clock_ms, dict(self._positions), dict(self._prints))
+        return Draft(self.stream_time_ms, dict(self._positions), dict(self._prints))
 
     def rewind(self, draft: Draft) -> None:
         """Forget what the draft's records did, as if the step had not begun."""
-        self.clock_ms, self._positions = draft.clock_ms, dict(draft.positions)
+        self.stream_time_ms, self._positions = draft.stream_time_ms, dict(draft.positions)
         self._prints = dict(draft.prints)
         for records in draft.fed:
             batch = read_batch(self.place, records, self.limits, Draft(0, {}))
@@ -125,17 +133,17 @@ class Pipeline:
         rows = self.profiles.load([key for _, _, key, _ in batch])
         project, rules = "", NO_RULES
         changed, local, out, keys = draft.changed, draft.local, draft.transitions, draft.keys
-        clock_ms = self.clock_ms
+        stream_time_ms = self.stream_time_ms
         # What a row notes of applied offsets is not enough: a record that changed nothing left no trace, and
-        # if it comes again with a later clock it would share its step with a flip due just then.
+        # if it comes again with a later clock it would share its step with a timer due just then.
         floor = self._done.get(source, -1)
         dedupe, told = self.limits.dedupe, self.told
         remembers = dedupe.run_ms > 0
         applied = repeated = dropped = 0
         for record, decoded, key, time_ms in batch:
             timestamp_ms = record.timestamp
-            if clock_ms < timestamp_ms <= MAX_MS:
-                clock_ms = timestamp_ms
+            if stream_time_ms < timestamp_ms <= MAX_MS:
+                stream_time_ms = timestamp_ms
             if decoded is None:
                 continue
             row = rows.get(key)
@@ -144,8 +152,8 @@ class Pipeline:
                 if not self.place.owns(decoded.user_id):
                     draft.rekeyed.append((decoded.user_id, record, self.place.origin(record)))
                     continue
-                row = new_row(clock_ms)
-            now_ms = clock_ms if clock_ms > row.now_ms else row.now_ms
+                row = new_row(stream_time_ms)
+            now_ms = stream_time_ms if stream_time_ms > row.now_ms else row.now_ms
             offset = record.offset
             if offset <= floor or (told and self._is_told(record)):
                 repeated += 1
@@ -227,8 +235,8 @@ class Pipeline:
         draft.counts.applied += applied
         draft.counts.repeated += repeated
         draft.counts.ids_dropped += dropped
-        draft.clock_moved = draft.clock_moved or clock_ms > self.clock_ms
-        self.clock_ms = clock_ms
+        draft.stream_time_moved = draft.stream_time_moved or stream_time_ms > self.stream_time_ms
+        self.stream_time_ms = stream_time_ms
         return len(records)
 
     def _is_told(self, record: Record) -> bool:
@@ -241,7 +249,7 @@ class Pipeline:
         """All but those whose timestamps are too far ahead."""
         refused = self.refused
         # What lies before the clock can't move it: without harm, and no note is needed to decide alike later.
-        limit_ms = ANY_TIMESTAMP_MS if latest_ms is None else max(latest_ms, self.clock_ms)
+        limit_ms = ANY_TIMESTAMP_MS if latest_ms is None else max(latest_ms, self.stream_time_ms)
         if max([each.timestamp for each in records]) <= limit_ms and not refused.any_of(source):
             return records
         judged = self._judged.get(source, -1)
@@ -270,33 +278,33 @@ class Pipeline:
     def advance(self, to_ms: int, limit: int) -> Step:
         """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
         draft = self.begin()
-        self.clock_ms = clock_ms = max(self.clock_ms, to_ms)
-        due = self.profiles.due(clock_ms, limit)
+        self.stream_time_ms = stream_time_ms = max(self.stream_time_ms, to_ms)
+        due = self.profiles.due(stream_time_ms, limit)
         rows = self.profiles.load([key for _, key in due])
         for due_ms, key in due:
             if draft.is_full(self.limits):
                 break
-            draft.counts.flips += 1
+            draft.counts.timers += 1
             row = rows.get(key)
             if row is None or row.due_ms != due_ms:
                 draft.stale.append((due_ms, key))  # left by a recovery over older rows
                 continue
             project, user_id = split_row_key(key)
             emitted = len(draft.transitions)
-            fire(self.rules.project(project), user_id, row, clock_ms, draft.transitions)
+            fire(self.rules.project(project), user_id, row, stream_time_ms, draft.transitions)
             if len(draft.transitions) > emitted:
                 draft.keys.extend([key] * (len(draft.transitions) - emitted))
                 draft.changed[key] = due_ms
             else:
                 draft.local[key] = due_ms
-        if draft.counts.flips == len(due) < limit:
-            self.profiles.due_done(clock_ms)
+        if draft.counts.timers == len(due) < limit:
+            self.profiles.due_done(stream_time_ms)
         return self.finish(draft)
 
     @property
     def overdue(self) -> bool:
-        """Some flips that the clock passed are still to be fired by ``advance``."""
-        return self.profiles.is_due(self.clock_ms)
+        """Some timers that the clock passed are still to be fired by ``advance``."""
+        return self.profiles.is_due(self.stream_time_ms)
 
     def define(self, rules: RuleSet) -> None:
         """Use other definitions from the next step on; ``sweep`` then looks at every row again."""
@@ -328,7 +336,7 @@ class Pipeline:
             project, user_id = split_row_key(key)
             due_before = row.due_ms
             emitted = len(draft.transitions)
-            now_ms = max(self.clock_ms, row.now_ms)
+            now_ms = max(self.stream_time_ms, row.now_ms)
             rules, out = self.rules.project(project), draft.transitions
             if redefine(rules, user_id, row, now_ms, "definition", out, self.swept_ms):
                 draft.keys.extend([key] * (len(draft.transitions) - emitted))
@@ -347,7 +355,7 @@ class Pipeline:
     # -- reading -------------------------------------------------------------------------------------
 
     def look(self, project: str, user_id: str, at_ms: int) -> Row | None:
-        """The user's row as it is at ``at_ms`` (not before the clock): flips up to then are decided.
+        """The user's row as it is at ``at_ms`` (not before the clock): timers up to then are decided.
 
         The row is a copy. None: nothing is known of the user.
         """
@@ -355,7 +363,7 @@ class Pipeline:
         if row is None:
             return None
         rules = self.rules.project(project)
-        at_ms = max(at_ms, self.clock_ms, row.now_ms)
+        at_ms = max(at_ms, self.stream_time_ms, row.now_ms)
         if self.sweeping:
             redefine(rules, user_id, row, at_ms, "definition", [], self.swept_ms)
         if row.due_ms is not None and row.due_ms <= at_ms:
@@ -393,9 +401,9 @@ class Pipeline:
         staged = [step.staged for step in steps if not step.is_empty]
         if staged:
             # Together: the offset that the store notes is that after the last of them.
-            marker = steps[-1].end_marker
-            marker.acked_step = self.outgoing.acked_step
-            staged[-1].write.meta = self._meta(marker)
+            checkpoint = steps[-1].end_checkpoint
+            checkpoint.acked_step = self.outgoing.acked_step
+            staged[-1].write.meta = self._meta(checkpoint)
             self.profiles.durable(*staged)
 
     def resume(self, step: int) -> None:
@@ -403,16 +411,16 @@ class Pipeline:
         self.step = max(self.step, step)
         self.outgoing.resume(self.step)
 
-    def marker(self) -> bytes:
-        """The marker as it stands."""
-        return encode_marker(self.marker_now())
+    def checkpoint(self) -> bytes:
+        """The checkpoint as it stands."""
+        return encode_checkpoint(self.checkpoint_now())
 
-    def marker_now(self) -> Marker:
-        return self._marker(self.clock_ms, self._positions, self._prints)
+    def checkpoint_now(self) -> Checkpoint:
+        return self._checkpoint(self.stream_time_ms, self._positions, self._prints)
 
     def flush(self) -> None:
         """Bring the store up to the changelog. Nothing may be under way."""
-        self.profiles.flush(self._meta(self.marker_now()))
+        self.profiles.flush(self._meta(self.checkpoint_now()))
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -428,7 +436,7 @@ class Pipeline:
         draft, staged = self._staged(draft)
         staged.write.notes, self._notes = self._notes, []
         self.outgoing.made(self.step, draft)
-        # Whoever finds committed offsets and no marker must know that the changelog was lost.
+        # Whoever finds committed offsets and no checkpoint must know that the changelog was lost.
         is_first = not self.is_noted and bool(self._positions)
         self.is_noted = self.is_noted or is_first
         counts = draft.counts
@@ -436,18 +444,18 @@ class Pipeline:
         counts.rekeyed = len(draft.rekeyed)
         counts.enters = sum(each.is_enter for each in draft.transitions)
         counts.exits = len(draft.transitions) - counts.enters
-        marker = self._marker(draft.clock_ms, draft.positions, draft.prints)
-        end_marker = self.marker_now()
+        checkpoint = self._checkpoint(draft.stream_time_ms, draft.positions, draft.prints)
+        end_checkpoint = self.checkpoint_now()
         self._in_step = False
         if self._next_rules is not None:
             rules, self._next_rules = self._next_rules, None
             self.define(rules)
         return Step(
             number=self.step,
-            marker=marker,
-            end_marker=end_marker,
+            checkpoint=checkpoint,
+            end_checkpoint=end_checkpoint,
             # What is refused because of its row stays so, whichever records it comes with after a crash.
-            must_note=draft.clock_moved or is_first or bool(draft.refused),
+            must_note=draft.stream_time_moved or is_first or bool(draft.refused),
             staged=staged,
             transitions=draft.transitions,
             transition_keys=draft.keys,
@@ -468,18 +476,22 @@ class Pipeline:
         if draft.fed:
             draft = compute_again(self, draft, large)
         else:
-            leave(self, draft, large, by_time=draft.counts.flips > 0)
+            leave(self, draft, large, by_time=draft.counts.timers > 0)
         return draft, profiles.stage(draft.changed, draft.local, draft.stale, most_bytes)
 
-    def _meta(self, marker: Marker) -> bytes:
-        return encode_meta(StoreMeta(self.outgoing.changelog_next, encode_marker(marker), self.changelog_id))
+    def _meta(self, checkpoint: Checkpoint) -> bytes:
+        return encode_meta(
+            StoreMeta(self.outgoing.changelog_next, encode_checkpoint(checkpoint), self.changelog_id)
+        )
 
-    def _marker(self, clock_ms: int, positions: dict[int, int], prints: dict[int, int]) -> Marker:
+    def _checkpoint(
+        self, stream_time_ms: int, positions: dict[int, int], prints: dict[int, int]
+    ) -> Checkpoint:
         judged = {key: offset for key, offset in self._judged.items() if offset != positions.get(key)}
-        return Marker(
+        return Checkpoint(
             self.step,
             self.outgoing.acked_step,
-            clock_ms,
+            stream_time_ms,
             self.swept,
             self.place.partitions,
             dict(positions),

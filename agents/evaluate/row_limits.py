@@ -98,13 +98,13 @@ def _try(pipeline: Pipeline, draft: Draft, key: bytes, change: Callable[[], obje
 
 
 def _fire(pipeline: Pipeline, draft: Draft, key: bytes) -> None:
-    """The user's flips that the clock has passed."""
+    """The user's timers that the clock has passed."""
     row = pipeline.profiles.load([key]).get(key)
-    if row is None or row.due_ms is None or row.due_ms >= pipeline.clock_ms:
+    if row is None or row.due_ms is None or row.due_ms >= pipeline.stream_time_ms:
         return
     project, user_id = split_row_key(key)
     emitted, due_ms = len(draft.transitions), row.due_ms
-    fire(pipeline.rules.project(project), user_id, row, pipeline.clock_ms, draft.transitions)
+    fire(pipeline.rules.project(project), user_id, row, pipeline.stream_time_ms, draft.transitions)
     draft.keys.extend([key] * (len(draft.transitions) - emitted))
     if key not in draft.changed:
         draft.changed[key] = draft.local.pop(key, due_ms)
@@ -113,7 +113,7 @@ def _fire(pipeline: Pipeline, draft: Draft, key: bytes) -> None:
 def leave(pipeline: Pipeline, draft: Draft, large: Collection[bytes], by_time: bool) -> None:
     """Take these users out of a draft that time or definitions made: their rows stay as they were.
 
-    Their flips are looked at again with their next records, and after a restart.
+    Their timers are looked at again with their next records, and after a restart.
     """
     kept = [pair for pair in zip(draft.keys, draft.transitions, strict=True) if pair[0] not in large]
     draft.keys[:] = [key for key, _ in kept]

@@ -10,7 +10,7 @@ from agents.evaluate.records import InputRecord, PlainEvent
 from agents.kafka.placement import Located, Origin
 from rules.state.dedupe import DAY_MS, Dedupe, dedupe_of
 from rules.state.row import Transition
-from tables.codec import Marker
+from tables.codec import Checkpoint
 from tables.profiles import Staged
 from tables.store import Due
 
@@ -75,7 +75,7 @@ class Counts:
     rekeyed: int = 0
     enters: int = 0
     exits: int = 0
-    flips: int = 0
+    timers: int = 0
     ids_dropped: int = 0
 
     @property
@@ -85,19 +85,20 @@ class Counts:
 
 @dataclass(slots=True)
 class Step:
-    """What one step changed and sends. Its changelog batch: notes, ``marker``, ``rows``, ``end_marker``.
+    """What one step changed and sends. Its changelog batch: notes, ``checkpoint``, ``rows``,
+    ``end_checkpoint``.
 
-    ``marker`` has the clock before the step: what recovery needs while some of the step's rows may be
-    missing. ``end_marker`` has the clock after it: what the records after the step are applied at. What they
-    say of acknowledged steps is set when they are written (``Pipeline.records``).
+    ``checkpoint`` has the clock before the step: what recovery needs while some of the step's rows may be
+    missing. ``end_checkpoint`` has the clock after it: what the records after the step are applied at. What
+    they say of acknowledged steps is set when they are written (``Pipeline.records``).
     """
 
     number: int
-    marker: Marker
-    end_marker: Marker
+    checkpoint: Checkpoint
+    end_checkpoint: Checkpoint
     must_note: bool
-    """The end marker must be written even if no row changed: a record moved the clock, or was refused because
-    of its user's row, or there is no marker yet."""
+    """The end checkpoint must be written even if no row changed: a record moved the clock, or was refused
+    because of its user's row, or there is no checkpoint yet."""
     staged: Staged
     transitions: list[Transition]
     transition_keys: list[bytes]
@@ -125,9 +126,10 @@ class Step:
 
 @dataclass(slots=True)
 class Draft:
-    """A step in the making. ``clock_ms``, ``positions`` and ``prints`` are the partition's before it."""
+    """A step in the making. ``stream_time_ms``, ``positions`` and ``prints`` are the partition's before
+    it."""
 
-    clock_ms: int
+    stream_time_ms: int
     positions: dict[int, int]
     prints: dict[int, int] = field(default_factory=dict)
     changed: dict[bytes, int | None] = field(default_factory=dict)
@@ -137,7 +139,7 @@ class Draft:
     dead: list[DeadLetter] = field(default_factory=list)
     rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
     stale: list[Due] = field(default_factory=list)
-    clock_moved: bool = False
+    stream_time_moved: bool = False
     counts: Counts = field(default_factory=Counts)
     fed: list[Sequence[Record]] = field(default_factory=list)
     """The records taken, slice by slice."""

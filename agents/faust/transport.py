@@ -187,7 +187,7 @@ class Consumer(stock.Consumer):
             super().resume_flow()
 
     async def wait_empty(self) -> None:
-        """Before a rebalance and at the end: finish what is in hand, with the flips on their way, commit."""
+        """Before a rebalance and at the end: finish what is in hand, with the timers on their way, commit."""
         await super().wait_empty()
         await cast(Any, self.app).settle()
 

@@ -1,7 +1,7 @@
 """Records of the changelog that no worker of ours wrote.
 
-The changelog is the state, and no other program may write there. A record that can't be a row, a marker or
-an outbox is passed by: the row that was there before it stays. A row that a newer version of this program
+The changelog is the state, and no other program may write there. A record that can't be a row, a checkpoint
+or an outbox is passed by: the row that was there before it stays. A row that a newer version of this program
 wrote is another matter: without it the state would be wrong, so it still stops the worker.
 """
 
@@ -11,7 +11,7 @@ import msgspec
 
 from agents.registry.unusable import Unusable, usable
 from tables.changelog import ChangelogReader, Logged, is_row
-from tables.codec import MARKER_KEY, ROW_VERSION, RowHead, decode_head, decode_row, split_row_key
+from tables.codec import CHECKPOINT_KEY, ROW_VERSION, RowHead, decode_head, decode_row, split_row_key
 
 LAST_VERSION = b"\x1f"
 _decode_head = msgspec.msgpack.Decoder(RowHead).decode
@@ -19,7 +19,7 @@ _decode_head = msgspec.msgpack.Decoder(RowHead).decode
 
 def foreign(record: Logged) -> str | None:
     """Why this can't be a record of ours; None: it can. Raises RowUnreadable for a row of a newer program."""
-    if record.key != MARKER_KEY and _is_newer(record.value):
+    if record.key != CHECKPOINT_KEY and _is_newer(record.value):
         decode_head(record.value or b"")
     try:
         usable(lambda: _check(record))
@@ -45,10 +45,10 @@ def _check(record: Logged) -> None:
         raise Unusable("a row needs a key, and this record has none")
     reader = ChangelogReader()
     reader.read([record])
-    _ = reader.marker
+    _ = reader.checkpoint
     if is_row(key):
         split_row_key(key)
         if value is not None:
             decode_row(value)
-    elif key == MARKER_KEY and value is None:
-        raise Unusable("a marker needs a value, and this record has none")
+    elif key == CHECKPOINT_KEY and value is None:
+        raise Unusable("a checkpoint needs a value, and this record has none")

@@ -1,8 +1,8 @@
 """The changelog written again from the stores on disk, after it was lost.
 
-A store is whole up to its marker, and behind what workers did since by some seconds at most. So the group's
-offsets go back to where the store is: what was taken since comes again and gives the same transitions, with
-the same ids and bodies. For this no worker may run.
+A store is whole up to its checkpoint, and behind what workers did since by some seconds at most. So the
+group's offsets go back to where the store is: what was taken since comes again and gives the same
+transitions, with the same ids and bodies. For this no worker may run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from agents.evaluate.commits import Topics
 from agents.kafka.batches import Batches
 from agents.topics.noted import taken_of
-from tables.codec import MARKER_KEY, Marker, decode_marker, encode_marker
+from tables.codec import CHECKPOINT_KEY, Checkpoint, decode_checkpoint, encode_checkpoint
 from tables.meta import StoreMeta, decode_meta, encode_meta
 from tables.store import RocksMemory, RocksStore, Write
 
@@ -32,12 +32,12 @@ class StoreUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """One partition of the changelog as it is now. ``marker``: the last that it holds."""
+    """One partition of the changelog as it is now. ``checkpoint``: the last that it holds."""
 
     partition: int
     begin: int
     end: int
-    marker: Marker | None
+    checkpoint: Checkpoint | None
 
 
 async def rebuild(
@@ -51,12 +51,12 @@ async def rebuild(
     """Write the rows of the store at ``path`` to the end of the changelog's partition; their number.
 
     ``sources``: partitions of each source topic, that of re-keyed records included. ``go_back`` commits where
-    the group has to go on reading. The marker comes last: what was not written to its end stays refused.
+    the group has to go on reading. The checkpoint comes last: what was not written to its end stays refused.
     Raises StoreUnusable, and has then written nothing.
     """
     store = RocksStore(path, RocksMemory.of(8 * MIB, 8 * MIB))
     try:
-        marker = _marker_of(store, path, topics, lost)
+        checkpoint = _checkpoint_of(store, path, topics, lost)
         size = topics.changelog_bytes
         batches, rows = Batches(producer, topics.changelog, lost.partition, size), 0
         notes = store.notes()  # decisions about records that may be read again
@@ -68,14 +68,16 @@ async def rebuild(
         if rows or notes:
             await batches.acknowledged()
         taken = {
-            TopicPartition(name, each): taken_of(marker, name, each)[0]
+            TopicPartition(name, each): taken_of(checkpoint, name, each)[0]
             for name, count in sources.items()
-            for each in range(lost.partition, count, marker.partitions)
+            for each in range(lost.partition, count, checkpoint.partitions)
         }
         await go_back({tp: offset + 1 for tp, offset in taken.items()})
-        encoded = encode_marker(replace(marker, ground=replace(marker.ground, whole_from=lost.end)))
+        encoded = encode_checkpoint(
+            replace(checkpoint, ground=replace(checkpoint.ground, whole_from=lost.end))
+        )
         last = Batches(producer, topics.changelog, lost.partition)
-        await last.add(MARKER_KEY, encoded)
+        await last.add(CHECKPOINT_KEY, encoded)
         meta = StoreMeta(await last.acknowledged(), encoded, topics.changelog_id)
         store.write(Write(meta=encode_meta(meta)))
     finally:
@@ -83,29 +85,29 @@ async def rebuild(
     return rows
 
 
-def _marker_of(store: RocksStore, path: Path, topics: Topics, lost: Lost) -> Marker:
+def _checkpoint_of(store: RocksStore, path: Path, topics: Topics, lost: Lost) -> Checkpoint:
     name = f"{topics.changelog}/{lost.partition}"
     value = store.meta()
     meta = decode_meta(value) if value is not None else None
-    if meta is None or not meta.marker:
+    if meta is None or not meta.checkpoint:
         raise StoreUnusable(f"{path} holds no rows")
-    marker = decode_marker(meta.marker)
-    if marker.partitions != topics.partitions:
+    checkpoint = decode_checkpoint(meta.checkpoint)
+    if checkpoint.partitions != topics.partitions:
         raise StoreUnusable(
-            f"{path} was written for {marker.partitions} partitions, and {topics.changelog} has "
+            f"{path} was written for {checkpoint.partitions} partitions, and {topics.changelog} has "
             f"{topics.partitions}"
         )
     is_same = not meta.changelog_id or meta.changelog_id == topics.changelog_id
-    if lost.marker is None or (is_same and meta.changelog_next > lost.end):
-        return marker
-    if is_same and lost.begin > lost.marker.ground.whole_from:  # retention took its head
+    if lost.checkpoint is None or (is_same and meta.changelog_next > lost.end):
+        return checkpoint
+    if is_same and lost.begin > lost.checkpoint.ground.whole_from:  # retention took its head
         if meta.changelog_next == lost.end:
-            return marker
+            return checkpoint
         raise StoreUnusable(
             f"{name} has records up to offset {lost.end}, and {path} only those up to {meta.changelog_next}: "
             "start a worker there, which reads the rest, and stop it"
         )
-    raise StoreUnusable(f"{name} needs nothing: it holds all rows up to the marker at its end")
+    raise StoreUnusable(f"{name} needs nothing: it holds all rows up to the checkpoint at its end")
 
 
 def _rows(store: RocksStore) -> Iterator[tuple[bytes, bytes]]:

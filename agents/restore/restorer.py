@@ -28,7 +28,7 @@ from agents.kafka.placement import Place
 from agents.restore.ahead import RECORDS, Job, cores, restore_ahead, shares
 from agents.restore.foreign_records import foreign
 from agents.topics.look import shown_id
-from agents.topics.noted import CHANGELOG_MEND, last_markers
+from agents.topics.noted import CHANGELOG_MEND, last_checkpoints
 from agents.warnings import Warnings
 from rules.state.row import Transition
 from tables.changelog import ChangelogReader
@@ -153,14 +153,18 @@ class Restorer:
         """Raises ChangelogLost; nothing was written to a store yet, and nothing will be."""
         faults: list[str] = []
         cut = {p for p, each in readings.items() if each.known.changelog_next < each.changelog.position}
-        markers = {}
+        checkpoints = {}
         if cut:
             async with self._new_consumer() as consumer:
-                markers = await last_markers(consumer, self._topics.changelog, cut)
+                checkpoints = await last_checkpoints(consumer, self._topics.changelog, cut)
         for partition, reading in sorted(readings.items()):
             name, path = f"{self._topics.changelog}/{partition}", self.path(partition)
             known, position = reading.known, reading.changelog.position
-            now, before, marker = self._topics.changelog_id, known.changelog_id, markers.get(partition)
+            now, before, checkpoint = (
+                self._topics.changelog_id,
+                known.changelog_id,
+                checkpoints.get(partition),
+            )
             if now and before and now != before:
                 faults.append(
                     f"{name} was deleted and made again: the rows in {path} belong to the topic with the id "
@@ -171,7 +175,7 @@ class Restorer:
                     f"{name} ends at offset {reading.end}, but the rows in {path} were written up to offset "
                     f"{position}: it was made again or cut"
                 )
-            elif partition in cut and (marker is None or marker.ground.whole_from < position):
+            elif partition in cut and (checkpoint is None or checkpoint.ground.whole_from < position):
                 faults.append(
                     f"{name} begins at offset {position}, and the rows from offset {known.changelog_next} on "
                     f"are not in {path} either: retention or somebody removed them"
@@ -192,7 +196,7 @@ class Restorer:
             meta = decode_meta(meta_bytes) if meta_bytes is not None else None
             meta = meta or StoreMeta(0, b"")
             position = max(meta.changelog_next, begins[tp])
-            reader = ChangelogReader(position, meta.marker, self._topics.changelog_id)
+            reader = ChangelogReader(position, meta.checkpoint, self._topics.changelog_id)
             readings[tp.partition] = _Reading(store, reader, ends[tp], meta)
             consumer.seek(tp, min(reader.position, ends[tp]))
 
@@ -246,7 +250,7 @@ class Restorer:
                 await asyncio.sleep(0)
             for partition in list(behind):
                 reading = readings[partition]
-                # The position passes records that compaction or a transaction marker left out.
+                # The position passes records that compaction or a transaction checkpoint left out.
                 reading.changelog.position = await consumer.position(self._tp(partition))
                 if reading.changelog.position >= reading.end:
                     behind.discard(partition)
@@ -258,17 +262,17 @@ class Restorer:
 
         They are looked for only when the records can't be read. What is read twice says the same twice.
         """
-        marker_bytes = changelog.marker_bytes
+        checkpoint_bytes = changelog.checkpoint_bytes
         try:
             change = changelog.read(records)
-            if changelog.marker_bytes != marker_bytes:
-                _ = changelog.marker
+            if changelog.checkpoint_bytes != checkpoint_bytes:
+                _ = changelog.checkpoint
             return change
         except Exception:
             ours = [each for each in records if not self._is_foreign(each)]
             if len(ours) == len(records):
                 raise
-            changelog.marker_bytes = marker_bytes
+            changelog.checkpoint_bytes = checkpoint_bytes
             return changelog.read(ours)
 
     def _is_foreign(self, record: Any) -> bool:
@@ -281,25 +285,25 @@ class Restorer:
 
     def _pipeline(self, partition: int, reading: _Reading, pending: list[Pending]) -> Pipeline:
         changelog = reading.changelog
-        marker = changelog.marker
-        accepted = marker.ground.accepted if marker is not None else {}
+        checkpoint = changelog.checkpoint
+        accepted = checkpoint.ground.accepted if checkpoint is not None else {}
         topics = self._topics
         place = Place(partition, topics.partitions, topics.rekeyed, topics.sources, accepted)
-        if marker is not None and marker.partitions != place.partitions:
+        if checkpoint is not None and checkpoint.partitions != place.partitions:
             raise PartitionsChanged(
-                f"{self._topics.changelog} was written with {marker.partitions} partitions and now has "
+                f"{self._topics.changelog} was written with {checkpoint.partitions} partitions and now has "
                 f"{place.partitions}: a user's place depends on their number"
             )
         profiles = Profiles(reading.store, self._cache_rows, self._cache_rows // 2)
         limits = replace(self._limits, changelog_bytes=self._topics.changelog_bytes)
-        pipeline = Pipeline(place, profiles, limits, marker, changelog.used_slots)
+        pipeline = Pipeline(place, profiles, limits, checkpoint, changelog.used_slots)
         for unreadable in pipeline.refused.unreadable:
             text = f"a note of refused records in {self._topics.changelog}/{partition} can't be read"
             self.warnings.note("note_unreadable", repr(unreadable), text)
         pipeline.outgoing.changelog_next = reading.end
         pipeline.changelog_id = self._topics.changelog_id
-        if marker is not None:
-            pipeline.resume(marker.step)
+        if checkpoint is not None:
+            pipeline.resume(checkpoint.step)
         letters = changelog.unsent_letters()
         pipeline.told = {
             each.origin: record_print(each.timestamp_ms, each.key, each.value) for each in letters

@@ -11,20 +11,20 @@ from agents.topics.judge import Fault
 from agents.topics.look import Topic
 from agents.topics.noted import lost
 from agents.topics.plan import TopicPlan
-from tables.codec import Marker
+from tables.codec import Checkpoint
 
 
 def changelog_faults(
     plan: TopicPlan,
     changelog: Topic | None,
     begins: Mapping[int, int],
-    markers: Mapping[int, Marker],
+    checkpoints: Mapping[int, Checkpoint],
     taken: Mapping[TopicPartition, int],
     stores: Mapping[int, Path],
 ) -> Iterator[Fault]:
     """What is wrong with the changelog, beyond its settings; it is None where it does not exist.
 
-    ``begins`` and ``markers`` are by its partitions, ``taken`` is what the group has committed of the
+    ``begins`` and ``checkpoints`` are by its partitions, ``taken`` is what the group has committed of the
     sources, ``stores`` are the rows on this machine.
     """
     because = lost(plan, plan.changelog)
@@ -36,18 +36,18 @@ def changelog_faults(
             yield Fault(plan.changelog, f"does not exist, but {text}", "", *because)
         return
     for partition in range(changelog.partitions):
-        name, marker = f"{plan.changelog}/{partition}", markers.get(partition)
-        if marker is None:
+        name, checkpoint = f"{plan.changelog}/{partition}", checkpoints.get(partition)
+        if checkpoint is None:
             own = {tp: end for tp, end in taken.items() if tp.partition % changelog.partitions == partition}
             if text := _first_taken(plan, own):
                 yield Fault(name, f"holds nothing of the partition, but {text}", "", *because)
-        elif begins[partition] > marker.ground.whole_from:
+        elif begins[partition] > checkpoint.ground.whole_from:
             wrong = (
                 f"begins at offset {begins[partition]}: the rows before it are on the disks of workers only"
             )
             why = "a worker without them can't start"
             yield Fault(name, wrong, "", why, because[1])
-    written = {marker.partitions for marker in markers.values()} - {changelog.partitions}
+    written = {checkpoint.partitions for checkpoint in checkpoints.values()} - {changelog.partitions}
     for partitions in sorted(written):
         yield Fault(
             plan.changelog,

@@ -1,4 +1,5 @@
-"""What the state says of the topics: the last marker of each partition, and what it tells of topics lost."""
+"""What the state says of the topics: the last checkpoint of each partition, and what it tells of topics
+lost."""
 
 from __future__ import annotations
 
@@ -13,7 +14,15 @@ from agents.topics.look import shown_id
 from agents.topics.plan import TopicPlan
 from rules.compile.rule_set import EMPTY
 from tables.changelog import Headers
-from tables.codec import MARKER_KEY, Ground, Marker, decode_marker, record_print, source_key, topic_key
+from tables.codec import (
+    CHECKPOINT_KEY,
+    Checkpoint,
+    Ground,
+    decode_checkpoint,
+    record_print,
+    source_key,
+    topic_key,
+)
 
 CHANGELOG_MEND = (
     "The rows on disk are left as they are. Stop all workers. Where worker.data_dir still has the rows, "
@@ -21,11 +30,11 @@ CHANGELOG_MEND = (
     "worker.app_id and topics.prefix"
 )
 WINDOW_RECORDS = 1_000
-"""A partition's last marker is looked for in so many records at its end, then in ten times as many."""
+"""A partition's last checkpoint is looked for in so many records at its end, then in ten times as many."""
 
 
 class Knows(Protocol):
-    """A partition's marker, or its pipeline."""
+    """A partition's checkpoint, or its pipeline."""
 
     ground: Ground
     swept: str
@@ -35,35 +44,35 @@ Taken = Callable[[str], bool]
 """Whether any record of a source topic was taken."""
 
 
-def taken_of(marker: Marker, topic: str, partition: int) -> tuple[int, int | None]:
+def taken_of(checkpoint: Checkpoint, topic: str, partition: int) -> tuple[int, int | None]:
     """Offset and ``record_print`` of the last record taken of a source partition; (-1, None): none was."""
-    key = source_key(topic, partition, marker.ground.accepted.get(topic, 0))
-    return marker.positions.get(key, -1), marker.ground.prints.get(key)
+    key = source_key(topic, partition, checkpoint.ground.accepted.get(topic, 0))
+    return checkpoint.positions.get(key, -1), checkpoint.ground.prints.get(key)
 
 
-def has_taken(marker: Marker, partition: int, topic: str) -> bool:
+def has_taken(checkpoint: Checkpoint, partition: int, topic: str) -> bool:
     """Whether any record of a source topic was taken by this partition of the table."""
-    partitions = range(partition, MOST_PARTITIONS, marker.partitions)
-    return any(taken_of(marker, topic, each)[0] >= 0 for each in partitions)
+    partitions = range(partition, MOST_PARTITIONS, checkpoint.partitions)
+    return any(taken_of(checkpoint, topic, each)[0] >= 0 for each in partitions)
 
 
-async def last_markers(
+async def last_checkpoints(
     consumer: AIOKafkaConsumer, changelog: str, partitions: Collection[int]
-) -> dict[int, Marker]:
-    """The last marker of each of these partitions that has one. ``consumer`` is of no group."""
-    records = await marker_records(consumer, changelog, partitions)
-    return {partition: marker for partition, (marker, _) in records.items()}
+) -> dict[int, Checkpoint]:
+    """The last checkpoint of each of these partitions that has one. ``consumer`` is of no group."""
+    records = await checkpoint_records(consumer, changelog, partitions)
+    return {partition: checkpoint for partition, (checkpoint, _) in records.items()}
 
 
-async def marker_records(
+async def checkpoint_records(
     consumer: AIOKafkaConsumer, changelog: str, partitions: Collection[int]
-) -> dict[int, tuple[Marker, Headers]]:
+) -> dict[int, tuple[Checkpoint, Headers]]:
     """Likewise, with the headers of its record: dead letters that are not known to be in Kafka."""
     tps = [TopicPartition(changelog, each) for each in partitions]
     if not tps:
         return {}
     begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
-    found: dict[int, tuple[Marker, Headers]] = {}
+    found: dict[int, tuple[Checkpoint, Headers]] = {}
     window, upto = WINDOW_RECORDS, dict(ends)
     while open_tps := [tp for tp in tps if tp.partition not in found and begins[tp] < upto[tp]]:
         consumer.assign(open_tps)
@@ -73,8 +82,8 @@ async def marker_records(
         while behind := [tp for tp in open_tps if await consumer.position(tp) < upto[tp]]:
             for tp, records in (await consumer.getmany(*behind, timeout_ms=200)).items():
                 for record in records:
-                    if record.key == MARKER_KEY and record.value:
-                        found[tp.partition] = decode_marker(record.value), record.headers
+                    if record.key == CHECKPOINT_KEY and record.value:
+                        found[tp.partition] = decode_checkpoint(record.value), record.headers
         upto.update(starts)
         window *= 10
     return found

@@ -71,7 +71,7 @@ def _line(node: dict[str, Any]) -> Text:
     from rich.text import Text
 
     points = f"{node['points']} points: " if "points" in node else ""
-    flips = f" {'Until' if node['value'] else 'From'} {node['flips_at']}." if node["flips_at"] else ""
+    until = f" {'Until' if node['value'] else 'From'} {node['flips_at']}." if node["flips_at"] else ""
     line = Text.assemble(STYLES[node["value"]], " ", f"{points}{node['text']} ", (node["found"], "cyan"))
-    line.append(flips, "yellow")
+    line.append(until, "yellow")
     return line

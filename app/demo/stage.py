@@ -189,7 +189,7 @@ class Stage:
     @property
     def date_ms(self) -> int:
         """What every partition's clock has come to: the date of the figures."""
-        clocks = [lane.pipeline.clock_ms for lane in self.worker.evaluator.lanes.values()]
+        clocks = [lane.pipeline.stream_time_ms for lane in self.worker.evaluator.lanes.values()]
         return min(max(self.replay.start_ms, min(clocks, default=0)), self.replay.end_ms)
 
     async def settled(self) -> bool:
@@ -199,7 +199,7 @@ class Stage:
             return False
         for lane in lanes:
             pipeline = lane.pipeline
-            if lane.busy or pipeline.sweeping or pipeline.overdue or pipeline.clock_ms < replay.end_ms:
+            if lane.busy or pipeline.sweeping or pipeline.overdue or pipeline.stream_time_ms < replay.end_ms:
                 return False
         return await self.follower.caught_up()
 

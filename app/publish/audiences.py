@@ -18,7 +18,7 @@ from agents.restore.restorer import changelog_consumer
 from agents.topics import existing, make_missing
 from agents.topics.judge import raise_if_unusable
 from agents.topics.look import look
-from agents.topics.noted import changed, emptied, last_markers, missed_definitions
+from agents.topics.noted import changed, emptied, last_checkpoints, missed_definitions
 from app.failures import tell_unusable
 from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of, plan_of
@@ -66,14 +66,14 @@ class DefinitionsTopic:
             return published
         async with changelog_consumer(broker_of(self._settings)) as consumer:
             partitions = range(cluster.topics[plan.changelog].partitions)
-            markers = (await last_markers(consumer, plan.changelog, partitions)).values()
+            checkpoints = (await last_checkpoints(consumer, plan.changelog, partitions)).values()
             found = len(await definition_keys(consumer, self.name)) if self._exists else 0
-        for marker in markers:
-            self.version_floor = max(self.version_floor, marker.ground.version_floor)
-            noted = marker.ground.topics.get(topic_key(self.name), b"")
+        for checkpoint in checkpoints:
+            self.version_floor = max(self.version_floor, checkpoint.ground.version_floor)
+            noted = checkpoint.ground.topics.get(topic_key(self.name), b"")
             if noted and (fault := changed(plan, self.name, noted, cluster.ids)) is not None:
                 raise_if_unusable([fault])
-        if found < (known := missed_definitions(markers)):
+        if found < (known := missed_definitions(checkpoints)):
             raise_if_unusable([emptied(plan, found, known)])
         return published
 

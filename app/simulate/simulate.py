@@ -140,14 +140,14 @@ class Simulation:
     def _take(self, batch: Sequence[LineRecord]) -> None:
         """Apply records, fire what their time has passed, and write what both give."""
         found = self._settle(self._pipeline.apply(batch)) if batch else []
-        self._write(found + self._pass(self._pipeline.clock_ms))
+        self._write(found + self._pass(self._pipeline.stream_time_ms))
         for bad in sorted(self._bad):
             self._bad_line(*bad)
         self.summary.bad += len(self._bad)
         self._bad.clear()
 
     def _pass(self, to_ms: int) -> list[Transition]:
-        """Let the clock go on; what flips before it."""
+        """Let the clock go on; what changes before it."""
         found: list[Transition] = []
         while True:
             found += self._settle(self._pipeline.advance(to_ms, STEP_USERS))
@@ -165,7 +165,7 @@ class Simulation:
     def _write(self, transitions: list[Transition]) -> None:
         """Write in order of time; at one instant, those by records first, as they came.
 
-        Nothing that comes later is earlier: all flips before the clock have been fired.
+        Nothing that comes later is earlier: all timers before the clock have been fired.
         """
         transitions.sort(key=_in_time)
         self._out.writelines(encode_transition(each)[0] + b"\n" for each in transitions)

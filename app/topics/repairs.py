@@ -20,14 +20,14 @@ from agents.topics.accept import (
     accepted,
     set_offsets,
     stale_partitions,
-    write_markers,
+    write_checkpoints,
 )
 from agents.topics.judge import Fault, judge, missing_sources
 from agents.topics.look import Cluster, look
 from agents.topics.make import make_missing, set_configs, table_partitions
 from agents.topics.noted import (
-    last_markers,
-    marker_records,
+    checkpoint_records,
+    last_checkpoints,
 )
 from agents.topics.plan import Role, Wanted, copies, wanted_topics
 from app.failures import CommandFailed
@@ -133,27 +133,29 @@ class TopicRepairs:
         made = cluster.topics[topic]
         async with changelog_consumer(broker_of(self._settings)) as consumer:
             partitions = range(cluster.topics[plan.changelog].partitions)
-            records = await marker_records(consumer, plan.changelog, partitions)
-            markers = {partition: marker for partition, (marker, _) in records.items()}
-            stale = await stale_partitions(consumer, plan, made, markers)
+            records = await checkpoint_records(consumer, plan.changelog, partitions)
+            checkpoints = {partition: checkpoint for partition, (checkpoint, _) in records.items()}
+            stale = await stale_partitions(consumer, plan, made, checkpoints)
             definitions = 0
             if topic == plan.audiences:
                 definitions = await self._definitions(cluster)
-                stale = sorted({*stale, *(p for p in markers if markers[p].ground.definitions > definitions)})
+                stale = sorted(
+                    {*stale, *(p for p in checkpoints if checkpoints[p].ground.definitions > definitions)}
+                )
             if topic in plan.sources and stale:
                 again = [
                     TopicPartition(topic, each)
                     for partition in stale
-                    for each in range(partition, made.partitions, markers[partition].partitions)
+                    for each in range(partition, made.partitions, checkpoints[partition].partitions)
                 ]
                 await self._go_back(await consumer.beginning_offsets(again) if again else {})
         now_ms = time.time_ns() // 1_000_000
         changed = {
-            each: (accepted(plan, made, each, markers[each], definitions, now_ms), records[each][1])
+            each: (accepted(plan, made, each, checkpoints[each], definitions, now_ms), records[each][1])
             for each in stale
         }
         async with self._producer() as producer:
-            await write_markers(producer, plan.changelog, changed)
+            await write_checkpoints(producer, plan.changelog, changed)
         return stale
 
     async def rebuild(self) -> tuple[dict[int, int], list[str]]:
@@ -188,10 +190,10 @@ class TopicRepairs:
         async with changelog_consumer(broker_of(settings)) as consumer:
             tps = [TopicPartition(plan.changelog, each) for each in stores if each < changelog.partitions]
             begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
-            markers = await last_markers(consumer, plan.changelog, [tp.partition for tp in tps])
+            checkpoints = await last_checkpoints(consumer, plan.changelog, [tp.partition for tp in tps])
         async with self._producer() as producer:
             for tp in tps:
-                lost = Lost(tp.partition, begins[tp], ends[tp], markers.get(tp.partition))
+                lost = Lost(tp.partition, begins[tp], ends[tp], checkpoints.get(tp.partition))
                 try:
                     path = stores[tp.partition]
                     done[tp.partition] = await rebuild(producer, path, sources, topics, lost, self._go_back)

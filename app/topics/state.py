@@ -1,4 +1,5 @@
-"""What the state says of the topics where no worker is asked: markers, the group's offsets, the rows here."""
+"""What the state says of the topics where no worker is asked: checkpoints, the group's offsets, the rows
+here."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from agents.topics.noted import (
     emptied,
     has_taken,
     known_definitions,
-    last_markers,
+    last_checkpoints,
     made_again,
     taken_of,
 )
@@ -29,7 +30,7 @@ from agents.topics.plan import TopicPlan
 from app.kafka.configured import broker_of
 from app.settings.tree import Settings
 from app.worker.topic_watch import patiently
-from tables.codec import Marker
+from tables.codec import Checkpoint
 
 
 async def faults_of_state(
@@ -38,16 +39,16 @@ async def faults_of_state(
     """Topics that are not those that the state was made with, or lack what it knows of."""
     changelog = cluster.topics.get(plan.changelog)
     begins: dict[int, int] = {}
-    markers: dict[int, Marker] = {}
+    checkpoints: dict[int, Checkpoint] = {}
     faults: dict[str, Fault] = {}
     if changelog is not None:
         async with changelog_consumer(broker_of(settings)) as consumer:
             tps = [TopicPartition(plan.changelog, each) for each in range(changelog.partitions)]
             found = await consumer.beginning_offsets(tps)
             begins = {tp.partition: offset for tp, offset in found.items()}
-            markers = await last_markers(consumer, plan.changelog, range(changelog.partitions))
-            faults = await _of_others(consumer, plan, cluster, markers)
-        known, definitions = known_definitions(markers.values()), 0
+            checkpoints = await last_checkpoints(consumer, plan.changelog, range(changelog.partitions))
+            faults = await _of_others(consumer, plan, cluster, checkpoints)
+        known, definitions = known_definitions(checkpoints.values()), 0
         if plan.audiences in cluster.topics:
             definitions = await count_definitions(settings, plan)
         if definitions < known and plan.audiences not in faults:
@@ -65,7 +66,7 @@ async def faults_of_state(
             loses=False,
         )
     stores = stores_of(Path(settings.worker.data_dir), plan.changelog)
-    return [*changelog_faults(plan, changelog, begins, markers, taken, stores), *faults.values()]
+    return [*changelog_faults(plan, changelog, begins, checkpoints, taken, stores), *faults.values()]
 
 
 async def count_definitions(settings: Settings, plan: TopicPlan) -> int:
@@ -75,18 +76,20 @@ async def count_definitions(settings: Settings, plan: TopicPlan) -> int:
 
 
 async def _of_others(
-    consumer: AIOKafkaConsumer, plan: TopicPlan, cluster: Cluster, markers: Mapping[int, Marker]
+    consumer: AIOKafkaConsumer, plan: TopicPlan, cluster: Cluster, checkpoints: Mapping[int, Checkpoint]
 ) -> dict[str, Fault]:
     """By topic, of all but the changelog."""
     faults: dict[str, Fault] = {}
     taken: dict[TopicPartition, tuple[int, int | None]] = {}
-    for partition, marker in markers.items():
-        for fault in made_again(plan, marker.ground, partial(has_taken, marker, partition), cluster.ids):
+    for partition, checkpoint in checkpoints.items():
+        for fault in made_again(
+            plan, checkpoint.ground, partial(has_taken, checkpoint, partition), cluster.ids
+        ):
             faults.setdefault(fault.topic, fault)
         for name in plan.sources:
             count = cluster.topics[name].partitions if name in cluster.topics else 0
-            for each in range(partition, 0 if name in faults else count, marker.partitions):
-                if (last := taken_of(marker, name, each))[0] >= 0:
+            for each in range(partition, 0 if name in faults else count, checkpoint.partitions):
+                if (last := taken_of(checkpoint, name, each))[0] >= 0:
                     taken[TopicPartition(name, each)] = last
     if taken:
         without_id = [name for name in plan.sources if not cluster.ids.get(name)]

@@ -1,6 +1,6 @@
 """HTTP on the worker: membership, health and metrics (docs/http.md).
 
-A lookup is right at the instant of the request: flips that are due are decided on a copy of the row.
+A lookup is right at the instant of the request: timers that are due are decided on a copy of the row.
 What another worker owns is fetched from it.
 """
 

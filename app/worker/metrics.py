@@ -52,7 +52,7 @@ class WorkerMetrics:
         self.rows = Counter(
             "turnstile_rows_written", "Rows written to changelog and store.", registry=self.registry
         )
-        self.flips = Counter(
+        self.timers = Counter(
             "turnstile_due_users", "Users looked at because time passed.", registry=self.registry
         )
         self.commit_seconds = Histogram(
@@ -148,6 +148,6 @@ class WorkerMetrics:
         for labels, count in by_audience.items():
             self.transitions.labels(*labels).inc(count)
         self.rows.inc(len(step.staged.rows))
-        self.flips.inc(counts.flips)
+        self.timers.inc(counts.timers)
         self.ids_dropped.inc(counts.ids_dropped)
         self.commit_seconds.observe(seconds)

@@ -34,7 +34,7 @@ from agents.topics.noted import (
     cut,
     emptied,
     known_definitions,
-    last_markers,
+    last_checkpoints,
     made_again,
 )
 from agents.topics.plan import wanted_topics
@@ -147,7 +147,7 @@ class TopicWatch:
             self.note(pipeline, feed)
 
     def note(self, pipeline: Pipeline, feed: DefinitionsFeed) -> None:
-        """Have a partition's next marker say what the topics and definitions are."""
+        """Have a partition's next checkpoint say what the topics and definitions are."""
         names = (*self.plan.sources, self.plan.transitions, self.plan.audiences)
         pipeline.ground = replace(
             pipeline.ground,
@@ -175,15 +175,15 @@ class TopicWatch:
         elif missing:
             async with changelog_consumer(broker_of(self._settings)) as consumer:
                 partitions = range(cluster.topics[plan.changelog].partitions)
-                markers = await last_markers(consumer, plan.changelog, partitions)
+                checkpoints = await last_checkpoints(consumer, plan.changelog, partitions)
             faults: dict[str, Fault] = {}
-            for marker in markers.values():
-                for fault in made_again(plan, marker.ground, lambda _: True, cluster.ids):
+            for checkpoint in checkpoints.values():
+                for fault in made_again(plan, checkpoint.ground, lambda _: True, cluster.ids):
                     faults.setdefault(fault.topic, fault)
             raise_if_unusable(faults.values())
 
     async def _check_known(self, new: Mapping[int, Sequence[TP]]) -> None:
-        """Raises ChangelogLost for partitions without a marker of whose sources records were taken."""
+        """Raises ChangelogLost for partitions without a checkpoint of whose sources records were taken."""
         taken = await self._committed([TopicPartition(*tp) for tps in new.values() for tp in tps])
         if taken:
             texts = [f"{self.plan.changelog} holds nothing of the partition, but {each}" for each in taken]

@@ -99,7 +99,7 @@ async def measure(worker: Worker) -> None:
         worker.metrics.forget_partitions()  # others may own them by now
         transactions.keep([each for number in worker.evaluator.lanes for each in worker.sources_of(number)])
         for partition, lane in worker.evaluator.lanes.items():
-            worker.metrics.clock.labels(str(partition)).set(lane.pipeline.clock_ms / 1000)
+            worker.metrics.clock.labels(str(partition)).set(lane.pipeline.stream_time_ms / 1000)
             for source in worker.sources_of(partition):
                 lag = worker.consumer.lag(source)
                 transactions.look(source, worker.consumer.held_back(source))

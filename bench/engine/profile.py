@@ -175,7 +175,7 @@ class _Run:
             if not overdue:
                 return
             started = thread_time()
-            step = pipeline.advance(pipeline.clock_ms, len(batch))
+            step = pipeline.advance(pipeline.stream_time_ms, len(batch))
             self.sections.add("step", started)
             self._settle(pipeline, step)
 

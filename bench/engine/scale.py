@@ -88,7 +88,7 @@ def measure(name: str, rules: RuleSet, log: Sequence[LogRecord], audiences: int)
         transitions += len(step.transitions)
         settle(pipeline, step)
         while pipeline.overdue:
-            step = pipeline.advance(pipeline.clock_ms, STEP_RECORDS)
+            step = pipeline.advance(pipeline.stream_time_ms, STEP_RECORDS)
             transitions += len(step.transitions)
             settle(pipeline, step)
     seconds = time.thread_time() - started

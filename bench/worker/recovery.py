@@ -125,7 +125,7 @@ async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> i
         for partition in range(partitions):
             if waiting[partition]:
                 size += await take(partition)
-            await committer.marker(pipelines[partition])
+            await committer.checkpoint(pipelines[partition])
     await _commit_all(bootstrap, plan, partitions)
     return size
 

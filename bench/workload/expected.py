@@ -25,7 +25,7 @@ ALL_ROWS = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """``by_records`` are decided by records alone; ``by_then`` are those and the flips of users without a
+    """``by_records`` are decided by records alone; ``by_then`` are those and the timers of users without a
     record after them, up to each partition's last record (``ends_ms``). ``digest`` stands for the ids of
     the latter, whatever their order."""
 
@@ -91,11 +91,11 @@ def expect(spec: LogSpec, audiences: Sequence[Audience], topic: str = "bench") -
         by_records += len(step.transitions)
         take(step.transitions)
         settle(pipeline, step)
-    ends = tuple(pipeline.clock_ms for pipeline in pipelines)
+    ends = tuple(pipeline.stream_time_ms for pipeline in pipelines)
     for pipeline, end_ms in zip(pipelines, ends, strict=True):
         more = True
         while more:
-            step = pipeline.advance(end_ms + 1, BATCH)  # flips due at the end itself are still in the log
+            step = pipeline.advance(end_ms + 1, BATCH)  # timers due at the end itself are still in the log
             take(step.transitions)
             settle(pipeline, step)
             more = pipeline.overdue

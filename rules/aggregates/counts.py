@@ -6,12 +6,12 @@ from rules.model import audience as model
 from rules.state.condition import (
     FAR_MS,
     Condition,
-    Observe,
     Properties,
     State,
+    Update,
     count_bound,
     length_ms_of,
-    next_expiry_flip,
+    next_expiry_timer,
 )
 from rules.state.event_times import by_time, instants, place, reference
 from rules.state.row import Row
@@ -30,10 +30,10 @@ class CountEver(Condition):
     def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         return [min(state[0] + 1, self.bound)] if state else [1]
 
-    def observer(self) -> Observe:
+    def updater(self) -> Update:
         key, where, bound, compare = self.key, self.where, self.bound, self.compare
 
-        def observe(
+        def update(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
         ) -> bool:
             if where is not None and not where(properties):
@@ -50,7 +50,7 @@ class CountEver(Condition):
                 touched.append(key)
             return True
 
-        return observe
+        return update
 
 
 class CountWithin(Condition):
@@ -66,8 +66,8 @@ class CountWithin(Condition):
             return self.compare(0)
         return self.compare(len(state) - place(row, state, at_ms - self.length_ms))
 
-    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
-        return next_expiry_flip(instants(row, state), self.length_ms, after_ms, self.compare)
+    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
+        return next_expiry_timer(instants(row, state), self.length_ms, after_ms, self.compare)
 
     def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         refs: str = state or ""
@@ -91,19 +91,19 @@ class CountAtLeastWithin(CountWithin):
         latest_ms = row.base_ms + row.times[ord(state[-self.bound])]
         return latest_ms > at_ms - self.length_ms
 
-    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
         if len(state) < self.bound:
             return None
-        flip = row.base_ms + row.times[ord(state[-self.bound])] + self.length_ms
-        return flip if flip > after_ms else None
+        timer = row.base_ms + row.times[ord(state[-self.bound])] + self.length_ms
+        return timer if timer > after_ms else None
 
-    def observer(self) -> Observe:
+    def updater(self) -> Update:
         key, where = self.key, self.where
         bound, length_ms = self.bound, self.length_ms
         if bound == 1:
-            return self._latest_observer()
+            return self._latest_updater()
 
-        def observe(
+        def update(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
         ) -> bool:
             if where is not None and not where(properties):
@@ -132,20 +132,20 @@ class CountAtLeastWithin(CountWithin):
                 gone_ms = base_ms + times[ord(state[0])]
                 states[key] = state = state[1:]
                 if gone_ms > decided_ms - length_ms:
-                    # It stays true, and its flip moves later: what the due index has is still a lower bound.
-                    # (At ``now_ms`` itself it may have run out; then the flip due now decides.)
+                    # It stays true, and its timer moves later: what the due index has is still a lower bound.
+                    # (At ``now_ms`` itself it may have run out; then the timer due now decides.)
                     return True
             if base_ms + times[ord(state[0])] > horizon:
                 touched.append(key)
             return True
 
-        return observe
+        return update
 
-    def _latest_observer(self) -> Observe:
+    def _latest_updater(self) -> Update:
         """Of ``count >= 1``: the state is one reference, to the latest event."""
         key, where, length_ms = self.key, self.where, self.length_ms
 
-        def observe(
+        def update(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
         ) -> bool:
             if where is not None and not where(properties):
@@ -162,4 +162,4 @@ class CountAtLeastWithin(CountWithin):
                 touched.append(key)
             return True
 
-        return observe
+        return update

@@ -12,7 +12,7 @@ from rules.state.condition import (
     State,
     count_bound,
     length_ms_of,
-    next_expiry_flip,
+    next_expiry_timer,
     path_of,
 )
 from rules.state.event_times import by_time, instants, place, reference
@@ -52,11 +52,11 @@ class DistinctWithin(Condition):
         refs = state[0]
         return self.compare(len(refs) - place(row, refs, at_ms - self.length_ms))
 
-    def flips_only_later(self, state: State) -> bool:
+    def timers_only_later(self, state: State) -> bool:
         return self.at_least
 
-    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
-        return next_expiry_flip(instants(row, state[0]), self.length_ms, after_ms, self.compare)
+    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
+        return next_expiry_timer(instants(row, state[0]), self.length_ms, after_ms, self.compare)
 
     def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         value = distinct_value(lookup(properties, self.path))

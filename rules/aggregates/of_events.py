@@ -1,4 +1,4 @@
-"""Tallies of events and their times: how many, of what, the first and the last
+"""Accumulators of events and their times: how many, of what, the first and the last
 (``rules.aggregates.accumulator``)."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
-from rules.aggregates.accumulator import Tallies, Tally, Times
+from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.distincts import distinct_value
 from rules.aggregates.of_numbers import Average, Extreme, Sum
 from rules.aggregates.windows import Window
@@ -18,7 +18,7 @@ from rules.state.condition import FAR_MS, Properties, comparison_of, count_bound
 from rules.time.calendar import Calendar
 
 
-class Count(Tally):
+class Count(Accumulator):
     """[number of events], no further than the comparisons can tell apart."""
 
     grows = True
@@ -30,52 +30,54 @@ class Count(Tally):
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
         return [1]
 
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
-        tallies[at][0] = min(tallies[at][0] + sample[0], self.bound)
+    def merge(
+        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
+    ) -> None:
+        accumulators[at][0] = min(accumulators[at][0] + sample[0], self.bound)
 
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
+    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
         count = 0
-        for tally in tallies[first:end]:
-            count += tally[0]
+        for accumulator in accumulators[first:end]:
+            count += accumulator[0]
         return self.compare(count)
 
-    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
+    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         totals = [0]
-        for (number,) in tallies:
+        for (number,) in accumulators:
             totals.append(totals[-1] + number)
         compare = self.compare
         return lambda first, end, at_ms: compare(totals[end] - totals[first])
 
-    def thin(self, window: Window, times: Times, tallies: Tallies, joined: int) -> None:
+    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
         count, at = 0, joined
         while at and count < self.bound:
             at -= 1
-            count += tallies[at][0]
-        del times[:at], tallies[:at]
+            count += accumulators[at][0]
+        del times[:at], accumulators[:at]
         joined -= at
         # Of those yet to join, one is as good as gone if enough others count whenever it does: those that
         # joined before it, until the ones after it have joined, too.
         at = len(times) - 2
         while at >= joined:
-            before = self._reach(tallies, at, -1)
-            after = self._reach(tallies, at, 1)
+            before = self._reach(accumulators, at, -1)
+            after = self._reach(accumulators, at, 1)
             covered = before is not None and after is not None
             if covered and window.joins(times[after]) <= window.leaves(times[before]):  # type: ignore[index]
-                del times[at], tallies[at]
+                del times[at], accumulators[at]
             at -= 1
 
-    def _reach(self, tallies: Tallies, at: int, step: int) -> int | None:
+    def _reach(self, accumulators: Accumulators, at: int, step: int) -> int | None:
         """The nearest index up to which there are as many others as the comparisons can tell apart."""
         count = 0
         while count < self.bound:
             at += step
-            if not 0 <= at < len(tallies):
+            if not 0 <= at < len(accumulators):
                 return None
-            count += tallies[at][0]
+            count += accumulators[at][0]
         return at
 
 
-class Distinct(Tally):
+class Distinct(Accumulator):
     """[different values], no more than the comparisons can tell apart: of a property, or calendar days."""
 
     grows = True
@@ -92,25 +94,27 @@ class Distinct(Tally):
         value = distinct_value(lookup(properties, self.path))
         return None if value is None else [value]
 
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
-        tally = tallies[at]
+    def merge(
+        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
+    ) -> None:
+        accumulator = accumulators[at]
         for value in sample:
-            if len(tally) < self.bound and value not in tally:
-                tally.append(value)
+            if len(accumulator) < self.bound and value not in accumulator:
+                accumulator.append(value)
 
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        return self.compare(len({value for tally in tallies[first:end] for value in tally}))
+    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
+        return self.compare(len({value for accumulator in accumulators[first:end] for value in accumulator}))
 
-    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
+    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         numbers: dict[Any, int] = {}
         at = [0, 0]
 
         def holds(first: int, end: int, at_ms: int) -> bool:
-            for tally in tallies[at[1] : end]:
-                for value in tally:
+            for accumulator in accumulators[at[1] : end]:
+                for value in accumulator:
                     numbers[value] = numbers.get(value, 0) + 1
-            for tally in tallies[at[0] : first]:
-                for value in tally:
+            for accumulator in accumulators[at[0] : first]:
+                for value in accumulator:
                     numbers[value] -= 1
                     if not numbers[value]:
                         del numbers[value]
@@ -119,24 +123,24 @@ class Distinct(Tally):
 
         return holds
 
-    def thin(self, window: Window, times: Times, tallies: Tallies, joined: int) -> None:
+    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
         """Of those that joined, a value stands where it was last, and the latest values are enough."""
         if joined < 2:
             return
         seen: set[Any] = set()
         for at in range(joined - 1, -1, -1):
             if len(seen) >= self.bound:
-                del times[: at + 1], tallies[: at + 1]
+                del times[: at + 1], accumulators[: at + 1]
                 return
-            kept = [value for value in tallies[at] if value not in seen]
+            kept = [value for value in accumulators[at] if value not in seen]
             if kept:
-                tallies[at] = kept
+                accumulators[at] = kept
                 seen.update(kept)
             else:
-                del times[at], tallies[at]
+                del times[at], accumulators[at]
 
 
-class First(Tally):
+class First(Accumulator):
     """[whether the property of the earliest event passes the test]; with ``last``, of the latest event."""
 
     def __init__(self, source: model.Aggregate, calendar: Calendar) -> None:
@@ -147,19 +151,21 @@ class First(Tally):
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
         return [self.test(properties, event_ms)]
 
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
+    def merge(
+        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
+    ) -> None:
         if event_ms >= times[at] if self.last else event_ms < times[at]:
-            times[at], tallies[at] = event_ms, sample
+            times[at], accumulators[at] = event_ms, sample
 
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        return first < end and bool(tallies[end - 1 if self.last else first][0])
+    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
+        return first < end and bool(accumulators[end - 1 if self.last else first][0])
 
-    def thin(self, window: Window, times: Times, tallies: Tallies, joined: int) -> None:
+    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
         if self.last and joined > 1:
-            del times[: joined - 1], tallies[: joined - 1]
+            del times[: joined - 1], accumulators[: joined - 1]
 
 
-class Since(Tally):
+class Since(Accumulator):
     """[]: its time is all that ``since_first`` and ``since_last`` need."""
 
     def __init__(self, source: model.Aggregate) -> None:
@@ -176,10 +182,12 @@ class Since(Tally):
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
         return []
 
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
+    def merge(
+        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
+    ) -> None:
         times[at] = max(times[at], event_ms) if self.last else min(times[at], event_ms)
 
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
+    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
         return first < end and self.compare(at_ms - times[end - 1 if self.last else first])
 
     def next_change(self, times: Times, first: int, end: int, after_ms: int) -> int:
@@ -189,13 +197,13 @@ class Since(Tally):
         at = bisect_left(self.bounds, after_ms - event_ms + 1)
         return event_ms + self.bounds[at] if at < len(self.bounds) else FAR_MS
 
-    def thin(self, window: Window, times: Times, tallies: Tallies, joined: int) -> None:
+    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
         if self.last and joined > 1:
-            del times[: joined - 1], tallies[: joined - 1]
+            del times[: joined - 1], accumulators[: joined - 1]
 
 
-def build_tally(source: model.Aggregate, calendar: Calendar) -> Tally:
-    """The tally of an aggregate; ``calendar`` is the audience's, for ``days`` and dates."""
+def build_accumulator(source: model.Aggregate, calendar: Calendar) -> Accumulator:
+    """The accumulator of an aggregate; ``calendar`` is the audience's, for ``days`` and dates."""
     match source.kind:
         case "count":
             return Count(source)

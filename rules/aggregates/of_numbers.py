@@ -1,4 +1,4 @@
-"""Tallies of numbers: sum, mean, least and greatest (``rules.aggregates.accumulator``)."""
+"""Accumulators of numbers: sum, mean, least and greatest (``rules.aggregates.accumulator``)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import fsum
 from typing import Any
 
-from rules.aggregates.accumulator import Tallies, Tally, Times
+from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.sums import add_exactly, number_of
 from rules.aggregates.windows import Window
 from rules.model import audience as model
@@ -14,7 +14,7 @@ from rules.predicates.operators import lookup
 from rules.state.condition import Properties, comparison_of
 
 
-class Sum(Tally):
+class Sum(Accumulator):
     """[floats that don't overlap, whose sum is exact] (``rules.aggregates.sums``)."""
 
     def __init__(self, source: model.Aggregate) -> None:
@@ -26,23 +26,27 @@ class Sum(Tally):
         number = number_of(lookup(properties, self.path))
         return None if number is None else [number]
 
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
+    def merge(
+        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
+    ) -> None:
         for number in sample:
-            add_exactly(tallies[at], number)
+            add_exactly(accumulators[at], number)
 
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        return self.compare(round(fsum([number for tally in tallies[first:end] for number in tally]), 9))
+    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
+        return self.compare(
+            round(fsum([number for accumulator in accumulators[first:end] for number in accumulator]), 9)
+        )
 
-    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
+    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         exact: list[float] = []
         at = [0, 0]
 
         def holds(first: int, end: int, at_ms: int) -> bool:
-            for tally in tallies[at[1] : end]:
-                for number in tally:
+            for accumulator in accumulators[at[1] : end]:
+                for number in accumulator:
                     add_exactly(exact, number)
-            for tally in tallies[at[0] : first]:
-                for number in tally:
+            for accumulator in accumulators[at[0] : first]:
+                for number in accumulator:
                     add_exactly(exact, -number)
             at[:] = first, end
             return self.compare(round(fsum(exact), 9))
@@ -50,7 +54,7 @@ class Sum(Tally):
         return holds
 
 
-class Average(Tally):
+class Average(Accumulator):
     """[number of values, floats that don't overlap and whose sum is exact]."""
 
     def __init__(self, source: model.Aggregate) -> None:
@@ -62,30 +66,32 @@ class Average(Tally):
         number = number_of(lookup(properties, self.path))
         return None if number is None else [1, number]
 
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
-        count, *exact = tallies[at]
+    def merge(
+        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
+    ) -> None:
+        count, *exact = accumulators[at]
         for number in sample[1:]:
             add_exactly(exact, number)
-        tallies[at] = [count + sample[0], *exact]
+        accumulators[at] = [count + sample[0], *exact]
 
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        stretch = tallies[first:end]
-        count = sum([tally[0] for tally in stretch])
-        return self._compares(count, [number for tally in stretch for number in tally[1:]])
+    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
+        stretch = accumulators[first:end]
+        count = sum([accumulator[0] for accumulator in stretch])
+        return self._compares(count, [number for accumulator in stretch for number in accumulator[1:]])
 
-    def sweep(self, times: Times, tallies: Tallies) -> Callable[[int, int, int], bool]:
+    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         exact: list[float] = []
         at = [0, 0, 0]
 
         def holds(first: int, end: int, at_ms: int) -> bool:
             count = at[2]
-            for tally in tallies[at[1] : end]:
-                count += tally[0]
-                for number in tally[1:]:
+            for accumulator in accumulators[at[1] : end]:
+                count += accumulator[0]
+                for number in accumulator[1:]:
                     add_exactly(exact, number)
-            for tally in tallies[at[0] : first]:
-                count -= tally[0]
-                for number in tally[1:]:
+            for accumulator in accumulators[at[0] : first]:
+                count -= accumulator[0]
+                for number in accumulator[1:]:
                     add_exactly(exact, -number)
             at[:] = first, end, count
             return self._compares(count, exact)
@@ -96,7 +102,7 @@ class Average(Tally):
         return count > 0 and self.compare(round(fsum(numbers) / count, 9))
 
 
-class Extreme(Tally):
+class Extreme(Accumulator):
     """[the least value], or the greatest."""
 
     def __init__(self, source: model.Aggregate) -> None:
@@ -113,14 +119,16 @@ class Extreme(Tally):
             return None
         return [value]
 
-    def merge(self, times: Times, tallies: Tallies, at: int, event_ms: int, sample: list[Any]) -> None:
-        tallies[at] = self.pick(tallies[at], sample)
+    def merge(
+        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
+    ) -> None:
+        accumulators[at] = self.pick(accumulators[at], sample)
 
-    def holds(self, times: Times, tallies: Tallies, first: int, end: int, at_ms: int) -> bool:
-        return first < end and self.compare(self.pick(tallies[first:end])[0])
+    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
+        return first < end and self.compare(self.pick(accumulators[first:end])[0])
 
-    def thin(self, window: Window, times: Times, tallies: Tallies, joined: int) -> None:
+    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
         """Of those that joined, whoever has a later one at least as extreme can go."""
         for at in range(joined - 2, -1, -1):
-            if self.pick(tallies[at + 1], tallies[at]) == tallies[at + 1]:
-                del times[at], tallies[at]
+            if self.pick(accumulators[at + 1], accumulators[at]) == accumulators[at + 1]:
+                del times[at], accumulators[at]

@@ -50,10 +50,10 @@ class SumWithin(Condition):
                 add_exactly(exact, -expired)
         return self.compare(round(fsum(exact), 9))
 
-    def flips_only_later(self, state: State) -> bool:
+    def timers_only_later(self, state: State) -> bool:
         return self.at_least and len(state[0]) < self.max_samples and min(state[1]) >= 0 if state else True
 
-    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
         refs, values, exact = state
         length_ms = self.length_ms
         rest = list(exact)
@@ -63,12 +63,12 @@ class SumWithin(Condition):
             add_exactly(rest, -expired)
         now = self.compare(round(fsum(rest), 9))
         while gone < len(times):
-            flip = times[gone] + length_ms
-            while gone < len(times) and times[gone] + length_ms == flip:
+            timer = times[gone] + length_ms
+            while gone < len(times) and times[gone] + length_ms == timer:
                 add_exactly(rest, -values[gone])
                 gone += 1
             if self.compare(round(fsum(rest), 9)) != now:
-                return flip
+                return timer
         return None
 
     def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:

@@ -213,14 +213,14 @@ def next_change(window: Window, times: list[int], after_ms: int) -> int:
     return change if change > after_ms else FAR_MS  # calendars end with the years that can be written
 
 
-def next_presence_flip(window: Window, times: list[int], after_ms: int) -> int | None:
+def next_presence_timer(window: Window, times: list[int], after_ms: int) -> int | None:
     """When "any of ``times`` counts" next changes."""
     first, end = counting(window, times, after_ms)
     if first == end:
         ever = (each for each in times[end:] if window.joins(each) < window.leaves(each))
         following = next(ever, None)
-        flip_ms = FAR_MS if following is None else window.joins(following)
-        return flip_ms if after_ms < flip_ms < FAR_MS else None
+        timer_ms = FAR_MS if following is None else window.joins(following)
+        return timer_ms if after_ms < timer_ms < FAR_MS else None
     gone_ms = window.leaves(times[end - 1])
     for each in times[end:]:
         if window.joins(each) > gone_ms:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rules.model import audience as model
-from rules.state.condition import Condition, Observe
+from rules.state.condition import Condition, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class EventIndex:
     """Who takes the events of one name: always, or where a property has one of the texts they ask for."""
 
     conditions: tuple[Condition, ...]
-    always: tuple[Observe, ...]
-    by_value: tuple[tuple[str, Mapping[str, tuple[Observe, ...]]], ...]
+    always: tuple[Update, ...]
+    by_value: tuple[tuple[str, Mapping[str, tuple[Update, ...]]], ...]
 
 
 NO_EVENTS = EventIndex((), (), ())
@@ -27,17 +27,17 @@ NO_EVENTS = EventIndex((), (), ())
 def event_index(conditions: Iterable[Condition], name: str) -> EventIndex:
     """The conditions that take events of a name; of ``*``: events whose name no condition mentions."""
     mine = tuple(each for each in conditions if name in each.names or model.ANY_EVENT in each.names)
-    always: list[Observe] = []
-    by_value: dict[str, dict[str, list[Observe]]] = {}
+    always: list[Update] = []
+    by_value: dict[str, dict[str, list[Update]]] = {}
     for each in mine:
-        observer = each.observer_for(name)
+        updater = each.updater_for(name)
         wanted = wanted_text(each.source.where) if isinstance(each.source, model.EventCondition) else None
         if wanted is None:
-            always.append(observer)
+            always.append(updater)
             continue
         attribute, texts = wanted
         for text in texts:
-            by_value.setdefault(attribute, {}).setdefault(text, []).append(observer)
+            by_value.setdefault(attribute, {}).setdefault(text, []).append(updater)
     return EventIndex(
         mine,
         tuple(always),

@@ -174,7 +174,7 @@ class _Project:
                 {
                     key: readers[key]
                     for key, each in self.shared.items()
-                    if each.flips and key not in self.twins
+                    if each.has_timers and key not in self.twins
                 },
                 {name: readers_of(each, anchors, counts) for name, each in self.timed_attributes.items()},
                 {key: _sorted(each) for key, each in self.timed_members.items()},

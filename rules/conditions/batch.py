@@ -17,7 +17,7 @@ from rules.conditions.make import StateCondition, build_condition
 from rules.conditions.truth import Node
 from rules.model import audience as model
 from rules.model.canonical import schedule_scope
-from rules.state.condition import FAR_MS, Condition, Observe, Properties, State
+from rules.state.condition import FAR_MS, Condition, Properties, State, Update
 from rules.state.row import Row
 from rules.time.schedules import Schedule
 
@@ -43,38 +43,38 @@ class BatchCondition(Condition):
         return self.inner.dropped_samples
 
     @property
-    def flips(self) -> bool:
+    def has_timers(self) -> bool:
         return True  # an event that came at a compute instant counts right after it
 
     def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         """The truth at an instant: exact at compute instants from the latest event's clock on."""
         return self.inner.value(row, state_seen(state, at_ms) or None, at_ms)
 
-    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
         seen = state_seen(state, after_ms + 1)
-        flip_ms = self.inner.next_flip(row, seen, after_ms) if seen and self.inner.flips else None
+        timer_ms = self.inner.next_timer(row, seen, after_ms) if seen and self.inner.has_timers else None
         if len(state) > 1 and after_ms <= state[1]:
-            return state[1] + 1 if flip_ms is None else min(flip_ms, state[1] + 1)  # type: ignore[no-any-return]
-        return flip_ms
+            return state[1] + 1 if timer_ms is None else min(timer_ms, state[1] + 1)  # type: ignore[no-any-return]
+        return timer_ms
 
-    def observer(self) -> Observe:
-        return self._observer(self.inner.observer())
+    def updater(self) -> Update:
+        return self._updater(self.inner.updater())
 
-    def observer_for(self, name: str) -> Observe:
+    def updater_for(self, name: str) -> Update:
         """How events of a name are taken, where the inner condition has several patterns."""
-        return self._observer(self.inner.observer_for(name))
+        return self._updater(self.inner.updater_for(name))
 
-    def _observer(self, inner: Observe) -> Observe:
+    def _updater(self, inner: Update) -> Update:
         key, inner_key, latest = self.key, self.inner.key, self.schedule.latest
         scratch = Row(now_ms=0, conditions={})
         ignored: list[int] = []
 
-        def take(state: State, observe: Callable[[Row], bool]) -> tuple[State, bool]:
+        def take(state: State, update: Callable[[Row], bool]) -> tuple[State, bool]:
             scratch.conditions = {inner_key: state} if state else {}
-            changed = observe(scratch)
+            changed = update(scratch)
             return scratch.conditions.get(inner_key, []), changed
 
-        def observe(
+        def update(
             row: Row,
             properties: Properties,
             event_ms: int,
@@ -109,7 +109,7 @@ class BatchCondition(Condition):
             touched.append(key)
             return True
 
-        return observe
+        return update
 
 
 def state_seen(state: State | None, at_ms: int) -> State:
@@ -155,10 +155,10 @@ class BatchTruth:
             at_ms = computed_ms
             if self.rule.truth(row, at_ms) != now:
                 return at_ms
-            flip_ms = self.rule.change(row, at_ms)
-            if flip_ms >= FAR_MS:
+            timer_ms = self.rule.change(row, at_ms)
+            if timer_ms >= FAR_MS:
                 return FAR_MS
-            at_ms = max(at_ms, flip_ms - 1)
+            at_ms = max(at_ms, timer_ms - 1)
         return at_ms
 
 

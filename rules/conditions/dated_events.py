@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rules.model import audience as model
 from rules.predicates.dates import compile_timed_predicate
-from rules.state.condition import Condition, Observe, Properties, State
+from rules.state.condition import Condition, Properties, State, Update
 from rules.state.row import Row
 from rules.time.calendar import Calendar
 
@@ -32,17 +32,17 @@ class TimedWhere(Condition):
         return self.inner.dropped_samples
 
     @property
-    def flips(self) -> bool:
-        return self.inner.flips
+    def has_timers(self) -> bool:
+        return self.inner.has_timers
 
     def value(self, row: Row, state: State | None, at_ms: int) -> bool:
         return self.inner.value(row, state, at_ms)
 
-    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
-        return self.inner.next_flip(row, state, after_ms)
+    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
+        return self.inner.next_timer(row, state, after_ms)
 
-    def flips_only_later(self, state: State) -> bool:
-        return self.inner.flips_only_later(state)
+    def timers_only_later(self, state: State) -> bool:
+        return self.inner.timers_only_later(state)
 
     def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
         if self.check(properties, event_ms):
@@ -52,14 +52,14 @@ class TimedWhere(Condition):
     def plain(self, row: Row, state: State) -> State:
         return self.inner.plain(row, state)
 
-    def observer(self) -> Observe:
-        check, inner = self.check, self.inner.observer()
+    def updater(self) -> Update:
+        check, inner = self.check, self.inner.updater()
 
-        def observe(
+        def update(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
         ) -> bool:
             return check(properties, event_ms) and inner(
                 row, properties, event_ms, decided_ms, now_ms, touched
             )
 
-        return observe
+        return update

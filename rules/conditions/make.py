@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rules.aggregates.counts import CountAtLeastWithin, CountEver, CountWithin
 from rules.aggregates.distincts import DistinctEver, DistinctWithin
-from rules.aggregates.of_events import build_tally
+from rules.aggregates.of_events import build_accumulator
 from rules.aggregates.over_windows import Windowed
 from rules.aggregates.sums import SumEver, SumWithin
 from rules.aggregates.windows import build_window
@@ -71,14 +71,14 @@ def _build_event_condition(
     project: str, key: int, source: model.EventCondition, max_samples: int, calendar: Calendar, batch: bool
 ) -> Condition:
     if isinstance(source.window, model.SinceEntry):
-        tally, audience = build_tally(source.aggregate, calendar), source.window.audience
-        return SinceEntryCondition(key, source, max_samples, project, audience, tally, batch)
+        accumulator, audience = build_accumulator(source.aggregate, calendar), source.window.audience
+        return SinceEntryCondition(key, source, max_samples, project, audience, accumulator, batch)
     # A batch audience's condition keeps two states at times: they name no times of the row's.
     fast = None if batch and source.window is not None else fast_kind(source)
     if fast is not None:
         return fast(key, source, max_samples)
     window = build_window(source.window, calendar)
-    return Windowed(key, source, max_samples, window, build_tally(source.aggregate, calendar))
+    return Windowed(key, source, max_samples, window, build_accumulator(source.aggregate, calendar))
 
 
 def fast_kind(source: model.EventCondition) -> Callable[[int, model.EventCondition, int], Condition] | None:

@@ -1,19 +1,19 @@
 """Audiences in audiences: being in one, for a time, and events since the latest entry (sections 4 and 5).
 
 They read the memberships of the row, so whoever decides must have settled the other audience first, look
-again at those that ask about it when its membership changes, and at when they flip next.
+again at those that ask about it when its membership changes, and at when they change next by time.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 
-from rules.aggregates.accumulator import Tallies, Tally, Times
+from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.of_events import Since
 from rules.conditions.truth import Node, never
 from rules.model import audience as model
 from rules.model.canonical import audience_key
-from rules.state.condition import FAR_MS, Condition, Observe, Properties, State
+from rules.state.condition import FAR_MS, Condition, Properties, State, Update
 from rules.state.row import Row
 
 
@@ -31,8 +31,8 @@ def audience_node(project: str, source: model.InAudience) -> Node:
         membership = row.audiences.get(key)
         if membership is None or membership.seq % 2 == 0:
             return FAR_MS
-        flip_ms = row.since_ms(membership) + for_ms
-        return flip_ms if flip_ms > after_ms else FAR_MS
+        timer_ms = row.since_ms(membership) + for_ms
+        return timer_ms if timer_ms > after_ms else FAR_MS
 
     return Node(truth, change if for_ms else never)
 
@@ -40,8 +40,8 @@ def audience_node(project: str, source: model.InAudience) -> Node:
 class SinceEntryCondition(Condition):
     """Any aggregate of the events since the latest entry into an audience that the user is in.
 
-    State: [event times ascending, their tallies], at most two: one for all earlier events, one for those at
-    the latest clock. These count in a new stay, too, if the user leaves and enters at this very instant.
+    State: [event times ascending, their accumulators], at most two: one for all earlier events, one for those
+    at the latest clock. These count in a new stay, too, if the user leaves and enters at this very instant.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class SinceEntryCondition(Condition):
         max_samples: int,
         project: str,
         audience: str,
-        tally: Tally,
+        accumulator: Accumulator,
         strictly: bool = False,
     ) -> None:
         """``strictly``: at an instant only earlier events count, as in batch audiences."""
         super().__init__(key, source, max_samples)
         self.audience = audience_key(project, audience)
-        self.tally = tally
+        self.accumulator = accumulator
         self.strictly = strictly
-        self._by_time = strictly or isinstance(tally, Since)
+        self._by_time = strictly or isinstance(accumulator, Since)
 
     @property
-    def flips(self) -> bool:
+    def has_timers(self) -> bool:
         return self._by_time
 
     def node(self) -> Node:
@@ -70,36 +70,36 @@ class SinceEntryCondition(Condition):
 
     def value_in(self, row: Row, at_ms: int) -> bool:
         """The truth at an instant, for this row."""
-        times, tallies, first, end = self.counting(row, at_ms)
-        return self.tally.holds(times, tallies, first, end, at_ms)
+        times, accumulators, first, end = self.counting(row, at_ms)
+        return self.accumulator.holds(times, accumulators, first, end, at_ms)
 
     def change_in(self, row: Row, after_ms: int) -> int:
         """The first instant after ``after_ms`` at which the value changes by time, or ``FAR_MS``."""
-        times, tallies, first, end = self.counting(row, after_ms)
-        now, at_ms = self.tally.holds(times, tallies, first, end, after_ms), after_ms
+        times, accumulators, first, end = self.counting(row, after_ms)
+        now, at_ms = self.accumulator.holds(times, accumulators, first, end, after_ms), after_ms
         while True:
             joins_ms = times[end] + 1 if end < len(times) else FAR_MS
-            at_ms = min(self.tally.next_change(times, first, end, at_ms), joins_ms)
+            at_ms = min(self.accumulator.next_change(times, first, end, at_ms), joins_ms)
             if at_ms >= FAR_MS:
                 return FAR_MS
             _, _, first, end = self.counting(row, at_ms)
-            if self.tally.holds(times, tallies, first, end, at_ms) != now:
+            if self.accumulator.holds(times, accumulators, first, end, at_ms) != now:
                 return at_ms
 
-    def counting(self, row: Row, at_ms: int) -> tuple[Times, Tallies, int, int]:
+    def counting(self, row: Row, at_ms: int) -> tuple[Times, Accumulators, int, int]:
         """The state, and the stretch of it that counts."""
-        times, tallies = row.conditions.get(self.key) or ([], [])
+        times, accumulators = row.conditions.get(self.key) or ([], [])
         membership = row.audiences.get(self.audience)
         if membership is None or membership.seq % 2 == 0:
-            return times, tallies, len(times), len(times)
+            return times, accumulators, len(times), len(times)
         end = bisect_left(times, at_ms) if self.strictly else len(times)
-        return times, tallies, min(bisect_left(times, row.since_ms(membership)), end), end
+        return times, accumulators, min(bisect_left(times, row.since_ms(membership)), end), end
 
-    def observer(self) -> Observe:
+    def updater(self) -> Update:
         key, where, audience = self.key, self.where, self.audience
-        sample_of, take, value_in, by_time = self.tally.sample, self._take, self.value_in, self._by_time
+        sample_of, take, value_in, by_time = self.accumulator.sample, self._take, self.value_in, self._by_time
 
-        def observe(
+        def update(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
         ) -> bool:
             if where is not None and not where(properties):
@@ -119,23 +119,23 @@ class SinceEntryCondition(Condition):
                 touched.append(key)
             return True
 
-        return observe
+        return update
 
     def _take(self, state: State, event_ms: int, sample: list[object], low: int, now_ms: int) -> None:
         if not state:
             state.extend(([], []))
-        times, tallies = state
+        times, accumulators = state
         gone = bisect_left(times, low)
-        del times[:gone], tallies[:gone]
+        del times[:gone], accumulators[:gone]
         if len(times) == 2 and times[1] < now_ms:
-            self.tally.merge(times, tallies, 0, times[1], tallies[1])
-            del times[1], tallies[1]
+            self.accumulator.merge(times, accumulators, 0, times[1], accumulators[1])
+            del times[1], accumulators[1]
         if event_ms == now_ms:
             at = bisect_left(times, now_ms)
         else:
             at = 0
         if at < len(times) and (times[at] == now_ms) is (event_ms == now_ms):
-            self.tally.merge(times, tallies, at, event_ms, sample)
+            self.accumulator.merge(times, accumulators, at, event_ms, sample)
         else:
             times.insert(at, event_ms)
-            tallies.insert(at, sample)
+            accumulators.insert(at, sample)

@@ -16,7 +16,7 @@ from rules.model import audience as model
 from rules.predicates.compiled import holds_against
 from rules.predicates.dates import TimedCheck, compile_timed_predicate
 from rules.predicates.operators import MISSING, lookup
-from rules.state.condition import Condition, Observe, Properties, State
+from rules.state.condition import Condition, Properties, State, Update
 from rules.state.row import Row
 from rules.time.calendar import Calendar
 
@@ -174,14 +174,14 @@ def matcher(patterns: Sequence[Pattern], name: str) -> Match:
     return match
 
 
-def pattern_observer(
+def pattern_updater(
     condition: Condition, take: Callable[[State, int, int, Properties, int], bool], match: Match
-) -> Observe:
+) -> Update:
     """How a condition with several patterns takes events: ``take(state, fits, event_ms, properties, now_ms)``
     says whether the value may now change sooner."""
     key, value = condition.key, condition.value
 
-    def observe(
+    def update(
         row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
     ) -> bool:
         fits = match(properties, event_ms)
@@ -199,4 +199,4 @@ def pattern_observer(
             touched.append(key)
         return True
 
-    return observe
+    return update

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from rules.aggregates.windows import Always, Window, build_window, counting, next_presence_flip
+from rules.aggregates.windows import Always, Window, build_window, counting, next_presence_timer
 from rules.conditions.chains import Chains
-from rules.conditions.patterns import Layout, has_ref, matcher, pattern_observer
+from rules.conditions.patterns import Layout, has_ref, matcher, pattern_updater
 from rules.model import audience as model
-from rules.state.condition import FAR_MS, Condition, Observe, Properties, State
+from rules.state.condition import FAR_MS, Condition, Properties, State, Update
 from rules.state.row import Row
 from rules.time.calendar import Calendar
 
@@ -53,7 +53,7 @@ class SequenceCondition(Condition):
         )
 
     @property
-    def flips(self) -> bool:
+    def has_timers(self) -> bool:
         return not isinstance(self.window, Always)
 
     def value(self, row: Row, state: State | None, at_ms: int) -> bool:
@@ -62,12 +62,12 @@ class SequenceCondition(Condition):
         first, end = counting(self.window, state[0], at_ms)
         return first < end
 
-    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
-        return next_presence_flip(self.window, state[0], after_ms) if state and self.flips else None
+    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
+        return next_presence_timer(self.window, state[0], after_ms) if state and self.has_timers else None
 
-    def observer_for(self, name: str) -> Observe:
+    def updater_for(self, name: str) -> Update:
         """How events of a name are taken (``*``: of names that no rule mentions)."""
-        return pattern_observer(self, self.take, matcher(self.patterns, name))
+        return pattern_updater(self, self.take, matcher(self.patterns, name))
 
     def take(self, state: State, fits: int, event_ms: int, properties: Properties, now_ms: int) -> bool:
         """Take an event with the patterns that it fits, as bits. Whether the value may now change sooner."""

@@ -2,7 +2,7 @@
 
 ``change`` is a lower bound on the first instant after ``after_ms`` at which the truth is another than at
 ``after_ms``, if no record comes. Composition makes it tight: what a false part holds down can't come up
-before that part does, however often the others flip.
+before that part does, however often the others change.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ def never(row: Row, after_ms: int) -> int:
 
 def condition_node(condition: Condition) -> Node:
     """A condition whose state is in the row."""
-    key, value, next_flip = condition.key, condition.value, condition.next_flip
+    key, value, next_timer = condition.key, condition.value, condition.next_timer
 
     def truth(row: Row, at_ms: int) -> bool:
         return value(row, row.conditions.get(key), at_ms)
 
-    if not condition.flips:
+    if not condition.has_timers:
         return Node(truth, never)
 
     def change(row: Row, after_ms: int) -> int:
         state = row.conditions.get(key)
         if state is None:
             return FAR_MS
-        flip_ms = next_flip(row, state, after_ms)
-        return FAR_MS if flip_ms is None else flip_ms
+        timer_ms = next_timer(row, state, after_ms)
+        return FAR_MS if timer_ms is None else timer_ms
 
     return Node(truth, change)
 
@@ -123,15 +123,15 @@ def _held(nodes: list[Node], holding: bool) -> Change:
         last_ms, soonest_ms = -FAR_MS, FAR_MS
         for truth, part_change in pairs:
             if truth(row, after_ms) is holding:
-                flip_ms = part_change(row, after_ms)
-                if flip_ms >= FAR_MS:
+                timer_ms = part_change(row, after_ms)
+                if timer_ms >= FAR_MS:
                     return FAR_MS
-                if flip_ms > last_ms:
-                    last_ms = flip_ms
+                if timer_ms > last_ms:
+                    last_ms = timer_ms
             elif last_ms == -FAR_MS:
-                flip_ms = part_change(row, after_ms)
-                if flip_ms < soonest_ms:
-                    soonest_ms = flip_ms
+                timer_ms = part_change(row, after_ms)
+                if timer_ms < soonest_ms:
+                    soonest_ms = timer_ms
         return soonest_ms if last_ms == -FAR_MS else last_ms
 
     return change
@@ -151,8 +151,8 @@ def _at_least(n: int, nodes: list[Node]) -> Node:
             (of_true if part_truth(row, after_ms) else of_false).append(part_change(row, after_ms))
         missing = n - len(of_true)
         # So many parts must change before it can: the false ones up to n, or the true ones to below n.
-        needed, flips = (missing, of_false) if missing > 0 else (1 - missing, of_true)
-        return sorted(flips)[needed - 1] if needed <= len(flips) else FAR_MS
+        needed, timers = (missing, of_false) if missing > 0 else (1 - missing, of_true)
+        return sorted(timers)[needed - 1] if needed <= len(timers) else FAR_MS
 
     return Node(truth, never if all(node.change is never for node in nodes) else change)
 

@@ -3,7 +3,7 @@
 Every function takes the row and the instant, changes the row in place and appends transitions. Nothing
 here reads a clock. A step happens at one instant and gives each audience's net change.
 
-Invariant between steps: every flip at or before ``row.now_ms`` is decided, and no audience changes by time
+Invariant between steps: every timer at or before ``row.now_ms`` is decided, and no audience changes by time
 before ``row.due_ms``.
 """
 
@@ -32,34 +32,34 @@ def new_row(now_ms: int) -> Row:
 
 
 def fire(rules: ProjectRules, user_id: str, row: Row, before_ms: int, out: list[Transition]) -> None:
-    """Decide the user's flips due before ``before_ms``, each at its own instant, in order of time."""
+    """Decide the user's timers due before ``before_ms``, each at its own instant, in order of time."""
     while row.due_ms is not None and row.due_ms < before_ms:
-        flip_ms, flipping, later_ms = next_flips(rules, row)
-        if flip_ms >= before_ms:
-            row.due_ms = flip_ms if flip_ms < FAR_MS else None
+        timer_ms, touched_by_time, later_ms = next_timers(rules, row)
+        if timer_ms >= before_ms:
+            row.due_ms = timer_ms if timer_ms < FAR_MS else None
             return
-        row.now_ms = flip_ms
+        row.now_ms = timer_ms
         row.due_ms = later_ms if later_ms < FAR_MS else None
-        decide(rules, user_id, row, flip_ms, flipping, "time", None, out)
+        decide(rules, user_id, row, timer_ms, touched_by_time, "time", None, out)
 
 
-def next_flips(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
+def next_timers(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
     """When, after the row's last step, an audience may next change by time; which may; when others may."""
     now_ms, audiences = row.now_ms, rules.audiences
     earliest_ms = later_ms = FAR_MS
-    flipping: list[int] = []
+    touched_by_time: list[int] = []
 
     def look(indexes: Iterable[int]) -> None:
-        nonlocal earliest_ms, later_ms, flipping
+        nonlocal earliest_ms, later_ms, touched_by_time
         for index in indexes:
-            flip_ms = audiences[index].change(row, now_ms)
-            if flip_ms < earliest_ms:
-                earliest_ms, later_ms = flip_ms, earliest_ms
-                flipping = [index]
-            elif flip_ms == earliest_ms:
-                flipping.append(index)
-            elif flip_ms < later_ms:
-                later_ms = flip_ms
+            timer_ms = audiences[index].change(row, now_ms)
+            if timer_ms < earliest_ms:
+                earliest_ms, later_ms = timer_ms, earliest_ms
+                touched_by_time = [index]
+            elif timer_ms == earliest_ms:
+                touched_by_time.append(index)
+            elif timer_ms < later_ms:
+                later_ms = timer_ms
 
     look(rules.timed.of(row))
     for batch in rules.timed.batch:
@@ -68,7 +68,7 @@ def next_flips(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
             look(batch.of(row))
         elif computed_ms is not None and computed_ms < later_ms:
             later_ms = computed_ms  # others come first: what then changes is looked for when they have
-    return earliest_ms, flipping, later_ms
+    return earliest_ms, touched_by_time, later_ms
 
 
 def apply_event(
@@ -83,7 +83,7 @@ def apply_event(
     known: bool,
     out: list[Transition],
 ) -> bool:
-    """One event at the partition clock's ``now_ms``. Earlier flips must have fired (``fire``).
+    """One event at the partition clock's ``now_ms``. Earlier timers must have fired (``fire``).
 
     ``time_ms`` is the producer's; it is clamped to now. ``known`` is False for a user's first record:
     audiences that hold with no facts are entered, too. Says whether the row changed in anything that must
@@ -94,15 +94,15 @@ def apply_event(
     decided_ms = now_ms if row.now_ms == now_ms else now_ms - 1
     changed = not known
     index = rules.by_event.get(name, rules.any_event)
-    observers = index.always
+    updaters = index.always
     for attribute, by_value in index.by_value:
         value = properties.get(attribute)
         if type(value) is str and value in by_value:
-            observers = observers + by_value[value]
+            updaters = updaters + by_value[value]
     event_ms = time_ms if time_ms < now_ms else now_ms
     keys: list[int] = []
-    for observe in observers:
-        if observe(row, properties, event_ms, decided_ms, now_ms, keys):
+    for update in updaters:
+        if update(row, properties, event_ms, decided_ms, now_ms, keys):
             changed = True
     for key in keys:
         touched += rules.readers[key].of(row.conditions)
@@ -144,7 +144,7 @@ def _due_now(rules: ProjectRules, row: Row, now_ms: int, known: bool) -> list[in
     """The audiences that a record at ``now_ms`` must look at whatever it holds."""
     touched = [] if known else [*rules.initial]
     if row.due_ms is not None and row.due_ms <= now_ms:
-        # A flip due at this very instant is decided in one step with the record.
+        # A timer due at this very instant is decided in one step with the record.
         touched += rules.timed.of(row)
         for batch in rules.timed.batch:
             touched += batch.of(row)
@@ -181,9 +181,9 @@ def decide(
         audience = audiences[index]
         membership = memberships.get(audience.key)
         inside = membership is not None and membership.seq % 2 == 1
-        flip_ms = audience.change(row, at_ms)
-        if flip_ms < due_ms:
-            due_ms = flip_ms
+        timer_ms = audience.change(row, at_ms)
+        if timer_ms < due_ms:
+            due_ms = timer_ms
         truth = audience.rule if late and index in late else audience.truth
         if truth(row, at_ms) == inside:
             continue

@@ -9,11 +9,11 @@ from rules.state.condition import FAR_MS
 from rules.state.row import Membership, Row
 
 PREDICTION_STEPS = 1000
-"""How many flips ``predict_exit`` looks ahead before it gives up and says null."""
+"""How many timers ``predict_exit`` looks ahead before it gives up and says null."""
 
 
 def predict_exit(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
-    """When the user leaves if nothing more happens; None: never, or not in PREDICTION_STEPS flips.
+    """When the user leaves if nothing more happens; None: never, or not in PREDICTION_STEPS timers.
 
     The row must be decided up to ``at_ms``. It stays as it is.
     """

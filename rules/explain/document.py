@@ -29,7 +29,7 @@ def explained_document(explained: Explained) -> Document:
         "text": explained.text,
         "value": explained.value,
         "found": explained.found,
-        "flips_at": _instant(explained.flips_ms),
+        "flips_at": _instant(explained.timer_ms),
     }
     if explained.points is not None:
         document["points"] = explained.points

@@ -1,7 +1,7 @@
-"""Why a user is in an audience, or not: the rule as a tree of sentences with values, facts and next flips.
+"""Why a user is in an audience, or not: the rule as a tree of sentences with values, facts and next timers.
 
 The tree is the compiled rule's own: the values are those that the decider sees, not computed another way.
-Flips are what happens if no more records come, with the audiences that the rule asks about changing on the
+Timers are what happens if no more records come, with the audiences that the rule asks about changing on the
 way, as ``rules.decide.predict.predict_exit`` has it.
 """
 
@@ -60,7 +60,7 @@ class Explained:
     found: str
     """What was found, as a sentence."""
     value: bool
-    flips_ms: int | None
+    timer_ms: int | None
     """When the value changes next if nothing more happens; None: never, or not in ``PREDICTION_STEPS``."""
     facts: Facts | None = None
     """Of conditions and of ``batch``; composites rest on their parts."""
@@ -80,7 +80,7 @@ class _Wired:
     parts: list[_Wired] = field(default_factory=list)
     points: int | float | None = None
     value: bool = False
-    flips_ms: int | None = None
+    timer_ms: int | None = None
 
 
 def explain(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> Explained:
@@ -135,7 +135,7 @@ def _flat(wired: _Wired) -> list[_Wired]:
 def _predict(
     rules: ProjectRules, audience: CompiledAudience, waiting: list[_Wired], row: Row, at_ms: int
 ) -> None:
-    """Let time pass on a copy of the row until every node has flipped, or nothing more does."""
+    """Let time pass on a copy of the row until every node has changed, or nothing more does."""
     ahead = replace(row, audiences={key: replace(each) for key, each in row.audiences.items()})
     others = [rules.audiences[index] for index in audience.needs]
     for _ in range(PREDICTION_STEPS):
@@ -149,8 +149,8 @@ def _predict(
             _settle(other, ahead, at_ms)
         for each in waiting:
             if each.node.truth(ahead, at_ms) != each.value:
-                each.flips_ms = at_ms
-        waiting = [each for each in waiting if each.flips_ms is None]
+                each.timer_ms = at_ms
+        waiting = [each for each in waiting if each.timer_ms is None]
         if not waiting:
             return
 
@@ -181,7 +181,7 @@ def _explained(
         text=requirement(rule),
         found=finding(rule, facts, values),
         value=wired.value,
-        flips_ms=wired.flips_ms,
+        timer_ms=wired.timer_ms,
         facts=facts,
         parts=tuple([_explained(rules, audience, each, row, at_ms) for each in wired.parts]),
         points=wired.points,
@@ -201,7 +201,7 @@ def _explained_batch(
         text=batch_requirement(source.schedule, source.timezone),
         found=batch_finding(facts),
         value=wired.value,
-        flips_ms=wired.flips_ms,
+        timer_ms=wired.timer_ms,
         facts=facts,
         parts=(_explained(rules, audience, wired.parts[0], row, at_ms),),
     )

@@ -12,7 +12,7 @@ from datetime import date
 from math import fsum
 from typing import TypeAlias
 
-from rules.aggregates.accumulator import Tallies, Tally, Times
+from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.counts import CountEver, CountWithin
 from rules.aggregates.distincts import DistinctEver, DistinctWithin
 from rules.aggregates.of_events import Count, Distinct, First, Since
@@ -135,10 +135,10 @@ def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int)
         case SinceEntryCondition():
             return _since_entry(condition, row, at_ms)
         case Windowed(window=window):
-            times, tallies = state or ([], [])
+            times, accumulators = state or ([], [])
             first, end = counting(window, times, at_ms)
             single = not isinstance(window, Always | Periods)
-            return _of_tallies(condition.tally, times[first:end], tallies[first:end], single)
+            return _of_accumulators(condition.accumulator, times[first:end], accumulators[first:end], single)
         case CountEver(bound=bound):
             number = state[0] if state else 0
             return EventFacts(number, number >= bound)
@@ -179,34 +179,38 @@ def _told(values: Iterable[object]) -> tuple[object, ...]:
     return tuple([each for each in told if not (isinstance(each, str) and each.startswith("\0"))][-SHOWN:])
 
 
-def _of_tallies(tally: Tally, times: Times, tallies: Tallies, single: bool) -> EventFacts:
-    """``single``: each tally is of one instant, so that the times are those of the events."""
+def _of_accumulators(
+    accumulator: Accumulator, times: Times, accumulators: Accumulators, single: bool
+) -> EventFacts:
+    """``single``: each accumulator is of one instant, so that the times are those of the events."""
     events = _latest(times) if single else ((), 0)
-    match tally:
+    match accumulator:
         case Count():
-            number = sum([each[0] for each in tallies])
-            return EventFacts(number, number >= tally.bound, *events)
+            number = sum([each[0] for each in accumulators])
+            return EventFacts(number, number >= accumulator.bound, *events)
         case Sum():
-            return EventFacts(round(fsum([part for each in tallies for part in each]), 9), False, *events)
+            return EventFacts(
+                round(fsum([part for each in accumulators for part in each]), 9), False, *events
+            )
         case Average():
-            number = sum([each[0] for each in tallies])
-            total = fsum([part for each in tallies for part in each[1:]])
+            number = sum([each[0] for each in accumulators])
+            total = fsum([part for each in accumulators for part in each[1:]])
             return EventFacts(round(total / number, 9) if number else None, False, *events)
         case Extreme(pick=pick):
-            return EventFacts(pick(tallies)[0] if tallies else None, False, *events)
+            return EventFacts(pick(accumulators)[0] if accumulators else None, False, *events)
         case Distinct(path=path):
-            values = list(dict.fromkeys([value for each in tallies for value in each]))
+            values = list(dict.fromkeys([value for each in accumulators for value in each]))
             told = _told(values) if path else tuple([date.fromordinal(each).isoformat() for each in values])
-            return EventFacts(len(values), len(values) >= tally.bound, *events, told[-SHOWN:])
+            return EventFacts(len(values), len(values) >= accumulator.bound, *events, told[-SHOWN:])
         case First(last=last) | Since(last=last):
             return EventFacts(events_ms=tuple(times[-1:] if last else times[:1]))
         case _:
-            raise TypeError(f"no facts are known of {type(tally).__name__}")
+            raise TypeError(f"no facts are known of {type(accumulator).__name__}")
 
 
 def _since_entry(condition: SinceEntryCondition, row: Row, at_ms: int) -> EventFacts:
-    times, tallies, first, end = condition.counting(row, at_ms)
-    found = _of_tallies(condition.tally, times[first:end], tallies[first:end], False)
+    times, accumulators, first, end = condition.counting(row, at_ms)
+    found = _of_accumulators(condition.accumulator, times[first:end], accumulators[first:end], False)
     entered = membership_facts(condition.audience, row)
     return EventFacts(found.number, found.or_more, found.events_ms, 0, found.values, entered)
 

@@ -1,6 +1,6 @@
 """``older_than``, ``newer_than`` and ``anniversary``: instants and dates against a clock (section 7).
 
-The clock is an event's time for its properties, and the present for attributes, which therefore flip by
+The clock is an event's time for its properties, and the present for attributes, which therefore change by
 time. A date is its midnight in UTC, as in comparisons; an anniversary is a day of the audience's calendar:
 that of a date, or the one on which an instant fell there. It holds from ``within`` before that day begins
 until the day is over, from the year after on; who was born on 29 February has 28 February in other years.

@@ -1,4 +1,4 @@
-"""Event conditions at run time: the least state that is exact, its value at an instant, its next flip.
+"""Event conditions at run time: the least state that is exact, its value at an instant, its next timer.
 
 A state lives in ``Row.conditions`` under the condition's key (docs/semantics.md, section 10): a plain list,
 or a string that names times of the row (``rules.state.event_times``). No state means that no event counted so
@@ -23,10 +23,10 @@ Properties: TypeAlias = Mapping[str, object]
 FAR_MS: Final = 1 << 61
 """Beyond every instant."""
 
-Observe: TypeAlias = Callable[[Row, Properties, int, int, int, list[int]], bool]
+Update: TypeAlias = Callable[[Row, Properties, int, int, int, list[int]], bool]
 """Take one event of the condition's name: (row, properties, event_ms, decided_ms, now_ms, touched).
 
-``decided_ms`` is the instant up to which flips are decided. False: the state is as before. If the truth is
+``decided_ms`` is the instant up to which timers are decided. False: the state is as before. If the truth is
 another, or may now change sooner by time, the condition's key is added to ``touched``.
 """
 
@@ -52,7 +52,7 @@ class Condition:
         """The truth at an instant, for this state."""
         raise NotImplementedError
 
-    def next_flip(self, row: Row, state: State, after_ms: int) -> int | None:
+    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
         """The first instant after ``after_ms`` at which the value changes by time alone."""
         return None
 
@@ -64,25 +64,25 @@ class Condition:
         """A copy as batch audiences keep it, whose states name no times of the row's."""
         return deepcopy(state)
 
-    def flips_only_later(self, state: State) -> bool:
-        """Whether one more event, if it left the truth as it was, can only have put the next flip off."""
-        return not self.flips
+    def timers_only_later(self, state: State) -> bool:
+        """Whether one more event, if it left the truth as it was, can only have put the next timer off."""
+        return not self.has_timers
 
     @property
-    def flips(self) -> bool:
+    def has_timers(self) -> bool:
         """Whether the value may change by time alone."""
-        return type(self).next_flip is not Condition.next_flip
+        return type(self).next_timer is not Condition.next_timer
 
-    def observer_for(self, name: str) -> Observe:
+    def updater_for(self, name: str) -> Update:
         """How events of a name are taken (``*``: of names that no condition mentions)."""
-        return self.observer()
+        return self.updater()
 
-    def observer(self) -> Observe:
+    def updater(self) -> Update:
         """How events are taken; kinds that can do it faster replace it."""
         key, where = self.key, self.where
-        value, apply, later = self.value, self.apply, self.flips_only_later
+        value, apply, later = self.value, self.apply, self.timers_only_later
 
-        def observe(
+        def update(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
         ) -> bool:
             if where is not None and not where(properties):
@@ -99,7 +99,7 @@ class Condition:
                 touched.append(key)
             return True
 
-        return observe
+        return update
 
 
 def is_at_least(comparisons: tuple[model.Comparison, ...]) -> bool:
@@ -146,7 +146,7 @@ def _one_comparison(comparison: model.Comparison) -> Callable[[float | int], boo
             raise ValueError(f"comparison {comparison.operator!r} needs a pair")
 
 
-def next_expiry_flip(
+def next_expiry_timer(
     times: list[int], length_ms: int, after_ms: int, compare: Callable[[float | int], bool]
 ) -> int | None:
     """For a value that is the number of ``times`` in the window: when it next compares otherwise."""

@@ -31,7 +31,8 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     now_ms: int
     """Instant of the user's last step."""
     due_ms: int | None = None
-    """No condition flips before this instant; where the due index has the user. None: nothing by time."""
+    """No condition changes by time before this instant; where the due index has the user. None: nothing by
+    time."""
     applied: dict[int, int] = {}
     """Last applied offset per source topic (``tables.codec.topic_key``)."""
     conditions: dict[int, Any] = {}

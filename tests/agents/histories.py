@@ -152,7 +152,7 @@ def compare(
             model.record(body, wall_ms)
             waiting += 1
         elif kind == "advance":
-            wall_ms = max(wall_ms, model.clock_ms) + rest[0]
+            wall_ms = max(wall_ms, model.stream_time_ms) + rest[0]
             driver.parts[0].inbox.append(Until(wall_ms, rest[1]))
             model.advance(wall_ms)
         elif kind == "crash":
@@ -162,14 +162,14 @@ def compare(
         if kind == "commit":
             driver.commit_offsets()
         elif kind == "look":
-            at_ms = max(wall_ms + rest[1], model.clock_ms)
+            at_ms = max(wall_ms + rest[1], model.stream_time_ms)
             found = driver.members(rest[0], at_ms)
             assert found == model.members(rest[0], at_ms), f"members at {at_ms}"
         elif kind == "crash":
             driver.crash_after(10**9)
             _restart(driver, rest[1], rest[2], rest[3])
-    # Flips of users without a further record may come out any time after the clock has passed them.
-    end_ms = max(wall_ms, model.clock_ms) + 1
+    # Timers of users without a further record may come out any time after the clock has passed them.
+    end_ms = max(wall_ms, model.stream_time_ms) + 1
     driver.parts[0].inbox.append(Until(end_ms, 500))
     model.advance(end_ms)
     _run(driver, random, most)

@@ -68,7 +68,7 @@ def test_names_of_headers_that_are_not_utf_8_stop_nothing() -> None:
 
 
 def test_what_was_read_of_transactions_holds_when_a_fetch_is_read_on_in_another_way() -> None:
-    """Producer 7 aborts twice; the marker of the first time must not be heard again."""
+    """Producer 7 aborts twice; the checkpoint of the first time must not be heard again."""
     data = (
         batch(0, "a", producer=7)
         + batch(1, producer=7, abort=True)

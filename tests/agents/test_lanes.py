@@ -36,7 +36,7 @@ async def test_a_step_has_the_records_of_one_source_partition() -> None:
         await lane.offer(batch, lambda: None)
     await lane.take_turn(work, lambda: False, 1000)
     assert [step.counts.applied for step in work.steps][:4] == [2, 1, 1, 1]
-    assert work.steps[3].end_marker.positions == {
+    assert work.steps[3].end_checkpoint.positions == {
         source_key("events", 1): 2,
         source_key("events", 5): 0,
         source_key("more", 5): 1,

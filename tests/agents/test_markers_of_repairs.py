@@ -7,11 +7,11 @@ from typing import Any
 
 from agents.evaluate.commits import Topics
 from agents.restore.rebuild import Lost, rebuild
-from agents.topics.accept import write_markers
-from agents.topics.noted import marker_records
+from agents.topics.accept import write_checkpoints
+from agents.topics.noted import checkpoint_records
 from rules.state.row import Row
 from tables.changelog import ChangelogReader, ChangelogWriter
-from tables.codec import Letter, Marker, UnsentLetters, encode_marker, encode_row
+from tables.codec import Checkpoint, Letter, UnsentLetters, encode_checkpoint, encode_row
 from tables.meta import StoreMeta, encode_meta
 from tables.refused import Refused
 from tables.store import RocksMemory, RocksStore, Write
@@ -36,23 +36,23 @@ class Kafka:
 
 
 def test_accepting_a_topic_loses_no_dead_letter_that_a_crash_left_in_the_changelog() -> None:
-    for size in (10, 3000):  # with the marker, and in chunks
-        kafka, marker = Kafka(), Marker(2, 1, T, "", 1)
+    for size in (10, 3000):  # with the checkpoint, and in chunks
+        kafka, checkpoint = Kafka(), Checkpoint(2, 1, T, "", 1)
         letter = Letter("e", 0, 7, T, None, b"x" * size, [("a", None)], ("e", 0, 7), "code", "why", "apply")
         unsent = UnsentLetters(2, [letter])
-        for key, value, headers in ChangelogWriter(1000).step(marker, [], {}, marker, letters=unsent):
+        for key, value, headers in ChangelogWriter(1000).step(checkpoint, [], {}, checkpoint, letters=unsent):
             kafka.log.records.append(Stored("c", 0, kafka.log.end, T, key, value, headers))
             kafka.log.end += 1
-        records = run(marker_records(kafka.consumer, "c", [0]))
-        run(write_markers(kafka.producer, "c", records))
-        assert kafka.read().marker == marker
+        records = run(checkpoint_records(kafka.consumer, "c", [0]))
+        run(write_checkpoints(kafka.producer, "c", records))
+        assert kafka.read().checkpoint == checkpoint
         assert kafka.read().unsent_letters() == [letter]
 
 
 def test_a_changelog_that_is_rebuilt_has_the_notes_of_refused_timestamps(tmp_path: Path) -> None:
-    store, marker = RocksStore(tmp_path / "store", RocksMemory.of(MIB, MIB)), Marker(2, 2, T, "", 1)
+    store, checkpoint = RocksStore(tmp_path / "store", RocksMemory.of(MIB, MIB)), Checkpoint(2, 2, T, "", 1)
     (note,) = Refused().add(5, [7, 8])
-    meta = encode_meta(StoreMeta(40, encode_marker(marker)))
+    meta = encode_meta(StoreMeta(40, encode_checkpoint(checkpoint)))
     store.write(Write(rows=[(b"ann", encode_row(Row(T)))], meta=meta, notes=[note]))
     store.close()
     kafka = Kafka()

@@ -125,7 +125,7 @@ def test_any_records_end_in_state_or_in_a_dead_letter(log: list[tuple[bytes | No
     counts = step.counts
     assert counts.applied + counts.repeated + counts.dead == len(log)
     driver.run()
-    driver.advance(driver.pipeline.clock_ms + 10)
+    driver.advance(driver.pipeline.stream_time_ms + 10)
     driver.restart(lose_store=True)
     for user in ("ann", "bob"):
         driver.members(user, T + 20)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from agents.kafka.placement import partition_of
-from tables.codec import Marker, decode_marker
+from tables.codec import Checkpoint, decode_checkpoint
 from tests.driver import EVENTS, Crash, Driver, ruleset
 from tests.model import instant_text
 
@@ -18,7 +18,7 @@ THREE = "{id: three, name: Three, rule: {event: buy, count: {gte: 3}}}"
 COUNTRY = "{id: locals, name: Locals, rule: {attribute: country, eq: US}}"
 
 
-def test_a_flip_at_the_instant_of_a_record_is_decided_with_it_even_a_millisecond_after_another() -> None:
+def test_a_timer_at_the_instant_of_a_record_is_decided_with_it_even_a_millisecond_after_another() -> None:
     driver = Driver(RECENT)
     driver.track("ann", "buy", T)
     driver.track("ann", "view", T + HOUR - 1)
@@ -56,7 +56,7 @@ def test_a_step_that_is_half_written_goes_on_from_its_own_clock() -> None:
     driver = Driver(RECENT)
     for at, user in ((T, "ann"), (T + 10, "bob"), (T + 20, "cy")):
         driver.send({"user_id": user, "event": "buy"}, at)
-    driver.crash_after(2)  # the marker and ann
+    driver.crash_after(2)  # the checkpoint and ann
     with pytest.raises(Crash):
         driver.run()
     driver.restart()
@@ -66,12 +66,14 @@ def test_a_step_that_is_half_written_goes_on_from_its_own_clock() -> None:
     assert driver.repeated == 1
 
 
-def test_a_marker_tells_the_clock_before_and_after_its_step() -> None:
+def test_a_checkpoint_tells_the_clock_before_and_after_its_step() -> None:
     driver = Driver(RECENT)
     driver.track("ann", "buy", T)
-    begin, end = (decode_marker(value) for _, key, value, _ in driver.parts[0].changelog if b"mark" in key)  # type: ignore[arg-type]
-    assert isinstance(begin, Marker)
-    assert (begin.clock_ms, end.clock_ms) == (0, T)
+    begin, end = (
+        decode_checkpoint(value) for _, key, value, _ in driver.parts[0].changelog if b"mark" in key
+    )  # type: ignore[arg-type]
+    assert isinstance(begin, Checkpoint)
+    assert (begin.stream_time_ms, end.stream_time_ms) == (0, T)
 
 
 def test_a_user_of_another_partition_is_re_keyed_and_counted_once() -> None:
@@ -152,17 +154,17 @@ def test_a_lookup_decides_what_is_due_and_changes_nothing() -> None:
     assert driver.story("ann")[1:] == [("exit", "recent", instant_text(T + HOUR), "time")]
 
 
-def test_a_flip_at_the_instant_up_to_which_all_was_fired_is_not_passed_over() -> None:
+def test_a_timer_at_the_instant_up_to_which_all_was_fired_is_not_passed_over() -> None:
     driver = Driver(RECENT, behind_rows=0)
     driver.track("ann", "buy", T)
     driver.track("bob", "view", T + 5)
     driver.pipeline.profiles.flush()
-    driver.advance(T + HOUR)  # nothing is due before that, and ann's flip is due then
+    driver.advance(T + HOUR)  # nothing is due before that, and ann's timer is due then
     driver.advance(T + HOUR + 1)
     assert driver.story("ann")[1:] == [("exit", "recent", instant_text(T + HOUR), "time")]
 
 
-def test_time_passes_in_slices_with_each_flip_at_its_own_instant() -> None:
+def test_time_passes_in_slices_with_each_timer_at_its_own_instant() -> None:
     driver = Driver(RECENT)
     for number in range(20):
         driver.track(f"user{number}", "buy", T + number)

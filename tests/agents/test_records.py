@@ -148,7 +148,7 @@ def test_a_record_timestamp_after_the_year_9999_is_refused_and_moves_no_clock(ti
     driver.pipe(event(user_id="bob"), T)
     assert driver.codes() == ["timestamp"]
     assert driver.story("bob") == [("enter", "buyers", "2023-11-14T22:13:20.000Z", "event")]
-    assert driver.pipeline.clock_ms == T
+    assert driver.pipeline.stream_time_ms == T
 
 
 @pytest.mark.parametrize("timestamp", [-1, -(2**63), 0])

@@ -17,7 +17,7 @@ from agents.evaluate.transitions import transition_id
 from agents.faust.transport import MembershipLost
 from agents.kafka.placement import Place
 from tables.changelog import ChangelogReader
-from tables.codec import MARKER_KEY, decode_outbox
+from tables.codec import CHECKPOINT_KEY, decode_outbox
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 from tests.agents.test_evaluate import Clock, crash
@@ -191,7 +191,7 @@ def test_what_is_acknowledged_is_in_no_later_outbox() -> None:
     driver.track("ann", "view", T + 2 * HOUR)
     (exited,) = [each for each in driver.parts[0].changelog if each[1] == b"ann"][-1][3]
     assert [each.is_enter for each in decode_outbox(exited[1]).transitions] == [False]
-    assert not [each for each in driver.parts[0].changelog if each[1] == MARKER_KEY][-1][3]
+    assert not [each for each in driver.parts[0].changelog if each[1] == CHECKPOINT_KEY][-1][3]
 
 
 def test_a_refused_record_is_not_lost_when_its_row_takes_later_ones() -> None:
@@ -200,7 +200,7 @@ def test_a_refused_record_is_not_lost_when_its_row_takes_later_ones() -> None:
     driver.send({"user_id": "ann", "event": "buy"}, T)
     driver.send({"user_id": "ann", "type": "profile", "set": {"p": "y" * 300}}, T + 1)
     driver.send({"user_id": "ann", "event": "view"}, T + 2)
-    driver.crash_after(3)  # the changelog: marker, row, end marker
+    driver.crash_after(3)  # the changelog: checkpoint, row, end checkpoint
     with pytest.raises(Crash):
         driver.run()
     assert driver.dead == []

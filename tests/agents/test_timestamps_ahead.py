@@ -32,7 +32,7 @@ def test_a_record_from_next_year_moves_no_clock() -> None:
     driver.track("cid", "view", T + LEAD)
     driver.track("dan", "view", T + LEAD + 1)
     assert driver.codes() == ["timestamp_ahead", "timestamp_ahead"]
-    assert driver.pipeline.clock_ms == T + LEAD
+    assert driver.pipeline.stream_time_ms == T + LEAD
     assert [letter.origin[2] for letter in driver.dead] == [1, 3]
     assert "2027-09-21" in driver.dead[0].message
     assert driver.dead[0].stage == "clock"
@@ -43,7 +43,7 @@ def test_without_a_wall_clock_every_record_is_taken() -> None:
     driver = Driver(RULES)
     driver.track("bob", "view", T + YEAR)
     assert driver.codes() == []
-    assert driver.pipeline.clock_ms == T + YEAR
+    assert driver.pipeline.stream_time_ms == T + YEAR
 
 
 def test_a_clock_that_is_in_the_future_already_takes_what_lies_before_it() -> None:
@@ -53,7 +53,7 @@ def test_a_clock_that_is_in_the_future_already_takes_what_lies_before_it() -> No
     driver.track("bob", "view", T + YEAR - 1)
     driver.track("cid", "view", T + YEAR + 1)
     assert driver.codes() == ["timestamp_ahead"]
-    assert driver.pipeline.clock_ms == T + YEAR
+    assert driver.pipeline.stream_time_ms == T + YEAR
 
 
 def test_a_bad_record_from_the_future_moves_no_clock_either() -> None:
@@ -61,7 +61,7 @@ def test_a_bad_record_from_the_future_moves_no_clock_either() -> None:
     driver.latest_ms = T + LEAD
     driver.pipe(b"not json", T + YEAR)
     assert driver.codes() == ["timestamp_ahead"]
-    assert driver.pipeline.clock_ms == 0
+    assert driver.pipeline.stream_time_ms == 0
 
 
 @pytest.mark.parametrize("lose_store", [False, True])
@@ -73,11 +73,11 @@ def test_what_was_decided_holds_when_the_log_is_read_again(
     driver.latest_ms = T + LEAD
     for number, at_ms in enumerate((T, T + YEAR // 2, T + LEAD, T + YEAR // 2, T + 5)):
         driver.track(f"u{number}", "view", at_ms)
-    told, clock_ms = list(driver.transitions), driver.pipeline.clock_ms
+    told, stream_time_ms = list(driver.transitions), driver.pipeline.stream_time_ms
     driver.latest_ms += later_ms
     driver.restart(lose_store=lose_store, compact=True)
     driver.run()
-    assert driver.pipeline.clock_ms == clock_ms == T + LEAD
+    assert driver.pipeline.stream_time_ms == stream_time_ms == T + LEAD
     assert driver.transitions == told
     assert [letter.origin[2] for letter in driver.dead] == [1, 3]
 
@@ -112,7 +112,7 @@ def test_crashes_and_other_clocks_change_no_decision(seed: int, tmp_path: Path) 
     for offset, (user, at_ms) in enumerate(log):
         if offset not in refused:
             other.track(user, "view", at_ms)
-    assert driver.pipeline.clock_ms == other.pipeline.clock_ms
+    assert driver.pipeline.stream_time_ms == other.pipeline.stream_time_ms
     for user in {user for user, _ in log}:
         assert driver.story(user) == other.story(user)
 

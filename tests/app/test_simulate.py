@@ -58,7 +58,7 @@ def test_without_until_the_clock_stops_at_the_last_record() -> None:
     case = CASES / "windows"
     arguments = ["simulate", "--audiences", str(case), "--events", str(case / "events.jsonl")]
     out = RUN.invoke(cli, arguments).stdout.splitlines()
-    # The last one is a flip at the very instant of the last record, which its clock hasn't passed.
+    # The last one is a timer at the very instant of the last record, which its clock hasn't passed.
     assert out == (case / "expected.jsonl").read_text().splitlines()[:-1]
 
 
@@ -66,7 +66,7 @@ def test_without_until_the_clock_stops_at_the_last_record() -> None:
     ("until", "last"),
     [("2026-01-01T11:20:00Z", False), ("2026-01-01T11:20:00.001Z", True), ("1767266400001", True)],
 )
-def test_until_is_an_instant_that_flips_must_be_before(until: str, last: bool) -> None:
+def test_until_is_an_instant_that_timers_must_be_before(until: str, last: bool) -> None:
     case = CASES / "windows"
     events = str(case / "events.jsonl")
     result = RUN.invoke(cli, ["simulate", "--audiences", str(case), "--events", events, "--until", until])

@@ -129,9 +129,9 @@ class Scene:
         worker.process = None
 
     async def finished(self, seconds: float = 120) -> None:
-        """Wait until all records are committed and all flips that lie in the past have fired."""
+        """Wait until all records are committed and all timers that lie in the past have fired."""
         await self.until(self.is_committed, "every source offset is committed", seconds)
-        await self.until(self._is_settled, "every flip in the past has fired", seconds)
+        await self.until(self._is_settled, "every timer in the past has fired", seconds)
 
     async def is_committed(self, *others: str) -> bool:
         """All of the events and the re-keyed records, and of ``others``."""

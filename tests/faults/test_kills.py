@@ -13,7 +13,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rules.state.row import Transition
 from tables.changelog import ChangelogReader
-from tables.codec import MARKER_KEY, decode_marker
+from tables.codec import CHECKPOINT_KEY, decode_checkpoint
 from tests.faults.log import make_log
 from tests.faults.scene import Scene, progress, scene
 
@@ -106,7 +106,7 @@ def open_round(records: Sequence[ConsumerRecord]) -> list[Transition]:
     """The transitions that recovery sends again: those of one round, never those of the round before it."""
     reader = ChangelogReader()
     reader.read(records)
-    markers = [decode_marker(each.value) for each in records if each.key == MARKER_KEY]
-    acked = markers[-1].acked_step
-    assert {each.acked_step for each in markers if each.step > acked} <= {acked}
+    checkpoints = [decode_checkpoint(each.value) for each in records if each.key == CHECKPOINT_KEY]
+    acked = checkpoints[-1].acked_step
+    assert {each.acked_step for each in checkpoints if each.step > acked} <= {acked}
     return reader.unsent()

@@ -9,7 +9,7 @@ from pathlib import Path
 from agents.kafka.placement import partition_of
 from app.kafka.embedded import start_tied
 from tables.changelog import ChangelogReader, is_row
-from tables.codec import MARKER_KEY
+from tables.codec import CHECKPOINT_KEY
 from tests.faults.log import START_MS, Line, Log
 from tests.faults.scene import scene
 from tests.faults.workers import environment
@@ -87,4 +87,4 @@ async def test_any_number_of_transitions_survives_a_kill_between_changelog_and_o
 
 def chunks(changelogs: dict[int, list]) -> int:  # type: ignore[type-arg]
     keys = [each.key for each in changelogs.get(0, [])]
-    return sum(not is_row(key) and key != MARKER_KEY for key in keys)
+    return sum(not is_row(key) and key != CHECKPOINT_KEY for key in keys)

@@ -73,7 +73,7 @@ class _Found:
     pending: list[Transition]
     rows: list[list[tuple[bytes, bytes]]]
     due: list[list[Due]]
-    markers: list[bytes]
+    checkpoints: list[bytes]
 
 
 async def _die_at_work(stage: Scene) -> None:
@@ -106,7 +106,7 @@ async def _restored(stage: Scene, broker: Broker, folder: Path, theirs: Broker |
     stores = [pipelines[each].profiles.store for each in sorted(pipelines)]
     rows = [store.scan(b"", 10_000) for store in stores]
     due = [store.due(-EVER, EVER, 100_000) for store in stores]
-    ends = [pipelines[each].marker() for each in sorted(pipelines)]
+    ends = [pipelines[each].checkpoint() for each in sorted(pipelines)]
     for store in stores:
         store.close()
     return _Found(pending, rows, due, ends)

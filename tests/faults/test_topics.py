@@ -19,7 +19,7 @@ from agents.topics import create_topics, existing
 from agents.topics.make import set_configs
 from agents.topics.noted import changed_records
 from app.kafka.embedded import start_tied
-from tables.codec import MARKER_KEY, record_print
+from tables.codec import CHECKPOINT_KEY, record_print
 from tables.refused import Refused
 from tables.store import RocksMemory, RocksStore, Write
 from tests.faults.log import Line, view
@@ -369,4 +369,4 @@ async def test_without_topic_ids_the_last_record_taken_is_read_once_more(stage: 
         assert (tp in found) is is_changed, taken
     await stage.admin.delete_records({tp: RecordsToDelete(before_offset=last.offset + 1)})
     assert not await changed_records(stage.consumer, {tp: (last.offset, 0)}, [stage.events])
-    assert last.key != MARKER_KEY
+    assert last.key != CHECKPOINT_KEY

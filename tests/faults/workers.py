@@ -172,7 +172,7 @@ class Worker:
         return {int(partition): float(lag) for partition, lag in found}
 
     async def is_settled(self) -> bool:
-        """Nothing is left to do by time: no sweep, no flip that the clocks have passed."""
+        """Nothing is left to do by time: no sweep, no timer that the clocks have passed."""
         status, body = await self.get("/readyz?verbose")
         return status == 200 and not body["sweeping"] and not body["overdue"]
 

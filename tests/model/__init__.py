@@ -7,7 +7,7 @@ crashes. Where the specification leaves a choice, the module that makes it says 
     instants, calendars, operators    values and time
     facts                             what is known of a user, and what a rule may see of it at an instant
     events, sequences, truth          the value of a rule at an instant
-    flips                             every instant at which a value could change by time alone
+    timers                             every instant at which a value could change by time alone
     partition                         the clock, records, steps, transitions
 """
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.model.facts import Happened, Known
-from tests.model.flips import YEARS_AHEAD, audience_flips, references
 from tests.model.instants import instant_ms, instant_text
 from tests.model.operators import is_number
+from tests.model.timers import YEARS_AHEAD, audience_timers, references
 from tests.model.truth import audience_truth
 
 Json = Any
@@ -32,7 +32,7 @@ class Model:
         self.dedupe_ms = dedupe_ms
         self.created_ms = created_ms
         """When the definitions were made, for batch audiences that are computed once."""
-        self.clock_ms = 0
+        self.stream_time_ms = 0
         self.arrivals = 0
         self.users: dict[str, Known] = {}
         self.expected: dict[str, list[dict[str, Json]]] = {}
@@ -41,7 +41,7 @@ class Model:
 
     def record(self, body: Mapping[str, Json], timestamp_ms: int) -> None:
         """One good record."""
-        self.clock_ms = now_ms = max(self.clock_ms, timestamp_ms)
+        self.stream_time_ms = now_ms = max(self.stream_time_ms, timestamp_ms)
         self.arrivals += 1
         user_id = body["user_id"]
         time_ms = instant_ms(body["time"]) if body.get("time") is not None else timestamp_ms
@@ -67,9 +67,9 @@ class Model:
         self._step(user_id, user, now_ms, "event" if is_event else "profile", trigger)
 
     def advance(self, to_ms: int) -> None:
-        self.clock_ms = max(self.clock_ms, to_ms)
+        self.stream_time_ms = max(self.stream_time_ms, to_ms)
         for user_id, user in self.users.items():
-            self._fire(user_id, user, self.clock_ms)
+            self._fire(user_id, user, self.stream_time_ms)
 
     def members(self, user_id: str, at_ms: int) -> dict[str, int]:
         """The audiences that the user is in at an instant from the clock on, if nothing more happens, and
@@ -77,7 +77,7 @@ class Model:
         if user_id not in self.users:
             return {}
         user = self.users[user_id].if_nothing_happens()
-        for _ in self._future(user, self.order, max(at_ms, self.clock_ms) + 1):
+        for _ in self._future(user, self.order, max(at_ms, self.stream_time_ms) + 1):
             pass
         return {name: stays[-1] for name, stays in user.stays.items() if len(stays) % 2}
 
@@ -104,18 +104,18 @@ class Model:
 
     def _future(self, user: Known, names: list[str], before_ms: int) -> Iterator[tuple[int, list[str]]]:
         """Let time pass for a user: each instant at which audiences change, with their names."""
-        flips = self._flips(user, names, before_ms)
-        while flips:
-            at_ms = flips.pop(0)
+        timers = self._timers(user, names, before_ms)
+        while timers:
+            at_ms = timers.pop(0)
             changed = self._settle(user, names, at_ms)
             if changed:
                 yield at_ms, changed
-                flips = self._flips(user, names, before_ms)
+                timers = self._timers(user, names, before_ms)
 
-    def _flips(self, user: Known, names: list[str], before_ms: int) -> list[int]:
+    def _timers(self, user: Known, names: list[str], before_ms: int) -> list[int]:
         found: set[int] = set()
         for name in names:
-            found |= audience_flips(self.definitions[name], user, user.last_ms, self.created_ms)
+            found |= audience_timers(self.definitions[name], user, user.last_ms, self.created_ms)
         return sorted(each for each in found if each < before_ms)
 
     def _write(
@@ -140,7 +140,7 @@ class Model:
             )
 
     def _exit(self, name: str, user: Known) -> int | None:
-        """When the user leaves by time alone; the pipeline gives up after 1000 flips, here some years do."""
+        """When the user leaves by time alone; the pipeline gives up after 1000 timers, here some years do."""
         future = user.if_nothing_happens()
         names = [each for each in self.order if each in closure(name, self.definitions)]
         for at_ms, changed in self._future(future, names, user.last_ms + YEARS_AHEAD * 366 * DAY_MS):

@@ -31,9 +31,9 @@ class Run:
         touched: list[int] = []
         names = self.built.names
         if name in names or "*" in names:
-            observe = self.built.observer_for(name if name in names else "*")
+            update = self.built.updater_for(name if name in names else "*")
             decided_ms = now_ms if self.row.now_ms == now_ms else now_ms - 1
-            observe(self.row, properties, event_ms, decided_ms, now_ms, touched)
+            update(self.row, properties, event_ms, decided_ms, now_ms, touched)
         self.row = decode_row(encode_row(self.row))
         self.row.now_ms = now_ms
         return touched
@@ -48,9 +48,9 @@ class Run:
             return any(counts(self.source.window, end, at_ms, ZoneInfo(self.zone)) for end in self.ends)
         return evaluate(self.source, self.events, at_ms, self.zone)
 
-    def next_flip(self, after_ms: int) -> int | None:
+    def next_timer(self, after_ms: int) -> int | None:
         state = self.row.conditions.get(self.built.key)
-        return None if state is None else self.built.next_flip(self.row, state, after_ms)
+        return None if state is None else self.built.next_timer(self.row, state, after_ms)
 
 
 def check(source: Any, log: Log) -> None:
@@ -65,7 +65,7 @@ def check(source: Any, log: Log) -> None:
         after_ms = now_ms - 1
         for flip in [*flips, None]:
             after_ms = max(after_ms, now_ms)
-            assert run.next_flip(after_ms) == flip
+            assert run.next_timer(after_ms) == flip
             after_ms = flip or after_ms
         # Whoever isn't told to look again relies on the flips that were foreseen.
         if due_ms is not None and due_ms <= now_ms:

@@ -118,8 +118,8 @@ class Driver:
             decided_ms = now_ms if self.row.now_ms == now_ms else now_ms - 1
             for built in self.conditions.values():
                 if event.name in built.names or "*" in built.names:
-                    observe = built.observer_for(event.name if event.name in built.names else "*")
-                    observe(self.row, event.properties, event.ms, decided_ms, now_ms, touched)
+                    update = built.updater_for(event.name if event.name in built.names else "*")
+                    update(self.row, event.properties, event.ms, decided_ms, now_ms, touched)
         self.row = decode_row(encode_row(self.row))
         self.row.now_ms = now_ms
         if touched or first:

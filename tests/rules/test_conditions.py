@@ -30,7 +30,7 @@ def condition(
 
 def see(built: Condition, row: Row, event_ms: int, value: Any = None, now_ms: int = 0) -> None:
     at_ms = now_ms or event_ms
-    built.observer()(row, {"p": value}, event_ms, at_ms, at_ms, [])
+    built.updater()(row, {"p": value}, event_ms, at_ms, at_ms, [])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_sum_is_exact_however_samples_come_and_go() -> None:
         see(built, row, T + at, value)
     assert built.value(row, row.conditions[built.key], T + 6)
     assert not built.value(row, row.conditions[built.key], T + 10)
-    assert built.next_flip(row, row.conditions[built.key], T + 6) == T + 10
+    assert built.next_timer(row, row.conditions[built.key], T + 6) == T + 10
     assert built.value(row, row.conditions[built.key], T + 13) is False
 
 
@@ -94,8 +94,8 @@ def test_an_event_counts_until_exactly_its_time_plus_the_window() -> None:
         see(built, row, T)
         state = row.conditions[built.key]
         assert (built.value(row, state, T + 9), built.value(row, state, T + 10)) == (True, False)
-        assert built.next_flip(row, state, T) == T + 10
-        assert built.next_flip(row, state, T + 10) is None
+        assert built.next_timer(row, state, T) == T + 10
+        assert built.next_timer(row, state, T + 10) is None
 
 
 def test_values_are_told_apart_by_type_but_not_by_spelling() -> None:
@@ -127,4 +127,4 @@ def test_the_next_flip_is_the_first_instant_with_another_value(
     for at_ms in range(now_ms, now_ms + 12):
         value = built.value(row, state, at_ms)
         others = (each for each in range(at_ms + 1, now_ms + 30) if built.value(row, state, each) != value)
-        assert built.next_flip(row, state, at_ms) == next(others, None)
+        assert built.next_timer(row, state, at_ms) == next(others, None)

@@ -69,6 +69,6 @@ def test_any_value_at_any_instant_is_taken(source: Any, log: list[Any], zone: st
         for _ in range(4):
             assert at_ms is not None
             run.told(at_ms)
-            following = run.next_flip(at_ms)
+            following = run.next_timer(at_ms)
             assert following is None or following > at_ms
             at_ms = following if following is not None else at_ms + 1

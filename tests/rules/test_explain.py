@@ -151,7 +151,7 @@ def test_a_count_tells_the_events_that_it_rests_on_and_when_it_runs_out() -> Non
         },
     }
     later = user.explain(75 * MINUTE)
-    assert (later.value, later.flips_ms) == (False, None)
+    assert (later.value, later.timer_ms) == (False, None)
     assert later.found == "1 found, the latest at 2024-01-01T00:20:00.000Z."
     assert user.explain(90 * MINUTE).found == "None found."
 
@@ -252,9 +252,9 @@ def test_flips_follow_the_audiences_that_the_rule_asks_about() -> None:
     user.event("buy")
     explained = user.explain(MINUTE)
     inside, outside = explained.parts
-    assert (inside.value, inside.flips_ms) == (True, T + 60 * MINUTE)
-    assert (outside.value, outside.flips_ms) == (True, T + 10 * MINUTE)
-    assert (explained.value, explained.flips_ms) == (True, T + 10 * MINUTE)
+    assert (inside.value, inside.timer_ms) == (True, T + 60 * MINUTE)
+    assert (outside.value, outside.timer_ms) == (True, T + 10 * MINUTE)
+    assert (explained.value, explained.timer_ms) == (True, T + 10 * MINUTE)
 
 
 def test_a_batch_audience_tells_when_it_was_computed_and_when_it_will_be() -> None:
@@ -276,8 +276,8 @@ def test_a_batch_audience_tells_when_it_was_computed_and_when_it_will_be() -> No
         "what follows is as of now."
     )
     # Gone on the second day at 08:00, but noticed at the midnight after it.
-    assert (later.value, later.flips_ms) == (True, T + 2 * DAY + 16 * 60 * MINUTE)
-    assert later.parts[0].flips_ms == T + 2 * DAY
+    assert (later.value, later.timer_ms) == (True, T + 2 * DAY + 16 * 60 * MINUTE)
+    assert later.parts[0].timer_ms == T + 2 * DAY
 
 
 def test_names_and_values_cannot_command_a_terminal() -> None:

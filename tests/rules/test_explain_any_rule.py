@@ -93,13 +93,13 @@ def test_any_rule_is_explained_as_it_is_decided(kind: str, data: st.DataObject) 
     assert explained.value is audience.truth(row, now_ms)
     membership = row.audiences.get(audience.key)
     if explained.value and membership is not None:
-        assert explained.flips_ms == predict_exit(rules, audience, row, now_ms)
+        assert explained.timer_ms == predict_exit(rules, audience, row, now_ms)
     nodes = list(_nodes(explained))
     for node in nodes:
         assert node.text.endswith(".")
         assert node.found.endswith(".")
         assert (node.text + node.found).isprintable()
-        assert node.flips_ms is None or node.flips_ms > now_ms
+        assert node.timer_ms is None or node.timer_ms > now_ms
         assert (node.facts is None) == (bool(node.parts) and node.kind != "batch")
         assert _as_the_facts_say(node) in (node.value, None)
     leaves = [node.rule for node in nodes if not node.parts]

@@ -55,7 +55,7 @@ def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObje
         ("x",), where, data.draw(drawn(lambda dice: aggregate_of(dice, kind))), model.SinceEntry("other")
     )
     built = build_condition("default", source, schedule="UTC daily" if batch else "")
-    node, observe = node_of(built), built.observer_for("x")
+    node, update = node_of(built), built.updater_for("x")
     row, events, now_ms, due_ms = Row(now_ms=T, conditions={}, audiences={}), [], T, FAR_MS
     stays: list[int] = []
 
@@ -71,7 +71,7 @@ def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObje
         before, touched = truth(now_ms), []
         if name == "x" and not without_event:
             events.append(Event(len(events), now_ms - late, name, found))
-            observe(row, found, now_ms - late, now_ms, now_ms, touched)
+            update(row, found, now_ms - late, now_ms, now_ms, touched)
             if not touched:
                 assert truth(now_ms) == before
                 assert due_ms == change_of(truth, now_ms) or due_ms <= now_ms
@@ -97,9 +97,9 @@ def test_a_long_stay_keeps_one_tally_however_many_events_come() -> None:
     built = build_condition(
         "default", model.EventCondition(("x",), None, aggregates, model.SinceEntry("other"))
     )
-    row, observe = row_in(1, T), built.observer_for("x")
+    row, update = row_in(1, T), built.updater_for("x")
     row.conditions = {}
     for number in range(5000):
-        observe(row, {"p": 0.1}, T + number, T + number, T + number, [])
+        update(row, {"p": 0.1}, T + number, T + number, T + number, [])
     assert len(row.conditions[built.key][0]) == 2
     assert node_of(built).truth(row, T + 5000)

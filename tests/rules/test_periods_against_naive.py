@@ -68,9 +68,9 @@ def check_at(run: Run, looks: list[int]) -> None:
     flips = [looks[at] for at in range(1, len(looks)) if truths[at] != truths[at - 1]]
     after_ms = looks[0]
     for flip in flips:
-        assert run.next_flip(after_ms) == flip
+        assert run.next_timer(after_ms) == flip
         after_ms = flip
-    told = run.next_flip(after_ms)
+    told = run.next_timer(after_ms)
     assert told is None or told > looks[-1]
 
 

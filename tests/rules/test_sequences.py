@@ -62,9 +62,9 @@ def test_a_late_event_that_breaks_the_latest_chain_brings_the_flip_forward() -> 
     run = Run(source)
     for at, name in ((0, "x"), (1, "y"), (5, "x"), (10, "y")):
         run.take(T + at, name, {}, T + at)
-    assert run.next_flip(T + 10) == T + 40
+    assert run.next_timer(T + 10) == T + 40
     assert run.take(T + 7, "z", {}, T + 11)
-    assert run.next_flip(T + 11) == T + 31
+    assert run.next_timer(T + 11) == T + 31
 
 
 def test_a_sequence_keeps_little_however_many_events_come() -> None:

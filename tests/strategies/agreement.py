@@ -56,7 +56,7 @@ class Run:
             driver.send(body, self.wall_ms)
             model.record(body, self.wall_ms)
         elif kind == "advance":
-            self._advance(max(self.wall_ms, model.clock_ms) + rest[0], rest[1])
+            self._advance(max(self.wall_ms, model.stream_time_ms) + rest[0], rest[1])
         elif kind == "crash":
             driver.crash_after(rest[0])
         if kind in ("look", "commit", "crash") or number % self.most == 0:
@@ -64,15 +64,15 @@ class Run:
         if kind == "commit":
             driver.commit_offsets()
         elif kind == "look":
-            at_ms = max(self.wall_ms + rest[1], model.clock_ms)
+            at_ms = max(self.wall_ms + rest[1], model.stream_time_ms)
             assert driver.members(rest[0], at_ms) == model.members(rest[0], at_ms), f"members at {at_ms}"
         elif kind == "crash":
             driver.crash_after(10**9)
             self._restart(rest[1], rest[2], rest[3])
 
     def end(self) -> None:
-        """Flips of users without a further record may come out any time after the clock has passed them."""
-        self._advance(max(self.wall_ms, self.model.clock_ms) + 1, 500)
+        """Timers of users without a further record may come out any time after the clock has passed them."""
+        self._advance(max(self.wall_ms, self.model.stream_time_ms) + 1, 500)
         self._run()
 
     def _advance(self, to_ms: int, users: int) -> None:

@@ -20,9 +20,9 @@ from tables.changelog import (
     largest_row_bytes,
 )
 from tables.codec import (
-    MARKER_KEY,
+    CHECKPOINT_KEY,
+    Checkpoint,
     Letter,
-    Marker,
     Outbox,
     UnsentLetters,
     encode_outbox,
@@ -44,8 +44,8 @@ def outbox(step: int, user: str, size: int, first: int = 1) -> Outbox:
     return Outbox(step, [transition(user, first + each) for each in range(size)])
 
 
-def marker(step: int, acked: int) -> Marker:
-    return Marker(step, acked, T + step, "", 1)
+def checkpoint(step: int, acked: int) -> Checkpoint:
+    return Checkpoint(step, acked, T + step, "", 1)
 
 
 def row(due_ms: int | None = None) -> bytes:
@@ -70,7 +70,7 @@ class Log:
 
     def read(self, meta: StoreMeta | None = None, chunk: int = 1000) -> ChangelogReader:
         meta = meta or StoreMeta(0, b"")
-        reader = ChangelogReader(meta.changelog_next, meta.marker)
+        reader = ChangelogReader(meta.changelog_next, meta.checkpoint)
         records = [each for each in self.records if each.offset >= meta.changelog_next]
         for start in range(0, len(records), chunk):
             reader.read(records[start : start + chunk])
@@ -86,8 +86,10 @@ class Log:
 
 def test_an_outbox_that_fits_goes_with_its_row_as_it_always_did() -> None:
     log, content = Log(), outbox(1, "ann", 2)
-    log.write(ChangelogWriter(LIMIT).step(marker(1, 0), [(b"ann", row())], {b"ann": content}, marker(1, 0)))
-    assert [each.key for each in log.records] == [MARKER_KEY, b"ann", MARKER_KEY]
+    log.write(
+        ChangelogWriter(LIMIT).step(checkpoint(1, 0), [(b"ann", row())], {b"ann": content}, checkpoint(1, 0))
+    )
+    assert [each.key for each in log.records] == [CHECKPOINT_KEY, b"ann", CHECKPOINT_KEY]
     assert log.records[1].headers == [("outbox", encode_outbox(content))]
     assert log.read().unsent() == content.transitions
 
@@ -97,7 +99,7 @@ def test_an_outbox_of_any_size_is_read_as_it_was_written(size: int) -> None:
     log, writer = Log(), ChangelogWriter(LIMIT)
     rows = [(name, row()) for name in (b"ann", b"bob", b"cy")]
     outboxes = {b"ann": outbox(1, "ann", size), b"cy": outbox(1, "cy", size)}
-    log.write(writer.step(marker(1, 0), rows, outboxes, marker(1, 0)))
+    log.write(writer.step(checkpoint(1, 0), rows, outboxes, checkpoint(1, 0)))
     assert max(log.sizes()) + RECORD_BYTES <= LIMIT
     reader = log.read(chunk=3)
     assert reader.unsent() == outboxes[b"ann"].transitions + outboxes[b"cy"].transitions
@@ -111,7 +113,7 @@ def test_a_row_of_the_largest_size_has_room_for_the_names_of_its_chunks() -> Non
     log = Log()
     log.write(
         ChangelogWriter(limit).step(
-            marker(1, 0), [(b"ann", value)], {b"ann": outbox(1, "ann", 20_000)}, marker(1, 0)
+            checkpoint(1, 0), [(b"ann", value)], {b"ann": outbox(1, "ann", 20_000)}, checkpoint(1, 0)
         )
     )
     assert max(log.sizes()) + RECORD_BYTES <= limit
@@ -120,7 +122,9 @@ def test_a_row_of_the_largest_size_has_room_for_the_names_of_its_chunks() -> Non
 
 def test_chunks_without_their_row_are_never_sent() -> None:
     log, writer = Log(), ChangelogWriter(LIMIT)
-    step = [*writer.step(marker(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, marker(1, 0))]
+    step = [
+        *writer.step(checkpoint(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, checkpoint(1, 0))
+    ]
     at = next(at for at, (key, _, _) in enumerate(step) if key == b"ann")
     log.write(step[:at])
     reader = log.read()
@@ -128,14 +132,18 @@ def test_chunks_without_their_row_are_never_sent() -> None:
     assert reader.used_slots == [*range(at - 1)]
     # The next owner of the partition begins with the next step: what it writes there is not mixed up with it.
     writer = ChangelogWriter(LIMIT, reader.used_slots)
-    log.write(writer.step(marker(2, 1), [(b"ann", row())], {b"ann": outbox(2, "ann", 60)}, marker(2, 1)))
+    log.write(
+        writer.step(checkpoint(2, 1), [(b"ann", row())], {b"ann": outbox(2, "ann", 60)}, checkpoint(2, 1))
+    )
     assert log.read().unsent() == outbox(2, "ann", 60).transitions
 
 
 def test_recovery_begins_before_the_chunks_of_an_open_outbox() -> None:
     log, writer = Log(), ChangelogWriter(LIMIT)
-    log.write(writer.step(marker(1, 0), [(b"bob", row())], {}, marker(1, 0)))
-    step = [*writer.step(marker(2, 1), [(b"ann", row())], {b"ann": outbox(2, "ann", 50)}, marker(2, 1))]
+    log.write(writer.step(checkpoint(1, 0), [(b"bob", row())], {}, checkpoint(1, 0)))
+    step = [
+        *writer.step(checkpoint(2, 1), [(b"ann", row())], {b"ann": outbox(2, "ann", 50)}, checkpoint(2, 1))
+    ]
     log.write(step)
     for read in range(1, log.end + 1):
         reader = ChangelogReader()
@@ -152,7 +160,7 @@ def test_slots_are_used_again_once_their_step_is_known_to_be_sent_and_not_before
     for number in range(1, 30):
         acked = (number - 1) // 2 * 2  # two steps go out together
         step = outbox(number, "ann", 40, number * 100)
-        name, said = b"u%d" % number, marker(number, acked)
+        name, said = b"u%d" % number, checkpoint(number, acked)
         log.write(writer.step(said, [(name, row())], {name: step}, said))
         log.compact()
         open_steps = [number] if number - acked == 1 else [number - 1, number]
@@ -160,17 +168,19 @@ def test_slots_are_used_again_once_their_step_is_known_to_be_sent_and_not_before
         assert {each.seq for each in log.read().unsent()} == expected
         most = max(most, sum(not is_row(each.key) for each in log.records))
     assert most < 50
-    log.write(writer.note(marker(29, 29)))
+    log.write(writer.note(checkpoint(29, 29)))
     log.compact()
     assert not [
-        each for each in log.records if each.value and each.key != MARKER_KEY and not is_row(each.key)
+        each for each in log.records if each.value and each.key != CHECKPOINT_KEY and not is_row(each.key)
     ]
     assert log.read().used_slots == []
 
 
 def test_a_chunk_that_is_missing_is_said_and_not_sent_around() -> None:
     log, writer = Log(), ChangelogWriter(LIMIT)
-    log.write(writer.step(marker(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, marker(1, 0)))
+    log.write(
+        writer.step(checkpoint(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, checkpoint(1, 0))
+    )
     del log.records[1]
     with pytest.raises(ChangelogBroken, match="slot 0"):
         log.read().unsent()
@@ -200,9 +210,9 @@ def test_no_users_row_is_taken_for_something_else(user_id: str, project: str) ->
     assert is_row(key)
 
 
-def test_markers_are_no_rows() -> None:
-    assert not is_row(MARKER_KEY)
-    assert msgspec.msgpack.encode(marker(1, 0))
+def test_checkpoints_are_no_rows() -> None:
+    assert not is_row(CHECKPOINT_KEY)
+    assert msgspec.msgpack.encode(checkpoint(1, 0))
 
 
 def test_chunks_of_letters_take_no_slot_of_what_the_changelog_still_calls_unsent() -> None:
@@ -210,14 +220,16 @@ def test_chunks_of_letters_take_no_slot_of_what_the_changelog_still_calls_unsent
     log = Log()
     log.write(
         ChangelogWriter(LIMIT).step(
-            marker(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, marker(1, 0)
+            checkpoint(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, checkpoint(1, 0)
         )
     )
     restarted = ChangelogWriter(LIMIT, log.read(StoreMeta(log.end, b"")).used_slots)
     letter = Letter(
         "events", 0, 7, T, None, b"x" * 3000, [("a", None)], ("events", 0, 7), "code", "text", "apply"
     )
-    written = list(restarted.step(marker(2, 1), [], {}, marker(2, 1), letters=UnsentLetters(2, [letter])))
+    written = list(
+        restarted.step(checkpoint(2, 1), [], {}, checkpoint(2, 1), letters=UnsentLetters(2, [letter]))
+    )
     assert len(written) > 6
     for each in written:
         log.write([each])

@@ -16,16 +16,16 @@ from rules.state.dedupe import hash_of
 from rules.state.event_times import instants
 from rules.state.row import Membership, Row, Transition, Trigger
 from tables.codec import (
-    MARKER_KEY,
+    CHECKPOINT_KEY,
+    Checkpoint,
     Ground,
-    Marker,
     Outbox,
     RowUnreadable,
+    decode_checkpoint,
     decode_head,
-    decode_marker,
     decode_outbox,
     decode_row,
-    encode_marker,
+    encode_checkpoint,
     encode_outbox,
     encode_row,
     record_print,
@@ -63,9 +63,9 @@ ENTER = Transition(
 EXIT = Transition("shop", "buyers", "Buyers", 2, "ann", 4, T + 9, "time", None, T, None)
 OUTBOX = Outbox(41, [ENTER, EXIT])
 TELLING = Outbox(41, [replace(ENTER, trigger=Trigger("buy", "r1", T - 1, b'{"price":5}'))])
-MARKER = Marker(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
-SWEPT = replace(MARKER, swept_ms=T - 7)
-META = StoreMeta(123_456, (GOLDEN / "marker.bin").read_bytes())
+CHECKPOINT = Checkpoint(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
+SWEPT = replace(CHECKPOINT, swept_ms=T - 7)
+META = StoreMeta(123_456, (GOLDEN / "checkpoint.bin").read_bytes())
 GROUND = Ground(
     {topic_key("events"): bytes(range(16))},
     {source_key("events", 3): record_print(T, b"ann", b"{}")},
@@ -76,12 +76,12 @@ GROUND = Ground(
     9,
 )
 GROUNDED = replace(SWEPT, judged={source_key("events", 3): 12_399}, ground=GROUND)
-JOINED = StoreMeta(123_456, META.marker, bytes(range(16)))
+JOINED = StoreMeta(123_456, META.checkpoint, bytes(range(16)))
 
 FILES = {
     "row-2": (ROW, encode_row, decode_row),
     "outbox-properties": (TELLING, encode_outbox, decode_outbox),
-    "marker-ground": (GROUNDED, encode_marker, decode_marker),
+    "checkpoint-ground": (GROUNDED, encode_checkpoint, decode_checkpoint),
     "meta-joined": (JOINED, encode_meta, decode_meta),
 }
 
@@ -143,13 +143,13 @@ def test_a_row_of_version_1_is_read_and_its_states_can_be_upgraded(
     )
 
 
-def test_a_marker_of_a_program_that_knew_less_is_read() -> None:
-    assert decode_marker((GOLDEN / "marker.bin").read_bytes()) == MARKER
-    assert decode_marker((GOLDEN / "marker-swept.bin").read_bytes()) == SWEPT
+def test_a_checkpoint_of_a_program_that_knew_less_is_read() -> None:
+    assert decode_checkpoint((GOLDEN / "checkpoint.bin").read_bytes()) == CHECKPOINT
+    assert decode_checkpoint((GOLDEN / "checkpoint-swept.bin").read_bytes()) == SWEPT
 
 
-def test_a_marker_and_a_store_of_a_program_that_knew_no_topics_are_read() -> None:
-    assert decode_marker((GOLDEN / "marker-swept.bin").read_bytes()) == SWEPT
+def test_a_checkpoint_and_a_store_of_a_program_that_knew_no_topics_are_read() -> None:
+    assert decode_checkpoint((GOLDEN / "checkpoint-swept.bin").read_bytes()) == SWEPT
     assert decode_meta((GOLDEN / "meta.bin").read_bytes()) == META
 
 
@@ -178,7 +178,7 @@ def test_an_unknown_version_is_said_to_be_unreadable(value: bytes) -> None:
 def test_a_row_key_gives_project_and_user_back(project: str, user_id: str) -> None:
     key = row_key(project, user_id)
     assert split_row_key(key) == (project, user_id)
-    assert key != MARKER_KEY
+    assert key != CHECKPOINT_KEY
     assert not key.startswith(b"\0\0")
 
 

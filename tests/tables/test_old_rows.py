@@ -69,8 +69,8 @@ def old_state(condition: Condition, row: Row, state: Any) -> Any:
     if isinstance(condition, TimedWhere):
         return old_state(condition.inner, row, state)
     if isinstance(condition, BatchCondition):
-        times, tallies = state[0]
-        values = [value for (value,) in tallies]
+        times, accumulators = state[0]
+        values = [value for (value,) in accumulators]
         kind = condition.source.aggregate.kind  # type: ignore[union-attr]
         if kind == "count":
             return [times]

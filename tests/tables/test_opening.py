@@ -89,7 +89,7 @@ DAMAGES = {
     "a file": _into_file,
     "a link to nowhere": _into_link,
     "garbage as meta": _written(b"\xc1garbage"),
-    "a garbled marker": _written(encode_meta(StoreMeta(7, b"\xc1"))),
+    "a garbled checkpoint": _written(encode_meta(StoreMeta(7, b"\xc1"))),
     "meta of another shape": _written(b"\x93\x01\x02"),
     "a note": lambda path: path.with_name("store-0.broken").write_bytes(b"\xff damaged"),
     "a folder as note": lambda path: path.with_name("store-0.broken").mkdir(),

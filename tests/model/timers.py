@@ -40,17 +40,17 @@ def references(rule: Json) -> set[str]:
     return found
 
 
-def audience_flips(definition: Json, user: Known, after_ms: int, created_ms: int) -> set[int]:
+def audience_timers(definition: Json, user: Known, after_ms: int, created_ms: int) -> set[int]:
     """Instants after ``after_ms`` at which the audience could change for the user, if nothing happens and no
     other audience changes."""
     zone = definition.get("timezone", "UTC")
     # Of what is past a batch audience may have seen nothing yet.
     earliest_ms = -(10**15) if definition.get("type") == "batch" else after_ms
     found = {
-        flip
+        timer
         for leaf in leaves(definition["rule"])
-        for flip in leaf_flips(leaf, user, zone, after_ms)
-        if flip > earliest_ms
+        for timer in leaf_timers(leaf, user, zone, after_ms)
+        if timer > earliest_ms
     }
     if definition.get("type") != "batch":
         return found
@@ -60,22 +60,22 @@ def audience_flips(definition: Json, user: Known, after_ms: int, created_ms: int
     for name in references(definition["rule"]):
         found.update(user.stays.get(name, ()))
     schedule = definition.get("schedule", "daily")
-    computed = {compute_from(schedule, zone, max(flip, after_ms + 1), created_ms) for flip in found}
+    computed = {compute_from(schedule, zone, max(timer, after_ms + 1), created_ms) for timer in found}
     return {each for each in computed if each is not None}
 
 
-def leaf_flips(leaf: Json, user: Known, zone: str, after_ms: int) -> Iterator[int]:
+def leaf_timers(leaf: Json, user: Known, zone: str, after_ms: int) -> Iterator[int]:
     if "audience" in leaf:
         stays = user.stays.get(leaf["audience"], ())
         yield from (each + duration_ms(leaf["for"]) for each in stays if "for" in leaf)
     elif "attribute" in leaf:
-        yield from attribute_flips(leaf, user, zone, after_ms)
+        yield from attribute_timers(leaf, user, zone, after_ms)
     elif "sequence" in leaf:
         last = leaf["sequence"][-1]
-        yield from window_flips(leaf, named(last, user.events), zone)
+        yield from window_timers(leaf, named(last, user.events), zone)
     else:
         found = [each for each in user.events if matches(leaf, each, zone)]
-        yield from window_flips(leaf, found, zone)
+        yield from window_timers(leaf, found, zone)
         for e in found:
             if "not_followed_by" in leaf:
                 yield e.time_ms + duration_ms(leaf["for"])
@@ -96,7 +96,7 @@ def lengths(bounds: Json) -> Iterator[int]:
         yield from found if isinstance(found, list) else [found]
 
 
-def window_flips(rule: Json, events: Iterable[Happened], zone: str) -> Iterator[int]:
+def window_timers(rule: Json, events: Iterable[Happened], zone: str) -> Iterator[int]:
     """When events come into the window and leave it."""
     if isinstance(rule.get("within"), str):
         yield from (e.time_ms + duration_ms(rule["within"]) for e in events)
@@ -110,7 +110,7 @@ def window_flips(rule: Json, events: Iterable[Happened], zone: str) -> Iterator[
             yield from (period_start(number + behind, unit, zone) for behind in (ago, ago + length))
 
 
-def attribute_flips(leaf: Json, user: Known, zone: str, after_ms: int) -> Iterator[int]:
+def attribute_timers(leaf: Json, user: Known, zone: str, after_ms: int) -> Iterator[int]:
     for applied_ms, attributes in user.versions:
         if "changed_within" in leaf:
             yield applied_ms + duration_ms(leaf["changed_within"])
@@ -120,8 +120,8 @@ def attribute_flips(leaf: Json, user: Known, zone: str, after_ms: int) -> Iterat
             continue
         for name in ("older_than", "newer_than"):
             if name in leaf:
-                flip = instant + duration_ms(leaf[name])
-                yield from (flip, flip + 1)
+                timer = instant + duration_ms(leaf[name])
+                yield from (timer, timer + 1)
         if "anniversary" in leaf:
             within_ms = duration_ms(leaf["anniversary"]["within"])
             for start, end in anniversaries(value, zone, after_ms, YEARS_AHEAD):

@@ -25,7 +25,7 @@ NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data
 
 @settings(max_examples=60, deadline=None, suppress_health_check=NO_CHECKS)
 @given(st.composite(lambda draw: audiences(drawn(draw), DOMAIN))(), NUMBERS, st.integers(10, 60))
-def test_looking_every_millisecond_finds_no_more_flips(
+def test_looking_every_millisecond_finds_no_more_timers(
     definitions: Any, numbers: list[int], length: int
 ) -> None:
     history = [happening(number, DOMAIN) for number in numbers]
@@ -37,7 +37,7 @@ def test_looking_every_millisecond_finds_no_more_flips(
             model.record(record_body(kind, tuple(rest), wall_ms, number), wall_ms)
     for user in model.users.values():
         every, listed = user.if_nothing_happens(), user.if_nothing_happens()
-        until_ms = model.clock_ms + length
+        until_ms = model.stream_time_ms + length
         for at_ms in range(user.last_ms + 1, until_ms):
             for name in model.order:
                 stays = every.stays[name]
