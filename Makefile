@@ -62,7 +62,7 @@ test-quick: $(READY) peer ## the tests that need no broker and wait for nothing
 
 .PHONY: fuzz
 fuzz: $(READY) ## the whole language against its model for longer; EXAMPLES=20000
-	TURNSTILE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/agents/test_language_against_model.py
+	TURNSTILE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/agents/evaluate/test_language_against_model.py
 
 .PHONY: docs
 docs: $(READY) ## the generated tables of the documentation

@@ -30,31 +30,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 RESULTS = ROOT / ".mutants.json"
 SECONDS = 120
 """A mutant may make a loop endless: then it is caught."""
 COPIED = ["agents", "app", "bench", "rules", "tables", "tests", "pyproject.toml"]
 
 DRIVEN = [
-    "tests/agents/test_pipeline.py",
-    "tests/agents/test_sent_again.py",
-    "tests/agents/test_row_limits.py",
-    "tests/agents/test_language_against_model.py",
+    "tests/agents/evaluate/test_pipeline.py",
+    "tests/agents/evaluate/test_sent_again.py",
+    "tests/agents/evaluate/test_row_limits.py",
+    "tests/agents/evaluate/test_language_against_model.py",
 ]
 TESTS: dict[str, list[str]] = {
     "agents/kafka/batches.py": ["tests/faults/test_order_of_writes.py", *DRIVEN],
     "agents/evaluate/commits.py": [
         "tests/faults/test_order_of_writes.py",
-        "tests/worker/test_membership.py",
+        "tests/worker/partitions/test_membership.py",
         *DRIVEN,
     ],
     "agents/evaluate/outgoing.py": DRIVEN,
-    "agents/evaluate/pipeline.py": ["tests/tables/test_old_rows.py", *DRIVEN, "tests/agents/test_records.py"],
+    "agents/evaluate/pipeline.py": [
+        "tests/tables/test_old_rows.py",
+        *DRIVEN,
+        "tests/agents/evaluate/test_records.py",
+    ],
     "agents/restore/restorer.py": DRIVEN,
-    "agents/evaluate/row_limits.py": ["tests/agents/test_row_limits.py"],
-    "app/worker/watchdog.py": ["tests/worker/test_watchdog.py"],
-    "rules/state/dedupe.py": ["tests/rules/test_dedupe.py", "tests/agents/test_language_against_model.py"],
+    "agents/evaluate/row_limits.py": ["tests/agents/evaluate/test_row_limits.py"],
+    "app/worker/watchdog.py": ["tests/app/worker/test_watchdog.py"],
+    "rules/state/dedupe.py": [
+        "tests/rules/state/test_dedupe.py",
+        "tests/agents/evaluate/test_language_against_model.py",
+    ],
     "tables/changelog.py": ["tests/tables/test_changelog.py", *DRIVEN],
     "tables/profiles.py": ["tests/tables/test_profiles.py", *DRIVEN],
     "tables/store.py": ["tests/tables/test_stores.py", "tests/tables/test_profiles.py"],
@@ -87,7 +95,7 @@ BY_HAND: list[tuple[str, str, str]] = [
     ("tables/changelog.py", "min(begins, default=self.position)", "self.position"),
 ]
 """(file, text, what stands there in the mutant): those that survived once, and others that no rule makes."""
-TESTS["app/worker/worker.py"] = ["tests/worker/test_membership.py"]
+TESTS["app/worker/worker.py"] = ["tests/worker/partitions/test_membership.py"]
 
 EQUIVALENT: dict[str, str] = {
     "agents/evaluate/commits.py: order in checkpoint  →  "

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests import ROOT
+
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

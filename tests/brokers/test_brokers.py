@@ -18,6 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.kafka.embedded import BrokerNotReady, EmbeddedBroker, count_brokers, free_ports
 from bench.kafka.apache import ApacheKafka
+from tests import ROOT
 
 JANUARY_1997 = 852076800000
 
@@ -195,8 +196,7 @@ def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         "    print(broker.pid, flush=True)\n    time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "broker.log")]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         yield process
         process.kill()
 

@@ -19,7 +19,7 @@ from agents.kafka.broker import Broker
 from agents.sinks.make import make_sink
 from rules.state.row import Transition
 from tests.eventhub.deliveries import secrets_of
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 
 def destination(text: str) -> Destination:

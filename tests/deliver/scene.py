@@ -20,7 +20,7 @@ from agents.evaluate.transitions import encode_transition
 from agents.topics import create_topics, existing
 from app.kafka.embedded import start_tied
 from rules.state.row import Transition, Trigger
-from tests.faults.workers import COMMAND, Worker
+from tests.stage.workers import COMMAND, Worker
 
 START_MS = 1_790_000_000_000
 STOP_SECONDS = 40.0
@@ -37,7 +37,7 @@ class Deliverer(Worker):
             self.settings[f"deliver.{name}"] = self.settings.pop(f"http.{name}")
 
     def start(self, **changed: object) -> None:
-        from tests.faults.workers import environment
+        from tests.stage.workers import environment
 
         assert self.process is None
         self.settings |= {name.replace("__", "."): value for name, value in changed.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import many, scene
 from tests.deliver.test_kafka_deliverer import caught_up, started, webhook
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 GROWN = 8
 

@@ -14,7 +14,7 @@ from agents.sinks.addresses.special import CLOUD, EMBEDDING, SPECIAL
 from tests.deliver.lab import Lab, job
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import transition
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 PRIVATE = [
     "0.0.0.0",

@@ -17,7 +17,7 @@ from app.settings.tree import load_settings
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import declared, many, scene, transition
 from tests.deliver.test_kafka_deliverer import assert_order, webhook
-from tests.faults.workers import environment, until
+from tests.stage.workers import environment, until
 
 BUG = "'NoneType' object has no attribute 'status', says k3y-in-an-error"
 

@@ -21,7 +21,7 @@ from tests.deliver.scene import Deliverer, declared, many, scene
 from tests.eventhub.deliveries import NAME, context, destination, secrets_of
 from tests.eventhub.faults import Fault
 from tests.eventhub.fixtures import SDK_LEAKS
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 if TYPE_CHECKING:
     from tests.eventhub.peer import Peer

@@ -12,7 +12,7 @@ from agents.deliver.definitions.starts import decode_start, start_key
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import Scene, many, scene, transition
 from tests.deliver.test_kafka_deliverer import started, webhook
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 
 async def test_one_that_its_group_does_not_let_in_crashes_alone_and_begins_where_it_was_first_seen(

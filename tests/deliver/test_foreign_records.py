@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from agents.deliver.definitions.feed import destinations_topic
 from agents.deliver.definitions.starts import start_key
 from tests.deliver.scene import scene, transition
-from tests.faults.workers import COMMAND, environment, until
+from tests.stage.workers import COMMAND, environment, until
 
 DEEP = b'{"version": 1, "definition": {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}}"
 SINK = "{name: lake, kind: kafka, existing_members: true, kafka: {topic: %s}}"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
-from tests.app.http_lab import api_key
+from tests.app.http.lab import api_key
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import scene
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 BODIES = [
     b"",

@@ -15,7 +15,7 @@ from agents.topics import existing
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import START_MS, Scene, declared, scene, transition
 from tests.deliver.test_kafka_deliverer import caught_up, command, started
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 SECRETS = {
     "CRM_TOKEN": "Bearer tok-3f9a/+ 1c77",

@@ -21,7 +21,7 @@ from tests.deliver.receiver import (
     status,
 )
 from tests.deliver.scene import Deliverer, Scene, many, scene, transition
-from tests.faults.workers import COMMAND, environment, until
+from tests.stage.workers import COMMAND, environment, until
 
 QUICK = "retry: {first: 50ms, most: 300ms}"
 

@@ -33,7 +33,7 @@ from tests.brokers.provision import Brokers
 from tests.deliver.lab import Lab, jobs, lab
 from tests.deliver.scene import many, transition
 from tests.eventhub.deliveries import secrets_of
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 PASSWORD = "p4ss-0f-the-cluster"
 WRONG = "wr0ng-0ne-of-last-year"

@@ -12,8 +12,8 @@ from agents.deliver.definitions.feed import PublishedDestination, destinations_t
 from agents.deliver.definitions.parse import load_destinations
 from tests.deliver.receiver import Receiver, receiver
 from tests.deliver.scene import Deliverer
-from tests.faults.scene import Scene, scene
-from tests.faults.workers import until
+from tests.stage.scene import Scene, scene
+from tests.stage.workers import until
 
 AUDIENCES = """
 audiences:

@@ -18,7 +18,7 @@ from app.settings.tree import load_settings
 from tests.deliver.lab import Lab, destination, jobs, lab
 from tests.deliver.scene import scene, transition
 from tests.deliver.test_kafka_sink import keys_in, tells, topic
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 PLAN = TopicPlan("t", "app", ["events", "clicks"])
 

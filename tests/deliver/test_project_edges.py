@@ -8,10 +8,10 @@ from pathlib import Path
 from aiohttp import ClientSession
 
 from agents.deliver.definitions.feed import destinations_topic
-from tests.app.http_lab import api_key
+from tests.app.http.lab import api_key
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import scene, transition
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 
 async def test_a_name_gives_no_access_to_what_another_project_had_under_it(

@@ -14,7 +14,7 @@ from agents.deliver.faust_app import Start
 from tests.deliver.lab import destination, lab
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import scene, transition
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 
 async def test_what_retention_takes_from_under_a_waiting_consumer_is_reported(

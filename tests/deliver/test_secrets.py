@@ -27,7 +27,7 @@ from rules.parse.problems import DefinitionsInvalid
 from tests.deliver.lab import Lab, job, lab
 from tests.deliver.receiver import Receiver, first, receiver, status
 from tests.deliver.scene import transition
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 VALUE = "s3cret-0f-the-crm"
 HERE = place_of("127.0.0.1:80")

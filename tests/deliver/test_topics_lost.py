@@ -13,7 +13,7 @@ from agents.topics import existing
 from agents.topics.delivery import destinations_topic
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import Deliverer, many, scene, transition
-from tests.faults.workers import COMMAND, environment, until
+from tests.stage.workers import COMMAND, environment, until
 
 
 async def test_lost_destinations_stop_the_deliverer_and_go_on_when_published_again(

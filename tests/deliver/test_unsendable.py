@@ -37,7 +37,7 @@ from tests.deliver.receiver import Receiver, receiver
 from tests.deliver.scene import transition
 from tests.deliver.test_kafka_sink import keys_in, topic
 from tests.eventhub.deliveries import NAME, context, delivery, destination, secrets_of, sink_to
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 if TYPE_CHECKING:
     from tests.eventhub.peer import Peer

@@ -29,7 +29,7 @@ from tests.deliver.receiver import (
     status,
 )
 from tests.deliver.scene import many, transition
-from tests.faults.workers import until
+from tests.stage.workers import until
 
 QUICK = "retry: {first: 10ms, most: 50ms}"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

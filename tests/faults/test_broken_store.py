@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tables.store import RocksMemory, RocksStore, StoreBroken, Write, wipe
-from tests.faults.workers import spoil
+from tests.stage.workers import spoil
 
 USERS = 3000
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.kafka.apache import ApacheKafka
-from tests.faults.log import make_log
-from tests.faults.scene import progress, scene
+from tests.stage.log import make_log
+from tests.stage.scene import progress, scene
 
 SEED = 41
 

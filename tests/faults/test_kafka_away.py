@@ -17,9 +17,9 @@ from bench.kafka.apache import ApacheKafka
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import many
 from tests.deliver.scene import scene as delivery_scene
-from tests.faults.log import make_log
-from tests.faults.scene import scene
-from tests.faults.workers import COMMAND, ROOT, Worker, environment, until
+from tests.stage.log import make_log
+from tests.stage.scene import scene
+from tests.stage.workers import COMMAND, ROOT, Worker, environment, until
 
 AWAY_SECONDS = 6
 LINES = 30

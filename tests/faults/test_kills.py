@@ -14,8 +14,8 @@ from aiokafka.structs import ConsumerRecord
 from rules.state.row import Transition
 from tables.changelog import ChangelogReader
 from tables.codec import CHECKPOINT_KEY, decode_checkpoint
-from tests.faults.log import make_log
-from tests.faults.scene import Scene, progress, scene
+from tests.stage.log import make_log
+from tests.stage.scene import Scene, progress, scene
 
 SEED = 7
 

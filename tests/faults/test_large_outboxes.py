@@ -10,9 +10,9 @@ from agents.kafka.placement import partition_of
 from app.kafka.embedded import start_tied
 from tables.changelog import ChangelogReader, is_row
 from tables.codec import CHECKPOINT_KEY
-from tests.faults.log import START_MS, Line, Log
-from tests.faults.scene import scene
-from tests.faults.workers import environment
+from tests.stage.log import START_MS, Line, Log
+from tests.stage.scene import scene
+from tests.stage.workers import environment
 
 EVENTS = 12_000
 LASTS = "\n".join(

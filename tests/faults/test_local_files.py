@@ -13,8 +13,8 @@ import pytest
 
 from tables.store import RocksMemory, RocksStore, Write
 from tables.store_faults import ASIDE
-from tests.faults.log import make_log
-from tests.faults.scene import scene
+from tests.stage.log import make_log
+from tests.stage.scene import scene
 
 SEED = 83
 

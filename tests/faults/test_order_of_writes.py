@@ -15,9 +15,9 @@ from agents.faust.transport import MembershipLost
 from agents.kafka.placement import Place
 from tables.profiles import Profiles
 from tables.store import MemoryStore, Write
-from tests.driver import Rec
-from tests.faults.compare import rules_of
-from tests.faults.log import START_MS, view
+from tests.driver.driver import Rec
+from tests.stage.compare import rules_of
+from tests.stage.log import START_MS, view
 
 RULES = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
 

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from rules.time.instants import format_instant
-from tests.faults.log import DEFINITIONS, make_log
-from tests.faults.scene import scene
-from tests.faults.workers import COMMAND, environment
+from tests.stage.log import DEFINITIONS, make_log
+from tests.stage.scene import scene
+from tests.stage.workers import COMMAND, environment
 
 SEED = 31
 

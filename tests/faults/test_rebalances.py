@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents.kafka.placement import partition_of
-from tests.faults.log import Line, make_log, view
-from tests.faults.scene import progress, scene
+from tests.stage.log import Line, make_log, view
+from tests.stage.scene import progress, scene
 
 SEED = 23
 DAY_MS = 86_400_000

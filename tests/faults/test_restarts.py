@@ -10,9 +10,9 @@ from random import Random
 import pytest
 
 from tables.store import RocksMemory, RocksStore
-from tests.faults.log import make_log, view
-from tests.faults.scene import progress, scene
-from tests.faults.workers import WorkerEnded, spoil
+from tests.stage.log import make_log, view
+from tests.stage.scene import progress, scene
+from tests.stage.workers import WorkerEnded, spoil
 
 SEED = 11
 MIB = 1024 * 1024

@@ -18,8 +18,8 @@ from agents.restore.ahead import Job, restore_ahead, shares
 from agents.restore.restorer import Restorer, changelog_consumer
 from rules.state.row import Transition
 from tables.store import Due, RocksMemory
-from tests.faults.log import make_log
-from tests.faults.scene import Scene, scene
+from tests.stage.log import make_log
+from tests.stage.scene import Scene, scene
 
 EVER = 1 << 61
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from tests.faults.log import START_MS, view
-from tests.faults.scene import Scene, scene
-from tests.faults.workers import Worker
+from tests.stage.log import START_MS, view
+from tests.stage.scene import Scene, scene
+from tests.stage.workers import Worker
 
 SEEN = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
 

@@ -22,9 +22,9 @@ from app.kafka.embedded import start_tied
 from tables.codec import CHECKPOINT_KEY, record_print
 from tables.refused import Refused
 from tables.store import RocksMemory, RocksStore, Write
-from tests.faults.log import Line, view
-from tests.faults.scene import KEPT, Scene, scene
-from tests.faults.workers import COMMAND, Worker, environment
+from tests.stage.log import Line, view
+from tests.stage.scene import KEPT, Scene, scene
+from tests.stage.workers import COMMAND, Worker, environment
 
 SEEN = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
 THRICE = "audiences: [{id: thrice, name: Thrice, rule: {event: view, count: {gte: 3}}}]"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-CHART = Path(__file__).parents[2] / "helm" / "turnstile"
+from tests import ROOT
+
+CHART = ROOT / "helm" / "turnstile"
 
 Object = dict[str, Any]
 Render = Callable[..., list[Object]]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from app.settings.sources import is_secret, leaves
 from app.settings.tree import Settings
+from tests import ROOT
 from tests.helm.objects import CHART
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_generated_parts_are_current() -> None:

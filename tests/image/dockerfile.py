@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 TOP_FOLDERS = re.compile(r"(?<![\w.=/-])/(opt|src|usr/local|usr/sbin|var|etc)(?=[/\s;]|$)")
 """Where a path of the image begins; a folder of the scratch image stands for each."""
 MINUTES = 10

@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.evaluate.steps import Limits
 from rules.state.dedupe import dedupe_of
-from tests.driver import Crash, Driver, Until
+from tests.driver.driver import Crash, Driver, Until
 from tests.model import Model
 from tests.strategies.examples import Example, record_body
 

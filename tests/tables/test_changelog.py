@@ -30,7 +30,7 @@ from tables.codec import (
     row_key,
 )
 from tables.meta import StoreMeta, decode_meta
-from tests.driver_kafka import Stored
+from tests.driver.kafka import Stored
 
 LIMIT = 1000
 T = 1_700_000_000_000

@@ -26,6 +26,7 @@ from tables.store_faults import (
     make_directory,
     set_aside,
 )
+from tests import ROOT
 
 MEMORY = RocksMemory.of(8 << 20, 8 << 20)
 META = encode_meta(StoreMeta(7, b""))
@@ -141,7 +142,7 @@ def _held(path: Path) -> Iterator[None]:
         [sys.executable, "-c", code, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"open\n"

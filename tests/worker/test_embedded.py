@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.faults.log import make_log
-from tests.faults.scene import scene
+from tests.stage.log import make_log
+from tests.stage.scene import scene
 
 
 async def test_a_worker_runs_on_the_embedded_broker(embedded: str, topic_prefix: str, tmp_path: Path) -> None:

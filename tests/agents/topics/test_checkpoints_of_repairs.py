@@ -1,0 +1,66 @@
+"""What the commands for topics write into a changelog keeps what workers left there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from agents.evaluate.commits import Topics
+from agents.restore.rebuild import Lost, rebuild
+from agents.topics.accept import write_checkpoints
+from agents.topics.noted import checkpoint_records
+from rules.state.row import Row
+from tables.changelog import ChangelogReader, ChangelogWriter
+from tables.codec import Checkpoint, Letter, UnsentLetters, encode_checkpoint, encode_row
+from tables.meta import StoreMeta, encode_meta
+from tables.refused import Refused
+from tables.store import RocksMemory, RocksStore, Write
+from tests.driver.kafka import Consumer, Producer, Stored, TopicLog, run
+
+T = 1_700_000_000_000
+MIB = 1024 * 1024
+
+
+class Kafka:
+    """One partition of a changelog."""
+
+    def __init__(self) -> None:
+        self.log = TopicLog()
+        self.producer: Any = Producer(lambda topic, partition: self.log, lambda: None, {})
+        self.consumer: Any = Consumer(lambda topic, partition: self.log, 1000)
+
+    def read(self) -> ChangelogReader:
+        reader = ChangelogReader()
+        reader.read(self.log.records)
+        return reader
+
+
+def test_accepting_a_topic_loses_no_dead_letter_that_a_crash_left_in_the_changelog() -> None:
+    for size in (10, 3000):  # with the checkpoint, and in chunks
+        kafka, checkpoint = Kafka(), Checkpoint(2, 1, T, "", 1)
+        letter = Letter("e", 0, 7, T, None, b"x" * size, [("a", None)], ("e", 0, 7), "code", "why", "apply")
+        unsent = UnsentLetters(2, [letter])
+        for key, value, headers in ChangelogWriter(1000).step(checkpoint, [], {}, checkpoint, letters=unsent):
+            kafka.log.records.append(Stored("c", 0, kafka.log.end, T, key, value, headers))
+            kafka.log.end += 1
+        records = run(checkpoint_records(kafka.consumer, "c", [0]))
+        run(write_checkpoints(kafka.producer, "c", records))
+        assert kafka.read().checkpoint == checkpoint
+        assert kafka.read().unsent_letters() == [letter]
+
+
+def test_a_changelog_that_is_rebuilt_has_the_notes_of_refused_timestamps(tmp_path: Path) -> None:
+    store, checkpoint = RocksStore(tmp_path / "store", RocksMemory.of(MIB, MIB)), Checkpoint(2, 2, T, "", 1)
+    (note,) = Refused().add(5, [7, 8])
+    meta = encode_meta(StoreMeta(40, encode_checkpoint(checkpoint)))
+    store.write(Write(rows=[(b"ann", encode_row(Row(T)))], meta=meta, notes=[note]))
+    store.close()
+    kafka = Kafka()
+
+    async def go_back(_: object) -> None:
+        """Nothing was taken."""
+
+    topics = Topics("c", "t", "r", 1, 1)
+    assert run(rebuild(kafka.producer, tmp_path / "store", {}, topics, Lost(0, 0, 0, None), go_back)) == 1
+    change = ChangelogReader().read(kafka.log.records)
+    assert ([key for key, _ in change.rows], list(change.notes)) == ([b"ann"], [note])

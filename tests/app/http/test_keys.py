@@ -1,0 +1,354 @@
+"""Who gets in: keys of the settings, a file and the topic; scopes, projects; strangers learn nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from agents.registry.api_keys_feed import UNUSABLE
+from app.failures import CommandFailed
+from app.http.api_keys import FILE_UNUSABLE
+from app.http.connections import FOR_ALL
+from app.http.listen import Address, Listener
+from app.settings.sources import SettingsInvalid
+from app.settings.tree import load_settings
+from tests.app.http.lab import Lab, api_key, ask, lab, talk
+from tests.stage.workers import until
+
+USER = "/v1/users/ann"
+
+
+async def status(made: Lab, target: str = USER, method: str = "GET", **headers: str) -> int:
+    return (await ask(made.base.url, target, method, **headers))[0]
+
+
+async def test_a_key_is_taken_in_either_header_and_nothing_else_is() -> None:
+    async with lab(api_keys=[api_key("good", "lookup")]) as made:
+        assert await status(made, api_key="good") == 200
+        assert await status(made, Authorization="Bearer good") == 200
+        assert await status(made, Authorization="bearer  good") == 200
+        for headers in (
+            {},
+            {"api_key": ""},
+            {"api_key": "bad"},
+            {"Authorization": "good"},
+            {"Authorization": "Basic good"},
+            {"api_key": "bad", "Authorization": "Bearer good"},
+            {"x_turnstile_forwarded": "1"},
+        ):
+            assert await status(made, **headers) == 401, headers
+        two = b"GET /v1/users/a HTTP/1.1\r\nHost: x\r\napi-key: good\r\napi-key: bad\r\n\r\n"
+        assert b" 401 " in await talk(made.base.url, two, 0.3)
+
+
+async def test_that_anyone_may_do_all_is_told_only_where_it_is_so() -> None:
+    for has_key in (False, True):
+        made = Lab()
+        made.feed.loaded.set()
+        if has_key:
+            made.publish("on the topic", "lookup")
+        with capture_logs() as told:
+            await made.base.start()
+        await made.base.stop()
+        assert [each["event"] for each in told].count("no_api_keys") == (not has_key)
+
+
+async def test_no_cache_between_answers_in_our_place() -> None:
+    async with lab(api_keys=[api_key("good", "lookup")]) as made:
+        for key in ("good", "bad"):
+            assert b"\r\nCache-Control: no-store\r\n" in (await ask(made.base.url, api_key=key))[1]
+
+
+async def test_an_answer_does_not_tell_whether_a_key_exists() -> None:
+    async with lab(api_keys=[api_key("good", "lookup")]) as made:
+        made.publish("revoked", "admin", revoked=True)
+        made.publish("expired", "admin", expires_ms=1)
+        answers = set()
+        for key in ("", "unknown", "revoked", "expired"):
+            code, answer = await ask(made.base.url, api_key=key)
+            assert code == 401
+            assert b'WWW-Authenticate: Bearer realm="turnstile"' in answer
+            answers.add(answer.partition(b"\r\n\r\n")[2])
+        assert len(answers) == 1
+
+
+async def test_a_key_is_good_for_its_scopes_only() -> None:
+    keys = [api_key(scope, scope) for scope in ("lookup", "audiences", "destinations", "admin")]
+    async with lab(api_keys=keys) as made:
+        for target, method, allowed in (
+            (USER, "GET", {"lookup", "admin"}),
+            ("/v1/destinations/a", "PUT", {"destinations", "admin"}),
+            ("/metrics", "GET", {"admin"}),
+            ("/readyz?verbose", "GET", {"admin"}),
+        ):
+            for key in ("lookup", "audiences", "destinations", "admin"):
+                wanted = 200 if key in allowed else 403
+                assert await status(made, target, method, api_key=key) == wanted, (target, key)
+            assert await status(made, target, method) == 401
+
+
+async def test_a_key_is_good_for_its_projects_only_and_old_ones_for_all() -> None:
+    keys = [api_key("one", "admin", projects=["one"]), api_key("old", "admin")]
+    async with lab(api_keys=keys) as made:
+        assert await status(made, USER + "?project=one", api_key="one") == 200
+        for project in ("two", "default", "*", "one/", "ONE", "", "one%20"):
+            assert await status(made, f"{USER}?project={project}", api_key="one") == 403, project
+            assert await status(made, f"{USER}?project={project}", api_key="old") == 200
+        assert await status(made, USER, api_key="one") == 403
+        assert await status(made, USER + "?project=one&project=two", api_key="one") == 400
+        # All projects' names are in these.
+        assert await status(made, "/metrics", api_key="one") == 403
+        assert await status(made, "/readyz?verbose", api_key="one") == 403
+
+
+async def test_no_id_reaches_into_another_project() -> None:
+    """A row's key is ``NUL project NUL user``, and ``default``'s is the user alone."""
+    async with lab(api_keys=[api_key("key", "lookup", projects=["default"])]) as made:
+        assert await status(made, "/v1/users/%00other%00bob", api_key="key") == 400
+        assert await status(made, USER + "?project=default%00", api_key="key") == 400
+
+
+async def test_keys_of_the_topic_come_and_go_without_a_restart() -> None:
+    async with lab(api_keys=[api_key("good", "lookup")]) as made:
+        assert await status(made, api_key="new") == 401
+        made.publish("new", "lookup")
+        assert await status(made, api_key="new") == 200
+        made.publish("new", "lookup", revoked=True)
+        assert await status(made, api_key="new") == 401
+        made.publish("new", "lookup")
+        made.feed.take(b"new", None, 9)
+        assert await status(made, api_key="new") == 401
+
+
+async def test_before_the_topic_is_read_nobody_gets_in_by_it_and_nothing_is_open() -> None:
+    async with lab(loaded=False) as made:
+        for headers in ({}, {"api_key": "any"}):
+            assert await status(made, **headers) == 503
+        assert await status(made, "/metrics") == 503
+        assert await status(made, "/livez") == 200
+        made.feed.loaded.set()
+        assert await status(made) == 200
+    async with lab(loaded=False, api_keys=[api_key("good", "lookup")]) as made:
+        assert await status(made, api_key="good") == 200
+        assert await status(made, api_key="other") == 503
+        assert await status(made) == 401
+
+
+async def test_the_first_key_closes_and_the_last_revocation_does_not_open() -> None:
+    async with lab() as made:
+        assert await status(made) == 200
+        made.publish("first", "lookup")
+        assert await status(made) == 401
+        made.publish("first", "lookup", revoked=True)
+        assert await status(made) == 401
+        made.feed.take(b"first", None, 9)
+        assert await status(made) == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (None, b"{}"),
+        (b"", b"{}"),
+        (b"\xff", b"{}"),
+        (b"k", b""),
+        (b"k", b"\xff"),
+        (b"k", b"[" * 100_000),
+        (b"k", b'{"sha256":' * 50_000),
+        (b"k", b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+        (b"k", b"null"),
+        (b"k", b'{"sha256": "00", "scopes": ["lookup"], "projects": ["*"], "created_ms": 0}'),
+        (b"k", b'{"sha256": "%s", "scopes": [], "projects": ["*"], "created_ms": 0}' % (b"0" * 64)),
+        (b"k", b'{"sha256": "%s", "scopes": ["root"], "projects": ["*"], "created_ms": 0}' % (b"0" * 64)),
+        (b"k", b'{"sha256": "%s", "scopes": ["lookup"], "created_ms": 0}' % (b"0" * 64)),
+        (b"k", b'{"sha256": "%s", "scopes": ["lookup"], "projects": [], "created_ms": 0}' % (b"0" * 64)),
+        (
+            b"k",
+            b'{"sha256": "%s", "scopes": ["lookup"], "projects": ["*"], "created_ms": 0, "only_from": "x"}'
+            % (b"0" * 64),
+        ),
+    ],
+)
+async def test_a_record_that_cannot_be_used_is_a_warning_and_lets_nobody_in(
+    name: bytes | None, value: bytes
+) -> None:
+    async with lab() as made:
+        made.publish("k", "lookup")
+        assert await status(made, api_key="k") == 200
+        made.feed.take(name, value, 7)
+        assert [each.code for each in made.warnings.active()] == [UNUSABLE]
+        assert await status(made, api_key="k") == (401 if name == b"k" else 200)
+        made.publish("k", "lookup")
+        assert await status(made, api_key="k") == 200
+        if name == b"k":
+            assert not made.warnings.active()
+
+
+async def test_an_unusable_record_alone_closes() -> None:
+    async with lab() as made:
+        made.feed.take(None, b"\xff", 0)
+        assert await status(made) == 401
+
+
+async def test_the_file_of_keys_is_followed_and_a_broken_one_lets_nobody_in(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_text(json.dumps([api_key("a", "lookup")]))
+    async with lab(api_keys_file=file) as made:
+        following = asyncio.create_task(made.keys._watch_file())
+        try:
+            assert await status(made, api_key="a") == 200
+            # As Kubernetes does it: another file takes the place.
+            (tmp_path / "new").write_text(f"- {json.dumps(api_key('b', 'lookup'))}\n")
+            os.replace(tmp_path / "new", file)
+            await until(lambda: made.keys._find("b"), "the new key is known", 5)
+            assert (await status(made, api_key="a"), await status(made, api_key="b")) == (401, 200)
+            file.write_text("- {name: b, sha256: secret-in-the-wrong-place}")
+            await until(lambda: made.warnings.active(), "the fault is noticed", 5)
+            (warning,) = made.warnings.active()
+            assert warning.code == FILE_UNUSABLE
+            assert "scopes, sha256" in warning.text
+            assert "secret-in" not in warning.text
+            assert await status(made, api_key="b") == 401
+            assert await status(made) == 401
+            file.unlink()
+            await asyncio.sleep(1.5)
+            assert await status(made) == 401
+            file.write_text(json.dumps([api_key("c", "lookup")]))
+            await until(lambda: made.keys._find("c"), "it is right again", 5)
+            assert not made.warnings.active()
+        finally:
+            following.cancel()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "keys: []", "- 5", "[", "a: b\n---\nc: d", "[" * 5000, "\xff"])
+def test_a_process_does_not_start_on_a_file_that_holds_no_keys(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CommandFailed, match=r"http\.api_keys_file"):
+        Lab(api_keys_file=file)
+    with pytest.raises(CommandFailed, match=r"http\.api_keys_file"):
+        Lab(api_keys_file=tmp_path / "none")
+
+
+# -- listening -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "[::]", "0", "example.com", "127.0.0.1.example.com", "::ffff:127.0.0.1", "10.0.0.1"],
+)
+@pytest.mark.parametrize("section", ["HTTP", "DELIVER"])
+def test_without_keys_only_loopback_is_listened_on(host: str, section: str) -> None:
+    environ = {f"TURNSTILE_{section}__HOST": host}
+    with pytest.raises(SettingsInvalid, match=f"{section.lower()}.host"):
+        load_settings(environ=environ)
+    with_key = {**environ, "TURNSTILE_HTTP__API_KEYS": json.dumps([api_key("k", "lookup")])}
+    assert load_settings(environ=with_key)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+async def test_a_listener_looks_at_the_addresses_that_it_would_bind(host: str) -> None:
+    """Whatever let the setting through."""
+    made = Lab(host="127.0.0.1")
+    listener = Listener(*_parts(made), Address(host, 0, "http"), FOR_ALL, made.warnings)
+    with pytest.raises(CommandFailed, match=r"without API keys only this machine may|not known"):
+        await listener.start(needs_loopback=True)
+
+
+async def test_localhost_that_resolves_to_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def elsewhere(*_: object, **__: object) -> object:
+        return [(2, 1, 6, "", ("127.0.0.1", 0)), (2, 1, 6, "", ("10.1.2.3", 0))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", elsewhere)
+    with pytest.raises(CommandFailed, match=r"'localhost', which is 127.0.0.1, 10.1.2.3"):
+        async with lab(host="localhost"):
+            pass
+
+
+async def test_a_file_without_keys_does_not_open_other_addresses(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_text("[]")
+    with pytest.raises(CommandFailed, match="without API keys only this machine may connect"):
+        async with lab(host="0.0.0.0", api_keys_file=file):
+            pass
+
+
+def _parts(made: Lab) -> tuple[object, object]:
+    from aiohttp import web
+
+    return web.Application(), made.base
+
+
+def test_the_setting_that_opened_everything_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "turnstile.yaml"
+    file.write_text("http: {host: 0.0.0.0, allow_open: true}\n")
+    for given, environ in ((file, {}), (None, {"TURNSTILE_HTTP__ALLOW_OPEN": "false"})):
+        with pytest.raises(SettingsInvalid) as caught:
+            load_settings(given, environ)
+        assert "was removed" in str(caught.value)
+        assert "turnstile keys create" in str(caught.value)
+
+
+async def test_a_taken_port_is_one_plain_line() -> None:
+    async with lab() as first:
+        port = int(first.base.url.rsplit(":", 1)[1])
+        with pytest.raises(CommandFailed) as caught:
+            async with lab(port=port):
+                pass
+        assert str(caught.value) == (
+            f"http.port = {port}: another process listens on 127.0.0.1:{port}. Stop it, or choose another "
+            "port (TURNSTILE_HTTP__PORT); 0 takes any free one"
+        )
+        with pytest.raises(CommandFailed, match=r"http\.probe_port"):
+            async with lab(probe_port=port):
+                pass
+
+
+# -- browsers ------------------------------------------------------------------------------------------
+
+
+async def test_where_no_key_is_asked_for_the_host_must_be_loopback() -> None:
+    async with lab() as made:
+        for host in ("127.0.0.1", "127.9.9.9:1", "localhost", "LOCALHOST:80", "[::1]", "[::1]:6066"):
+            assert await status(made, Host=host) == 200, host
+        for host in (
+            "evil.com",
+            "localhost.evil.com",
+            "127.0.0.1.evil.com",
+            "evil.com@127.0.0.1",
+            "127.0.0.1@evil.com",
+            "127.0.0.1:80:evil",
+            "[::1].evil.com",
+            "0.0.0.0",
+            "[::]",
+            "127.1",
+            "2130706433",
+            "",
+        ):
+            assert await status(made, Host=host) in (400, 403), host
+            if host != "":
+                assert (await ask(made.base.probe_url, "/metrics", Host=host))[0] in (400, 403), host
+        assert await status(made, "http://evil.com/v1/users/ann", Host="127.0.0.1") == 403
+    async with lab(api_keys=[api_key("k", "lookup")]) as made:
+        assert await status(made, Host="turnstile.example.com", api_key="k") == 200
+
+
+async def test_pages_of_other_sites_change_nothing() -> None:
+    async with lab() as made:
+        own = made.base.url
+        put = "/v1/destinations/a"
+        assert await status(made, put, "PUT") == 200
+        assert await status(made, put, "PUT", Origin=own) == 200
+        for headers in (
+            {"Origin": "http://evil.com"},
+            {"Origin": "null"},
+            {"Origin": "http://127.0.0.1:1"},
+            {"Sec_Fetch_Site": "cross-site"},
+            {"Sec_Fetch_Site": "same-site"},
+        ):
+            assert await status(made, put, "PUT", **headers) == 403, headers

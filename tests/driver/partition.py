@@ -1,0 +1,220 @@
+"""One partition under the test driver: what outlives a crash, and the real committer and recovery over it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.evaluate.commits import Work
+from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.steps import Step
+from agents.restore.restorer import Restorer, send_again
+from tables.store import Due, MemoryStore, RocksMemory, RocksStore, RowStore, StoreBroken, Write
+from tests.driver.kafka import Consumer, Headers, run
+
+if TYPE_CHECKING:
+    from tests.driver.driver import Driver
+
+EVENTS, REKEYED = "events", "rekeyed"
+CHANGELOG, TRANSITIONS, DEAD_LETTERS = "changelog", "transitions", ".dlq"
+Logged = tuple[int, bytes, bytes | None, Headers]
+"""(offset, key, value, headers) of a changelog record."""
+
+
+@dataclass(frozen=True)
+class Rec:
+    """A Kafka record as the consumer gives it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True)
+class Until:
+    """Time moved by hand, for at most ``limit`` users at once; ``anew`` after each restart."""
+
+    to_ms: int
+    limit: int = 500
+
+
+class Crash(Exception):
+    """The process ends here: what is written is written."""
+
+
+class CrashingStore:
+    """A store before whose writes the process may end."""
+
+    def __init__(self, driver: Driver, kept: RowStore) -> None:
+        self._driver = driver
+        self.kept = kept
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        return self.kept.get_many(keys)
+
+    def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        return self.kept.scan(after, limit)
+
+    def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
+        return self.kept.due(from_ms, before_ms, limit)
+
+    def meta(self) -> bytes | None:
+        return self.kept.meta()
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        return self.kept.notes()
+
+    def broken(self, text: str) -> StoreBroken:
+        return self.kept.broken(text)
+
+    def write(self, change: Write) -> None:
+        self._driver.write()
+        self.kept.write(change)
+
+    def close(self) -> None:
+        """``Part`` closes what it keeps."""
+
+
+class PartRestorer(Restorer):
+    """The worker's recovery, with the store that the part keeps."""
+
+    def __init__(self, part: Part, chunk: int) -> None:
+        driver = part.driver
+        new_consumer: Any = partial(Consumer, driver.log, chunk)
+        super().__init__(new_consumer, Path(), ROCKS, driver.topics, driver.limits, driver.cache_rows)
+        self._part = part
+
+    def _open_store(self, path: Path) -> tuple[Any, bytes | None]:
+        return CrashingStore(self._part.driver, self._part.store), self._part.store.meta()
+
+
+class Part:
+    """One partition: its topics and store outlive the process, the rest doesn't."""
+
+    pipeline: Pipeline
+
+    def __init__(self, driver: Driver, number: int, directory: Path | None) -> None:
+        self.driver = driver
+        self.number = number
+        self.path = directory / str(number) if directory is not None else None
+        self.inbox: deque[Rec | Until] = deque()
+        self.computed: deque[tuple[Step, list[Rec | Until]]] = deque()
+        self.durable: list[Rec | Until] = []
+        """Taken and durable, but the source offset isn't committed."""
+        self.idle_ms = 0
+        self.store = self._open_store(lose=True)
+        self._recover(chunk=1000)
+
+    @property
+    def changelog(self) -> list[Logged]:
+        records = self.driver.log(CHANGELOG, self.number).records
+        return [(each.offset, each.key, each.value, each.headers) for each in records]
+
+    # -- steps -------------------------------------------------------------------------------------------
+
+    def take(self, size: int) -> bool:
+        """Compute one step: a batch of one log, or a slice of time."""
+        if not self.inbox:
+            return False
+        first = self.inbox[0]
+        if isinstance(first, Until):
+            step = self.pipeline.advance(first.to_ms, first.limit)
+            taken: list[Rec | Until] = [first]
+            if not self.pipeline.overdue:
+                self.inbox.popleft()
+        else:
+            records: list[Rec] = []
+            for record in self.inbox:
+                if isinstance(record, Until) or record.topic != first.topic or len(records) == size:
+                    break
+                records.append(record)
+            draft = self.pipeline.begin()
+            del records[self.pipeline.feed(draft, records, self.driver.latest_ms) :]
+            step = self.pipeline.finish(draft)
+            taken = [self.inbox.popleft() for _ in records]
+        assert (step.counts.dead, step.counts.rekeyed) == (len(step.dead), len(step.rekeyed))
+        self.computed.append((step, taken))
+        if len(self.computed) >= self.driver.in_flight + self.driver.round_steps:
+            self._commit()
+        return True
+
+    def commit_all(self) -> None:
+        while self.computed:
+            self._commit()
+        if self.pipeline.outgoing.is_unnoted and self.driver.notes:
+            run(self.driver.committer.commit([Work(self.pipeline, is_note=True)]))
+
+    def _commit(self) -> None:
+        """A round: the oldest steps, some at once."""
+        driver = self.driver
+        some = min(driver.round_steps, len(self.computed))
+        round_ = [self.computed[at] for at in range(some)]
+        work = Work(self.pipeline, [step for step, _ in round_], [partial(self._acked, some)])
+        for step in work.steps:
+            driver.dead_to_come |= {letter.origin: letter for letter in step.dead}
+        try:
+            run(driver.committer.commit([work]))
+        finally:
+            driver.deliver()
+        driver.repeated += sum(step.counts.repeated for step in work.steps)
+
+    def _acked(self, steps: int) -> None:
+        self.driver.write()
+        for _ in range(steps):
+            self.durable.extend(self.computed.popleft()[1])
+
+    def commit_offsets(self) -> None:
+        idle = [each.to_ms for each in self.durable if isinstance(each, Until)]
+        self.idle_ms = max([self.idle_ms, *idle])
+        self.durable.clear()
+
+    # -- restart -----------------------------------------------------------------------------------------
+
+    def restart(self, lose_store: bool, compact: bool, chunk: int) -> None:
+        again = [*self.durable, *(each for _, taken in self.computed for each in taken)]
+        self.inbox.extendleft(reversed(again))
+        self.computed.clear()
+        self.durable.clear()
+        self.store.close()
+        if compact:
+            self.driver.log(CHANGELOG, self.number).compact(self.driver.compacts)
+        self.store = self._open_store(lose=lose_store)
+        self._recover(chunk)
+
+    def _open_store(self, lose: bool) -> RowStore:
+        if self.path is None:
+            return MemoryStore() if lose else self.store
+        if lose:
+            self.path = self.path.with_suffix(f".{self.path.suffix[1:] or 0}1")
+        return RocksStore(self.path, ROCKS)
+
+    def _recover(self, chunk: int) -> None:
+        """What the worker does with a partition that it is given (``app.worker.worker``)."""
+        driver = self.driver
+        pipelines, pending = run(PartRestorer(self, chunk).open({self.number}))
+        self.pipeline = pipelines[self.number]
+        self.pipeline.profiles.behind_rows = driver.behind_rows
+        if driver.outbox_bytes is not None:
+            self.pipeline.outgoing.writer.record_bytes = driver.outbox_bytes
+        try:
+            producer: Any = driver.producer
+            run(send_again(producer, driver.topics, pending))
+        finally:
+            driver.deliver()
+        is_new = self.pipeline.step == 0
+        self.pipeline.define(driver.rules)
+        while self.pipeline.sweeping:
+            assert self.pipeline.sweep(100).is_empty or is_new, "a restart changes no rows"
+        if self.idle_ms > self.pipeline.stream_time_ms:
+            # The wall clock is no earlier than when it was last followed.
+            self.inbox.appendleft(Until(self.idle_ms))
+
+
+ROCKS = RocksMemory.of(8 << 20, 8 << 20)
