@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chart_values
+import settings_reference
 
 from rules.write.reference import fill
 
@@ -20,6 +21,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     """Each file with generated parts, and what it should hold."""
     for page in PAGES:
         yield page, fill(page.read_text(encoding="utf-8"))
+    yield from settings_reference.generated()
     yield from chart_values.generated()
 
 
