@@ -11,7 +11,7 @@ import typer
 from app.commands.options import Definitions, SettingsFile
 
 if TYPE_CHECKING:
-    from agents.registry.definitions import Change
+    from agents.registry.audiences import AudienceChange
     from app.publish.audiences import Published
     from app.settings.tree import Settings
     from rules.parse.audience import ParsedAudience
@@ -43,7 +43,7 @@ def apply(
 
 
 async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: bool) -> None:
-    from agents.registry.definitions import plan_changes
+    from agents.registry.audiences import plan_changes
     from app.publish.audiences import check_beside_published, connected, publication_ms
     from rules.compile.rule_set import PublishedAudience
     from rules.parse.problems import DefinitionsInvalid
@@ -65,7 +65,7 @@ async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: 
     typer.echo(_report(changes, published, dry_run))
 
 
-def _report(changes: Sequence[Change], published: Published, dry_run: bool) -> str:
+def _report(changes: Sequence[AudienceChange], published: Published, dry_run: bool) -> str:
     import json
 
     from app.publish.audiences import new_event_conditions

@@ -38,7 +38,7 @@ def apply(
 
 
 async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: bool) -> None:
-    from agents.deliver.definitions.feed import plan_changes
+    from agents.deliver.definitions.published import plan_changes
     from app.deliver.topics import generations
     from app.publish.destinations import check_permitted, connected
 

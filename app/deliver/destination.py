@@ -18,7 +18,7 @@ from faust.types import TP
 
 from agents.deliver.content.users import Users
 from agents.deliver.dead_letters import DeadLetters
-from agents.deliver.definitions.feed import PublishedDestination, group_of
+from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.deliver.definitions.starts import FirstStart
 from agents.deliver.deliverer import Deliverer, Topics
 from agents.deliver.engine.engine import Engine

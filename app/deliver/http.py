@@ -17,9 +17,9 @@ from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
 from agents.deliver.definitions.destination import Destination
-from agents.deliver.definitions.feed import PublishedDestination, plan_changes
 from agents.deliver.definitions.parse import load_destinations
 from agents.deliver.definitions.permitted import refusals
+from agents.deliver.definitions.published import PublishedDestination, plan_changes
 from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable
 from agents.registry.api_keys import EVERY_PROJECT
 from app.deliver.clients import own_topics_of, secrets_of

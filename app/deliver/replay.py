@@ -17,7 +17,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from agents.deliver.content.jobs import Job, Original, Unreadable, read_transition
 from agents.deliver.dead_letters import OURS, DeadLetters
-from agents.deliver.definitions.feed import PublishedDestination, group_of
+from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.deliver.engine.engine import Engine
 from agents.deliver.progress import Progress
 from agents.sinks.make import make_sink

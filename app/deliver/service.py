@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec.structs import replace
 
-from agents.deliver.definitions.feed import DestinationsFeed, PublishedDestination, group_of, publish
+from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination, group_of, publish
 from agents.deliver.definitions.starts import FirstStart, decide_start, encode_start, start_key, start_over
 from agents.deliver.deliverer import Topics
 from agents.evaluate.outputs import Told

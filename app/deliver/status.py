@@ -11,7 +11,7 @@ import aiohttp
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.deliver.definitions.feed import PublishedDestination, group_of
+from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.topics import existing
 from agents.topics.delivery import dead_letter_topic
 from app.deliver.replay import replay_group

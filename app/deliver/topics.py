@@ -9,7 +9,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from agents.deliver.definitions.feed import group_name
+from agents.deliver.definitions.published import group_name
 from agents.topics.judge import TopicsUnusable
 from agents.topics.look import look, shown_id
 from agents.topics.plan import TopicPlan

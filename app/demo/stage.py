@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
-from agents.registry.definitions import publish
+from agents.registry.audiences import publish
 from agents.topics import create_topics
 from app.demo import Options
 from app.demo.needs import PARTITIONS, demo_settings, embedded_kafka, free_port, load_audiences, own_kafka

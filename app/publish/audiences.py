@@ -12,8 +12,8 @@ from typing import TypeAlias
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.registry.definitions import Change, definition_keys, publish, read_published
-from agents.registry.definitions_together import as_parsed
+from agents.registry.audiences import AudienceChange, definition_keys, publish, read_published
+from agents.registry.audiences_together import as_parsed
 from agents.restore.restorer import changelog_consumer
 from agents.topics import existing, make_missing
 from agents.topics.judge import raise_if_unusable
@@ -40,7 +40,7 @@ Published = Mapping[bytes, PublishedAudience]
 OnEvents: TypeAlias = EventCondition | Sequence | NotFollowed
 
 
-class DefinitionsTopic:
+class AudiencesTopic:
     """The definitions topic, for one command. Made by ``connected``."""
 
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
@@ -115,10 +115,10 @@ class DefinitionsTopic:
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[DefinitionsTopic]:
+async def connected(settings: Settings) -> AsyncIterator[AudiencesTopic]:
     """The definitions topic, on a broker that answers. Raises CommandFailed when none does."""
     async with connected_admin(settings) as admin:
-        yield DefinitionsTopic(settings, admin)
+        yield AudiencesTopic(settings, admin)
 
 
 def check_beside_published(wanted: Collection[ParsedAudience], published: Published) -> list[Problem]:
@@ -130,7 +130,7 @@ def check_beside_published(wanted: Collection[ParsedAudience], published: Publis
         if (each.audience.project, each.audience.id) not in replaced
     ]
     # What another program published was wrong before; workers tell it
-    # (``agents.registry.definitions_together``).
+    # (``agents.registry.audiences_together``).
     before = set(check_together(others))
     problems = [each for each in check_together([*others, *wanted]) if each not in before]
     # A published audience has no line and column.
@@ -160,7 +160,7 @@ def check_deletion(ids: Collection[str], project: str, published: Published) -> 
 
 
 def new_event_conditions(
-    changes: Iterable[Change], published: Published
+    changes: Iterable[AudienceChange], published: Published
 ) -> dict[tuple[str, str], list[OnEvents]]:
     """Per changed audience (project, id), its conditions on events that no published audience has.
 

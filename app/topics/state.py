@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError
 
-from agents.registry.definitions import definition_keys
+from agents.registry.audiences import definition_keys
 from agents.restore.restorer import changelog_consumer, stores_of
 from agents.topics.judge import Fault
 from agents.topics.look import Cluster

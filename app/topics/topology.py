@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.deliver.definitions.feed import group_name
+from agents.deliver.definitions.published import group_name
 from agents.topics.delivery import dead_letter_topic, destinations_topic
 from app.kafka.configured import plan_of
 from app.settings.tree import Settings

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from agents.evaluate.pipeline import Pipeline
 from agents.kafka.topic_limits import largest_batch_bytes
-from agents.registry.definitions import DefinitionsFeed
+from agents.registry.audiences import AudiencesFeed
 from agents.restore.restorer import ChangelogLost, changelog_consumer, stores_of
 from agents.topics import ensure_topics
 from agents.topics.judge import Fault, judge, raise_if_unusable
@@ -115,7 +115,7 @@ class TopicWatch:
         self._warned = set(unwise)
 
     async def check_restored(
-        self, pipelines: dict[int, Pipeline], sources: Mapping[int, Sequence[TP]], feed: DefinitionsFeed
+        self, pipelines: dict[int, Pipeline], sources: Mapping[int, Sequence[TP]], feed: AudiencesFeed
     ) -> None:
         """Compare restored partitions with what they noted of the topics; then they note what is so now.
 
@@ -146,7 +146,7 @@ class TopicWatch:
         for pipeline in pipelines.values():
             self.note(pipeline, feed)
 
-    def note(self, pipeline: Pipeline, feed: DefinitionsFeed) -> None:
+    def note(self, pipeline: Pipeline, feed: AudiencesFeed) -> None:
         """Have a partition's next checkpoint say what the topics and definitions are."""
         names = (*self.plan.sources, self.plan.transitions, self.plan.audiences)
         pipeline.ground = replace(

@@ -26,7 +26,7 @@ from agents.kafka.producer import Producer
 from agents.kafka.sources import learn_partitions
 from agents.kafka.watch import KafkaWatch
 from agents.registry.api_keys_feed import KeysFeed
-from agents.registry.definitions import DefinitionsFeed
+from agents.registry.audiences import AudiencesFeed
 from agents.restore.ahead import Job
 from agents.restore.restorer import Restorer, changelog_consumer, send_again
 from agents.warnings import Warnings
@@ -74,7 +74,7 @@ class Worker:
         """Set it before ``run`` for another time than today's."""
         self.evaluator: Evaluator
         self.app: WorkerApp
-        self.feed: DefinitionsFeed
+        self.feed: AudiencesFeed
         self.topics: TopicWatch
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -178,7 +178,7 @@ class Worker:
             ),
         )
         self.restorer.warnings = self.warnings
-        self.feed = DefinitionsFeed(
+        self.feed = AudiencesFeed(
             self.new_consumer,
             self.plan.audiences,
             partial(parse_published, max_samples=settings.state.max_samples),

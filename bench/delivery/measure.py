@@ -14,8 +14,8 @@ import aiohttp
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.deliver.definitions.feed import PublishedDestination, destinations_topic, publish
 from agents.deliver.definitions.parse import load_destinations
+from agents.deliver.definitions.published import PublishedDestination, destinations_topic, publish
 from agents.evaluate.transitions import encode_transition
 from agents.topics import create_topics
 from app.kafka.embedded import free_ports

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.kafka.batches import Batches
-from agents.registry.definitions import publish
+from agents.registry.audiences import publish
 from agents.topics import TopicPlan, create_topics, ensure_topics
 from bench.workload.events import LogRecord
 from bench.workload.rules import published

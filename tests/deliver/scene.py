@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.structs import ConsumerRecord
 
-from agents.deliver.definitions.feed import PublishedDestination, destinations_topic, publish
 from agents.deliver.definitions.parse import load_destinations
+from agents.deliver.definitions.published import PublishedDestination, destinations_topic, publish
 from agents.evaluate.transitions import encode_transition
 from agents.topics import create_topics, existing
 from app.kafka.embedded import start_tied

@@ -7,14 +7,14 @@ import pytest
 
 from agents.deliver.content.jobs import Selector
 from agents.deliver.definitions.destination import Destination, KafkaTopic, Secret, Variable, Webhook
-from agents.deliver.definitions.feed import (
+from agents.deliver.definitions.parse import load_destinations, parse_destinations
+from agents.deliver.definitions.published import (
     PublishedDestination,
     decode_destination,
     encode_destination,
     group_of,
     plan_changes,
 )
-from agents.deliver.definitions.parse import load_destinations, parse_destinations
 from rules.parse.problems import DefinitionsInvalid
 from tests.deliver.lab import destination, job
 from tests.deliver.scene import transition

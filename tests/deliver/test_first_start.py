@@ -7,7 +7,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
-from agents.deliver.definitions.feed import destinations_topic
+from agents.deliver.definitions.published import destinations_topic
 from agents.deliver.definitions.starts import decode_start, start_key
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import Scene, many, scene, transition

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from agents.deliver.definitions.feed import destinations_topic
+from agents.deliver.definitions.published import destinations_topic
 from agents.deliver.definitions.starts import start_key
 from tests.deliver.scene import scene, transition
 from tests.stage.workers import COMMAND, environment, until

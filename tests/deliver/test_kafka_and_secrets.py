@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from agents.deliver.definitions.feed import destinations_topic
+from agents.deliver.definitions.published import destinations_topic
 from agents.topics import existing
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import START_MS, Scene, declared, scene, transition

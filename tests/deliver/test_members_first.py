@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.deliver.definitions.feed import PublishedDestination, destinations_topic, publish
 from agents.deliver.definitions.parse import load_destinations
+from agents.deliver.definitions.published import PublishedDestination, destinations_topic, publish
 from tests.deliver.receiver import Receiver, receiver
 from tests.deliver.scene import Deliverer
 from tests.stage.scene import Scene, scene

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
-from agents.deliver.definitions.feed import destinations_topic
+from agents.deliver.definitions.published import destinations_topic
 from tests.app.http.lab import api_key
 from tests.deliver.receiver import receiver
 from tests.deliver.scene import scene, transition

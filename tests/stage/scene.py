@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from agents.registry.definitions import publish
+from agents.registry.audiences import publish
 from agents.topics import create_topics
 from rules.compile.rule_set import PublishedAudience
 from rules.parse.definitions import load_definitions

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.kafka.consumed import Consumed
-from agents.registry.definitions import Definitions, encode_definition, plan_changes, topic_key
-from agents.registry.definitions_together import compile_usable
+from agents.registry.audiences import Definitions, encode_audience, plan_changes, record_key
+from agents.registry.audiences_together import compile_usable
 from app.kafka.configured import parse_published
 from rules.compile.rule_set import PublishedAudience, RuleSet
 from rules.model.canonical import audience_key
@@ -94,7 +94,7 @@ def test_a_bad_record_is_overwritten_with_a_version_above_its_own() -> None:
     assert not take(found, b"default/fans", b"not json", 20)
     (change,) = plan_changes(found.published, [audience], found.versions)
     assert (change.action, change.version) == ("changed", 22)
-    assert take(found, b"default/fans", encode_definition(PublishedAudience(audience, 22)), 21)
+    assert take(found, b"default/fans", encode_audience(PublishedAudience(audience, 22)), 21)
     assert not found.unusable
     assert not found.versions
 
@@ -154,7 +154,7 @@ def published(*definitions: dict[str, Any]) -> dict[bytes, PublishedAudience]:
     found = {}
     for number, each in enumerate(definitions):
         audience = PARSE(json.dumps(each), "x")
-        found[topic_key(audience)] = PublishedAudience(audience, 1, created_ms=number)
+        found[record_key(audience)] = PublishedAudience(audience, 1, created_ms=number)
     return found
 
 

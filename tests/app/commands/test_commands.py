@@ -11,8 +11,8 @@ import pytest
 from aiokafka import ConsumerRecord
 from typer.testing import CliRunner
 
-from agents.deliver.definitions.feed import PublishedDestination, group_of
 from agents.deliver.definitions.parse import load_destinations
+from agents.deliver.definitions.published import PublishedDestination, group_of
 from app.commands.dlq import _lines as letter_lines
 from app.deliver.replay import replay_group
 from app.dlq.letters import Letter

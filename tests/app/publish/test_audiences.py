@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agents.registry.definitions import plan_changes
+from agents.registry.audiences import plan_changes
 from app.main import cli, main
 from app.publish.audiences import check_beside_published, check_deletion, new_event_conditions
 from rules.compile.rule_set import PublishedAudience

@@ -20,7 +20,7 @@ from aiokafka.structs import ConsumerRecord
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_published
 from agents.deliver.definitions.starts import FirstStart, decode_start, destination_of_start
-from agents.registry.definitions import MAX_VERSION, Version
+from agents.registry.audiences import MAX_VERSION, Version
 from agents.registry.follow import follow
 from agents.registry.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
 from agents.topics.delivery import destinations_topic as destinations_topic
@@ -147,7 +147,7 @@ def group_of(prefix: str, published: PublishedDestination) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DestinationChange:
     """What ``apply`` does to one destination: ``created``, ``changed`` or ``unchanged``."""
 
     published: PublishedDestination
@@ -159,7 +159,7 @@ def plan_changes(
     wanted: Sequence[Destination],
     versions: Mapping[str, int] | None = None,
     generations: Mapping[str, int] = NO_GENERATIONS,
-) -> list[Change]:
+) -> list[DestinationChange]:
     """What publishing ``wanted`` would do; others stay as they are.
 
     ``versions`` are those of records that can't be used (``Destinations.versions``): they are overwritten.
@@ -171,18 +171,20 @@ def plan_changes(
         if unusable_version is not None:
             version = max(unusable_version, before.version if before else 0) + 1
             generation = before.generation + before.deleted if before else 1
-            changes.append(Change(PublishedDestination(destination, version, generation), "changed"))
+            changes.append(
+                DestinationChange(PublishedDestination(destination, version, generation), "changed")
+            )
         elif before is None:
             generation = generations.get(destination.name, 1)
-            changes.append(Change(PublishedDestination(destination, 1, generation), "created"))
+            changes.append(DestinationChange(PublishedDestination(destination, 1, generation), "created"))
         elif before.deleted:
             after = PublishedDestination(destination, before.version + 1, before.generation + 1)
-            changes.append(Change(after, "created"))
+            changes.append(DestinationChange(after, "created"))
         elif before.destination == destination:
-            changes.append(Change(before, "unchanged"))
+            changes.append(DestinationChange(before, "unchanged"))
         else:
             after = PublishedDestination(destination, before.version + 1, before.generation)
-            changes.append(Change(after, "changed"))
+            changes.append(DestinationChange(after, "changed"))
     return changes
 
 

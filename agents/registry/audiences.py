@@ -16,7 +16,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
-from agents.registry.definitions_together import compile_usable
+from agents.registry.audiences_together import compile_usable
 from agents.registry.follow import follow
 from agents.registry.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
 from agents.warnings import Warnings
@@ -30,7 +30,7 @@ Version = Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)]
 Instant = Annotated[int, msgspec.Meta(ge=0, le=MAX_MS)]
 
 
-class DefinitionRecord(msgspec.Struct, omit_defaults=True):
+class AudienceRecord(msgspec.Struct, omit_defaults=True):
     """The value of a record on the definitions topic."""
 
     version: Version
@@ -46,7 +46,7 @@ class _VersionAlone(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AudienceChange:
     """What ``apply`` does to one audience."""
 
     audience: Audience
@@ -56,7 +56,7 @@ class Change:
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_decode = msgspec.json.Decoder(DefinitionRecord).decode
+_decode = msgspec.json.Decoder(AudienceRecord).decode
 _decode_version = msgspec.json.Decoder(_VersionAlone).decode
 
 Parse = Callable[[str, str], Audience]
@@ -93,16 +93,16 @@ class Definitions:
         return True
 
 
-def topic_key(audience: Audience) -> bytes:
+def record_key(audience: Audience) -> bytes:
     return f"{audience.project}/{audience.id}".encode()
 
 
-def encode_definition(published: PublishedAudience) -> bytes:
+def encode_audience(published: PublishedAudience) -> bytes:
     document = to_document(published.audience)
-    return _encode(DefinitionRecord(published.version, document, published.deleted, published.created_ms))
+    return _encode(AudienceRecord(published.version, document, published.deleted, published.created_ms))
 
 
-def decode_definition(value: bytes, parse: Parse) -> PublishedAudience:
+def decode_audience(value: bytes, parse: Parse) -> PublishedAudience:
     """Raises DefinitionsInvalid, or a decode error, for a record that this program can't read."""
     record = _decode(value)
     audience = parse(msgspec.json.encode(record.definition).decode(), "definitions topic")
@@ -110,8 +110,8 @@ def decode_definition(value: bytes, parse: Parse) -> PublishedAudience:
 
 
 def _read(key: bytes, value: bytes, parse: Parse) -> PublishedAudience:
-    published = decode_definition(value, parse)
-    wanted = topic_key(published.audience)
+    published = decode_audience(value, parse)
+    wanted = record_key(published.audience)
     if key != wanted:
         raise Unusable(f"its key must be {shown_key(wanted)}, as its definition says")
     return published
@@ -133,31 +133,31 @@ def plan_changes(
     wanted: Sequence[Audience],
     versions: Mapping[bytes, int] | None = None,
     version_floor: int = 0,
-) -> list[Change]:
+) -> list[AudienceChange]:
     """What publishing ``wanted`` would do; audiences that are not named stay as they are.
 
     ``versions`` are those of records that can't be used (``Definitions.versions``): they are overwritten.
     Versions of new ones begin above ``version_floor``: rows may know lower ones of a topic that was lost.
     """
-    changes: list[Change] = []
+    changes: list[AudienceChange] = []
     for audience in wanted:
-        key = topic_key(audience)
+        key = record_key(audience)
         before, unusable_version = current.get(key), (versions or {}).get(key)
         if unusable_version is not None:
             version = max(unusable_version, before.version if before else 0) + 1
-            changes.append(Change(audience, version, "changed"))
+            changes.append(AudienceChange(audience, version, "changed"))
         elif before is None:
-            changes.append(Change(audience, version_floor + 1, "created"))
+            changes.append(AudienceChange(audience, version_floor + 1, "created"))
         elif before.deleted:
-            changes.append(Change(audience, before.version + 1, "created"))
+            changes.append(AudienceChange(audience, before.version + 1, "created"))
         elif before.audience == audience:
-            changes.append(Change(audience, before.version, "unchanged"))
+            changes.append(AudienceChange(audience, before.version, "unchanged"))
         else:
-            changes.append(Change(audience, before.version + 1, "changed"))
+            changes.append(AudienceChange(audience, before.version + 1, "changed"))
     return changes
 
 
-class DefinitionsFeed:
+class AudiencesFeed:
     """Reads the definitions topic from its start and goes on; ``changed`` gets every new rule set."""
 
     def __init__(
@@ -255,5 +255,5 @@ async def definition_keys(consumer: AIOKafkaConsumer, topic: str) -> set[bytes]:
 async def publish(producer: AIOKafkaProducer, topic: str, published: Sequence[PublishedAudience]) -> None:
     """Write definitions; returns when all replicas have them."""
     for each in published:
-        await producer.send(topic, encode_definition(each), topic_key(each.audience), partition=0)
+        await producer.send(topic, encode_audience(each), record_key(each.audience), partition=0)
     await producer.flush()
