@@ -11,7 +11,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from app.folding import Folding
+from app.repeated_lines import RepeatedLines
 from app.settings.tree import LogsSettings
 
 QUIET = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio", "azure")
@@ -21,12 +21,12 @@ QUIET = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio", "azure")
 FOLDED = (*QUIET, "agents")
 """Loggers whose repeated lines are folded, unless the level is debug. ``agents``: services of Faust by
 subclass log under the names of their modules."""
-_folding = Folding(FOLDED)
+_repeated = RepeatedLines(FOLDED)
 
 
 def folded_lines() -> int:
     """Lines of libraries that were left out as repetitions, since the start."""
-    return _folding.folded
+    return _repeated.folded
 
 
 def configure_logs(settings: LogsSettings, stream: TextIO | None = None) -> None:
@@ -62,7 +62,7 @@ def configure_logs(settings: LogsSettings, stream: TextIO | None = None) -> None
         )
     )
     if level > logging.DEBUG:
-        handler.addFilter(_folding)
+        handler.addFilter(_repeated)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

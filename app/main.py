@@ -8,25 +8,9 @@ from typing import Annotated
 
 import typer
 
-from app.commands import (
-    audiences,
-    bench,
-    check,
-    deliver,
-    demo,
-    destinations,
-    dlq,
-    explain,
-    keys,
-    lookup,
-    schema,
-    settings,
-    simulate,
-    test,
-    topics,
-    topology,
-    worker,
-)
+from app.commands import bench, deliver, demo, explain, lookup, worker
+from app.commands.authoring import audiences, check, destinations, schema, simulate, test
+from app.commands.operating import dlq, keys, settings, topics, topology
 from app.failures import FAILED, message_for_users
 from app.shown_bytes import safe_lines
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands.audiences import columns, load_quiet
-from app.commands.options import SettingsFile
+from app.commands.options import SettingsFile, load_quiet
+from app.commands.output import columns
 
 if TYPE_CHECKING:
     from app.settings.tree import Settings

@@ -47,18 +47,20 @@ def demo(
     ] = None,
 ) -> None:
     """Start a broker and a worker, feed them real sample data, and watch; Ctrl-C stops all."""
-    from app.demo import DAYS_PER_SECOND, Options, run
+    import asyncio
+
+    from app.demo.options import DAYS_PER_SECOND, DemoOptions
+    from app.demo.show import show
 
     if full_speed and speed is not None:
         raise typer.BadParameter("give --speed or --max, not both")
-    run(
-        Options(
-            days_per_second=None if full_speed else speed or DAYS_PER_SECOND,
-            broker=broker,
-            customers=customers,
-            until=until.date() if until else None,
-            plain=plain or None,
-            keep=keep,
-            port=port,
-        )
+    asked = DemoOptions(
+        days_per_second=None if full_speed else speed or DAYS_PER_SECOND,
+        broker=broker,
+        customers=customers,
+        until=until.date() if until else None,
+        plain=plain or None,
+        keep=keep,
+        port=port,
     )
+    asyncio.run(show(asked))

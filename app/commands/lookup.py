@@ -30,7 +30,7 @@ def lookup(
     settings: SettingsFile = None,
 ) -> None:
     """List the audiences that a user is in; or say of some whether the user is: exit code 1 if not in all."""
-    from app.commands.audiences import columns
+    from app.commands.output import columns
     from app.shown_bytes import safe_json
 
     client = worker_client(url, key, project, settings)

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands have, and what is made of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 if TYPE_CHECKING:
+    from app.settings.tree import Settings
     from app.worker_client import WorkerClient
 
 SettingsFile: TypeAlias = Annotated[
@@ -43,7 +44,6 @@ UserId: TypeAlias = Annotated[str, typer.Argument(metavar="USER", help="A user i
 
 def worker_client(url: str | None, key: str | None, project: str, settings_file: Path | None) -> WorkerClient:
     """The worker that options and settings name."""
-    from app.commands.audiences import load_quiet
     from app.worker_client import WorkerClient
 
     loaded = load_quiet(settings_file)
@@ -52,3 +52,14 @@ def worker_client(url: str | None, key: str | None, project: str, settings_file:
     # A key is for the worker it was set for, not for whatever --url names.
     key = key or (known if url is None else None)
     return WorkerClient(url or deliver.lookup_url, key, project, loaded.http.tls_ca_file)
+
+
+def load_quiet(file: SettingsFile) -> Settings:
+    """The settings, with logs for a command: errors only, unless the level is debug."""
+    from app.logs import configure_logs
+    from app.settings.tree import load_settings
+
+    settings = load_settings(file)
+    level = "debug" if settings.logs.level == "debug" else "error"
+    configure_logs(settings.logs.model_copy(update={"level": level}))
+    return settings

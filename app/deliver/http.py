@@ -27,7 +27,7 @@ from app.deliver.metrics import DeliveryCollector, lag_of
 from app.deliver.replay import replay
 from app.deliver.trial import TestSend, send_test
 from app.http.base import CALLER, Health, HttpBase, Route, body_of
-from app.http.problems import Problem, json_answer
+from app.http.problems import HttpProblem, json_answer
 from app.http.tls import certificate_of
 from app.worker.metrics import WarningsCollector
 from rules.parse.problems import DefinitionsInvalid, name_hint
@@ -108,26 +108,28 @@ class DeliverServer:
         """Publish a definition, YAML or JSON; 422 with every error found."""
         name, body = request.match_info["name"], await body_of(request)
         if len(body) > DEFINITION_BYTES:
-            raise Problem(413, "Too large", f"a definition has {DEFINITION_BYTES} bytes at most")
+            raise HttpProblem(413, "Too large", f"a definition has {DEFINITION_BYTES} bytes at most")
         loop = asyncio.get_running_loop()
         destination = await loop.run_in_executor(self._parsing, _parsed, name, body)
         if destination.name != name:
             detail = f"the definition's name is {destination.name!r}, the path's {name!r}"
-            raise Problem(422, "Not a destination", detail)
+            raise HttpProblem(422, "Not a destination", detail)
         feed = self._service.feed
         caller, before = request[CALLER], feed.published.get(name)
         caller.require_project(destination.project)
         if name in feed.versions:  # of what project is it that can't be read?
             caller.require_every_project()
         if before is not None and not caller.covers(before.destination.project):
-            raise Problem(403, "Not allowed", f"the name {name!r} is taken by a project that isn't the key's")
+            raise HttpProblem(
+                403, "Not allowed", f"the name {name!r} is taken by a project that isn't the key's"
+            )
         settings = self._service.settings
         refused = refusals(
             destination, secrets_of(settings, project=destination.project), own_topics_of(settings)
         )
         if refused:
             errors = [{"code": "not_permitted", "path": "", "message": each, "hint": ""} for each in refused]
-            raise Problem(422, "Not a destination", "\n".join(refused), errors=errors)
+            raise HttpProblem(422, "Not a destination", "\n".join(refused), errors=errors)
         (change,) = plan_changes(feed.published, [destination], feed.versions)
         if change.action != "unchanged":
             await self._publish(change.published)
@@ -138,7 +140,7 @@ class DeliverServer:
         name = request.match_info["name"]
         published = self._service.feed.published.get(name)
         if published is None or published.deleted or not self._may_see(request, published):
-            raise Problem(404, "No such destination", f"no destination {name!r} is published")
+            raise HttpProblem(404, "No such destination", f"no destination {name!r} is published")
         await self._publish(replace(published, version=published.version + 1, deleted=True))
         return web.Response(status=204)
 
@@ -146,14 +148,14 @@ class DeliverServer:
         try:
             await self._service.publish(published)
         except KafkaError as error:
-            raise Problem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
+            raise HttpProblem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
 
     async def _test(self, request: web.Request) -> web.StreamResponse:
         running, body = self._running(request), await body_of(request)
         try:
             wanted = msgspec.json.decode(body or b"{}", type=TestSend)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise Problem(400, "Not a test send", str(error)) from None
+            raise HttpProblem(400, "Not a test send", str(error)) from None
         result = await send_test(
             self._service.settings, running.published.destination, wanted, self._service.keys.digests
         )
@@ -164,7 +166,7 @@ class DeliverServer:
         name = running.published.destination.name
         going = self._replays.get(name)
         if going is not None and not going.done():
-            raise Problem(409, "Replay is under way", f"dead letters of {name!r} are being sent already")
+            raise HttpProblem(409, "Replay is under way", f"dead letters of {name!r} are being sent already")
         task = asyncio.create_task(
             replay(self._service.settings, running.published, digests=self._service.keys.digests)
         )
@@ -172,16 +174,16 @@ class DeliverServer:
         try:
             return json_answer(await asyncio.shield(task))
         except (KafkaError, SinkMisconfigured, SinkUnavailable) as error:
-            raise Problem(503, "Not available now", str(error) or repr(error)) from None
+            raise HttpProblem(503, "Not available now", str(error) or repr(error)) from None
 
     def _running(self, request: web.Request) -> Running:
-        """The one that the path names. Raises Problem: 404, also where the caller's key isn't for it."""
+        """The one that the path names. Raises HttpProblem: 404, also where the caller's key isn't for it."""
         name, known = request.match_info["name"], self._service.running
         seen = {each for each, running in known.items() if self._may_see(request, running.published)}
         if name in seen:
             return known[name]
         hint = {"hint": name_hint(name, seen)} if seen else {}
-        raise Problem(404, "No such destination", f"no destination {name!r} is delivered to here", **hint)
+        raise HttpProblem(404, "No such destination", f"no destination {name!r} is delivered to here", **hint)
 
     def _may_see(self, request: web.Request, published: PublishedDestination) -> bool:
         return request[CALLER].covers(published.destination.project)
@@ -202,7 +204,7 @@ class DeliverServer:
 
 
 def _parsed(name: str, body: bytes) -> Destination:
-    """The one definition in a body. Raises Problem with every error found."""
+    """The one definition in a body. Raises HttpProblem with every error found."""
     try:
         (destination,) = load_destinations([(f"{name}.yaml", body.decode())])
     except DefinitionsInvalid as invalid:
@@ -210,9 +212,9 @@ def _parsed(name: str, body: bytes) -> Destination:
             {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}
             for each in invalid.problems
         ]
-        raise Problem(422, "Not a destination", str(invalid), errors=errors) from None
+        raise HttpProblem(422, "Not a destination", str(invalid), errors=errors) from None
     except (ValueError, RecursionError):
-        raise Problem(422, "Not a destination", "the body must be one definition, UTF-8") from None
+        raise HttpProblem(422, "Not a destination", "the body must be one definition, UTF-8") from None
     return destination
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from app.demo.counts import CountedTransition
 from app.demo.purchases import regular_customer
 from app.demo.rates import Rate
 from app.demo.stage import Stage
-from app.demo.tally import Transition
 
 TREND_POINTS = 24
 
@@ -42,7 +42,7 @@ class Frame:
     dead_letters: int
     state: str
     lines: Sequence[AudienceLine]
-    latest: Sequence[Transition]
+    latest: Sequence[CountedTransition]
     names: Mapping[str, str]
     url: str
     customer: str
@@ -52,7 +52,7 @@ class Frame:
         return day_of(self.date_ms)
 
 
-class Observer:
+class FrameSource:
     """Takes frames off a stage."""
 
     def __init__(self, stage: Stage) -> None:
@@ -62,7 +62,7 @@ class Observer:
         self._customer = regular_customer(stage.purchases)
 
     def frame(self) -> Frame:
-        stage, replay, tally = self._stage, self._stage.replay, self._stage.tally
+        stage, replay, counts = self._stage, self._stage.replay, self._stage.counts
         now = time.monotonic()
         evaluated = stage.evaluated()
         date_ms = stage.date_ms
@@ -74,8 +74,8 @@ class Observer:
             purchases=replay.purchases_sent,
             records=evaluated,
             record_rate=self._records.at(now, evaluated),
-            transitions=tally.transitions,
-            transition_rate=self._transitions.at(now, tally.transitions),
+            transitions=counts.transitions,
+            transition_rate=self._transitions.at(now, counts.transitions),
             lag=max(0, replay.sent - evaluated),
             dead_letters=stage.dead_letters(),
             state="; ".join(stage.worker.not_ready()) or "ready",
@@ -83,14 +83,14 @@ class Observer:
                 AudienceLine(
                     each.id,
                     each.name,
-                    tally.members[each.id],
-                    tally.enters[each.id],
-                    tally.exits[each.id],
+                    counts.members[each.id],
+                    counts.enters[each.id],
+                    counts.exits[each.id],
                     self._trends[each.id],
                 )
                 for each in stage.audiences
             ],
-            latest=list(tally.latest)[::-1],
+            latest=list(counts.latest)[::-1],
             names={each.id: each.name for each in stage.audiences},
             url=stage.worker.advertised_url,
             customer=self._customer,
@@ -99,7 +99,7 @@ class Observer:
     def _sample(self, share: float) -> None:
         for audience, trend in self._trends.items():
             while len(trend) < int(share * TREND_POINTS):
-                trend.append(self._stage.tally.members[audience])
+                trend.append(self._stage.counts.members[audience])
 
 
 def day_of(at_ms: int) -> str:

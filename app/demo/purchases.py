@@ -31,7 +31,7 @@ class Purchase:
 
 
 @dataclass(frozen=True, slots=True)
-class LogRecord:
+class PurchaseRecord:
     """What goes to Kafka; ``at_ms`` is the record timestamp."""
 
     key: bytes
@@ -64,7 +64,7 @@ def load_purchases(customers: int | None = None, until: date | None = None) -> l
     return purchases
 
 
-def records_of(purchase: Purchase) -> Iterator[LogRecord]:
+def records_of(purchase: Purchase) -> Iterator[PurchaseRecord]:
     """The purchase as an event; before a customer's first one, what the shop then knows of them."""
     at = datetime.fromtimestamp(purchase.at_ms / 1000, UTC)
     time = f"{at:%Y-%m-%dT%H:%M:%S}.{purchase.at_ms % 1000:03d}Z"
@@ -78,7 +78,7 @@ def records_of(purchase: Purchase) -> Iterator[LogRecord]:
             "time": time,
             "set": known,
         }
-        yield LogRecord(key, _encode(profile), purchase.at_ms)
+        yield PurchaseRecord(key, _encode(profile), purchase.at_ms)
     event = {
         "id": f"cdnow-{purchase.number}",
         "user_id": purchase.customer,
@@ -86,7 +86,7 @@ def records_of(purchase: Purchase) -> Iterator[LogRecord]:
         "time": time,
         "properties": {"cds": purchase.cds, "amount": purchase.dollars, "month": f"{at:%Y-%m}"},
     }
-    yield LogRecord(key, _encode(event), purchase.at_ms)
+    yield PurchaseRecord(key, _encode(event), purchase.at_ms)
 
 
 def end_of_log(until: date | None) -> int:

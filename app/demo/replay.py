@@ -21,7 +21,7 @@ AHEAD = 4_000
 """Records that may wait for the worker. It is what sets the speed then, and the view shows it working."""
 
 
-class Replay:
+class PurchaseReplay:
     """Sends purchases as fast as asked, and knows the date that the log has come to."""
 
     def __init__(
@@ -107,7 +107,7 @@ class ReplayClock:
     date.
     """
 
-    def __init__(self, worker: Worker, replay: Replay) -> None:
+    def __init__(self, worker: Worker, replay: PurchaseReplay) -> None:
         self._worker = worker
         self._replay = replay
 

@@ -13,7 +13,7 @@ from app.demo.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """What the summary tells beyond the last frame. ``seconds`` from the first record to the last effect."""
 
     complete: bool
@@ -25,16 +25,16 @@ class Outcome:
     missing: int
 
     @classmethod
-    def of(cls, stage: Stage, complete: bool, seconds: float) -> Outcome:
-        replay, tally = stage.replay, stage.tally
+    def of(cls, stage: Stage, complete: bool, seconds: float) -> DemoResult:
+        replay, counts = stage.replay, stage.counts
         return cls(
             complete,
             seconds,
             replay.purchases_sent,
             len({each.customer for each in stage.purchases[: replay.purchases_sent]}),
             replay.start_ms,
-            tally.repeated,
-            tally.missing,
+            counts.repeated,
+            counts.missing,
         )
 
 
@@ -47,24 +47,24 @@ def progress_line(frame: Frame) -> str:
     )
 
 
-def print_summary(console: Console, frame: Frame, outcome: Outcome) -> None:
+def print_summary(console: Console, frame: Frame, result: DemoResult) -> None:
     """The figures of the whole run."""
     say = partial(console.print, soft_wrap=not console.is_terminal)
-    if outcome.complete:
+    if result.complete:
         say(f"[bold]The log ended.[/] It is {frame.date}, and the demo's clock stands there.")
     else:
         say(f"[bold]Stopped[/] on {frame.date}, with {frame.share:.0%} of the log replayed.")
     say()
     say(
-        f"{outcome.purchases:,} purchases of {outcome.customers:,} customers, "
-        f"{day_of(outcome.start_ms)} to {day_of(frame.date_ms - 1)}; {frame.records:,} records evaluated"
+        f"{result.purchases:,} purchases of {result.customers:,} customers, "
+        f"{day_of(result.start_ms)} to {day_of(frame.date_ms - 1)}; {frame.records:,} records evaluated"
     )
-    numbering = "numbered without a gap" if not outcome.missing else f"{outcome.missing:,} MISSING"
-    repeated = f", {outcome.repeated:,} came twice with the same id" if outcome.repeated else ""
+    numbering = "numbered without a gap" if not result.missing else f"{result.missing:,} MISSING"
+    repeated = f", {result.repeated:,} came twice with the same id" if result.repeated else ""
     say(f"{frame.transitions:,} transitions, {numbering}{repeated}; {frame.dead_letters:,} dead letters")
-    seconds = max(outcome.seconds, 0.001)
+    seconds = max(result.seconds, 0.001)
     say(
-        f"{outcome.seconds:.1f} seconds: {frame.records / seconds:,.0f} records/s, "
+        f"{result.seconds:.1f} seconds: {frame.records / seconds:,.0f} records/s, "
         f"{frame.transitions / seconds:,.0f} transitions/s"
     )
     say()

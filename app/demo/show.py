@@ -12,10 +12,10 @@ from collections.abc import Coroutine
 
 from rich.console import Console
 
-from app.demo import Options
-from app.demo.frame import Observer
+from app.demo.frame import FrameSource
+from app.demo.options import DemoOptions
 from app.demo.purchases import load_purchases
-from app.demo.report import Outcome, print_serving, print_summary
+from app.demo.report import DemoResult, print_serving, print_summary
 from app.demo.screens import LineScreen, LiveScreen, Screen
 from app.demo.stage import PartFailed, Stage
 from app.failures import CommandFailed
@@ -26,7 +26,7 @@ FRAME_SECONDS = 0.3
 class Show:
     """One run of the demo."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: DemoOptions) -> None:
         self._options = options
         self._console = Console(highlight=False, emoji=False)
         is_watched = self._console.is_terminal
@@ -57,14 +57,14 @@ class Show:
         if not await self._unless_stopped(stage.start(self._say)):
             return self._say("stopped")
         self._say(f"ready after {time.monotonic() - started:.1f} s: {stage.worker.advertised_url}")
-        observer = Observer(stage)
+        frames = FrameSource(stage)
         began = time.monotonic()
         stage.play()
-        is_complete = await self._watch(stage, observer)
-        frame = observer.frame()
-        outcome = Outcome.of(stage, is_complete, time.monotonic() - began)
+        is_complete = await self._watch(stage, frames)
+        frame = frames.frame()
+        result = DemoResult.of(stage, is_complete, time.monotonic() - began)
         self._console.print()
-        print_summary(self._console, frame, outcome)
+        print_summary(self._console, frame, result)
         if is_complete and self._keep:
             print_serving(self._console, frame)
             while not self._stopping.is_set():
@@ -72,15 +72,15 @@ class Show:
                 await self._pause()
         self._say("stopping")
 
-    async def _watch(self, stage: Stage, observer: Observer) -> bool:
+    async def _watch(self, stage: Stage, frames: FrameSource) -> bool:
         """Show frames until all of the log is evaluated and counted; False: stopped before."""
         screen: Screen = LineScreen(self._console) if self._is_plain else LiveScreen(self._console)
         with screen:
             while not self._stopping.is_set():
                 stage.check()
-                frame = observer.frame()
+                frame = frames.frame()
                 screen.show(frame)
-                if frame.lag == 0 and await stage.settled():
+                if frame.lag == 0 and await stage.all_counted():
                     return True
                 await self._pause()
         return False
@@ -125,6 +125,6 @@ class Show:
         self._stopping.set()
 
 
-async def show(options: Options) -> None:
+async def show(options: DemoOptions) -> None:
     """Run the demo; returns when it is over."""
     await Show(options).run()

@@ -18,11 +18,11 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
 from agents.registry.audiences import publish
 from agents.topics import create_topics
-from app.demo import Options
+from app.demo.counts import Follower, MemberCounts
 from app.demo.needs import PARTITIONS, demo_settings, embedded_kafka, free_port, load_audiences, own_kafka
+from app.demo.options import DemoOptions
 from app.demo.purchases import Purchase, end_of_log
-from app.demo.replay import Replay, ReplayClock
-from app.demo.tally import Follower, Tally
+from app.demo.replay import PurchaseReplay, ReplayClock
 from app.failures import CommandFailed
 from app.kafka.configured import broker_of
 from app.kafka.embedded import EmbeddedBroker, log_end
@@ -47,9 +47,9 @@ class PartFailed(Exception):
 
 
 class Stage:
-    """Temporary folder, broker, topics, definitions, worker, replay and tally of one demo."""
+    """Temporary folder, broker, topics, definitions, worker, replay and counted transitions of one demo."""
 
-    def __init__(self, options: Options, purchases: Sequence[Purchase]) -> None:
+    def __init__(self, options: DemoOptions, purchases: Sequence[Purchase]) -> None:
         self.options = options
         self.purchases = purchases
         self.audiences: list[Audience] = []
@@ -57,8 +57,8 @@ class Stage:
         self.broker: EmbeddedBroker | None = None
         self.settings: Settings
         self.worker: Worker
-        self.replay: Replay
-        self.tally: Tally
+        self.replay: PurchaseReplay
+        self.counts: MemberCounts
         self.follower: Follower
         self._tasks: list[asyncio.Task[None]] = []
         self._working: asyncio.Task[None] | None = None
@@ -132,7 +132,7 @@ class Stage:
     def _wire(self) -> None:
         worker = self.worker
         assert self._producer is not None
-        self.replay = Replay(
+        self.replay = PurchaseReplay(
             self._producer,
             worker.plan.events[0],
             PARTITIONS,
@@ -141,7 +141,7 @@ class Stage:
             self.options.days_per_second,
         )
         worker.clock = ReplayClock(worker, self.replay)
-        self.tally = Tally(each.id for each in self.audiences)
+        self.counts = MemberCounts(each.id for each in self.audiences)
         self.follower = Follower(worker.new_consumer, worker.plan.transitions, PARTITIONS)
 
     async def _until_ready(self) -> None:
@@ -149,7 +149,7 @@ class Stage:
         while not (hasattr(self.worker, "feed") and not self.worker.not_ready()):
             self.check()
             await asyncio.sleep(0.05)
-        self._tasks.append(asyncio.create_task(self.follower.run(self.tally), name="tally"))
+        self._tasks.append(asyncio.create_task(self.follower.run(self.counts), name="counts"))
 
     # -- while it runs -------------------------------------------------------------------------------
 
@@ -192,8 +192,8 @@ class Stage:
         clocks = [lane.pipeline.stream_time_ms for lane in self.worker.evaluator.lanes.values()]
         return min(max(self.replay.start_ms, min(clocks, default=0)), self.replay.end_ms)
 
-    async def settled(self) -> bool:
-        """The log has ended, and everything that follows from it is in the tally."""
+    async def all_counted(self) -> bool:
+        """The log has ended, and everything that follows from it is counted."""
         replay, lanes = self.replay, self.worker.evaluator.lanes.values()
         if not replay.ended or self.evaluated() < replay.sent or self.worker.evaluator.paused:
             return False

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from app.demo.counts import CountedTransition
 from app.demo.frame import AudienceLine, Frame, lookup
-from app.demo.tally import Transition
 
 WIDE = 127
 """Columns from which the latest transitions stand beside the audiences."""
@@ -95,7 +95,7 @@ def _trend(members: Sequence[int]) -> str:
     return "".join(BARS[min(7, count * 8 // (most + 1))] for count in members)
 
 
-def _latest(latest: Sequence[Transition], names: Mapping[str, str], width: int) -> Table:
+def _latest(latest: Sequence[CountedTransition], names: Mapping[str, str], width: int) -> Table:
     table = _table(width)
     table.add_column("User", min_width=5, no_wrap=True)
     table.add_column("", min_width=5, no_wrap=True)
@@ -108,7 +108,7 @@ def _latest(latest: Sequence[Transition], names: Mapping[str, str], width: int) 
     return table
 
 
-def _cells(transition: Transition, names: Mapping[str, str], width: int) -> list[RenderableType]:
+def _cells(transition: CountedTransition, names: Mapping[str, str], width: int) -> list[RenderableType]:
     entered = transition.event == "enter"
     style = "green" if entered else "red"
     cells: list[RenderableType] = [

@@ -36,7 +36,7 @@ Header = tuple[str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A record on a dead-letter topic. Texts of headers are as others wrote them: not safe for a terminal."""
 
     record: ConsumerRecord[bytes | None, bytes | None]
@@ -90,14 +90,14 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LetterFilter:
     """Which letters: those of a reason, of a partition of the dead-letter topic, or one."""
 
     reason: str | None = None
     partition: int | None = None
     offset: int | None = None
 
-    def has(self, letter: Letter) -> bool:
+    def has(self, letter: DeadLetter) -> bool:
         partition, offset = letter.place
         return (
             self.reason in (None, letter.code)
@@ -115,23 +115,23 @@ class LetterTopic:
     admin: AIOKafkaAdminClient
     ends: Mapping[TopicPartition, int] = field(default_factory=dict)
 
-    async def letters(self, wanted: Wanted) -> AsyncIterator[Letter]:
+    async def letters(self, wanted: LetterFilter) -> AsyncIterator[DeadLetter]:
         """In the order of each partition, notes left out."""
         async for record, headers in self._records(wanted):
-            if REPLAYED_OFFSET not in headers and wanted.has(letter := Letter(record, headers)):
+            if REPLAYED_OFFSET not in headers and wanted.has(letter := DeadLetter(record, headers)):
                 yield letter
 
     async def replayed(self) -> set[tuple[int, int]]:
         """The places of the letters that were sent again."""
         found = set()
-        async for record, headers in self._records(Wanted()):
+        async for record, headers in self._records(LetterFilter()):
             offset = headers.get(REPLAYED_OFFSET) or b""
             if offset.isdigit():
                 found.add((record.partition, int(offset)))
         return found
 
     async def _records(
-        self, wanted: Wanted
+        self, wanted: LetterFilter
     ) -> AsyncIterator[tuple[ConsumerRecord[bytes | None, bytes | None], Mapping[str, bytes | None]]]:
         consumer, ends = self.consumer, self.ends
         tps = [tp for tp in ends if wanted.partition in (None, tp.partition)]
@@ -189,7 +189,7 @@ class Reason:
     first: tuple[int, int] = (0, 0)
     last: tuple[int, int] = (0, 0)
 
-    def add(self, letter: Letter, is_replayed: bool) -> None:
+    def add(self, letter: DeadLetter, is_replayed: bool) -> None:
         at_ms = letter.record.timestamp
         if self.letters == 0 or at_ms < self.first_ms:
             self.first_ms, self.first = at_ms, letter.place
@@ -199,7 +199,7 @@ class Reason:
         self.waiting += not is_replayed
 
 
-async def reasons_of(topic: LetterTopic, wanted: Wanted) -> list[Reason]:
+async def reasons_of(topic: LetterTopic, wanted: LetterFilter) -> list[Reason]:
     """What lies there, the most frequent reason first."""
     replayed = await topic.replayed()
     found: dict[str, Reason] = {}

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from agents.kafka.producer import Producer
 from agents.topics import existing
-from app.dlq.letters import REPLAYED_AT, REPLAYED_OFFSET, Letter, LetterTopic, Wanted
+from app.dlq.letters import REPLAYED_AT, REPLAYED_OFFSET, DeadLetter, LetterFilter, LetterTopic
 from app.kafka.configured import broker_of
 from app.settings.tree import Settings
 from rules.time.instants import format_instant
@@ -25,28 +25,28 @@ CHUNK = 500
 
 
 @dataclass(slots=True)
-class Replay:
+class ReplayedLetters:
     """How a replay went. ``left`` says of each letter that was not sent why."""
 
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By reason and topic; in a dry run those that would be sent."""
     done_before: int = 0
     """Sent by an earlier replay."""
-    left: list[tuple[Letter, str]] = field(default_factory=list)
+    left: list[tuple[DeadLetter, str]] = field(default_factory=list)
 
 
 async def replay(
-    settings: Settings, topic: LetterTopic, wanted: Wanted, *, again: bool, now: bool, dry_run: bool
-) -> Replay:
+    settings: Settings, topic: LetterTopic, wanted: LetterFilter, *, again: bool, now: bool, dry_run: bool
+) -> ReplayedLetters:
     """Send the letters that are there now. ``now``: with the time of the replay, not with their own."""
-    result = Replay()
+    result = ReplayedLetters()
     partitions = await existing(topic.admin)
     replayed = set() if again else await topic.replayed()
     # Not idempotent, which takes a right that clients may lack.
     producer = Producer(broker_of(settings), idempotence=False)
     await producer.start()
     try:
-        chunk: list[Letter] = []
+        chunk: list[DeadLetter] = []
         async for letter in topic.letters(wanted):
             if letter.place in replayed:
                 result.done_before += 1
@@ -65,7 +65,7 @@ async def replay(
     return result
 
 
-def why_not(letter: Letter, partitions: Mapping[str, int]) -> str | None:
+def why_not(letter: DeadLetter, partitions: Mapping[str, int]) -> str | None:
     """Why a letter can't be sent again; None: it can."""
     source = letter.source
     if letter.destination is not None:
@@ -88,10 +88,10 @@ def why_not(letter: Letter, partitions: Mapping[str, int]) -> str | None:
 async def _send(
     producer: Producer,
     topic: LetterTopic,
-    letters: Sequence[Letter],
+    letters: Sequence[DeadLetter],
     partitions: Mapping[str, int],
     now: bool,
-    result: Replay,
+    result: ReplayedLetters,
 ) -> None:
     """Send in order, wait, note what arrived."""
     sent = [await _sent(producer, letter, partitions, now) for letter in letters]
@@ -112,7 +112,7 @@ async def _send(
 
 
 async def _sent(
-    producer: Producer, letter: Letter, partitions: Mapping[str, int], now: bool
+    producer: Producer, letter: DeadLetter, partitions: Mapping[str, int], now: bool
 ) -> Awaitable[object]:
     """Of a letter that is on its way: what will be known of it."""
     assert letter.source is not None
@@ -134,5 +134,5 @@ async def _sent(
     return sent
 
 
-def _what(letter: Letter) -> tuple[str, str]:
+def _what(letter: DeadLetter) -> tuple[str, str]:
     return letter.code, letter.source[0] if letter.source else ""

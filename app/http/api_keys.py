@@ -26,7 +26,7 @@ from agents.registry.api_keys import EVERY_PROJECT, Scope
 from agents.registry.api_keys_feed import KeysFeed
 from agents.warnings import Warnings
 from app.failures import CommandFailed
-from app.http.problems import Problem
+from app.http.problems import HttpProblem
 from app.settings.http import ApiKey, HttpSettings
 from rules.parse.document import plain
 from rules.parse.text import parse_text
@@ -52,7 +52,7 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-class NoGoodKey(Problem):
+class NoGoodKey(HttpProblem):
     """None, an unknown, an expired or a revoked one: the answer is the same, so that it tells nothing."""
 
     def __init__(self) -> None:
@@ -70,22 +70,22 @@ class Caller:
     projects: frozenset[str]
 
     def require(self, scope: Scope) -> None:
-        """Raises Problem unless the key has the scope."""
+        """Raises HttpProblem unless the key has the scope."""
         if scope not in self.scopes and "admin" not in self.scopes:
-            raise Problem(403, "Not allowed", f"this key doesn't have the scope {scope!r}")
+            raise HttpProblem(403, "Not allowed", f"this key doesn't have the scope {scope!r}")
 
     def covers(self, project: str) -> bool:
         return project in self.projects or EVERY_PROJECT in self.projects
 
     def require_project(self, project: str) -> None:
-        """Raises Problem unless the key is for the project."""
+        """Raises HttpProblem unless the key is for the project."""
         if not self.covers(project):
-            raise Problem(403, "Not allowed", f"this key isn't for the project {project!r}")
+            raise HttpProblem(403, "Not allowed", f"this key isn't for the project {project!r}")
 
     def require_every_project(self) -> None:
-        """Raises Problem unless the key is for all of them."""
+        """Raises HttpProblem unless the key is for all of them."""
         if EVERY_PROJECT not in self.projects:
-            raise Problem(403, "Not allowed", f"this needs a key for all projects ({EVERY_PROJECT!r})")
+            raise HttpProblem(403, "Not allowed", f"this needs a key for all projects ({EVERY_PROJECT!r})")
 
 
 ANYBODY = Caller("", frozenset({"admin"}), frozenset({EVERY_PROJECT}))
@@ -157,7 +157,7 @@ class KeyRing:
     def caller(self, headers: MultiMapping[str]) -> Caller:
         """Who sent these headers.
 
-        Raises Problem: 401 for no good key, whatever is wrong with it; 503 as long as the topic isn't read.
+        Raises HttpProblem: 401 without a good key, whatever is wrong; 503 as long as the topic isn't read.
         """
         if not self.asks:
             return ANYBODY
@@ -166,7 +166,7 @@ class KeyRing:
         if found is not None:
             return found
         if not self._feed.loaded.is_set() and (given or not self._is_closed_here):
-            raise Problem(503, "Not available now", "the topic of API keys is not read yet")
+            raise HttpProblem(503, "Not available now", "the topic of API keys is not read yet")
         raise NoGoodKey
 
     async def wait_loaded(self) -> None:

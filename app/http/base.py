@@ -21,9 +21,9 @@ from agents.warnings import Warnings
 from app.http.api_keys import Caller, KeyRing
 from app.http.connections import FOR_ALL, FOR_PROBES, connection_of
 from app.http.guard import check_host, check_origin, check_target
-from app.http.listen import Address, Listener, PortTaken
+from app.http.listen import ListenAddress, Listener, PortTaken
 from app.http.openapi import openapi
-from app.http.problems import Handler, Problem, answer_or_problem, json_answer
+from app.http.problems import Handler, HttpProblem, answer_or_problem, json_answer
 from app.http.tls import ServingCertificate
 from app.http.warnings import shown_warnings
 from app.settings.deliver import DeliverSettings
@@ -44,7 +44,7 @@ SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"
 CALLER = web.RequestKey("caller", Caller)
 """Who sent a request; set for routes that have a scope."""
 
-Observer = Callable[[str, int, float], None]
+AnswerListener = Callable[[str, int, float], None]
 """Gets route, status and seconds of every answer."""
 
 
@@ -83,7 +83,7 @@ class HttpBase:
         keys: KeyRing,
         health: Health,
         routes: Sequence[Route],
-        observe: Observer | None = None,
+        observe: AnswerListener | None = None,
         certificate: ServingCertificate | None = None,
     ) -> None:
         """With a ``certificate`` the main listener speaks TLS; probes come from where nobody checks one."""
@@ -115,7 +115,7 @@ class HttpBase:
             hint = "anyone on this machine may do all, until `turnstile keys create` has made a key"
             log.warning("no_api_keys", hint=hint)
         try:
-            self._main = self._listener(self._routes, Address(host, self._settings.port, self._section))
+            self._main = self._listener(self._routes, ListenAddress(host, self._settings.port, self._section))
             await self._main.start(needs_loopback)
             await self._start_probes(needs_loopback)
         except BaseException:
@@ -124,7 +124,7 @@ class HttpBase:
 
     async def _start_probes(self, needs_loopback: bool) -> None:
         key = "probe_port"
-        address = Address(self._settings.host, self._settings.probe_port, self._section, key)
+        address = ListenAddress(self._settings.host, self._settings.probe_port, self._section, key)
         try:
             self._probe = self._listener(self._probes, address)
             await self._probe.start(needs_loopback)
@@ -151,7 +151,7 @@ class HttpBase:
 
     # -- around every request --------------------------------------------------------------------------
 
-    def _listener(self, routes: Sequence[Route], address: Address) -> Listener:
+    def _listener(self, routes: Sequence[Route], address: ListenAddress) -> Listener:
         is_probe = routes is self._probes
         by_route: dict[web.AbstractRoute, Route] = {}
 
@@ -170,7 +170,7 @@ class HttpBase:
                 async with asyncio.timeout(route.seconds):
                     return await handler(request)
             except TimeoutError:
-                raise Problem(503, "Not available now", "there was no answer in time") from None
+                raise HttpProblem(503, "Not available now", "there was no answer in time") from None
 
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             check_target(request)
@@ -243,19 +243,21 @@ class HttpBase:
 
 
 def parameter(request: web.Request, name: str, default: str | None = None) -> str | None:
-    """A parameter of the query. Raises Problem when it is given twice: two readers might take either."""
+    """A parameter of the query. Raises HttpProblem when it is given twice: two readers might take either."""
     given = request.query.getall(name, [])
     if len(given) > 1:
-        raise Problem(400, "Bad request", f"the query has {name} more than once")
+        raise HttpProblem(400, "Bad request", f"the query has {name} more than once")
     return given[0] if given else default
 
 
 async def body_of(request: web.Request) -> bytes:
-    """The request's body. Raises Problem: 400, 408, and 413 where it has more than ``BODY_BYTES``."""
+    """The request's body. Raises HttpProblem: 400, 408, and 413 where it has more than ``BODY_BYTES``."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError:
-        raise Problem(408, "Request Timeout", f"the body was not here within {BODY_SECONDS:.0f} s") from None
+        raise HttpProblem(
+            408, "Request Timeout", f"the body was not here within {BODY_SECONDS:.0f} s"
+        ) from None
     except (web.RequestPayloadError, ConnectionError) as error:
-        raise Problem(400, "Bad request", f"the body can't be read: {error}") from None
+        raise HttpProblem(400, "Bad request", f"the body can't be read: {error}") from None

@@ -24,7 +24,7 @@ IDLE_SECONDS = 75.0
 UNREAD_SECONDS = 30.0
 """How long an answer may wait for its client to read on."""
 CLOSING_SECONDS = 2.0
-SWEEP_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
@@ -80,7 +80,7 @@ class Connections:
     async def watch(self) -> None:
         """End connections that take too long, until cancelled."""
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             now = asyncio.get_running_loop().time()
             for connection in [each for each in (*self._waiting, *self._served) if each.deadline <= now]:
                 connection.time_is_up(now)

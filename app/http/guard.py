@@ -13,8 +13,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from aiohttp import web
 from multidict import MultiMapping
 
-from app.http.address import is_loopback
-from app.http.problems import Problem
+from app.address import is_loopback
+from app.http.problems import HttpProblem
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 
@@ -24,22 +24,22 @@ NO_SITE = ("same-origin", "none")
 
 
 def check_target(request: web.Request) -> None:
-    """Raises Problem: a path or query that isn't UTF-8 or holds what no name of ours can hold; ``Expect``."""
+    """Raises HttpProblem: path or query aren't UTF-8, or hold what no name of ours can hold; ``Expect``."""
     raw = request.raw_path.encode("utf-8", "surrogateescape")
     try:
         text = unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
-        raise Problem(400, "Bad request", "path and query must be UTF-8, percent-encoded") from None
+        raise HttpProblem(400, "Bad request", "path and query must be UTF-8, percent-encoded") from None
     if "\0" in text:
-        raise Problem(400, "Bad request", "path and query can't hold NUL (%00)")
+        raise HttpProblem(400, "Bad request", "path and query can't hold NUL (%00)")
     if b"#" in raw:
-        raise Problem(400, "Bad request", "path and query can't hold #: write %23")
+        raise HttpProblem(400, "Bad request", "path and query can't hold #: write %23")
     if request.headers.get("Expect", "100-continue").lower() != "100-continue":
-        raise Problem(417, "Expectation failed", "the header Expect can only be 100-continue")
+        raise HttpProblem(417, "Expectation failed", "the header Expect can only be 100-continue")
 
 
 def check_host(request: web.Request) -> None:
-    """For a listener that asks for no key. Raises Problem unless the request was sent to a loopback name."""
+    """For a listener that asks for no key. Raises HttpProblem unless it was sent to a loopback name."""
     names = request.headers.getall("Host", [])
     scheme, _, rest = request.raw_path.partition("://")
     if rest and "/" not in scheme:
@@ -49,7 +49,7 @@ def check_host(request: web.Request) -> None:
             "there are no API keys, so only requests to 127.0.0.1, [::1] or localhost are answered, and the "
             "header Host names another. Give keys (http.api_keys) to be reached by that name"
         )
-        raise Problem(403, "Not allowed", detail)
+        raise HttpProblem(403, "Not allowed", detail)
 
 
 def _is_loopback_name(authority: str) -> bool:
@@ -59,13 +59,15 @@ def _is_loopback_name(authority: str) -> bool:
 
 
 def check_origin(method: str, headers: MultiMapping[str]) -> None:
-    """Raises Problem for a request that changes something and was made by another site's page."""
+    """Raises HttpProblem for a request that changes something and was made by another site's page."""
     if method in SAFE_METHODS:
         return
     site = headers.get("Sec-Fetch-Site", "none")
     origins = headers.getall("Origin", [])
     if site not in NO_SITE or any(_host_of(each) != headers.get("Host", "").lower() for each in origins):
-        raise Problem(403, "Not allowed", "pages of other sites may not send requests that change something")
+        raise HttpProblem(
+            403, "Not allowed", "pages of other sites may not send requests that change something"
+        )
 
 
 def _host_of(origin: str) -> str | None:

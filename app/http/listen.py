@@ -18,8 +18,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from agents.warnings import Warnings
+from app.address import bare, base_url, is_loopback
 from app.failures import CommandFailed
-from app.http.address import bare, base_url, is_loopback
 from app.http.connections import Connection, ConnectionLimits, Connections, Room
 from app.http.problems import Handler
 from app.http.tls import ServingCertificate, TlsConnection
@@ -54,7 +54,7 @@ Around = Callable[[Any, Handler], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ListenAddress:
     """Where to listen. ``setting`` is the section of the settings and the key of the port, for messages."""
 
     host: str
@@ -74,7 +74,7 @@ class Listener:
         self,
         app: web.Application,
         around: Around,
-        address: Address,
+        address: ListenAddress,
         room: Room,
         warnings: Warnings,
         certificate: ServingCertificate | None = None,

@@ -17,7 +17,7 @@ log = structlog.get_logger("turnstile.http")
 _encode = msgspec.json.Encoder().encode
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """An answer as problem+json; ``more`` are further members."""
 
     def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
@@ -38,21 +38,23 @@ async def answer_or_problem(request: web.Request, handler: Handler, hint: str = 
     """
     try:
         return await handler(request)
-    except Problem as problem:
+    except HttpProblem as problem:
         return _answer(request, problem)
     except web.HTTPException as error:
         detail = f"{request.method} {shown_path(request)} is not served{hint}"
         if error.status not in (404, 405):
             detail = error.text or error.reason
-        told = Problem(error.status, error.reason, detail)
+        told = HttpProblem(error.status, error.reason, detail)
         if "Allow" in error.headers:
             told.headers["Allow"] = error.headers["Allow"]
         return _answer(request, told)
     except ConnectionError:  # the client has gone; nobody reads this
-        return _answer(request, Problem(503, "Not available now", "the connection was lost"))
+        return _answer(request, HttpProblem(503, "Not available now", "the connection was lost"))
     except Exception as error:
         log.error("request_failed", method=request.method, path=shown_path(request), exc_info=error)
-        return _answer(request, Problem(500, "Internal error", "a fault of Turnstile, which is in its log"))
+        return _answer(
+            request, HttpProblem(500, "Internal error", "a fault of Turnstile, which is in its log")
+        )
 
 
 def shown_path(request: web.Request) -> str:
@@ -61,7 +63,7 @@ def shown_path(request: web.Request) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _answer(request: web.Request, problem: Problem) -> web.Response:
+def _answer(request: web.Request, problem: HttpProblem) -> web.Response:
     body = {**problem.body, "instance": shown_path(request)}
     response = json_answer(body, problem.status, "application/problem+json")
     response.headers.update(problem.headers)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, model_validator
 from agents.deliver.definitions.hosts import HOST_PATTERNS, HostPattern
 from agents.deliver.secrets.secrets import Declared, is_own_variable
 from agents.registry.api_keys import EVERY_PROJECT
-from app.http.address import may_be_loopback
+from app.address import may_be_loopback
 from app.settings.values import BaseUrl, JsonList, Section, Text, Whole, setting, text_list, whole
 
 SECRETS: Final = "a list of {name, source, hosts, projects} (JSON in a variable)"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from agents.registry.api_keys import EVERY_PROJECT, Scope
-from app.http.address import may_be_loopback
+from app.address import may_be_loopback
 from app.settings.values import BaseUrl, JsonList, Section, Sha256, Text, Whole, setting, whole
 
 

@@ -35,7 +35,7 @@ _SHOWN_CHARACTERS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenSetting:
     """A setting's value as a source has it. ``origin`` is for people: a variable, or a place in a file."""
 
     value: object
@@ -47,7 +47,7 @@ class WrongSetting:
     """One mistake. ``shown`` is the value as it may be shown; None: there is none."""
 
     name: str
-    given: Given | None
+    given: GivenSetting | None
     message: str
     shown: str | None = None
 
@@ -104,10 +104,10 @@ def allowed(field: FieldInfo) -> str:
 
 def read_sources(
     model: type[BaseModel], file: Path | None, environ: Mapping[str, str]
-) -> tuple[dict[str, Given], list[WrongSetting]]:
+) -> tuple[dict[str, GivenSetting], list[WrongSetting]]:
     """What is given, by full name, the environment over the file; and what names no setting."""
     wrong: list[WrongSetting] = []
-    given: dict[str, Given] = {}
+    given: dict[str, GivenSetting] = {}
     if file is not None:
         _read_file(model, file, given, wrong)
     names = {variable(name): name for name, _ in leaves(model)}
@@ -117,7 +117,7 @@ def read_sources(
         if key not in names:
             wrong.append(WrongSetting(key, None, _unknown_variable(key, names)))
         elif value:
-            given[names[key]] = Given(value, key)
+            given[names[key]] = GivenSetting(value, key)
     return given, wrong
 
 
@@ -136,7 +136,7 @@ def _nearest(name: str, names: Iterable[str], otherwise: str) -> str:
 
 
 def _read_file(
-    model: type[BaseModel], file: Path, given: dict[str, Given], wrong: list[WrongSetting]
+    model: type[BaseModel], file: Path, given: dict[str, GivenSetting], wrong: list[WrongSetting]
 ) -> None:
     try:
         text = file.read_text(encoding="utf-8")
@@ -161,14 +161,14 @@ def _read_section(
     node: Node,
     path: str,
     file: str,
-    given: dict[str, Given],
+    given: dict[str, GivenSetting],
     wrong: list[WrongSetting],
 ) -> None:
     entries = node.value
     if entries is None:
         return
     if not isinstance(entries, Mapping):
-        here = Given(None, f"{file}:{node.line}:{node.column}")
+        here = GivenSetting(None, f"{file}:{node.line}:{node.column}")
         wrong.append(
             WrongSetting(path or "settings", here, f"must be a map of settings, not {describe(node)}")
         )
@@ -177,7 +177,7 @@ def _read_section(
         name = f"{path}.{key}" if path else key
         field = model.model_fields.get(key)
         if field is None:
-            here = Given(None, f"{file}:{entry.line}:{entry.column}")
+            here = GivenSetting(None, f"{file}:{entry.line}:{entry.column}")
             wrong.append(WrongSetting(name, here, _unknown_key(model, name, path)))
             continue
         section = section_of(field)
@@ -185,7 +185,7 @@ def _read_section(
             _read_section(section, entry.node, name, file, given, wrong)
         else:
             origin = f"{file}:{entry.node.line}:{entry.node.column}"
-            given[name] = Given(plain(entry.node), origin)
+            given[name] = GivenSetting(plain(entry.node), origin)
 
 
 def _unknown_key(model: type[BaseModel], name: str, path: str) -> str:
@@ -195,7 +195,7 @@ def _unknown_key(model: type[BaseModel], name: str, path: str) -> str:
     return "no setting" + _nearest(name, siblings, f"; allowed here: {', '.join(model.model_fields)}")
 
 
-def validate(model: type[Tree], given: Mapping[str, Given]) -> tuple[Tree, list[WrongSetting]]:
+def validate(model: type[Tree], given: Mapping[str, GivenSetting]) -> tuple[Tree, list[WrongSetting]]:
     """The tree, with defaults in the place of settings that are wrong, and those."""
     try:
         return model.model_validate(_nested(given)), []
@@ -215,7 +215,7 @@ def validate(model: type[Tree], given: Mapping[str, Given]) -> tuple[Tree, list[
 
 
 def _wrong(
-    name: str, field: FieldInfo, inside: tuple[int | str, ...], error: ErrorDetails, given: Given
+    name: str, field: FieldInfo, inside: tuple[int | str, ...], error: ErrorDetails, given: GivenSetting
 ) -> WrongSetting:
     """A fault of a setting, or of something ``inside`` the items that it lists."""
     item = _item_of(field)
@@ -246,7 +246,7 @@ def show(field: FieldInfo, value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
-def _nested(given: Mapping[str, Given]) -> dict[str, dict[str, object]]:
+def _nested(given: Mapping[str, GivenSetting]) -> dict[str, dict[str, object]]:
     tree: dict[str, dict[str, object]] = {}
     for name, each in given.items():
         section, key = name.split(".")

@@ -21,7 +21,7 @@ from app.settings.deliver import DeliverSettings
 from app.settings.http import HttpSettings, tls_disagreements
 from app.settings.sources import (
     FILE_VARIABLE,
-    Given,
+    GivenSetting,
     SettingsInvalid,
     WrongSetting,
     leaves,
@@ -39,7 +39,7 @@ from app.settings.values import (
     Size,
     Text,
     Timezones,
-    Topics,
+    TopicNames,
     Whole,
     setting,
     size,
@@ -95,7 +95,7 @@ class TopicsSettings(Section):
     """The topics, and how those that are missing are made."""
 
     prefix: KafkaName = setting("turnstile", KAFKA_NAME, "What the service's own topics start with.")
-    events: Topics = setting(
+    events: TopicNames = setting(
         lambda data: (f"{data.get('prefix', 'turnstile')}.events",),
         TOPIC_NAMES,
         "Topics of the input records; by default <topics.prefix>.events.",
@@ -237,7 +237,7 @@ class LoadedSettings:
     """The settings, and where those that aren't defaults come from (by full name)."""
 
     settings: Settings
-    given: Mapping[str, Given]
+    given: Mapping[str, GivenSetting]
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.simulate.cases import Line, Outcome
+from app.simulate.cases import CaseResult, Line
 from rules.time.instants import format_instant
 
 NOTHING = "-"
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
-def report(outcome: Outcome) -> Iterator[str]:
+def report(outcome: CaseResult) -> Iterator[str]:
     """The lines to print for a case."""
     place = f"{outcome.file}:{outcome.case.place.line}"
     yield f"{'ok  ' if outcome.passed else 'FAIL'} {place} {outcome.case.name}"

@@ -53,7 +53,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Outcome:
+class CaseResult:
     """A case that ran. ``lines`` are in order of time; ``problems`` are records that can't be used."""
 
     file: str
@@ -98,23 +98,23 @@ def load_cases(paths: Sequence[Path], max_samples: int, timezones: Mapping[str, 
     return ready
 
 
-def run_cases(ready: Ready, limits: Limits | None = None, max_samples: int = 1000) -> Iterator[Outcome]:
+def run_cases(ready: Ready, limits: Limits | None = None, max_samples: int = 1000) -> Iterator[CaseResult]:
     """Run the cases of a file, each from nothing."""
     for case in ready.source.cases:
-        yield _Run(ready, case, limits or Limits(), max_samples).outcome()
+        yield _CaseRun(ready, case, limits or Limits(), max_samples).outcome()
 
 
-class _Run:
+class _CaseRun:
     def __init__(self, ready: Ready, case: Case, limits: Limits, max_samples: int) -> None:
         self.case = case
-        self.found = Outcome(ready.source.file, case)
+        self.found = CaseResult(ready.source.file, case)
         self.projects = sorted({each.project for each in ready.audiences}) or ["default"]
         self.pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), CACHE_ROWS), limits)
         published = [PublishedAudience(each, 1, created_ms=case.start_ms) for each in ready.audiences]
         self.pipeline.define(compile_rules(published, max_samples))
-        self._settle(self.pipeline.sweep(1))  # there are no rows yet: to none the audiences are news
+        self._acknowledge(self.pipeline.sweep(1))  # there are no rows yet: to none the audiences are news
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> CaseResult:
         expected = sorted(self.case.expected, key=lambda each: each.at_ms)
         for offset, given in enumerate(self.case.events):
             while expected and expected[0].at_ms < given.at_ms:
@@ -123,11 +123,11 @@ class _Run:
             user_id = given.body["user_id"]
             key = user_id.encode() if isinstance(user_id, str) else None
             record = LineRecord(offset, given.at_ms, key, msgspec.json.encode(body))
-            self._settle(self.pipeline.apply([record]))
+            self._acknowledge(self.pipeline.apply([record]))
         while expected:
             self._look(expected.pop(0).at_ms)
         while True:
-            self._settle(self.pipeline.advance(self.case.until_ms + 1, STEP_USERS))
+            self._acknowledge(self.pipeline.advance(self.case.until_ms + 1, STEP_USERS))
             if not self.pipeline.overdue:
                 break
         self.found.transitions.sort(key=lambda body: (body["at"], body["user_id"]))
@@ -161,7 +161,7 @@ class _Run:
             found |= {by_key[key].id for key, each in memberships if each.seq % 2 == 1}
         return found
 
-    def _settle(self, step: Step) -> None:
+    def _acknowledge(self, step: Step) -> None:
         for letter in step.dead:
             given = self.case.events[letter.record.offset]
             problem = Problem(

@@ -139,7 +139,7 @@ class Simulation:
 
     def _take(self, batch: Sequence[LineRecord]) -> None:
         """Apply records, fire what their time has passed, and write what both give."""
-        found = self._settle(self._pipeline.apply(batch)) if batch else []
+        found = self._acknowledge(self._pipeline.apply(batch)) if batch else []
         self._write(found + self._pass(self._pipeline.stream_time_ms))
         for bad in sorted(self._bad):
             self._bad_line(*bad)
@@ -150,11 +150,11 @@ class Simulation:
         """Let the clock go on; what changes before it."""
         found: list[Transition] = []
         while True:
-            found += self._settle(self._pipeline.advance(to_ms, STEP_USERS))
+            found += self._acknowledge(self._pipeline.advance(to_ms, STEP_USERS))
             if not self._pipeline.overdue:
                 return found
 
-    def _settle(self, step: Step) -> list[Transition]:
+    def _acknowledge(self, step: Step) -> list[Transition]:
         """The step's transitions, taken as if Kafka and the store had acknowledged everything at once."""
         for letter in step.dead:
             self._bad.append((letter.record.offset + 1, letter.code, letter.message))

@@ -19,7 +19,7 @@ from agents.evaluate.records import MAX_NAME_CHARS
 from agents.faust.app import owner_url
 from agents.kafka.placement import partition_of
 from app.http.base import CALLER, Health, HttpBase, Route, parameter
-from app.http.problems import Problem, json_answer
+from app.http.problems import HttpProblem, json_answer
 from app.http.tls import Trust, certificate_of
 from app.worker.http_explain import explanation
 from rules.compile.rule_set import CompiledAudience, ProjectRules
@@ -174,7 +174,7 @@ class Server:
         if audience is not None:
             return rules, audience
         near = get_close_matches(audience_id, [each.id for each in rules.audiences], n=1)
-        raise Problem(
+        raise HttpProblem(
             404,
             "No such audience",
             f"project {project!r} has no audience {audience_id!r}",
@@ -188,7 +188,7 @@ class Server:
         url = owner_url(worker.app, worker.plan.changelog, partition) if hasattr(worker, "app") else None
         own = worker.advertised_url.rstrip("/")
         if url is None or url.rstrip("/") == own or FORWARDED in request.headers:
-            raise Problem(503, "Not available now", f"partition {partition} is being moved or restored")
+            raise HttpProblem(503, "Not available now", f"partition {partition} is being moved or restored")
         headers = {FORWARDED: "1"}
         if self._worker.keys.asks:  # the owner asks, too; where nobody does, a header might be anything
             used = next(name for name in KEY_HEADERS if name in request.headers)
@@ -211,7 +211,7 @@ class Server:
                 return forwarded
         except (ClientError, TimeoutError, ValueError) as error:
             detail = f"the owner at {url} does not answer: {error!r}"
-            raise Problem(503, "Not available now", detail) from None
+            raise HttpProblem(503, "Not available now", detail) from None
 
     # -- health --------------------------------------------------------------------------------------
 
@@ -235,7 +235,7 @@ class Server:
 
 
 def _project(request: web.Request) -> str:
-    """The project that is asked about. Raises Problem when the caller's key isn't for it."""
+    """The project that is asked about. Raises HttpProblem when the caller's key isn't for it."""
     project = parameter(request, "project") or "default"
     request[CALLER].require_project(project)
     return project
@@ -245,16 +245,16 @@ def _user_id(request: web.Request) -> str:
     """The user that the path names; in the place of ``-`` the one that the query names.
 
     A path can't carry every id through every client and proxy: ``.`` and ``..`` go out of it on the way.
-    Raises Problem for an id that no user can have.
+    Raises HttpProblem for an id that no user can have.
     """
     user_id, other = request.match_info["user_id"], parameter(request, "user_id")
     if other is not None:
         if user_id not in (INSTEAD, other):
             detail = f"the path names user {user_id!r}, the query {other!r}: write {INSTEAD!r} in the path"
-            raise Problem(400, "Bad request", detail)
+            raise HttpProblem(400, "Bad request", detail)
         user_id = other
     if not 0 < len(user_id) <= MAX_NAME_CHARS:
-        raise Problem(400, "Bad request", f"a user id has 1 to {MAX_NAME_CHARS} characters")
+        raise HttpProblem(400, "Bad request", f"a user id has 1 to {MAX_NAME_CHARS} characters")
     return user_id
 
 
@@ -263,13 +263,15 @@ def _target(request: web.Request) -> str:
     return quote(request.rel_url.raw_path_qs, safe=RESERVED)
 
 
-def _no_such_user(project: str, user_id: str) -> Problem:
-    return Problem(404, "No such user", f"project {project!r} knows nothing of user {user_id!r}")
+def _no_such_user(project: str, user_id: str) -> HttpProblem:
+    return HttpProblem(404, "No such user", f"project {project!r} knows nothing of user {user_id!r}")
 
 
 def _ready(answer: Answer, audience_id: str) -> None:
     if answer.pipeline.sweeping:
-        raise Problem(409, "Audience is not ready", f"the rows are still being looked at for {audience_id!r}")
+        raise HttpProblem(
+            409, "Audience is not ready", f"the rows are still being looked at for {audience_id!r}"
+        )
 
 
 def _stay(row: Row, membership: Membership, exit_ms: int | None) -> dict[str, object]:

@@ -30,8 +30,8 @@ from agents.registry.audiences import AudiencesFeed
 from agents.restore.ahead import Job
 from agents.restore.restorer import Restorer, changelog_consumer, send_again
 from agents.warnings import Warnings
+from app.address import base_url
 from app.failures import message_for_users
-from app.http.address import base_url
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines

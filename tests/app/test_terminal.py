@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from agents.registry.unusable import UnusableRecord
-from app.commands.audiences import columns
+from app.commands.output import columns
 from app.failures import tell_unusable
 from app.main import main
 from app.shown_bytes import safe_json

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.simulate.case_report import report
-from app.simulate.cases import Outcome, Ready, compare, load_cases, run_cases
+from app.simulate.cases import CaseResult, Ready, compare, load_cases, run_cases
 from rules.cases.model import Case
 from rules.parse.document import plain
 from tests.model import Model
@@ -46,7 +46,7 @@ def test_the_pipeline_and_the_model_agree_on_the_cases(path: Path) -> None:
         assert in_users_order(made) == in_users_order(wanted), outcome.case.name
 
 
-def outcomes_of(path: Path) -> list[Outcome]:
+def outcomes_of(path: Path) -> list[CaseResult]:
     (ready,) = load_cases([path], 1000)
     return list(run_cases(ready))
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from app.commands import keys
+from app.commands.operating import keys
 from app.failures import CommandFailed
 from app.http.api_keys import digest_of, new_key
 from app.settings.tree import load_settings

@@ -7,14 +7,14 @@ import io
 import pytest
 from rich.console import Console
 
+from app.demo.counts import CountedTransition, MemberCounts
 from app.demo.frame import AudienceLine, Frame, lookup
-from app.demo.report import Outcome, print_serving, print_summary, progress_line
-from app.demo.tally import Tally, Transition
+from app.demo.report import DemoResult, print_serving, print_summary, progress_line
 from app.demo.view import draw
 
 
-def transition(seq: int, event: str = "enter", user_id: str = "00499") -> Transition:
-    return Transition(event, "loyal", user_id, seq, "1997-03-01T10:00:00.000Z", "event", None)
+def transition(seq: int, event: str = "enter", user_id: str = "00499") -> CountedTransition:
+    return CountedTransition(event, "loyal", user_id, seq, "1997-03-01T10:00:00.000Z", "event", None)
 
 
 def frame() -> Frame:
@@ -71,7 +71,7 @@ def test_plain_text() -> None:
     )
     out = io.StringIO()
     console = Console(file=out)
-    print_summary(console, frame(), Outcome(True, 10.0, 12_345, 678, 852_076_800_000, 0, 0))
+    print_summary(console, frame(), DemoResult(True, 10.0, 12_345, 678, 852_076_800_000, 0, 0))
     print_serving(console, frame())
     text = out.getvalue()
     assert "12,345 purchases of 678 customers, 1997-01-01 to 1997-07-27; 20,000 records evaluated" in text
@@ -81,15 +81,15 @@ def test_plain_text() -> None:
 
 
 def test_a_transition_that_comes_again_counts_once() -> None:
-    tally = Tally(["loyal"])
+    counts = MemberCounts(["loyal"])
     for each in (transition(1), transition(1), transition(2, "exit"), transition(1, user_id="00001")):
-        tally.take(each)
-    assert (tally.members["loyal"], tally.enters["loyal"], tally.exits["loyal"]) == (1, 2, 1)
-    assert (tally.repeated, tally.missing, tally.transitions) == (1, 0, 3)
+        counts.take(each)
+    assert (counts.members["loyal"], counts.enters["loyal"], counts.exits["loyal"]) == (1, 2, 1)
+    assert (counts.repeated, counts.missing, counts.transitions) == (1, 0, 3)
 
 
 def test_a_skipped_number_is_noticed() -> None:
-    tally = Tally(["loyal"])
-    tally.take(transition(1))
-    tally.take(transition(3))
-    assert tally.missing == 1
+    counts = MemberCounts(["loyal"])
+    counts.take(transition(1))
+    counts.take(transition(3))
+    assert counts.missing == 1

@@ -72,7 +72,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits of a second and less, so that the tests take no longer."""
     limits = connections.ConnectionLimits(4, header_seconds=0.5, idle_seconds=0.5, unread_seconds=0.5)
     monkeypatch.setattr("app.http.listen.ConnectionLimits", lambda _: limits)
-    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(connections, "CLOSING_SECONDS", 0.2)
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.audiences import columns, load_quiet
-from app.commands.options import SettingsFile
+from app.commands.options import SettingsFile, load_quiet
+from app.commands.output import columns
 
 if TYPE_CHECKING:
-    from app.dlq.letters import Letter, Reason, Wanted
-    from app.dlq.replay import Replay
+    from app.dlq.letters import DeadLetter, LetterFilter, Reason
+    from app.dlq.replay import ReplayedLetters
     from app.settings.tree import Settings
 
 FAILED = 1
@@ -45,7 +45,7 @@ def list_letters(
     typer.echo("\n".join(columns([head, *map(_row, found)])))
 
 
-async def _list(settings: Settings, topic: str, wanted: Wanted) -> tuple[str, list[Reason]]:
+async def _list(settings: Settings, topic: str, wanted: LetterFilter) -> tuple[str, list[Reason]]:
     from app.dlq.letters import letter_topic, reasons_of
 
     async with letter_topic(settings, topic) as letters:
@@ -89,10 +89,12 @@ def show(
         typer.echo(f"\nand more: --limit {2 * limit} shows further ones")
 
 
-async def _show(settings: Settings, topic: str, wanted: Wanted, limit: int) -> tuple[str, list[Letter], bool]:
+async def _show(
+    settings: Settings, topic: str, wanted: LetterFilter, limit: int
+) -> tuple[str, list[DeadLetter], bool]:
     from app.dlq.letters import letter_topic
 
-    found: list[Letter] = []
+    found: list[DeadLetter] = []
     async with letter_topic(settings, topic) as letters:
         async for letter in letters.letters(wanted):
             if len(found) == limit:
@@ -101,7 +103,7 @@ async def _show(settings: Settings, topic: str, wanted: Wanted, limit: int) -> t
         return letters.name, found, False
 
 
-def _lines(topic: str, letter: Letter) -> Iterator[str]:
+def _lines(topic: str, letter: DeadLetter) -> Iterator[str]:
     from app.shown_bytes import safe, shown
     from rules.time.instants import format_instant
 
@@ -156,8 +158,8 @@ def replay(
 
 
 async def _replay(
-    settings: Settings, topic: str, wanted: Wanted, again: bool, now: bool, dry_run: bool
-) -> tuple[str, Replay]:
+    settings: Settings, topic: str, wanted: LetterFilter, again: bool, now: bool, dry_run: bool
+) -> tuple[str, ReplayedLetters]:
     from app.dlq.letters import letter_topic
     from app.dlq.replay import replay as send_again
 
@@ -167,7 +169,7 @@ async def _replay(
         )
 
 
-def _report(name: str, result: Replay, wanted: Wanted, dry_run: bool) -> Iterator[str]:
+def _report(name: str, result: ReplayedLetters, wanted: LetterFilter, dry_run: bool) -> Iterator[str]:
     from app.shown_bytes import safe
 
     done = "would be sent" if dry_run else "sent"
@@ -183,16 +185,16 @@ def _report(name: str, result: Replay, wanted: Wanted, dry_run: bool) -> Iterato
         yield "dry run: nothing was sent"
 
 
-def _wanted(reason: str | None, partition: int | None, offset: int | None) -> Wanted:
-    from app.dlq.letters import Wanted
+def _wanted(reason: str | None, partition: int | None, offset: int | None) -> LetterFilter:
+    from app.dlq.letters import LetterFilter
     from app.failures import CommandFailed
 
     if offset is not None and partition is None:
         raise CommandFailed("--offset needs --partition: each partition has offsets of its own")
-    return Wanted(reason, partition, offset)
+    return LetterFilter(reason, partition, offset)
 
 
-def _of(wanted: Wanted) -> str:
+def _of(wanted: LetterFilter) -> str:
     told = f" with the reason {wanted.reason}" if wanted.reason is not None else ""
     if wanted.offset is not None:
         return f"{told} at {wanted.partition}@{wanted.offset}"

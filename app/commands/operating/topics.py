@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.audiences import columns, load_quiet
-from app.commands.options import SettingsFile
+from app.commands.options import SettingsFile, load_quiet
+from app.commands.output import columns
 
 if TYPE_CHECKING:
     from app.topics.repairs import Found, TopicRepairs

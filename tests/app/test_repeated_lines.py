@@ -3,15 +3,15 @@ from __future__ import annotations
 import logging
 from itertools import pairwise
 
-from app.folding import FIRST_SECONDS, KINDS, LONGEST_SECONDS, Folding
+from app.repeated_lines import FIRST_SECONDS, KINDS, LONGEST_SECONDS, RepeatedLines
 
 
 class Log:
-    """A logger with folding, and a clock by hand."""
+    """A logger whose repeated lines are folded, and a clock by hand."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.folding = Folding(["aiokafka", "faust"], lambda: self.now)
+        self.repeated = RepeatedLines(["aiokafka", "faust"], lambda: self.now)
 
     def line(
         self, message: str, *arguments: object, name: str = "aiokafka.client", error: object = None
@@ -19,7 +19,7 @@ class Log:
         """What comes out; empty: it was folded."""
         raised = (type(error), error, None) if isinstance(error, BaseException) else None
         record = logging.LogRecord(name, logging.ERROR, "", 1, message, arguments, raised)
-        return record.getMessage() if self.folding.filter(record) else ""
+        return record.getMessage() if self.repeated.filter(record) else ""
 
 
 def test_the_first_line_passes_and_repetitions_are_counted() -> None:
@@ -31,7 +31,7 @@ def test_the_first_line_passes_and_repetitions_are_counted() -> None:
     log.now += FIRST_SECONDS
     expected = "no connection to 1: refused (and 500 more like it in the last 110 s)"
     assert log.line("no connection to %s: %s", 1, "refused") == expected
-    assert log.folding.folded == 500
+    assert log.repeated.folded == 500
 
 
 def test_what_is_new_passes() -> None:
@@ -71,4 +71,4 @@ def test_memory_is_bounded_whatever_is_logged() -> None:
     log = Log()
     for number in range(3 * KINDS):
         assert log.line("x" * (number + 1))
-    assert len(log.folding._kinds) == KINDS
+    assert len(log.repeated._kinds) == KINDS

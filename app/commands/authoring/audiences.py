@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import Definitions, SettingsFile
+from app.commands.options import Definitions, SettingsFile, load_quiet
+from app.commands.output import columns
 
 if TYPE_CHECKING:
     from agents.registry.audiences import AudienceChange
@@ -147,24 +148,3 @@ async def read_published(settings: Settings) -> Published:
 
     async with connected(settings) as topic:
         return await topic.read()
-
-
-def load_quiet(file: SettingsFile) -> Settings:
-    """The settings, with logs for a command: errors only, unless the level is debug."""
-    from app.logs import configure_logs
-    from app.settings.tree import load_settings
-
-    settings = load_settings(file)
-    level = "debug" if settings.logs.level == "debug" else "error"
-    configure_logs(settings.logs.model_copy(update={"level": level}))
-    return settings
-
-
-def columns(rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    """Rows of text with their columns aligned; what a terminal would obey is escaped."""
-    from app.shown_bytes import safe
-
-    rows = [list(map(safe, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

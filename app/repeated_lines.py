@@ -29,7 +29,7 @@ class _Kind:
     folded: int = 0
 
 
-class Folding(logging.Filter):
+class RepeatedLines(logging.Filter):
     """For a handler. ``names``: the first parts of the names of the loggers whose lines are folded."""
 
     def __init__(self, names: Collection[str], now: Callable[[], float] = time.monotonic) -> None:

@@ -14,7 +14,7 @@ LATEST = 50
 POLL_RECORDS = 2_000
 
 
-class Transition(msgspec.Struct):
+class CountedTransition(msgspec.Struct):
     """What the view needs of a transition's body."""
 
     event: str
@@ -26,7 +26,7 @@ class Transition(msgspec.Struct):
     exit_at: str | None
 
 
-class Tally:
+class MemberCounts:
     """Members, enters and exits per audience. A transition that comes again counts once, by its number."""
 
     def __init__(self, audiences: Iterable[str]) -> None:
@@ -36,14 +36,14 @@ class Tally:
         self.repeated = 0
         self.missing = 0
         """Numbers that were skipped; stays 0, for the numbers of a user and audience have no gap."""
-        self.latest: deque[Transition] = deque(maxlen=LATEST)
+        self.latest: deque[CountedTransition] = deque(maxlen=LATEST)
         self._seq: dict[tuple[str, str], int] = {}
 
     @property
     def transitions(self) -> int:
         return self.enters.total() + self.exits.total()
 
-    def take(self, transition: Transition) -> None:
+    def take(self, transition: CountedTransition) -> None:
         key = (transition.audience, transition.user_id)
         before = self._seq.get(key, 0)
         if transition.seq <= before:
@@ -61,14 +61,14 @@ class Tally:
 
 
 class Follower:
-    """Reads the transitions topic into a tally."""
+    """Reads the transitions topic and counts what it brings."""
 
     def __init__(self, new_consumer: Callable[[], AIOKafkaConsumer], topic: str, partitions: int) -> None:
         self._new_consumer = new_consumer
         self._partitions = [TopicPartition(topic, each) for each in range(partitions)]
         self._consumer: AIOKafkaConsumer | None = None
 
-    async def run(self, tally: Tally) -> None:
+    async def run(self, counts: MemberCounts) -> None:
         """Follow the topic until cancelled."""
         async with self._new_consumer() as consumer:
             consumer.assign(self._partitions)
@@ -78,15 +78,15 @@ class Follower:
                 polled = await consumer.getmany(timeout_ms=200, max_records=POLL_RECORDS)
                 for records in polled.values():
                     for record in records:
-                        tally.take(_decode(record.value))
+                        counts.take(_decode(record.value))
                 await asyncio.sleep(0)  # else a full buffer would keep the event loop to itself
 
     async def caught_up(self) -> bool:
-        """Everything that is on the topic now is in the tally."""
+        """Everything that is on the topic now is counted."""
         if self._consumer is None:
             return False
         ends = await self._consumer.end_offsets(self._partitions)
         return all([await self._consumer.position(each) >= end for each, end in ends.items()])
 
 
-_decode = msgspec.json.Decoder(Transition).decode
+_decode = msgspec.json.Decoder(CountedTransition).decode

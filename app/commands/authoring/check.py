@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import Definitions, SettingsFile
+from app.commands.options import Definitions, SettingsFile, load_quiet
 
 if TYPE_CHECKING:
     from rules.parse.problems import Problem
@@ -33,7 +33,7 @@ def check(
     if published:
         import asyncio
 
-        from app.commands.audiences import load_quiet, read_published
+        from app.commands.authoring.audiences import read_published
         from app.publish.audiences import check_beside_published
 
         problems += check_beside_published(audiences, asyncio.run(read_published(load_quiet(settings))))

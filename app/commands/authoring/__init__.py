@@ -1,0 +1,1 @@
+"""Commands for whoever writes definitions: check, try and publish them."""
