@@ -1,1 +1,1 @@
-"""The rows: their encoding, the RocksDB store with its due index, the changelog, the definitions."""
+"""The rows: their encoding, the RocksDB store with its timer index, the changelog, the definitions."""

@@ -43,7 +43,7 @@ class _OldRow(msgspec.Struct, array_like=True):
 
 
 class RowHead(msgspec.Struct, array_like=True):
-    """The first fields of a row: what the due index needs."""
+    """The first fields of a row: what the timer index needs."""
 
     now_ms: int
     due_ms: int | None
@@ -155,7 +155,7 @@ def decode_row(value: bytes) -> Row:
 
 
 def decode_head(value: bytes) -> RowHead:
-    """Only what the due index needs; a third of the time of ``decode_row``. Raises RowUnreadable."""
+    """Only what the timer index needs; a third of the time of ``decode_row``. Raises RowUnreadable."""
     _check_version(value)
     return _decode_head(memoryview(value)[1:])
 

@@ -17,7 +17,7 @@ import msgspec
 from rules.decide.upgrade import OLD
 from rules.state.row import Row
 from tables.codec import RowUnreadable, decode_row, encode_row, is_newer
-from tables.store import Due, RowStore, Write
+from tables.store import RowStore, Timer, Write
 
 LARGE_BYTES = 32 * 1024
 """Rows from here on are known by their size."""
@@ -61,9 +61,9 @@ class Profiles:
         self._old: dict[bytes, Row] = {}
         self._unstored: dict[bytes, bytes | None] = {}
         self._stages = 0
-        self._unstored_due: dict[Due, tuple[int, bool]] = {}
+        self._unstored_due: dict[Timer, tuple[int, bool]] = {}
         """Per due entry, the last unstored stage that changed it, and whether the entry is there then."""
-        self._added_due: list[Due] = []  # a heap of the entries that unstored stages added
+        self._added_due: list[Timer] = []  # a heap of the entries that unstored stages added
         self._hidden_due = 0  # how many entries of ``_unstored_due`` are not there
         self.upgrade: Callable[[bytes, Row], None] = _keep
         """What is done to a row of an older version before it is used."""
@@ -163,7 +163,7 @@ class Profiles:
         self,
         changed: Mapping[bytes, int | None],
         local: Mapping[bytes, int | None],
-        stale: Iterable[Due] = (),
+        stale: Iterable[Timer] = (),
         most_bytes: int = ANY_BYTES,
     ) -> Staged:
         """Encode what a step changed. Both map a row key to the ``due_ms`` that its row had before.
@@ -171,7 +171,7 @@ class Profiles:
         Raises RowsTooLarge, and changes nothing, when a changed row and its key exceed ``most_bytes``.
 
         ``local`` rows changed in nothing but ``due_ms``, a lower bound that recovery may find older:
-        they go to the store without a changelog record. ``stale`` entries of the due index are no row's.
+        they go to the store without a changelog record. ``stale`` entries of the timer index are no row's.
         """
         young = self._young
         unstored = self._unstored
@@ -183,8 +183,8 @@ class Profiles:
         if too_large:
             raise RowsTooLarge(too_large)
         local_rows = [(key, encode_row(young[key])) for key in local]
-        added: list[Due] = []
-        dropped: list[Due] = [*stale]
+        added: list[Timer] = []
+        dropped: list[Timer] = [*stale]
         for keys, encoded in ((changed, rows), (local, local_rows)):
             for (key, due_before), (_, value) in zip(keys.items(), encoded, strict=True):
                 row = young[key]
@@ -207,7 +207,7 @@ class Profiles:
             heappush(self._added_due, entry)
         if added:
             self._quiet_until_ms = min(self._quiet_until_ms, min(added)[0])
-        write = Write(rows=rows + local_rows, due_added=added, due_dropped=dropped)
+        write = Write(rows=rows + local_rows, timers_added=added, timers_dropped=dropped)
         return Staged(number=number, rows=rows, write=write)
 
     def durable(self, *staged: Staged) -> None:
@@ -217,26 +217,26 @@ class Profiles:
         """
         for each in staged:
             self._durable.append(each)
-            self.durable_rows += len(each.write.rows) + len(each.write.due_dropped)
+            self.durable_rows += len(each.write.rows) + len(each.write.timers_dropped)
         if self.durable_rows > self.behind_rows:
             self.flush()
 
     def flush(self, meta: bytes | None = None) -> None:
         """Write all durable steps to the store, with the last one's note or ``meta`` in its place."""
         rows: dict[bytes, bytes] = {}
-        added: set[Due] = set()
-        dropped: set[Due] = set()
+        added: set[Timer] = set()
+        dropped: set[Timer] = set()
         notes: dict[bytes, bytes | None] = {}
         last_meta: bytes | None = None
         for staged in self._durable:
             write = staged.write
             rows.update(write.rows)
-            for entry in write.due_dropped:
+            for entry in write.timers_dropped:
                 if entry in added:
                     added.discard(entry)
                 else:
                     dropped.add(entry)
-            for entry in write.due_added:
+            for entry in write.timers_added:
                 if entry in dropped:
                     dropped.discard(entry)
                 else:
@@ -254,7 +254,7 @@ class Profiles:
             if unstored.get(key) is value:
                 del unstored[key]
         for staged in self._durable:
-            for entry in (*staged.write.due_dropped, *staged.write.due_added):
+            for entry in (*staged.write.timers_dropped, *staged.write.timers_added):
                 number, there = self._unstored_due.get(entry, _ABSENT)
                 if number == staged.number:
                     del self._unstored_due[entry]
@@ -265,10 +265,10 @@ class Profiles:
         self._durable.clear()
         self.durable_rows = 0
 
-    def due(self, before_ms: int, limit: int) -> list[Due]:
+    def due(self, before_ms: int, limit: int) -> list[Timer]:
         """Up to ``limit`` due entries before ``before_ms``, stored or staged, in order of time."""
         unstored, heap = self._unstored_due, self._added_due
-        added: list[Due] = []
+        added: list[Timer] = []
         while heap and heap[0][0] < before_ms:
             entry = heappop(heap)
             number, there = unstored.get(entry, _ABSENT)
@@ -277,13 +277,13 @@ class Profiles:
         staged_ms = heap[0][0] if heap else FAR_MS
         for entry in added:
             heappush(heap, entry)  # until it is handled, that is dropped
-        found = self.store.due(self._due_floor_ms, before_ms, limit + self._hidden_due)
+        found = self.store.timers(self._due_floor_ms, before_ms, limit + self._hidden_due)
         if unstored:
             found = [entry for entry in found if entry not in unstored]
         if added:
             found = sorted({*added, *found})
         if not found:
-            later = self.store.due(max(before_ms, self._due_floor_ms), FAR_MS, 1)
+            later = self.store.timers(max(before_ms, self._due_floor_ms), FAR_MS, 1)
             self._quiet_until_ms = min([staged_ms, *(at_ms for at_ms, _ in later)])
         return found[:limit]
 
@@ -291,7 +291,7 @@ class Profiles:
         """Whether ``due`` may find something: False is certain."""
         return before_ms > self._quiet_until_ms
 
-    def due_done(self, before_ms: int) -> None:
+    def fired_until(self, before_ms: int) -> None:
         """All entries before this instant are handled: start the next search there, past the deleted ones."""
         self._due_floor_ms = max(self._due_floor_ms, before_ms)
 
@@ -311,7 +311,7 @@ class Profiles:
         return len(self._unstored)
 
     @property
-    def due_in_memory(self) -> int:
+    def timers_in_memory(self) -> int:
         return len(self._added_due)
 
 

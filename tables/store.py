@@ -1,6 +1,6 @@
 """Where the rows of one partition lie: in RocksDB beside the worker, or in memory (simulate, tests).
 
-Both keep three things in step: rows by key, the due index (instant, row key) and one meta value. A
+Both keep three things in step: rows by key, the timer index (instant, row key) and one meta value. A
 ``Write`` goes in whole or not at all.
 """
 
@@ -16,7 +16,7 @@ from rocksdict import BlockBasedOptions, Cache, Options, Rdict, RdictIter, Write
 
 from tables.store_faults import StoreBroken, make_directory, note_broken, noted_fault, watched, wipe
 
-Due = tuple[int, bytes]
+Timer = tuple[int, bytes]
 """(instant in ms, row key)."""
 
 _ROW, _DUE, _META, _NOTE = b"r", b"d", b"m", b"n"
@@ -28,8 +28,8 @@ class Write:
 
     rows: Sequence[tuple[bytes, bytes]] = ()
     deleted: Sequence[bytes] = ()
-    due_added: list[Due] = field(default_factory=list)
-    due_dropped: list[Due] = field(default_factory=list)
+    timers_added: list[Timer] = field(default_factory=list)
+    timers_dropped: list[Timer] = field(default_factory=list)
     meta: bytes | None = None
     notes: Sequence[tuple[bytes, bytes | None]] = ()
     """By key, beside the rows (``tables.refused``); None removes one."""
@@ -44,8 +44,8 @@ class RowStore(Protocol):
         """Up to ``limit`` rows with a key above ``after``, in key order."""
         ...
 
-    def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
-        """Up to ``limit`` entries of the due index with ``from_ms <= instant < before_ms``, in order."""
+    def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
+        """Up to ``limit`` entries of the timer index with ``from_ms <= instant < before_ms``, in order."""
         ...
 
     def meta(self) -> bytes | None: ...
@@ -68,7 +68,7 @@ class MemoryStore:
     """The whole partition in dictionaries."""
 
     _rows: dict[bytes, bytes] = field(default_factory=dict)
-    _due: list[Due] = field(default_factory=list)
+    _due: list[Timer] = field(default_factory=list)
     """Ascending, each once."""
     _meta: bytes | None = None
     _notes: dict[bytes, bytes] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class MemoryStore:
     def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return [(key, self._rows[key]) for key in sorted(key for key in self._rows if key > after)[:limit]]
 
-    def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
+    def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
         start, end = (bisect_left(self._due, (at_ms, b"")) for at_ms in (from_ms, before_ms))
         return self._due[start : min(end, start + limit)]
 
@@ -94,11 +94,11 @@ class MemoryStore:
         for key in change.deleted:
             self._rows.pop(key, None)
         due = self._due
-        for entry in change.due_dropped:
+        for entry in change.timers_dropped:
             at = bisect_left(due, entry)
             if at < len(due) and due[at] == entry:
                 del due[at]
-        for entry in change.due_added:
+        for entry in change.timers_added:
             at = bisect_left(due, entry)
             if at == len(due) or due[at] != entry:
                 due.insert(at, entry)
@@ -133,7 +133,7 @@ class RocksMemory:
 
 
 class RocksStore:
-    """One RocksDB per partition: rows under ``r``, the due index under ``d``, meta ``m``, notes ``n``.
+    """One RocksDB per partition: rows under ``r``, the timer index under ``d``, meta ``m``, notes ``n``.
 
     Everything may raise StoreBroken, and does so again for every new one until the files are set aside
     (``tables.store_faults``), or StoreUnusable.
@@ -174,9 +174,9 @@ class RocksStore:
                 rows.append((key[1:], cast(bytes, at.value())))
         return rows
 
-    def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
+    def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
         end = _due_key(before_ms, b"")
-        found: list[Due] = []
+        found: list[Timer] = []
         for at in self._from(_due_key(from_ms, b"")):
             key = cast(bytes, at.key())
             if key >= end or len(found) == limit:
@@ -205,9 +205,9 @@ class RocksStore:
             put(_ROW + key, value)
         for key in change.deleted:
             batch.delete(_ROW + key)
-        for at_ms, key in change.due_dropped:
+        for at_ms, key in change.timers_dropped:
             batch.delete(_due_key(at_ms, key))
-        for at_ms, key in change.due_added:
+        for at_ms, key in change.timers_added:
             put(_due_key(at_ms, key), b"")
         for key, note in change.notes:
             if note is None:
@@ -252,4 +252,4 @@ def _options(memory: RocksMemory) -> Options:
     return options
 
 
-__all__ = ["Due", "MemoryStore", "RocksMemory", "RocksStore", "RowStore", "StoreBroken", "Write", "wipe"]
+__all__ = ["MemoryStore", "RocksMemory", "RocksStore", "RowStore", "StoreBroken", "Timer", "Write", "wipe"]

@@ -3,7 +3,7 @@
     python -m tests.mutants                        everything, some minutes
     python -m tests.mutants agents/evaluate/commits.py ...  these files
     python -m tests.mutants --list                 the mutants, without running them
-    python -m tests.mutants --only "due_done"      those whose text contains this
+    python -m tests.mutants --only "fired_until"      those whose text contains this
 
 Each mutant changes one comparison, one number next to a comparison, one condition, or the order of two
 statements, in a scratch copy of the repository; then the quick tests of that file run until the first fails.
@@ -73,8 +73,8 @@ BY_HAND: list[tuple[str, str, str]] = [
     ("tables/profiles.py", "max(self._due_floor_ms, before_ms)", "max(self._due_floor_ms, before_ms + 1)"),
     (
         "agents/evaluate/pipeline.py",
-        "self.profiles.due_done(stream_time_ms)",
-        "self.profiles.due_done(stream_time_ms + 1)",
+        "self.profiles.fired_until(stream_time_ms)",
+        "self.profiles.fired_until(stream_time_ms + 1)",
     ),
     (
         "agents/evaluate/outgoing.py",

@@ -1,9 +1,9 @@
 """The order of one step's writes, in one place (docs/architecture.md, invariants 2 to 4).
 
-    1. changelog: checkpoint, rows with their outboxes, end checkpoint         acknowledged by all in-sync
-    replicas 2. outputs: re-keyed records, dead letters, transitions            likewise 3. the store: rows,
-    due index, checkpoint, changelog offset            one RocksDB write 4. the ack of the source batch; Faust
-    commits its offset later
+    1. changelog: checkpoint, rows with their outboxes, end checkpoint    acknowledged by all in-sync replicas
+    2. outputs: repartitioned records, dead letters, transitions          likewise
+    3. the store: rows, timer index, checkpoint, changelog offset         one RocksDB write
+    4. the ack of the source batch                                        Faust commits its offset later
 
 A crash between two of them loses nothing: see ``agents.restore.restorer``.
 """
@@ -28,8 +28,8 @@ MEMBERSHIP_SECONDS = 0.05
 """Between two looks, while it isn't known whether the group still counts on this worker."""
 
 
-class Observer(Protocol):
-    """Who counts. Called once a step, after it is durable."""
+class Listener(Protocol):
+    """Is told of each step once, after it is durable: the metrics."""
 
     def step_done(self, partition: int, step: Step, seconds: float) -> None: ...
 
@@ -58,9 +58,9 @@ class Topics:
 
     changelog: str
     transitions: str
-    rekeyed: str
+    repartition: str
     partitions: int
-    """Of the table, so of the changelog, and of the re-keyed records. Source topics may have any number."""
+    """Of the table, so of the changelog and of the repartition topic. Source topics may have any number."""
     transitions_partitions: int
     dead_letter_suffix: str = ".dlq"
     changelog_bytes: int = LARGE_MESSAGE_BYTES
@@ -68,7 +68,7 @@ class Topics:
     dead_letter_partitions: Mapping[str, int] = field(default_factory=dict)
     """By topic; one that isn't named has as many as the table."""
     sources: MutableMapping[str, int] = field(default_factory=dict)
-    """Partitions of each source topic, re-keyed records aside; they may grow. Empty: not known."""
+    """Partitions of each source topic, repartitioned records aside; they may grow. Empty: not known."""
     changelog_id: bytes = b""
     """The topic's id; a store remembers it, so that it is never joined to another changelog."""
 
@@ -77,11 +77,11 @@ class Committer:
     """Writes the steps of one partition of the table."""
 
     def __init__(
-        self, producer: AIOKafkaProducer, topics: Topics, observer: Observer, told: Told | None = None
+        self, producer: AIOKafkaProducer, topics: Topics, listener: Listener, told: Told | None = None
     ) -> None:
         self._producer = producer
         self._topics = topics
-        self._observer = observer
+        self._listener = listener
         self._told = told or Told()
         self.may_write: Callable[[], bool] = lambda: True
         """Whether the partitions are surely still ours. May raise, to give up what is in hand."""
@@ -107,7 +107,7 @@ class Committer:
         seconds = time.monotonic() - started
         for work in works:
             for step in work.steps:
-                self._observer.step_done(work.pipeline.place.partition, step, seconds)
+                self._listener.step_done(work.pipeline.place.partition, step, seconds)
 
     async def checkpoint(self, pipeline: Pipeline) -> None:
         """Write the checkpoint as it stands, so that the next owner need not send anything again."""

@@ -1,4 +1,4 @@
-"""Dead letters and re-keyed records: their headers, the smaller forms of a letter, and the log of letters.
+"""Dead letters and repartitioned records: headers, smaller forms of a letter, and the log of letters.
 
 docs/contracts.md, section 1. A topic may refuse a letter for its size, however large the topic was when the
 worker started. Then the letter goes in the next smaller form, down to one of some hundred bytes.
@@ -53,14 +53,14 @@ def dead_letter_headers(letter: DeadLetter) -> Headers:
     return [*_own(letter.record.headers), *_ours(letter)]
 
 
-def rekey_headers(record: Record, origin: Origin, accepted_ms: int = 0) -> Headers:
+def repartition_headers(record: Record, origin: Origin, accepted_ms: int = 0) -> Headers:
     """The record's own headers, but for those with names that we read, then ``origin_headers``."""
     own = [each for each in record.headers if each[0] not in _ORIGIN]
     return [*own, *origin_headers(record, origin, accepted_ms)]
 
 
 def origin_headers(record: Record, origin: Origin, accepted_ms: int = 0) -> Headers:
-    """What a re-keyed record needs: where the producer wrote it, and whether without a timestamp.
+    """What a repartitioned record needs: where the producer wrote it, and whether without a timestamp.
 
     The user's row remembers the place, so that no copy counts twice.
     """
@@ -120,8 +120,8 @@ def _own(headers: Headers) -> Headers:
 
 def _ours(letter: DeadLetter) -> list[tuple[str, bytes]]:
     record = letter.record
-    is_rekeyed = record.topic != letter.origin[0]
-    timestamp = NO_TIMESTAMP if is_rekeyed and was_untimed(record) else str(record.timestamp).encode()
+    is_repartitioned = record.topic != letter.origin[0]
+    timestamp = NO_TIMESTAMP if is_repartitioned and was_untimed(record) else str(record.timestamp).encode()
     return [
         ("error.code", letter.code.encode()),
         ("error.message", letter.message[:MESSAGE_CHARS].encode("utf-8", "replace")),

@@ -15,9 +15,9 @@ from typing import Protocol
 import structlog
 
 from agents.evaluate.commits import Committer, Work
-from agents.evaluate.lanes import SLICE, TURN_RECORDS, USERS, Lane
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Record
+from agents.evaluate.task import SLICE, TURN_RECORDS, USERS, Task
 from agents.faust.transport import MembershipLost
 from agents.kafka.placement import partition_of
 from rules.compile.rule_set import EMPTY, RuleSet
@@ -25,20 +25,20 @@ from rules.compile.rule_set import EMPTY, RuleSet
 log = structlog.get_logger("turnstile.evaluate")
 
 TICK_SECONDS = 0.05
-"""How often idle partitions' clocks follow the wall."""
+"""How often the stream time of idle partitions follows the wall clock."""
 PLENTY_RECORDS = 4_000
-"""With so many records waiting the next round is computed while one is committed."""
-ROUND_RECORDS = 12_000
-"""So many records make a round at most, those of all lanes: what a kill sends again is what one round sends.
-To compute them takes several times as long as to commit the round before, which goes on meanwhile. With 6,000
-an event costs 15 to 20 % more (decision 13)."""
+"""With so many records waiting, the next commit cycle is computed while one is committed."""
+CYCLE_RECORDS = 12_000
+"""A commit cycle has at most so many records, of all tasks together: a kill sends again what one cycle sends.
+Computing them takes several times as long as the commit of the cycle before, which goes on meanwhile. With
+6,000 an event costs 15 to 20 % more (decision 13)."""
 CALM_BEHIND_ROWS = 500
 """So many rows a store may be behind while little is waiting: some 2 ms to write. With plenty waiting it
 may be behind much further (``Profiles``), for less work and longer pauses."""
 DRAIN_SECONDS = 0.002
 
 
-class LaneMissing(Exception):
+class TaskMissing(Exception):
     """Records came to a worker that doesn't hold the rows of their users: a bug. They stay uncommitted."""
 
 
@@ -62,11 +62,11 @@ class Answer:
 
 
 class Evaluator:
-    """All lanes of one worker. ``crash`` ends the worker without committing (a bug never skips data).
+    """All tasks of one worker. ``crash`` ends the worker without committing (a bug never skips data).
     ``latest_ms`` tells the latest timestamp that a record may have now; None: any.
 
-    Work goes in rounds: what waits in any lane is computed, then committed together. The next round is
-    computed meanwhile only when much is waiting; else it would be a small one that has to wait.
+    Work goes in commit cycles: what waits in any task is computed, then committed together. The next cycle is
+    computed meanwhile only when much is waiting; otherwise it would be a small one that has to wait.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Evaluator:
         self._grace_ms = grace_ms
         self._crash = crash
         self._latest_ms = latest_ms
-        self.lanes: dict[int, Lane] = {}
+        self.tasks: dict[int, Task] = {}
         self.rules: RuleSet = EMPTY
         self.paused = True
         """Partitions are being moved or restored: no time passes, nothing is looked up."""
         self._work = asyncio.Event()
         self._plenty = asyncio.Event()
-        self._rounds: asyncio.Task[None] | None = None
+        self._cycles: asyncio.Task[None] | None = None
         self._next_tick = 0.0
 
     # -- partitions ----------------------------------------------------------------------------------
@@ -97,69 +97,69 @@ class Evaluator:
         """Take over partitions that are up to date."""
         for partition, pipeline in pipelines.items():
             pipeline.define(self.rules)
-            self.lanes[partition] = Lane(pipeline, self._latest_ms)
+            self.tasks[partition] = Task(pipeline, self._latest_ms)
 
     async def drain(self) -> None:
-        """Wait until everything taken is durable. Returns at once when the rounds have ended."""
-        while any(lane.busy for lane in self.lanes.values()):
-            if self._rounds is None or self._rounds.done():
+        """Wait until everything taken is durable. Returns at once when the cycles have ended."""
+        while any(task.busy for task in self.tasks.values()):
+            if self._cycles is None or self._cycles.done():
                 return
             await asyncio.sleep(DRAIN_SECONDS)
 
-    async def settle(self) -> None:
+    async def hand_over(self) -> None:
         """Before partitions may move: drain, and note that no output is open, so that none is sent again."""
         await self.drain()
-        for lane in self.lanes.values():
-            if lane.busy:
+        for task in self.tasks.values():
+            if task.busy:
                 continue
-            if lane.pipeline.outgoing.noted_step < lane.pipeline.outgoing.acked_step:
+            if task.pipeline.outgoing.noted_step < task.pipeline.outgoing.acked_step:
                 # Who is no member may not note anything; whoever is sends it again.
                 with contextlib.suppress(MembershipLost):
-                    await self._committer.checkpoint(lane.pipeline)
-            lane.pipeline.profiles.flush()
+                    await self._committer.checkpoint(task.pipeline)
+            task.pipeline.profiles.flush()
 
     def drop(self, partitions: set[int]) -> None:
         """Close partitions that are no longer ours; they must be drained."""
-        for partition in partitions & self.lanes.keys():
-            self.lanes.pop(partition).pipeline.profiles.store.close()
+        for partition in partitions & self.tasks.keys():
+            self.tasks.pop(partition).pipeline.profiles.store.close()
 
-    # -- rounds --------------------------------------------------------------------------------------
+    # -- commit cycles -------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to work."""
-        self._rounds = asyncio.create_task(self._run(), name="rounds")
+        self._cycles = asyncio.create_task(self._run(), name="commit cycles")
 
     async def abort(self) -> None:
         """Stop at once, with whatever is in hand; for after a crash."""
-        if self._rounds is not None:
-            self._rounds.cancel()
-            await asyncio.gather(self._rounds, return_exceptions=True)
+        if self._cycles is not None:
+            self._cycles.cancel()
+            await asyncio.gather(self._cycles, return_exceptions=True)
 
     async def close(self) -> None:
-        """The orderly end: settle, stop, close the stores."""
-        await self.settle()
+        """The orderly end: hand over, stop, close the stores."""
+        await self.hand_over()
         await self.abort()
-        self.drop(set(self.lanes))
+        self.drop(set(self.tasks))
 
     async def take(self, partition: int, records: Sequence[Record], ack: Callable[[], object]) -> None:
         """Evaluate one batch of one source partition, for a partition of the table.
 
-        ``ack`` is called when all of it is durable. Raises LaneMissing.
+        ``ack`` is called when all of it is durable. Raises TaskMissing.
         """
-        lane = self.lanes.get(partition)
-        if lane is None:
+        task = self.tasks.get(partition)
+        if task is None:
             first, last = records[0], records[-1]
-            raise LaneMissing(
+            raise TaskMissing(
                 f"{first.topic}/{first.partition}, offsets {first.offset} to {last.offset}, came to a worker "
-                f"that holds the partitions {sorted(self.lanes)} of the table, but not {partition}"
+                f"that holds the partitions {sorted(self.tasks)} of the table, but not {partition}"
             )
-        await lane.offer(records, ack)
+        await task.offer(records, ack)
         self._work.set()
         if self._records_waiting() >= PLENTY_RECORDS:
             self._plenty.set()
 
     def _records_waiting(self) -> int:
-        return sum(each.records_waiting for each in self.lanes.values())
+        return sum(each.records_waiting for each in self.tasks.values())
 
     async def _run(self) -> None:
         committing: asyncio.Task[None] | None = None
@@ -184,7 +184,7 @@ class Evaluator:
             self._crash(error)
 
     async def _compute(self) -> list[Work]:
-        """One turn for every lane."""
+        """One turn for every task."""
         self._work.clear()
         self._plenty.clear()
         now = asyncio.get_running_loop().time()
@@ -192,27 +192,27 @@ class Evaluator:
         if tick:
             self._next_tick = now + TICK_SECONDS
         works: list[Work] = []
-        waiting = sum(lane.records_waiting > 0 for lane in self.lanes.values())
-        share = max(SLICE, min(TURN_RECORDS, ROUND_RECORDS // max(1, waiting)))
-        for partition, lane in list(self.lanes.items()):
-            work = Work(lane.pipeline)
-            lane.rounds += 1
-            await lane.take_turn(work, lambda: self.paused, share)
-            if (tick or lane.pipeline.sweeping) and not self.paused:
+        waiting = sum(task.records_waiting > 0 for task in self.tasks.values())
+        share = max(SLICE, min(TURN_RECORDS, CYCLE_RECORDS // max(1, waiting)))
+        for partition, task in list(self.tasks.items()):
+            work = Work(task.pipeline)
+            task.cycles += 1
+            await task.take_turn(work, lambda: self.paused, share)
+            if (tick or task.pipeline.sweeping) and not self.paused:
                 self._pass_time(partition, work)
-            if lane.pipeline.overdue and not self.paused:
+            if task.pipeline.overdue and not self.paused:
                 self._work.set()
             if not work.acks:
                 work.steps = [step for step in work.steps if step.counts.records or not step.is_empty]
-            work.is_note = tick and not work.steps and not self.paused and lane.pipeline.outgoing.is_unnoted
+            work.is_note = tick and not work.steps and not self.paused and task.pipeline.outgoing.is_unnoted
             if work.steps or work.acks or work.is_note:
                 works.append(work)
             else:
-                lane.rounds -= 1
+                task.cycles -= 1
         return works
 
     def _pass_time(self, partition: int, work: Work) -> None:
-        """Go on with a sweep, or let the clock of an idle partition follow the wall."""
+        """Go on with a sweep, or let the stream time of an idle partition follow the wall clock."""
         pipeline = work.pipeline
         if pipeline.sweeping:
             work.steps.append(pipeline.sweep(USERS))
@@ -222,7 +222,7 @@ class Evaluator:
         if seen_ms is not None:
             to_ms = min(seen_ms, self._clock.wall_ms()) - self._grace_ms
             if to_ms > pipeline.stream_time_ms:
-                work.steps.append(pipeline.advance(to_ms, USERS))
+                work.steps.append(pipeline.punctuate(to_ms, USERS))
 
     async def _commit(self, works: list[Work]) -> None:
         await self._committer.commit(works)
@@ -231,7 +231,7 @@ class Evaluator:
             if profiles.durable_rows > CALM_BEHIND_ROWS and self._records_waiting() < PLENTY_RECORDS:
                 profiles.flush()
                 await asyncio.sleep(0)
-            self.lanes[work.pipeline.place.partition].rounds -= 1
+            self.tasks[work.pipeline.place.partition].cycles -= 1
 
     async def _wait_for_work(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -249,8 +249,8 @@ class Evaluator:
     def define(self, rules: RuleSet) -> None:
         """Use these definitions from the next record on; rows are swept in the background."""
         self.rules = rules
-        for lane in self.lanes.values():
-            lane.pipeline.define(rules)
+        for task in self.tasks.values():
+            task.pipeline.define(rules)
         log.info("definitions", audiences=sum(len(each.audiences) for each in rules.projects.values()))
 
     # -- lookups -------------------------------------------------------------------------------------
@@ -258,9 +258,9 @@ class Evaluator:
     def answer(self, user_id: str, partitions: int) -> Answer | None:
         """The pipeline that holds the user, and the instant of its answer; None: not on this worker."""
         partition = partition_of(user_id, partitions)
-        lane = self.lanes.get(partition)
-        if lane is None or self.paused:
+        task = self.tasks.get(partition)
+        if task is None or self.paused:
             return None
         caught_up = self._clock.caught_up_ms(partition) is not None
-        at_ms = self._clock.wall_ms() if caught_up else lane.pipeline.stream_time_ms
-        return Answer(lane.pipeline, at_ms)
+        at_ms = self._clock.wall_ms() if caught_up else task.pipeline.stream_time_ms
+        return Answer(task.pipeline, at_ms)

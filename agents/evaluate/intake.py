@@ -21,14 +21,14 @@ from rules.time.instants import format_instant
 from tables.codec import encode_attributes, row_key
 
 
-def read_batch(place: Place, records: Sequence[Record], limits: Limits, draft: Draft) -> list[ReadRecord]:
+def decode_records(place: Place, records: Sequence[Record], limits: Limits, draft: Draft) -> list[ReadRecord]:
     """Decode and check; what can't be used becomes a dead letter of the draft."""
     batch: list[ReadRecord] = []
     max_bytes = limits.max_bytes
-    is_rekeyed = bool(records) and records[0].topic == place.rekey_topic
+    is_repartitioned = bool(records) and records[0].topic == place.repartition_topic
     for record in records:
         try:
-            if is_rekeyed:
+            if is_repartitioned:
                 place.origin(record)
                 place.accepted_ms(record)
             decoded = read_record(record.value, record.timestamp, max_bytes)

@@ -1,4 +1,4 @@
-"""What goes out besides the changelog: transitions, dead letters, re-keyed records.
+"""What goes out besides the changelog: transitions, dead letters, repartitioned records.
 
 Data decides how large an output is, and a topic's limit may be anything and change at any time. So nothing
 is assumed of limits. A batch that is refused for its size goes in halves, down to single records; a record
@@ -22,7 +22,7 @@ from agents.evaluate.dead_letters import (
     LetterLog,
     dead_letter_headers,
     origin_headers,
-    rekey_headers,
+    repartition_headers,
     smaller_letters,
 )
 from agents.evaluate.steps import DeadLetter, Record, Step
@@ -53,7 +53,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Rekeyed:
+class Repartitioned:
     """A record on its way to its user's partition; ``step`` is the one that found it."""
 
     step: Step
@@ -62,7 +62,7 @@ class Rekeyed:
     origin: Origin
 
 
-Source = Transition | DeadLetter | Rekeyed
+Source = Transition | DeadLetter | Repartitioned
 """What a record was made of."""
 TopicPlace = tuple[str, int]
 """Topic and partition."""
@@ -177,11 +177,11 @@ class Outputs:
 
     def add_step(self, partition: int, step: Step) -> None:
         topics = self._topics
-        for user_id, record, origin in step.rekeyed:
+        for user_id, record, origin in step.repartitioned:
             target = partition_of(user_id, topics.partitions)
-            headers = rekey_headers(record, origin, step.accepted.get(record.topic, 0))
+            headers = repartition_headers(record, origin, step.accepted.get(record.topic, 0))
             sent = max(record.timestamp, 0), user_id.encode(), record.value, headers
-            self._lot(topics.rekeyed, target).add(sent, Rekeyed(step, user_id, record, origin))
+            self._lot(topics.repartition, target).add(sent, Repartitioned(step, user_id, record, origin))
         for letter in step.dead:
             self._add_letter(letter)
         same = topics.transitions_partitions == topics.partitions
@@ -236,7 +236,7 @@ class Outputs:
         if isinstance(source, DeadLetter):
             for form in smaller_letters(source):
                 yield None, *form
-        elif isinstance(source, Rekeyed):
+        elif isinstance(source, Repartitioned):
             if source.record.headers:  # no rule looks at them
                 record, accepted = source.record, source.step.accepted
                 least = origin_headers(record, source.origin, accepted.get(record.topic, 0))
@@ -259,11 +259,11 @@ class Outputs:
             where = "{}/{}@{}".format(*source.origin)
             text = f"{text}, and without its value as well. The record is only told here: {source.message}"
             self._told.warnings.note("dead_letter_refused", where, text)
-        elif isinstance(source, Rekeyed):
+        elif isinstance(source, Repartitioned):
             letter = DeadLetter(source.record, source.origin, "rekeyed_refused", text, "rekey")
             step = source.step
             step.dead.append(letter)
-            step.counts.rekeyed -= 1
+            step.counts.repartitioned -= 1
             step.counts.dead += 1
             await self._bury(letter)
         else:

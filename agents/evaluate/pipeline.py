@@ -1,10 +1,10 @@
 """The pipeline: one partition's records in, its steps out. Read this file first.
 
-No Faust, no Kafka client, no clock: the worker, ``turnstile simulate`` and the tests all run this very
+No Faust, no Kafka client, no wall clock: the worker, ``turnstile simulate`` and the tests all run this very
 code. A *step* is a batch of records, a stretch of time, or a part of a sweep after definitions changed:
 
     records ──▶ decode ──▶ fire the user's earlier timers ──▶ apply ──▶ decide ──▶ Step
-                                                                         rows, outbox, due index,
+                                                                         rows, outbox, timer index,
                                                                          transitions, dead letters
 
 A step changes the rows in memory at once and says what must be written, and in which order
@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from agents.evaluate.intake import ahead_of_wall, apply_record, outgrows, read_batch
+from agents.evaluate.intake import ahead_of_wall, apply_record, decode_records, outgrows
 from agents.evaluate.outgoing import Outgoing
 from agents.evaluate.records import NO_PROPERTIES, InputRecord, PlainEvent
 from agents.evaluate.row_limits import by_records_bytes, compute_again, leave
@@ -49,7 +49,7 @@ ANY_TIMESTAMP_MS: Final = 1 << 63
 
 
 class Pipeline:
-    """One partition of the profile table: rules, rows and clock. Not thread-safe; steps are in order."""
+    """One partition of the profile table: rules, rows, stream time. Not thread-safe; steps are in order."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Pipeline:
         self._positions: dict[int, int] = dict(recovered.positions) if recovered else {}
         self._prints: dict[int, int] = dict(self.ground.prints)
         self._done = dict(self._positions)
-        """Per source partition, re-keyed records aside, the last offset taken since the start."""
+        """Per source partition, repartitioned records aside, the last offset taken since the start."""
         self._judged = {**self._positions, **(recovered.judged if recovered else {})}
         """Per source partition, the last offset whose timestamp was judged, now or in an earlier life."""
         self.refused = Refused(profiles.store.notes())
@@ -113,29 +113,29 @@ class Pipeline:
         self.stream_time_ms, self._positions = draft.stream_time_ms, dict(draft.positions)
         self._prints = dict(draft.prints)
         for records in draft.fed:
-            batch = read_batch(self.place, records, self.limits, Draft(0, {}))
+            batch = decode_records(self.place, records, self.limits, Draft(0, {}))
             self.profiles.forget(key for _, _, key, _ in batch)
 
     def feed(self, draft: Draft, records: Sequence[Record], latest_ms: int | None = None) -> int:
         """Take a slice of the records of one source partition, in log order; how many were taken.
 
         Fewer than all when the draft is full: the rest is another step's. A record with a later timestamp
-        than ``latest_ms``, that would move the clock there, is a dead letter and moves nothing; but what was
-        decided of a record before holds. None: none is too late.
+        than ``latest_ms``, that would move stream time there, is a dead letter and moves nothing; but what
+        was decided of a record before holds. None: none is too late.
         """
         if not records:
             return 0
         log = source = self._source(records[0].topic, records[0].partition)
-        is_rekeyed = records[0].topic == self.place.rekey_topic
-        # Re-keyed records were judged before they were re-keyed.
-        in_time = records if is_rekeyed else self._in_time(draft, source, records, latest_ms)
-        batch = read_batch(self.place, in_time, self.limits, draft)
+        is_repartitioned = records[0].topic == self.place.repartition_topic
+        # Repartitioned records were judged before they were repartitioned.
+        in_time = records if is_repartitioned else self._in_time(draft, source, records, latest_ms)
+        batch = decode_records(self.place, in_time, self.limits, draft)
         rows = self.profiles.load([key for _, _, key, _ in batch])
         project, rules = "", NO_RULES
         changed, local, out, keys = draft.changed, draft.local, draft.transitions, draft.keys
         stream_time_ms = self.stream_time_ms
         # What a row notes of applied offsets is not enough: a record that changed nothing left no trace, and
-        # if it comes again with a later clock it would share its step with a timer due just then.
+        # if it comes again at a later stream time it would share its step with a timer due just then.
         floor = self._done.get(source, -1)
         dedupe, told = self.limits.dedupe, self.told
         remembers = dedupe.run_ms > 0
@@ -150,7 +150,7 @@ class Pipeline:
             known = row is not None
             if row is None:
                 if not self.place.owns(decoded.user_id):
-                    draft.rekeyed.append((decoded.user_id, record, self.place.origin(record)))
+                    draft.repartitioned.append((decoded.user_id, record, self.place.origin(record)))
                     continue
                 row = new_row(stream_time_ms)
             now_ms = stream_time_ms if stream_time_ms > row.now_ms else row.now_ms
@@ -158,7 +158,7 @@ class Pipeline:
             if offset <= floor or (told and self._is_told(record)):
                 repeated += 1
                 continue
-            if is_rekeyed:
+            if is_repartitioned:
                 if timestamp_ms == 0 and was_untimed(record):
                     timestamp_ms = -1
                 topic, partition, offset = self.place.origin(record)
@@ -211,8 +211,8 @@ class Pipeline:
             if len(out) > emitted:
                 keys.extend([key] * (len(out) - emitted))
                 effect = True
-            # A re-keyed one may be copied once more, so that even one without effect must leave a trace.
-            if effect or record_id is not None or is_rekeyed:
+            # A repartitioned one may be copied once more, so that even one without effect must leave a trace.
+            if effect or record_id is not None or is_repartitioned:
                 row.applied[source] = offset
                 if key not in changed:
                     changed[key] = local.pop(key, due_before) if known else None
@@ -248,7 +248,7 @@ class Pipeline:
     ) -> Sequence[Record]:
         """All but those whose timestamps are too far ahead."""
         refused = self.refused
-        # What lies before the clock can't move it: without harm, and no note is needed to decide alike later.
+        # What lies before stream time can't move it: without harm, no note is needed to decide alike later.
         limit_ms = ANY_TIMESTAMP_MS if latest_ms is None else max(latest_ms, self.stream_time_ms)
         if max([each.timestamp for each in records]) <= limit_ms and not refused.any_of(source):
             return records
@@ -275,8 +275,8 @@ class Pipeline:
         """The source partition begins at this offset now: notes of earlier records may go."""
         self._notes.extend(self.refused.forget(self._source(topic, partition), log_start))
 
-    def advance(self, to_ms: int, limit: int) -> Step:
-        """Move the clock (never back) and fire what it passed, for at most ``limit`` users."""
+    def punctuate(self, to_ms: int, limit: int) -> Step:
+        """Move stream time (never back) and fire the timers that it passed, for at most ``limit`` users."""
         draft = self.begin()
         self.stream_time_ms = stream_time_ms = max(self.stream_time_ms, to_ms)
         due = self.profiles.due(stream_time_ms, limit)
@@ -298,12 +298,12 @@ class Pipeline:
             else:
                 draft.local[key] = due_ms
         if draft.counts.timers == len(due) < limit:
-            self.profiles.due_done(stream_time_ms)
+            self.profiles.fired_until(stream_time_ms)
         return self.finish(draft)
 
     @property
     def overdue(self) -> bool:
-        """Some timers that the clock passed are still to be fired by ``advance``."""
+        """Some timers that stream time passed are still to be fired by ``punctuate``."""
         return self.profiles.is_due(self.stream_time_ms)
 
     def define(self, rules: RuleSet) -> None:
@@ -355,7 +355,7 @@ class Pipeline:
     # -- reading -------------------------------------------------------------------------------------
 
     def look(self, project: str, user_id: str, at_ms: int) -> Row | None:
-        """The user's row as it is at ``at_ms`` (not before the clock): timers up to then are decided.
+        """The user's row as it is at ``at_ms`` (not before stream time): timers up to then are decided.
 
         The row is a copy. None: nothing is known of the user.
         """
@@ -441,7 +441,7 @@ class Pipeline:
         self.is_noted = self.is_noted or is_first
         counts = draft.counts
         counts.dead = len(draft.dead)
-        counts.rekeyed = len(draft.rekeyed)
+        counts.repartitioned = len(draft.repartitioned)
         counts.enters = sum(each.is_enter for each in draft.transitions)
         counts.exits = len(draft.transitions) - counts.enters
         checkpoint = self._checkpoint(draft.stream_time_ms, draft.positions, draft.prints)
@@ -461,7 +461,7 @@ class Pipeline:
             transition_keys=draft.keys,
             left=draft.left,
             dead=draft.dead,
-            rekeyed=draft.rekeyed,
+            repartitioned=draft.repartitioned,
             counts=counts,
             accepted=self.place.accepted,
         )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agents.evaluate.intake import read_batch
+from agents.evaluate.intake import decode_records
 from agents.evaluate.steps import DeadLetter, Draft, Limits, Record
 from rules.decide.decide import fire
 from tables.changelog import largest_row_bytes
@@ -38,7 +38,7 @@ def compute_again(pipeline: Pipeline, draft: Draft, large: Collection[bytes]) ->
     made = pipeline.begin()
     made.is_bounded = False  # it has the records that the draft took
     for records in draft.fed:
-        batch = read_batch(pipeline.place, records, pipeline.limits, Draft(0, {}))
+        batch = decode_records(pipeline.place, records, pipeline.limits, Draft(0, {}))
         waiting: list[Record] = []
         for record, (_, _, key, _) in zip(records, batch, strict=True):
             if key not in large:
@@ -52,7 +52,7 @@ def compute_again(pipeline: Pipeline, draft: Draft, large: Collection[bytes]) ->
 
 
 def _feed_checked(pipeline: Pipeline, draft: Draft, record: Record, key: bytes) -> None:
-    """Take one record, or refuse it: its effect is put back, but not the clock, and not what time does."""
+    """Take one record, or refuse it: its effect is put back, but not stream time, and not what time does."""
 
     def feed() -> object:
         return pipeline.feed(draft, [record])
@@ -98,7 +98,7 @@ def _try(pipeline: Pipeline, draft: Draft, key: bytes, change: Callable[[], obje
 
 
 def _fire(pipeline: Pipeline, draft: Draft, key: bytes) -> None:
-    """The user's timers that the clock has passed."""
+    """The user's timers that stream time has passed."""
     row = pipeline.profiles.load([key]).get(key)
     if row is None or row.due_ms is None or row.due_ms >= pipeline.stream_time_ms:
         return

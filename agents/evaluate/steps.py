@@ -12,7 +12,7 @@ from rules.state.dedupe import DAY_MS, Dedupe, dedupe_of
 from rules.state.row import Transition
 from tables.codec import Checkpoint
 from tables.profiles import Staged
-from tables.store import Due
+from tables.store import Timer
 
 
 class Record(Located, Protocol):
@@ -72,7 +72,7 @@ class Counts:
     repeated: int = 0
     """Applied before: read again after a crash, or sent again under the same id."""
     dead: int = 0
-    rekeyed: int = 0
+    repartitioned: int = 0
     enters: int = 0
     exits: int = 0
     timers: int = 0
@@ -80,7 +80,7 @@ class Counts:
 
     @property
     def records(self) -> int:
-        return self.applied + self.repeated + self.dead + self.rekeyed
+        return self.applied + self.repeated + self.dead + self.repartitioned
 
 
 @dataclass(slots=True)
@@ -88,8 +88,8 @@ class Step:
     """What one step changed and sends. Its changelog batch: notes, ``checkpoint``, ``rows``,
     ``end_checkpoint``.
 
-    ``checkpoint`` has the clock before the step: what recovery needs while some of the step's rows may be
-    missing. ``end_checkpoint`` has the clock after it: what the records after the step are applied at. What
+    ``checkpoint`` has the stream time before the step: what recovery needs while some of the step's rows may
+    be missing. ``end_checkpoint`` has the time after it: what the records after the step are applied at. What
     they say of acknowledged steps is set when they are written (``Pipeline.records``).
     """
 
@@ -97,7 +97,7 @@ class Step:
     checkpoint: Checkpoint
     end_checkpoint: Checkpoint
     must_note: bool
-    """The end checkpoint must be written even if no row changed: a record moved the clock, or was refused
+    """The end checkpoint must be written even if no row changed: a record moved stream time, or was refused
     because of its user's row, or there is no checkpoint yet."""
     staged: Staged
     transitions: list[Transition]
@@ -105,10 +105,10 @@ class Step:
     left: list[bytes]
     """Keys of rows that stay as they were, because they would be larger than the changelog takes."""
     dead: list[DeadLetter] = field(default_factory=list)
-    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
+    repartitioned: list[tuple[str, Record, Origin]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     accepted: Mapping[str, int] = field(default_factory=dict)
-    """``tables.codec.Ground.accepted``, for the headers of re-keyed records."""
+    """``tables.codec.Ground.accepted``, for the headers of repartitioned records."""
 
     @property
     def is_logged(self) -> bool:
@@ -120,8 +120,8 @@ class Step:
     def is_empty(self) -> bool:
         """Nothing to write anywhere."""
         write = self.staged.write
-        written = write.rows or write.due_dropped or write.notes or self.must_note
-        return not (written or self.transitions or self.dead or self.rekeyed)
+        written = write.rows or write.timers_dropped or write.notes or self.must_note
+        return not (written or self.transitions or self.dead or self.repartitioned)
 
 
 @dataclass(slots=True)
@@ -137,8 +137,8 @@ class Draft:
     transitions: list[Transition] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    rekeyed: list[tuple[str, Record, Origin]] = field(default_factory=list)
-    stale: list[Due] = field(default_factory=list)
+    repartitioned: list[tuple[str, Record, Origin]] = field(default_factory=list)
+    stale: list[Timer] = field(default_factory=list)
     stream_time_moved: bool = False
     counts: Counts = field(default_factory=Counts)
     fed: list[Sequence[Record]] = field(default_factory=list)

@@ -111,7 +111,7 @@ class WorkerApp(faust.App):
 
     isolation_level: IsolationLevel
     restore: RestoreCallback
-    settle: Callable[[], Awaitable[None]]
+    hand_over: Callable[[], Awaitable[None]]
     """Called when partitions are revoked, after the batches in hand are acknowledged."""
     rebalancing_began: Callable[[], None]
     """Called as soon as a rebalance begins."""
@@ -178,7 +178,7 @@ def worker_app(
     poll_records: int,
     take: TakeCallback,
     restore: RestoreCallback,
-    settle: Callable[[], Awaitable[None]],
+    hand_over: Callable[[], Awaitable[None]],
     rebalancing_began: Callable[[], None],
     warnings: Warnings,
     refused: Callable[[BaseException], bool] = lambda error: False,
@@ -200,7 +200,7 @@ def worker_app(
     app.warnings = warnings
     app.isolation_level = broker.isolation_level
     app.restore = restore
-    app.settle = settle
+    app.hand_over = hand_over
     app.rebalancing_began = rebalancing_began
     app.lost = lost
     app.taken = taken

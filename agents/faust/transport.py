@@ -189,7 +189,7 @@ class Consumer(stock.Consumer):
     async def wait_empty(self) -> None:
         """Before a rebalance and at the end: finish what is in hand, with the timers on their way, commit."""
         await super().wait_empty()
-        await cast(Any, self.app).settle()
+        await cast(Any, self.app).hand_over()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         cast(ConsumerThread, self._thread).membership_seen = time.monotonic()

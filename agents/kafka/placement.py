@@ -25,7 +25,7 @@ Origin = tuple[str, int, int]
 
 
 class OriginInvalid(Exception):
-    """A record on the topic of re-keyed records doesn't say where a producer wrote it: not ours."""
+    """A record on the repartition topic doesn't say where a producer wrote it: not ours."""
 
 
 class Located(Protocol):
@@ -72,7 +72,7 @@ def table_partition(source_partition: int, partitions: int) -> int:
     """The table's partition that takes the records of a source partition, of a topic with any number of them.
 
     A fixed function, because whether a user's records of one source partition are applied directly or come
-    through the re-keyed topic must never change: a row notes one offset per source partition, so a record
+    through the repartition topic must never change: a row notes one offset per source partition, so a record
     that comes by the slower way after a later one would be taken for a repetition.
     """
     return source_partition % partitions
@@ -80,13 +80,13 @@ def table_partition(source_partition: int, partitions: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One partition of the table, the number of them, and the topic that brings re-keyed records."""
+    """One partition of the table, the number of them, and the topic that brings repartitioned records."""
 
     partition: int
     partitions: int
-    rekey_topic: str = ""
+    repartition_topic: str = ""
     sources: Mapping[str, int] = field(default_factory=dict)
-    """Partitions of each topic that a re-keyed record may come from; empty: any. It may grow meanwhile."""
+    """Partitions of each topic that repartitioned records may come from; empty: any. May grow meanwhile."""
     accepted: Mapping[str, int] = field(default_factory=dict)
     """``tables.codec.Ground.accepted``."""
 
@@ -94,11 +94,11 @@ class Place:
         return partition_of(user_id, self.partitions) == self.partition
 
     def origin(self, record: Located) -> Origin:
-        """Where the producer wrote it; a re-keyed record carries that along in its headers.
+        """Where the producer wrote it; a repartitioned record carries that along in its headers.
 
-        Raises OriginInvalid for a re-keyed record that this program can't have written.
+        Raises OriginInvalid for a repartitioned record that this program can't have written.
         """
-        if record.topic != self.rekey_topic:
+        if record.topic != self.repartition_topic:
             return record.topic, record.partition, record.offset
         headers = dict(record.headers)
         try:
@@ -106,7 +106,7 @@ class Place:
             partition, offset = _number(headers, ORIGIN_PARTITION), _number(headers, ORIGIN_OFFSET)
         except KeyError:
             wanted = f"{ORIGIN_TOPIC}, {ORIGIN_PARTITION} and {ORIGIN_OFFSET}"
-            raise OriginInvalid(f"a re-keyed record must have the headers {wanted}") from None
+            raise OriginInvalid(f"a repartitioned record must have the headers {wanted}") from None
         except UnicodeDecodeError:
             raise OriginInvalid(f"the header {ORIGIN_TOPIC} must be UTF-8") from None
         if self.sources and topic not in self.sources:
@@ -122,14 +122,14 @@ class Place:
 
         Raises OriginInvalid.
         """
-        if record.topic != self.rekey_topic:
+        if record.topic != self.repartition_topic:
             return self.accepted.get(record.topic, 0)
         headers = dict(record.headers)
         return _number(headers, ORIGIN_ACCEPTED) if ORIGIN_ACCEPTED in headers else 0
 
 
 def was_untimed(record: Located) -> bool:
-    """Whether a re-keyed record had no timestamp where its producer wrote it: ours can't write it without."""
+    """Whether the producer wrote a repartitioned record without a timestamp; ours always gives one."""
     return dict(record.headers).get(ORIGIN_TIMESTAMP) == NO_TIMESTAMP
 
 

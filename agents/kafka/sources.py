@@ -1,4 +1,4 @@
-"""How many partitions the source topics have: what a re-keyed record may say of its origin."""
+"""How many partitions the source topics have: what a repartitioned record may say of its origin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agents.kafka.producer import Producer
 async def learn_partitions(
     sources: MutableMapping[str, int], records: Iterable[Located], producer: Producer
 ) -> None:
-    """Ask the brokers again where re-keyed ``records`` come from partitions that are not known yet.
+    """Ask the brokers again where repartitioned ``records`` come from partitions that are not known yet.
 
     Another worker may have seen before this one that a topic got more partitions.
     """

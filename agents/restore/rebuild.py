@@ -50,7 +50,7 @@ async def rebuild(
 ) -> int:
     """Write the rows of the store at ``path`` to the end of the changelog's partition; their number.
 
-    ``sources``: partitions of each source topic, that of re-keyed records included. ``go_back`` commits where
+    ``sources``: partitions of each source topic, the repartition topic included. ``go_back`` commits where
     the group has to go on reading. The checkpoint comes last: what was not written to its end stays refused.
     Raises StoreUnusable, and has then written nothing.
     """

@@ -1,4 +1,4 @@
-"""Recovery: a partition's rows, due index and outboxes from its changelog, in batches.
+"""Recovery: a partition's rows, timer index and outboxes from its changelog, in batches.
 
 The store remembers the changelog offset up to which it is complete; what comes after is read with a
 consumer of our own, many records at a time (Faust's recovery goes record by record). Transitions that are
@@ -288,7 +288,7 @@ class Restorer:
         checkpoint = changelog.checkpoint
         accepted = checkpoint.ground.accepted if checkpoint is not None else {}
         topics = self._topics
-        place = Place(partition, topics.partitions, topics.rekeyed, topics.sources, accepted)
+        place = Place(partition, topics.partitions, topics.repartition, topics.sources, accepted)
         if checkpoint is not None and checkpoint.partitions != place.partitions:
             raise PartitionsChanged(
                 f"{self._topics.changelog} was written with {checkpoint.partitions} partitions and now has "

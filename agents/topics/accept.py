@@ -54,7 +54,7 @@ def accepted(
     ground = replace(ground, topics={**ground.topics, topic_key(name): topic.topic_id})
     if name in plan.events:  # its partitions have other keys from now on
         ground = replace(ground, accepted={**ground.accepted, name: now_ms})
-    if name == plan.rekeyed:
+    if name == plan.repartition:
         old = {source_key(name, each) for each in range(partition, MOST_PARTITIONS, checkpoint.partitions)}
         positions = {key: offset for key, offset in positions.items() if key not in old}
     if name == plan.audiences:

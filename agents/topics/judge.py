@@ -23,7 +23,7 @@ _LOST_BY_RETENTION = {
     Role.KEYS: "keys would be gone at the next start, and nobody could log in",
 }
 _LOST_BY_COMPACTION = {
-    Role.REKEYED: "records of a user that were not read yet would be removed",
+    Role.REPARTITION: "records of a user that were not read yet would be removed",
     Role.TRANSITIONS: "only the last transition of each user would stay",
     Role.DEAD_LETTERS: "only the last dead letter of each key would stay",
     Role.UNDELIVERED: "only the last dead letter of each user would stay",
@@ -114,7 +114,7 @@ def _alike(wanted: Sequence[Wanted], cluster: Cluster) -> Iterator[Fault]:
     known: dict[int, str] = {}
     for each in wanted:
         topic = cluster.topics.get(each.name)
-        if topic is None or each.role not in (Role.SOURCE, Role.REKEYED):
+        if topic is None or each.role not in (Role.SOURCE, Role.REPARTITION):
             continue
         for partition in range(topic.partitions):
             place = f"{each.name}/{partition}"
@@ -141,7 +141,7 @@ def _unseen(topic: Topic) -> Fault:
 
 
 def _partitions(wanted: Wanted, topic: Topic) -> Iterator[Fault]:
-    if wanted.role is Role.REKEYED and topic.partitions < wanted.partitions:
+    if wanted.role is Role.REPARTITION and topic.partitions < wanted.partitions:
         yield Fault(
             topic.name,
             f"has {topic.partitions} partitions",
@@ -223,7 +223,7 @@ def _policy(wanted: Wanted, policy: str | None) -> Iterator[Fault]:
 
 def _retention(wanted: Wanted, configs: Mapping[str, str]) -> Iterator[Fault]:
     kept_ms = configs.get("retention.ms", "-1")
-    if wanted.role is Role.REKEYED and kept_ms != "-1":
+    if wanted.role is Role.REPARTITION and kept_ms != "-1":
         yield Fault(
             wanted.name,
             f"has retention.ms {kept_ms}",
@@ -233,7 +233,7 @@ def _retention(wanted: Wanted, configs: Mapping[str, str]) -> Iterator[Fault]:
             loses=False,
             setting=("retention.ms", "-1"),
         )
-    if wanted.role is Role.REKEYED and configs.get("message.timestamp.type") == "LogAppendTime":
+    if wanted.role is Role.REPARTITION and configs.get("message.timestamp.type") == "LogAppendTime":
         yield Fault(
             wanted.name,
             "has message.timestamp.type 'LogAppendTime'",
@@ -263,7 +263,7 @@ def _sizes(wanted: Wanted, given: str | None, record_bytes: int | None) -> Itera
             setting=large,
         )
     refused = {
-        Role.REKEYED: "larger records become dead letters",
+        Role.REPARTITION: "larger records become dead letters",
         Role.DEAD_LETTERS: "larger dead letters go there without their value",
     }.get(wanted.role)
     if refused and record_bytes is not None and limit_bytes < record_bytes + OVERHEAD_BYTES:

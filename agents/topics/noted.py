@@ -206,7 +206,7 @@ def lost(plan: TopicPlan, name: str) -> tuple[str, str]:
             "transitions that were not delivered yet are gone with it",
             f"Stop all workers and run {_accept(name)}: those to come are written to the new topic",
         )
-    if name == plan.rekeyed:
+    if name == plan.repartition:
         return (
             "records that were not read yet are gone with it",
             f"Stop all workers and run {_accept(name)}: the new topic is read from its beginning",

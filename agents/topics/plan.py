@@ -10,11 +10,11 @@ from agents.registry.api_keys import keys_topic
 from agents.topics.delivery import dead_letter_topic, destinations_topic
 
 LARGE_MESSAGE_BYTES = 8 * 1024 * 1024
-"""For topics that must take whatever the input brings, and more: dead letters, re-keyed records, rows."""
+"""For topics that must take whatever the input brings and more: dead letters, repartitioning, changelog."""
 LEAST_ROW_BYTES = 1_000_000
 """A changelog that takes less than brokers do by default can't hold the rows of ordinary users."""
-REKEYED_BYTES = 1024 * 1024 * 1024
-"""Kept per partition of the topic of re-keyed records."""
+REPARTITION_BYTES = 1024 * 1024 * 1024
+"""Kept per partition of the repartition topic."""
 COPIES = 3
 """Of a topic that is made, where there are as many brokers and ``topics.replication`` says nothing else."""
 
@@ -26,7 +26,7 @@ class Role(StrEnum):
     """What a topic is for."""
 
     SOURCE = "input records"
-    REKEYED = "records on their way to their user's partition"
+    REPARTITION = "records on their way to their user's partition"
     CHANGELOG = "the rows of all users, to recover from"
     TRANSITIONS = "transitions"
     AUDIENCES = "published definitions"
@@ -46,7 +46,7 @@ class TopicPlan:
     events: Sequence[str]
 
     @property
-    def rekeyed(self) -> str:
+    def repartition(self) -> str:
         return f"{self.prefix}.rekeyed"
 
     @property
@@ -107,7 +107,7 @@ class TopicPlan:
 
     @property
     def sources(self) -> list[str]:
-        return [*self.events, self.rekeyed]
+        return [*self.events, self.repartition]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,8 @@ _LARGE = {"max.message.bytes": str(LARGE_MESSAGE_BYTES)}
 _COMPACTED = {"cleanup.policy": "compact"}
 # The broker compresses rows to less than half of their bytes (docs/decisions/0014).
 _CHANGELOG = {**_COMPACTED, "compression.type": "zstd"}
-# Re-keyed records keep their timestamps, and a broker's retention by time looks at those.
-_BY_SIZE = {"retention.ms": "-1", "retention.bytes": str(REKEYED_BYTES)}
+# Repartitioned records keep their timestamps, and a broker's retention by time looks at those.
+_BY_SIZE = {"retention.ms": "-1", "retention.bytes": str(REPARTITION_BYTES)}
 _FOR_EVER = {"retention.ms": "-1"}
 
 
@@ -137,7 +137,7 @@ def wanted_topics(plan: TopicPlan, partitions: int, known: Mapping[str, int] = N
     """The topics of a worker. ``partitions`` are those of the table; ``known`` those of topics that exist."""
     own = [
         *(Wanted(name, Role.SOURCE, known.get(name, partitions), {}) for name in plan.events),
-        Wanted(plan.rekeyed, Role.REKEYED, partitions, {**_LARGE, **_BY_SIZE}),
+        Wanted(plan.repartition, Role.REPARTITION, partitions, {**_LARGE, **_BY_SIZE}),
         Wanted(plan.transitions, Role.TRANSITIONS, known.get(plan.transitions, partitions), {}),
     ]
     return [

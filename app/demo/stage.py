@@ -189,17 +189,17 @@ class Stage:
     @property
     def date_ms(self) -> int:
         """What every partition's clock has come to: the date of the figures."""
-        clocks = [lane.pipeline.stream_time_ms for lane in self.worker.evaluator.lanes.values()]
+        clocks = [task.pipeline.stream_time_ms for task in self.worker.evaluator.tasks.values()]
         return min(max(self.replay.start_ms, min(clocks, default=0)), self.replay.end_ms)
 
     async def all_counted(self) -> bool:
         """The log has ended, and everything that follows from it is counted."""
-        replay, lanes = self.replay, self.worker.evaluator.lanes.values()
+        replay, tasks = self.replay, self.worker.evaluator.tasks.values()
         if not replay.ended or self.evaluated() < replay.sent or self.worker.evaluator.paused:
             return False
-        for lane in lanes:
-            pipeline = lane.pipeline
-            if lane.busy or pipeline.sweeping or pipeline.overdue or pipeline.stream_time_ms < replay.end_ms:
+        for task in tasks:
+            pipeline = task.pipeline
+            if task.busy or pipeline.sweeping or pipeline.overdue or pipeline.stream_time_ms < replay.end_ms:
                 return False
         return await self.follower.caught_up()
 

@@ -179,7 +179,7 @@ class TopicRepairs:
         topics = Topics(
             plan.changelog,
             plan.transitions,
-            plan.rekeyed,
+            plan.repartition,
             changelog.partitions,
             0,
             changelog_bytes=await largest_batch_bytes(self._admin, plan.changelog),

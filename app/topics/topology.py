@@ -65,7 +65,9 @@ def build_topology(settings: Settings) -> Topology:
     profiles = Part("profiles", "table", f"one row per user, RocksDB in {settings.worker.data_dir}")
     changelog = Part(plan.changelog, "topic", "compacted, key user id: the rows, to recover from")
     audiences = Part(plan.audiences, "topic", "compacted, key project/audience: definitions")
-    rekeyed = Part(plan.rekeyed, "topic", "key user id: records that came to another user's partition")
+    repartition = Part(
+        plan.repartition, "topic", "key user id: records that came to another user's partition"
+    )
     transitions = Part(plan.transitions, "topic", "key user id: enter and exit")
     events = [Part(name, "topic", "key user id: input records") for name in plan.events]
     keys = Part(plan.keys, "topic", "compacted, key name: hashes of API keys")
@@ -78,14 +80,14 @@ def build_topology(settings: Settings) -> Topology:
     flows = [
         *(Flow(producers, each, "events, profile updates") for each in events),
         *(Flow(each, evaluate, "records") for each in events),
-        Flow(rekeyed, evaluate, "records"),
+        Flow(repartition, evaluate, "records"),
         Flow(operators, audiences, "definitions"),
         Flow(audiences, follow, "definitions"),
         Flow(follow, evaluate, "compiled rules"),
         Flow(evaluate, profiles, "rows"),
         Flow(profiles, changelog, "changed rows, outboxes"),
         Flow(evaluate, transitions, "after the rows are durable"),
-        Flow(evaluate, rekeyed, "another partition's records"),
+        Flow(evaluate, repartition, "another partition's records"),
         *(Flow(evaluate, each, "refused records") for each in dead),
         Flow(evaluate, refused, "refused transitions"),
         Flow(transitions, consumers, "enter, exit"),
@@ -95,7 +97,7 @@ def build_topology(settings: Settings) -> Topology:
         Flow(doorkeeper, callers, "who may ask"),
         *_delivery(settings, transitions, changelog, audiences, profiles),
     ]
-    parts = [producers, operators, *events, rekeyed, audiences, follow, evaluate]
+    parts = [producers, operators, *events, repartition, audiences, follow, evaluate]
     parts += [profiles, changelog, transitions, *dead, consumers, callers]
     parts += [part for flow in flows for part in (flow.source, flow.target)]
     return Topology(plan.app_id, list(dict.fromkeys(parts)), flows)

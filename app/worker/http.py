@@ -216,12 +216,12 @@ class Server:
     # -- health --------------------------------------------------------------------------------------
 
     def _details(self) -> dict[str, object]:
-        worker, lanes = self._worker, self._worker.evaluator.lanes
+        worker, tasks = self._worker, self._worker.evaluator.tasks
         return {
-            "partitions": sorted(lanes),
+            "partitions": sorted(tasks),
             "of_partitions": worker.partitions,
-            "sweeping": sorted(each for each, lane in lanes.items() if lane.pipeline.sweeping),
-            "overdue": sorted(each for each, lane in lanes.items() if lane.pipeline.overdue),
+            "sweeping": sorted(each for each, task in tasks.items() if task.pipeline.sweeping),
+            "overdue": sorted(each for each, task in tasks.items() if task.pipeline.overdue),
             "audiences": sum(len(each.audiences) for each in worker.evaluator.rules.projects.values()),
             "unreadable_definitions": {
                 key.decode("utf-8", "replace"): text for key, text in worker.feed.unreadable.items()

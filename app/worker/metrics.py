@@ -31,7 +31,7 @@ class WarningsCollector(Collector):
 
 
 class WorkerMetrics:
-    """The worker's metrics in a registry of their own. An ``agents.evaluate.commits.Observer``."""
+    """The worker's metrics in a registry of their own. An ``agents.evaluate.commits.Listener``."""
 
     def __init__(self, warnings: Warnings) -> None:
         self._warnings = warnings
@@ -127,7 +127,7 @@ class WorkerMetrics:
             ("applied", counts.applied),
             ("repeated", counts.repeated),
             ("dead_letter", counts.dead),
-            ("rekeyed", counts.rekeyed),
+            ("rekeyed", counts.repartitioned),
         ):
             if count:
                 self.records.labels(outcome).inc(count)

@@ -97,9 +97,9 @@ async def measure(worker: Worker) -> None:
     while True:
         dropped = 0
         worker.metrics.forget_partitions()  # others may own them by now
-        transactions.keep([each for number in worker.evaluator.lanes for each in worker.sources_of(number)])
-        for partition, lane in worker.evaluator.lanes.items():
-            worker.metrics.clock.labels(str(partition)).set(lane.pipeline.stream_time_ms / 1000)
+        transactions.keep([each for number in worker.evaluator.tasks for each in worker.sources_of(number)])
+        for partition, task in worker.evaluator.tasks.items():
+            worker.metrics.clock.labels(str(partition)).set(task.pipeline.stream_time_ms / 1000)
             for source in worker.sources_of(partition):
                 lag = worker.consumer.lag(source)
                 transactions.look(source, worker.consumer.held_back(source))
@@ -109,7 +109,7 @@ async def measure(worker: Worker) -> None:
             dropped += sum(each.dropped_samples for each in project.conditions.values())
         worker.metrics.samples_dropped.set(dropped)
         worker.metrics.cached_rows.set(
-            sum(lane.pipeline.profiles.cached_rows for lane in worker.evaluator.lanes.values())
+            sum(task.pipeline.profiles.cached_rows for task in worker.evaluator.tasks.values())
         )
         worker.metrics.ready.set(not worker.not_ready())
         await asyncio.sleep(MEASURE_SECONDS)
@@ -119,10 +119,10 @@ async def forget_refused(worker: Worker) -> None:
     """Every hour, let go of what was noted of refused records that the source logs don't hold any more."""
     while True:
         sources = {
-            TopicPartition(*source): lane.pipeline
-            for number, lane in worker.evaluator.lanes.items()
+            TopicPartition(*source): task.pipeline
+            for number, task in worker.evaluator.tasks.items()
             for source in worker.sources_of(number)
-            if lane.pipeline.refuses(*source)
+            if task.pipeline.refuses(*source)
         }
         if sources:
             with suppress(KafkaError):  # the next time, then
@@ -154,7 +154,7 @@ async def watch(worker: Worker) -> None:
                 )
             continue
         restored = None
-        for partition in worker.evaluator.lanes:
+        for partition in worker.evaluator.tasks:
             for source in worker.sources_of(partition):
                 committed = worker.consumer._committed_offset.get(source)
                 before = moved.get(source)

@@ -101,7 +101,7 @@ class Worker:
         topics = Topics(
             changelog=self.plan.changelog,
             transitions=self.plan.transitions,
-            rekeyed=self.plan.rekeyed,
+            repartition=self.plan.repartition,
             partitions=self.partitions,
             transitions_partitions=counts[self.plan.transitions],
             changelog_bytes=self.topics.changelog_bytes,
@@ -199,7 +199,7 @@ class Worker:
             poll_records=settings.worker.poll_records,
             take=self._take,
             restore=self._restore,
-            settle=self._settle,
+            hand_over=self._hand_over,
             rebalancing_began=self._pause,
             warnings=self.warnings,
             lost=self._lost,
@@ -239,7 +239,7 @@ class Worker:
     # -- what Faust calls ----------------------------------------------------------------------------
 
     async def _take(self, batch: Batch, ack: Callable[[], object]) -> None:
-        if batch.tp.topic == self.plan.rekeyed:
+        if batch.tp.topic == self.plan.repartition:
             await learn_partitions(self._topics.sources, batch.records, self._producer)
         partition = table_partition(batch.tp.partition, self.partitions)
         await self.evaluator.take(partition, batch.records, ack)
@@ -255,8 +255,8 @@ class Worker:
         self.warnings.note("records_lost", place, text, there - first)
 
     def _taken(self, tp: TopicPartition) -> int:
-        lane = self.evaluator.lanes.get(table_partition(tp.partition, self.partitions))
-        return 0 if lane is None else lane.pipeline.position_of(tp.topic, tp.partition) + 1
+        task = self.evaluator.tasks.get(table_partition(tp.partition, self.partitions))
+        return 0 if task is None else task.pipeline.position_of(tp.topic, tp.partition) + 1
 
     def _refused(self, error: BaseException) -> bool:
         if message_for_users(error) is None:
@@ -264,18 +264,18 @@ class Worker:
         self.crash(error)
         return True
 
-    async def _settle(self) -> None:
-        await self.evaluator.settle()
+    async def _hand_over(self) -> None:
+        await self.evaluator.hand_over()
 
     async def _restore(self, sources: Mapping[int, Sequence[TP]], is_current: Callable[[], bool]) -> None:
         evaluator, partitions = self.evaluator, set(sources)
         await self.topics.check()
         await evaluator.drain()
-        kept = partitions & evaluator.lanes.keys()
+        kept = partitions & evaluator.tasks.keys()
         if kept:
             ends = await self.restorer.ends(kept)
-            kept = {each for each in kept if ends[each] == evaluator.lanes[each].pipeline.changelog_next}
-        evaluator.drop(set(evaluator.lanes) - kept)
+            kept = {each for each in kept if ends[each] == evaluator.tasks[each].pipeline.changelog_next}
+        evaluator.drop(set(evaluator.tasks) - kept)
         pipelines, pending = await self.restorer.open(partitions - kept)
         try:
             await self.topics.check_restored(pipelines, sources, self.feed)
@@ -290,13 +290,13 @@ class Worker:
         evaluator.adopt(pipelines)
         self.sources = sources
         evaluator.paused = False
-        self.metrics.partitions.set(len(evaluator.lanes))
+        self.metrics.partitions.set(len(evaluator.tasks))
         self.metrics.restored_rows.set(self.restorer.rows_restored)
 
     def _defined(self, rules: RuleSet) -> None:
         self.evaluator.define(rules)
-        for lane in self.evaluator.lanes.values():
-            self.topics.note(lane.pipeline, self.feed)
+        for task in self.evaluator.tasks.values():
+            self.topics.note(task.pipeline, self.feed)
 
     # -- watching ------------------------------------------------------------------------------------
 
@@ -326,7 +326,7 @@ class Worker:
             reasons.append(f"crashed: {self.crashed!r}")
         if self.evaluator.paused:
             reasons.append("rebalancing or restoring rows")
-        elif not self.evaluator.lanes:
+        elif not self.evaluator.tasks:
             reasons.append("owns no partition")
         return reasons
 

@@ -22,11 +22,11 @@ from agents.kafka.placement import Place
 from app.settings.tree import CacheSettings
 from app.worker.process import calm_garbage_collector
 from bench.workload.events import LogRecord, LogSpec, generate
-from bench.workload.expected import batches, settle
+from bench.workload.expected import batches, make_durable
 from bench.workload.rules import bench_audiences, compiled
 from rules.state.row import Row
 from tables.profiles import ANY_BYTES, Profiles, Staged
-from tables.store import Due, RocksMemory, RocksStore
+from tables.store import RocksMemory, RocksStore, Timer
 
 TOP = 30
 
@@ -59,7 +59,7 @@ class TimedProfiles(Profiles):
         self,
         changed: Mapping[bytes, int | None],
         local: Mapping[bytes, int | None],
-        stale: Iterable[Due] = (),
+        stale: Iterable[Timer] = (),
         most_bytes: int = ANY_BYTES,
     ) -> Staged:
         started = thread_time()
@@ -167,7 +167,7 @@ class _Run:
         started = thread_time()
         step = pipeline.apply(batch)
         self.sections.add("step", started)
-        self._settle(pipeline, step)
+        self._make_durable(pipeline, step)
         while True:
             started = thread_time()
             overdue = pipeline.overdue
@@ -175,15 +175,15 @@ class _Run:
             if not overdue:
                 return
             started = thread_time()
-            step = pipeline.advance(pipeline.stream_time_ms, len(batch))
+            step = pipeline.punctuate(pipeline.stream_time_ms, len(batch))
             self.sections.add("step", started)
-            self._settle(pipeline, step)
+            self._make_durable(pipeline, step)
 
     def close(self) -> None:
         for store in self._stores:
             store.close()
 
-    def _settle(self, pipeline: Pipeline, step: Step) -> None:
+    def _make_durable(self, pipeline: Pipeline, step: Step) -> None:
         started = thread_time()
         self.bytes += _build(pipeline.outgoing.records(step))
         self.sections.add("changelog batches", started)
@@ -193,7 +193,7 @@ class _Run:
         started = thread_time()
         _build(encoded)
         self.sections.add("transition batches", started)
-        settle(pipeline, step)
+        make_durable(pipeline, step)
         self.transitions += len(step.transitions)
         self.rows += len(step.staged.rows)
 

@@ -29,7 +29,7 @@ from bench.workload.rules import bench_audiences, compiled
 from rules.time.instants import format_instant
 from tables.changelog import is_row
 from tables.profiles import Profiles
-from tables.store import Due, StoreBroken, Write
+from tables.store import StoreBroken, Timer, Write
 
 EVENTS_PER_USER = 3
 USERS_PER_STEP = 500
@@ -61,7 +61,7 @@ class NoStore:
     def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return []
 
-    def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
+    def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
         return []
 
     def meta(self) -> bytes | None:
@@ -86,7 +86,7 @@ class _Nobody:
 
 
 def topics_of(plan: TopicPlan, partitions: int) -> Topics:
-    return Topics(plan.changelog, plan.transitions, plan.rekeyed, partitions, partitions)
+    return Topics(plan.changelog, plan.transitions, plan.repartition, partitions, partitions)
 
 
 async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> int:
@@ -100,7 +100,7 @@ async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> i
     await produce(bootstrap, topic, partitions, _events(rows, partitions, topic, at_ms))
     rules = compiled(bench_audiences())
     pipelines = [
-        Pipeline(Place(each, partitions, plan.rekeyed), Profiles(NoStore(), 2 * USERS_PER_STEP), Limits())
+        Pipeline(Place(each, partitions, plan.repartition), Profiles(NoStore(), 2 * USERS_PER_STEP), Limits())
         for each in range(partitions)
     ]
     for pipeline in pipelines:

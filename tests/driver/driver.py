@@ -25,7 +25,7 @@ from tests.driver.partition import (
     CHANGELOG,
     DEAD_LETTERS,
     EVENTS,
-    REKEYED,
+    REPARTITION,
     TRANSITIONS,
     Crash,
     Part,
@@ -33,7 +33,7 @@ from tests.driver.partition import (
     Until,
 )
 
-__all__ = ["EVENTS", "REKEYED", "Crash", "Driver", "Rec", "Until", "ruleset"]
+__all__ = ["EVENTS", "REPARTITION", "Crash", "Driver", "Rec", "Until", "ruleset"]
 
 
 def ruleset(definitions: str, max_samples: int = 1000, version: int = 1, created_ms: int = 0) -> RuleSet:
@@ -56,7 +56,7 @@ class Driver:
         cache_rows: int = 1000,
         behind_rows: int = 7,
         in_flight: int = 0,
-        round_steps: int = 1,
+        cycle_steps: int = 1,
         outbox_bytes: int | None = None,
         changelog_bytes: int = LARGE_MESSAGE_BYTES,
         max_samples: int = 1000,
@@ -67,7 +67,7 @@ class Driver:
         self.cache_rows = cache_rows
         self.behind_rows = behind_rows
         self.in_flight = in_flight
-        self.round_steps = round_steps
+        self.cycle_steps = cycle_steps
         """So many steps are committed at once, those of a partition after one another."""
         self.outbox_bytes = outbox_bytes
         """Outboxes go in chunks as if the changelog took no larger records, whatever it takes."""
@@ -81,7 +81,7 @@ class Driver:
         self.sent_again = 0
         self.last_seq: dict[tuple[str, str, str], int] = {}
         self.dead: list[DeadLetter] = []
-        self.rekeyed = 0
+        self.repartitioned = 0
         self.repeated = 0
         self.writes_left: int | None = None
         self.latest_ms: int | None = None
@@ -89,7 +89,7 @@ class Driver:
         self.dead_to_come: dict[Origin, DeadLetter] = {}
         self._logs: dict[tuple[str, int], TopicLog] = {}
         self.topics = Topics(
-            CHANGELOG, TRANSITIONS, REKEYED, partitions, partitions, changelog_bytes=changelog_bytes
+            CHANGELOG, TRANSITIONS, REPARTITION, partitions, partitions, changelog_bytes=changelog_bytes
         )
         self.producer = Producer(self.log, self.write, {CHANGELOG: changelog_bytes})
         producer: Any = self.producer
@@ -191,8 +191,8 @@ class Driver:
                 if topic == TRANSITIONS:
                     assert each.value is not None
                     self.emit(each.value)
-                elif topic == REKEYED:
-                    self.rekeyed += 1
+                elif topic == REPARTITION:
+                    self.repartitioned += 1
                     record = Rec(
                         topic, partition, each.offset, each.timestamp, each.key, each.value, each.headers
                     )

@@ -12,13 +12,13 @@ from agents.evaluate.commits import Work
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Step
 from agents.restore.restorer import Restorer, send_again
-from tables.store import Due, MemoryStore, RocksMemory, RocksStore, RowStore, StoreBroken, Write
+from tables.store import MemoryStore, RocksMemory, RocksStore, RowStore, StoreBroken, Timer, Write
 from tests.driver.kafka import Consumer, Headers, run
 
 if TYPE_CHECKING:
     from tests.driver.driver import Driver
 
-EVENTS, REKEYED = "events", "rekeyed"
+EVENTS, REPARTITION = "events", "rekeyed"
 CHANGELOG, TRANSITIONS, DEAD_LETTERS = "changelog", "transitions", ".dlq"
 Logged = tuple[int, bytes, bytes | None, Headers]
 """(offset, key, value, headers) of a changelog record."""
@@ -62,8 +62,8 @@ class CrashingStore:
     def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return self.kept.scan(after, limit)
 
-    def due(self, from_ms: int, before_ms: int, limit: int) -> list[Due]:
-        return self.kept.due(from_ms, before_ms, limit)
+    def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
+        return self.kept.timers(from_ms, before_ms, limit)
 
     def meta(self) -> bytes | None:
         return self.kept.meta()
@@ -125,7 +125,7 @@ class Part:
             return False
         first = self.inbox[0]
         if isinstance(first, Until):
-            step = self.pipeline.advance(first.to_ms, first.limit)
+            step = self.pipeline.punctuate(first.to_ms, first.limit)
             taken: list[Rec | Until] = [first]
             if not self.pipeline.overdue:
                 self.inbox.popleft()
@@ -139,9 +139,9 @@ class Part:
             del records[self.pipeline.feed(draft, records, self.driver.latest_ms) :]
             step = self.pipeline.finish(draft)
             taken = [self.inbox.popleft() for _ in records]
-        assert (step.counts.dead, step.counts.rekeyed) == (len(step.dead), len(step.rekeyed))
+        assert (step.counts.dead, step.counts.repartitioned) == (len(step.dead), len(step.repartitioned))
         self.computed.append((step, taken))
-        if len(self.computed) >= self.driver.in_flight + self.driver.round_steps:
+        if len(self.computed) >= self.driver.in_flight + self.driver.cycle_steps:
             self._commit()
         return True
 
@@ -152,11 +152,11 @@ class Part:
             run(self.driver.committer.commit([Work(self.pipeline, is_note=True)]))
 
     def _commit(self) -> None:
-        """A round: the oldest steps, some at once."""
+        """A commit cycle: the oldest steps, some at once."""
         driver = self.driver
-        some = min(driver.round_steps, len(self.computed))
-        round_ = [self.computed[at] for at in range(some)]
-        work = Work(self.pipeline, [step for step, _ in round_], [partial(self._acked, some)])
+        some = min(driver.cycle_steps, len(self.computed))
+        cycle = [self.computed[at] for at in range(some)]
+        work = Work(self.pipeline, [step for step, _ in cycle], [partial(self._acked, some)])
         for step in work.steps:
             driver.dead_to_come |= {letter.origin: letter for letter in step.dead}
         try:

@@ -15,14 +15,14 @@ USERS = 3000
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A store with damaged rows and due index; what is last in key order stays whole."""
+    """A store with damaged rows and timer index; what is last in key order stays whole."""
     path = tmp_path / "store"
     store = RocksStore(path, _memory())
     keys = [f"user-{number}".encode() for number in range(USERS)]
     store.write(
         Write(
             rows=[(key, key * 9) for key in keys],
-            due_added=[(number, key) for number, key in enumerate(keys)],
+            timers_added=[(number, key) for number, key in enumerate(keys)],
             meta=b"meta",
         )
     )
@@ -42,7 +42,7 @@ def _memory() -> RocksMemory:
     [
         lambda store: store.get_many([f"user-{number}".encode() for number in range(USERS)]),
         lambda store: store.scan(b"", USERS),
-        lambda store: store.due(0, USERS, USERS),
+        lambda store: store.timers(0, USERS, USERS),
     ],
     ids=["get_many", "scan", "due"],
 )

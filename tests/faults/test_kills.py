@@ -103,7 +103,7 @@ async def test_a_kill_sends_again_what_was_in_flight_and_nothing_else(
 
 
 def open_round(records: Sequence[ConsumerRecord]) -> list[Transition]:
-    """The transitions that recovery sends again: those of one round, never those of the round before it."""
+    """The transitions that recovery sends again: those of one commit cycle, never of the one before."""
     reader = ChangelogReader()
     reader.read(records)
     checkpoints = [decode_checkpoint(each.value) for each in records if each.key == CHECKPOINT_KEY]

@@ -67,7 +67,7 @@ async def test_any_number_of_transitions_survives_a_kill_between_changelog_and_o
         async def is_written() -> bool:
             return await stage.total(stage.changelog) > 3
 
-        await stage.until(is_written, "the first round is in the changelog")
+        await stage.until(is_written, "the first commit cycle is in the changelog")
         worker.kill()
         assert await stage.total(stage.transitions) == 0
         assert chunks(await stage.changelogs())

@@ -59,7 +59,7 @@ class Producer:
             self.waiting.pop().set_result(SimpleNamespace(offset=0))
 
 
-async def settle() -> None:
+async def let_others_run() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -69,9 +69,9 @@ def made() -> tuple[Pipeline, Committer, Producer, list[str]]:
     producer = Producer(done)
     pipeline = Pipeline(Place(0, 1, "rekeyed"), Profiles(Store(done), 100), Limits())
     pipeline.define(rules_of(RULES))
-    observer = SimpleNamespace(step_done=lambda *_: done.append("counted"))
+    listener = SimpleNamespace(step_done=lambda *_: done.append("counted"))
     topics = Topics("changelog", "transitions", "rekeyed", 1, 1)
-    return pipeline, Committer(producer, topics, observer), producer, done  # type: ignore[arg-type]
+    return pipeline, Committer(producer, topics, listener), producer, done  # type: ignore[arg-type]
 
 
 def records() -> list[Rec]:
@@ -86,16 +86,16 @@ async def test_each_write_waits_for_the_one_before() -> None:
     pipeline, committer, producer, done = made()
     step = pipeline.apply(records())
     commit = asyncio.create_task(committer.commit([Work(pipeline, [step], [lambda: done.append("ack")])]))
-    await settle()
+    await let_others_run()
     assert done == ["changelog"]
     producer.acknowledge()
-    await settle()
+    await let_others_run()
     # Both lots may be on their way at once; nothing follows before both are there.
     assert done[0] == "changelog"
     assert set(done[1:]) <= {"transitions", "events.dlq"}
     while "transitions" not in done or "events.dlq" not in done:
         producer.acknowledge()
-        await settle()
+        await let_others_run()
     if producer.waiting:
         assert "store" not in done
         assert "ack" not in done
@@ -108,7 +108,7 @@ async def test_a_changelog_that_fails_lets_nothing_out() -> None:
     pipeline, committer, producer, done = made()
     step = pipeline.apply(records())
     commit = asyncio.create_task(committer.commit([Work(pipeline, [step], [lambda: done.append("ack")])]))
-    await settle()
+    await let_others_run()
     producer.waiting.pop().set_exception(RuntimeError("no broker"))
     with pytest.raises(RuntimeError, match="no broker"):
         await commit

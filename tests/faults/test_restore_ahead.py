@@ -17,7 +17,7 @@ from agents.restore import restorer as restore
 from agents.restore.ahead import Job, restore_ahead, shares
 from agents.restore.restorer import Restorer, changelog_consumer
 from rules.state.row import Transition
-from tables.store import Due, RocksMemory
+from tables.store import RocksMemory, Timer
 from tests.stage.log import make_log
 from tests.stage.scene import Scene, scene
 
@@ -72,7 +72,7 @@ async def test_a_wiped_disk_gets_the_same_rows_from_other_processes_as_from_the_
 class _Found:
     pending: list[Transition]
     rows: list[list[tuple[bytes, bytes]]]
-    due: list[list[Due]]
+    due: list[list[Timer]]
     checkpoints: list[bytes]
 
 
@@ -92,7 +92,7 @@ async def _die_at_work(stage: Scene) -> None:
 
 async def _restored(stage: Scene, broker: Broker, folder: Path, theirs: Broker | None) -> _Found:
     """``theirs`` is the broker of the processes that restore ahead; None: there are none."""
-    topics = Topics(stage.changelog, stage.transitions, stage.rekeyed, stage.partitions, stage.partitions)
+    topics = Topics(stage.changelog, stage.transitions, stage.repartition, stage.partitions, stage.partitions)
     restorer = Restorer(
         lambda: changelog_consumer(broker),
         folder,
@@ -105,7 +105,7 @@ async def _restored(stage: Scene, broker: Broker, folder: Path, theirs: Broker |
     pipelines, pending = await restorer.open(set(range(stage.partitions)))
     stores = [pipelines[each].profiles.store for each in sorted(pipelines)]
     rows = [store.scan(b"", 10_000) for store in stores]
-    due = [store.due(-EVER, EVER, 100_000) for store in stores]
+    due = [store.timers(-EVER, EVER, 100_000) for store in stores]
     ends = [pipelines[each].checkpoint() for each in sorted(pipelines)]
     for store in stores:
         store.close()

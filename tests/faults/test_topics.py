@@ -157,7 +157,7 @@ async def test_records_of_a_source_made_again_that_come_by_another_partition_cou
     worker = one_worker(stage)
     worker.start()
     await stage.until(stage.is_committed, "all is committed")
-    await stage.until(lambda: stage.is_past(stage.rekeyed, 2), "they are re-keyed")
+    await stage.until(lambda: stage.is_past(stage.repartition, 2), "they are repartitioned")
     await stage.until(stage.is_committed, "all is committed")
     worker.stop()
     await remake(stage, stage.events, stage.partitions, **KEPT)
@@ -332,14 +332,16 @@ async def test_a_mistyped_source_makes_nothing(stage: Scene) -> None:
 
 
 async def test_a_setting_that_loses_data_stops_a_worker_and_an_unwise_one_warns(stage: Scene) -> None:
-    await set_configs(stage.admin, stage.rekeyed, {"retention.ms": "1000000"})
+    await set_configs(stage.admin, stage.repartition, {"retention.ms": "1000000"})
     await stage.define(SEEN)
     worker = stage.worker()
     worker.process = start_tied([sys.executable, "-c", SOON], worker.log_file, environment(worker.settings))
     process = worker.process
     await worker.wait_ready()
     body = (await worker.get("/readyz?verbose"))[1]
-    assert [(each["code"], each["place"]) for each in body["warnings"]] == [("topic_settings", stage.rekeyed)]
+    assert [(each["code"], each["place"]) for each in body["warnings"]] == [
+        ("topic_settings", stage.repartition)
+    ]
     await set_configs(stage.admin, stage.transitions, {"cleanup.policy": "compact"})
     await stage.until_ended(worker)
     assert process.returncode == 2
@@ -348,7 +350,7 @@ async def test_a_setting_that_loses_data_stops_a_worker_and_an_unwise_one_warns(
     checked = command(stage, "topics", "check")
     assert checked.returncode == 1
     assert f"wrong: {stage.transitions} has cleanup.policy 'compact'" in checked.stdout
-    assert f"unwise: {stage.rekeyed} has retention.ms 1000000" in checked.stdout
+    assert f"unwise: {stage.repartition} has retention.ms 1000000" in checked.stdout
     assert command(stage, "topics", "apply", "--yes").returncode == 0
     assert "0 wrong, 0 unwise" in command(stage, "topics", "check").stdout
 

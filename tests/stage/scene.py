@@ -41,7 +41,7 @@ class Scene:
         self.transitions = f"{prefix}.transitions"
         self.changelog = f"{prefix}-profiles-changelog"
         self.dead_letters = f"{self.events}.dlq"
-        self.rekeyed = f"{prefix}.rekeyed"
+        self.repartition = f"{prefix}.rekeyed"
         self.counts = {f"{prefix}.audiences": 1}
         """Partitions of topics that have another number than ``partitions``."""
         self.workers: list[Worker] = []
@@ -54,7 +54,7 @@ class Scene:
 
     async def make_topics(self) -> None:
         many = (self.partitions, KEPT)
-        wanted = {self.events: many, self.transitions: many, self.rekeyed: many}
+        wanted = {self.events: many, self.transitions: many, self.repartition: many}
         wanted[f"{self.prefix}.audiences"] = (1, {"cleanup.policy": "compact"})
         await create_topics(self.admin, wanted, self.replication)
 
@@ -131,12 +131,12 @@ class Scene:
     async def finished(self, seconds: float = 120) -> None:
         """Wait until all records are committed and all timers that lie in the past have fired."""
         await self.until(self.is_committed, "every source offset is committed", seconds)
-        await self.until(self._is_settled, "every timer in the past has fired", seconds)
+        await self.until(self._is_quiet, "every timer in the past has fired", seconds)
 
     async def is_committed(self, *others: str) -> bool:
-        """All of the events and the re-keyed records, and of ``others``."""
+        """All of the events and the repartitioned records, and of ``others``."""
         try:
-            for topic in (self.events, self.rekeyed, *others):
+            for topic in (self.events, self.repartition, *others):
                 for tp, end in (await self.ends(topic)).items():
                     if end and (await self.group.committed(tp) or 0) < end:
                         return False
@@ -144,13 +144,13 @@ class Scene:
             return False
         return True
 
-    async def _is_settled(self) -> bool:
+    async def _is_quiet(self) -> bool:
         """Two looks: the clocks follow the wall only after the end of the log was seen."""
         wall = time.time() - 30
         owned: set[int] = set()
         for worker in self.running():
             clocks = await worker.clocks()
-            if any(clock < wall for clock in clocks.values()) or not await worker.is_settled():
+            if any(clock < wall for clock in clocks.values()) or not await worker.is_quiet():
                 return False
             owned |= clocks.keys()
         return len(owned) == self.partitions

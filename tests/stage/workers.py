@@ -171,7 +171,7 @@ class Worker:
         found = re.findall(rf"^turnstile_lag_records\{{{labels}\}} (\S+)", text or "", re.MULTILINE)
         return {int(partition): float(lag) for partition, lag in found}
 
-    async def is_settled(self) -> bool:
+    async def is_quiet(self) -> bool:
         """Nothing is left to do by time: no sweep, no timer that the clocks have passed."""
         status, body = await self.get("/readyz?verbose")
         return status == 200 and not body["sweeping"] and not body["overdue"]

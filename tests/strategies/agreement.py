@@ -40,7 +40,7 @@ class Run:
             limits=Limits(dedupe=dedupe_of(example.dedupe_ms, 1000)),
             cache_rows=self.random.choice([2, 100]),
             in_flight=self.random.randrange(3),
-            round_steps=self.random.choice([1, 1, 2, 3]),
+            cycle_steps=self.random.choice([1, 1, 2, 3]),
             outbox_bytes=self.random.choice([None, 300]),
             created_ms=example.created_ms,
         )

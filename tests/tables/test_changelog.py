@@ -192,7 +192,7 @@ def test_a_row_that_was_deleted_and_came_again_is_there() -> None:
     log.write([(key, value, []) for key, value in values])
     change = ChangelogReader().read(log.records)
     assert (list(change.rows), change.deleted) == ([(b"ann", row(T + 5))], [b"bob"])
-    assert change.due_added == [(T + 5, b"ann")]
+    assert change.timers_added == [(T + 5, b"ann")]
 
 
 def test_headers_of_others_are_passed_by() -> None:

@@ -59,7 +59,7 @@ def test_due_entries_far_ahead_stay_in_memory_no_longer_than_they_are_unstored()
     profiles = Profiles(MemoryStore(), 2, 10)
     for number in range(1000):
         profiles.durable(put(profiles, b"%d" % number, 1 << 40))
-    assert profiles.due_in_memory <= 10
+    assert profiles.timers_in_memory <= 10
     assert len(profiles.due(1 << 41, 2000)) == 1000
 
 
@@ -156,7 +156,7 @@ def test_due_is_what_the_rows_say_however_much_is_stored(
     for staged in waiting:
         profiles.durable(staged)
     profiles.flush()
-    assert profiles.store.due(-9, 99, 99) == sorted((due, each) for each, due in rows.items())
+    assert profiles.store.timers(-9, 99, 99) == sorted((due, each) for each, due in rows.items())
     assert profiles.unstored_rows == 0
 
 
@@ -165,6 +165,6 @@ def test_a_search_for_due_entries_begins_where_the_last_one_was_done() -> None:
     for key, due in ((b"a", -5), (b"b", 5)):
         profiles.durable(put(profiles, key, due))
     assert profiles.due(0, 9) == [(-5, b"a")]
-    profiles.due_done(0)
-    profiles.due_done(-9)
+    profiles.fired_until(0)
+    profiles.fired_until(-9)
     assert profiles.due(9, 9) == [(5, b"b")]

@@ -21,8 +21,8 @@ writes = st.builds(
     Write,
     rows=rows,
     deleted=st.lists(keys, max_size=2),
-    due_added=entries,
-    due_dropped=entries,
+    timers_added=entries,
+    timers_dropped=entries,
     meta=st.none() | st.binary(max_size=4),
 )
 
@@ -52,8 +52,8 @@ def test_both_stores_give_the_same_answers(
             rocks = RocksStore(path, MEMORY)
         assert rocks.get_many(wanted) == memory.get_many(wanted)
         assert rocks.meta() == memory.meta()
-        assert rocks.due(one, other, limit) == memory.due(one, other, limit)
-        assert rocks.due(-(1 << 61), 1 << 61, 99) == memory.due(-(1 << 61), 1 << 61, 99)
+        assert rocks.timers(one, other, limit) == memory.timers(one, other, limit)
+        assert rocks.timers(-(1 << 61), 1 << 61, 99) == memory.timers(-(1 << 61), 1 << 61, 99)
         for after in (b"", *wanted):
             assert rocks.scan(after, limit) == memory.scan(after, limit)
     rocks.close()
@@ -61,7 +61,7 @@ def test_both_stores_give_the_same_answers(
 
 def test_a_scan_in_pages_meets_every_row_once_in_order(store: RowStore) -> None:
     rows = [(f"user{number:03}".encode(), bytes([number])) for number in range(100)]
-    store.write(Write(rows=rows, due_added=[(5, b"user001")], meta=b"m"))
+    store.write(Write(rows=rows, timers_added=[(5, b"user001")], meta=b"m"))
     found: list[tuple[bytes, bytes]] = []
     while page := store.scan(found[-1][0] if found else b"", 7):
         found.extend(page)
@@ -70,23 +70,23 @@ def test_a_scan_in_pages_meets_every_row_once_in_order(store: RowStore) -> None:
 
 def test_due_entries_come_in_order_of_time_within_their_range(store: RowStore) -> None:
     entries = [(-5, b"a"), (-1, b"b"), (0, b"a"), (3, b"a"), (3, b"b"), (9, b"a")]
-    store.write(Write(due_added=list(reversed(entries))))
-    assert store.due(-(1 << 61), 1 << 61, 99) == entries
-    assert store.due(-1, 3, 99) == entries[1:3]
-    assert store.due(-1, 9, 2) == entries[1:3]
-    assert store.due(4, 4, 99) == []
-    assert store.due(-(1 << 61), 9, 0) == []
+    store.write(Write(timers_added=list(reversed(entries))))
+    assert store.timers(-(1 << 61), 1 << 61, 99) == entries
+    assert store.timers(-1, 3, 99) == entries[1:3]
+    assert store.timers(-1, 9, 2) == entries[1:3]
+    assert store.timers(4, 4, 99) == []
+    assert store.timers(-(1 << 61), 9, 0) == []
 
 
 def test_an_entry_that_is_dropped_and_added_again_is_there_once(store: RowStore) -> None:
-    store.write(Write(due_added=[(1, b"a"), (1, b"a")]))
-    store.write(Write(due_dropped=[(1, b"a")], due_added=[(1, b"a")]))
-    assert store.due(0, 9, 99) == [(1, b"a")]
-    store.write(Write(due_dropped=[(1, b"a")]))
-    store.write(Write(due_added=[(1, b"a")]))
-    assert store.due(0, 9, 99) == [(1, b"a")]
-    store.write(Write(due_dropped=[(1, b"a"), (7, b"never there")]))
-    assert store.due(0, 9, 99) == []
+    store.write(Write(timers_added=[(1, b"a"), (1, b"a")]))
+    store.write(Write(timers_dropped=[(1, b"a")], timers_added=[(1, b"a")]))
+    assert store.timers(0, 9, 99) == [(1, b"a")]
+    store.write(Write(timers_dropped=[(1, b"a")]))
+    store.write(Write(timers_added=[(1, b"a")]))
+    assert store.timers(0, 9, 99) == [(1, b"a")]
+    store.write(Write(timers_dropped=[(1, b"a"), (7, b"never there")]))
+    assert store.timers(0, 9, 99) == []
 
 
 def test_no_meta_in_a_write_leaves_it_as_it_is(store: RowStore) -> None:
@@ -104,21 +104,21 @@ def test_a_missing_key_is_none_in_its_place(store: RowStore) -> None:
 
 def test_what_is_written_is_there_after_reopening_and_gone_after_wiping(tmp_path: Path) -> None:
     store = RocksStore(tmp_path / "0", MEMORY)
-    store.write(Write(rows=[(b"a", b"1")], due_added=[(-3, b"a")], meta=b"m"))
+    store.write(Write(rows=[(b"a", b"1")], timers_added=[(-3, b"a")], meta=b"m"))
     store.close()
     store = RocksStore(tmp_path / "0", MEMORY)
-    assert (store.get_many([b"a"]), store.due(-9, 9, 9), store.meta()) == ([b"1"], [(-3, b"a")], b"m")
+    assert (store.get_many([b"a"]), store.timers(-9, 9, 9), store.meta()) == ([b"1"], [(-3, b"a")], b"m")
     store.close()
     wipe(tmp_path / "0")
     wipe(tmp_path / "0")
     store = RocksStore(tmp_path / "0", MEMORY)
-    assert (store.get_many([b"a"]), store.due(-9, 9, 9), store.meta()) == ([None], [], None)
+    assert (store.get_many([b"a"]), store.timers(-9, 9, 9), store.meta()) == ([None], [], None)
     store.close()
 
 
 def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
     store = RocksStore(tmp_path / "0", MEMORY)
     with pytest.raises(OverflowError):
-        store.write(Write(rows=[(b"a", b"1")], due_added=[(1 << 80, b"a")], meta=b"m"))
+        store.write(Write(rows=[(b"a", b"1")], timers_added=[(1 << 80, b"a")], meta=b"m"))
     assert (store.get_many([b"a"]), store.meta()) == ([None], None)
     store.close()

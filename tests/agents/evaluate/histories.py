@@ -135,7 +135,7 @@ def compare(
         directory=directory,
         cache_rows=random.choice([2, 100]),
         in_flight=random.randrange(3),
-        round_steps=random.choice([1, 1, 2, 3]),
+        cycle_steps=random.choice([1, 1, 2, 3]),
         outbox_bytes=random.choice([None, TINY_BYTES]),
     )
     driver.notes = random.random() < 0.5

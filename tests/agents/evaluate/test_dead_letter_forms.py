@@ -18,7 +18,7 @@ from agents.restore.foreign_records import foreign
 from app.shown_bytes import safe, shown
 from rules.state.row import Row
 from tables.codec import RowUnreadable, encode_row
-from tests.driver.driver import EVENTS, REKEYED, Driver, Rec
+from tests.driver.driver import EVENTS, REPARTITION, Driver, Rec
 
 T = 1_700_000_000_000
 LEAST_BYTES = 600
@@ -97,20 +97,20 @@ ORIGIN = [("source.topic", EVENTS.encode()), ("source.partition", b"0"), ("sourc
     ],
 )
 def test_an_origin_that_no_worker_wrote_is_refused(headers: list[tuple[str, bytes]]) -> None:
-    place = Place(0, 4, REKEYED, {EVENTS: 4})
-    assert place.origin(Rec(REKEYED, 0, 9, T, b"k", b"v", ORIGIN)) == (EVENTS, 0, 5)
+    place = Place(0, 4, REPARTITION, {EVENTS: 4})
+    assert place.origin(Rec(REPARTITION, 0, 9, T, b"k", b"v", ORIGIN)) == (EVENTS, 0, 5)
     with pytest.raises(OriginInvalid):
-        place.origin(Rec(REKEYED, 0, 9, T, b"k", b"v", headers))
+        place.origin(Rec(REPARTITION, 0, 9, T, b"k", b"v", headers))
 
 
 def test_a_re_keyed_record_without_an_origin_is_a_dead_letter_of_its_own_topic() -> None:
     driver = Driver("{id: a, name: A, rule: {event: view}}")
-    driver.send({"user_id": "u", "event": "view"}, T, topic=REKEYED)
-    driver.send(b"not json", T, topic=REKEYED)
+    driver.send({"user_id": "u", "event": "view"}, T, topic=REPARTITION)
+    driver.send(b"not json", T, topic=REPARTITION)
     driver.run()
     assert [(each.code, each.origin) for each in driver.dead] == [
-        ("rekeyed_origin", (REKEYED, 0, 0)),
-        ("rekeyed_origin", (REKEYED, 0, 1)),
+        ("rekeyed_origin", (REPARTITION, 0, 0)),
+        ("rekeyed_origin", (REPARTITION, 0, 1)),
     ]
     assert driver.transitions == []
 

@@ -17,7 +17,7 @@ from tests.driver.driver import Rec
 from tests.stage.compare import rules_of
 from tests.stage.log import START_MS, view
 
-LANES = 3
+TASKS = 3
 RULES = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
 
 
@@ -58,15 +58,15 @@ def crash(error: BaseException) -> None:
 
 
 def made() -> tuple[Evaluator, list[Store]]:
-    stores = [Store() for _ in range(LANES)]
-    observer = SimpleNamespace(step_done=lambda *_: None)
-    topics = Topics("changelog", "transitions", "rekeyed", LANES, LANES)
-    committer = Committer(Producer(), topics, observer)  # type: ignore[arg-type]
+    stores = [Store() for _ in range(TASKS)]
+    listener = SimpleNamespace(step_done=lambda *_: None)
+    topics = Topics("changelog", "transitions", "rekeyed", TASKS, TASKS)
+    committer = Committer(Producer(), topics, listener)  # type: ignore[arg-type]
     evaluator = Evaluator(committer, Clock(), 0, crash)
     evaluator.define(rules_of(RULES))
     evaluator.adopt(
         {
-            each: Pipeline(Place(each, LANES, "rekeyed"), Profiles(store, 10**6, 10**5), Limits())
+            each: Pipeline(Place(each, TASKS, "rekeyed"), Profiles(store, 10**6, 10**5), Limits())
             for each, store in enumerate(stores)
         }
     )
@@ -80,7 +80,7 @@ def batches(partition: int, records: int) -> list[list[Rec]]:
     number = offset = 0
     while offset < records:
         number += 1
-        if partition_of(f"u{number}", LANES) != partition:
+        if partition_of(f"u{number}", TASKS) != partition:
             continue
         if len(found[-1]) == 100:
             found.append([])
@@ -96,7 +96,7 @@ async def test_with_little_waiting_stores_are_written_in_small_lots() -> None:
     for batch in batches(0, 2_000):
         await evaluator.take(0, batch, lambda: None)
         await evaluator.drain()
-        assert evaluator.lanes[0].pipeline.profiles.durable_rows <= CALM_BEHIND_ROWS
+        assert evaluator.tasks[0].pipeline.profiles.durable_rows <= CALM_BEHIND_ROWS
     await evaluator.abort()
     assert len(stores[0].writes) == 3
     assert max(stores[0].writes) <= CALM_BEHIND_ROWS + 100
@@ -104,10 +104,10 @@ async def test_with_little_waiting_stores_are_written_in_small_lots() -> None:
 
 async def test_with_plenty_waiting_they_are_written_in_large_ones() -> None:
     evaluator, stores = made()
-    for partition in range(LANES):
+    for partition in range(TASKS):
         for batch in batches(partition, 8_000):
             await evaluator.take(partition, batch, lambda: None)
     evaluator.start()
     await evaluator.drain()
     await evaluator.abort()
-    assert [store.writes for store in stores] == [[8_000]] * LANES
+    assert [store.writes for store in stores] == [[8_000]] * TASKS

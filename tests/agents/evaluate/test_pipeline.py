@@ -1,4 +1,4 @@
-"""One partition from bytes to transitions: redelivery, re-keying, clocks, definitions, sources."""
+"""One partition from bytes to transitions: redelivery, repartitioning, clocks, definitions, sources."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def test_a_user_of_another_partition_is_re_keyed_and_counted_once() -> None:
     wrong = (home + 1) % 4
     for number in range(3):
         driver.track("ann", "buy", T + number, partition=wrong)
-    assert driver.rekeyed == 3
+    assert driver.repartitioned == 3
     assert [each["at"] for each in driver.transitions] == [instant_text(T + 2)]
-    driver.restart()  # nothing was committed: all is read and re-keyed again
+    driver.restart()  # nothing was committed: all is read and repartitioned again
     driver.run()
-    assert driver.rekeyed == 6
+    assert driver.repartitioned == 6
     assert driver.repeated == 6
     row = driver.parts[home].pipeline.profiles.read(b"ann")
     assert row is not None
@@ -99,14 +99,14 @@ def test_records_in_the_right_and_in_wrong_partitions_add_up() -> None:
     driver = Driver(THREE, partitions=4)
     for partition in range(4):
         driver.track("ann", "buy", T, partition=partition)
-    assert driver.rekeyed == 3
+    assert driver.repartitioned == 3
     assert set(driver.members("ann", T)) == {"three"}
 
 
 def test_a_record_whose_key_is_not_the_user_but_whose_partition_is_right_stays() -> None:
     driver = Driver(RECENT, partitions=4)
     driver.pipe({"user_id": "ann", "event": "buy"}, T, key=b"other", partition=partition_of("ann", 4))
-    assert (driver.rekeyed, len(driver.transitions)) == (0, 1)
+    assert (driver.repartitioned, len(driver.transitions)) == (0, 1)
 
 
 def test_a_bad_record_that_was_re_keyed_tells_where_the_producer_wrote_it() -> None:
@@ -118,14 +118,16 @@ def test_a_bad_record_that_was_re_keyed_tells_where_the_producer_wrote_it() -> N
     assert (letter.code, letter.origin) == ("attributes_too_large", (EVENTS, wrong, 0))
 
 
-@pytest.mark.parametrize("rekeyed", [False, True])
-def test_an_update_that_changed_nothing_does_nothing_when_it_comes_again_later(rekeyed: bool) -> None:
+@pytest.mark.parametrize("is_repartitioned", [False, True])
+def test_an_update_that_changed_nothing_does_nothing_when_it_comes_again_later(
+    is_repartitioned: bool,
+) -> None:
     """It left no trace of its own; a row changed from another source must remember it all the same."""
     driver = Driver(COUNTRY, partitions=2)
     home = partition_of("ann", 2)
     set_us = json.dumps({"type": "profile", "user_id": "ann", "set": {"country": "US"}}).encode()
     driver.pipe(set_us, T, partition=home, topic="crm")
-    driver.pipe(set_us, T + 1, partition=1 - home if rekeyed else home)
+    driver.pipe(set_us, T + 1, partition=1 - home if is_repartitioned else home)
     driver.pipe(set_us.replace(b"US", b"FR"), T + 2, partition=home, topic="crm")
     changed = len(driver.transitions)
     driver.restart()
@@ -191,17 +193,17 @@ def test_changed_definitions_come_out_as_differences() -> None:
     assert out == [("ann", "newcomers", 1, "definition"), ("bob", "newcomers", 1, "definition")]
 
 
-def test_entries_left_in_the_due_index_by_older_rows_are_cleared() -> None:
+def test_entries_left_in_the_timer_index_by_older_rows_are_cleared() -> None:
     driver = Driver(RECENT)
     driver.track("ann", "buy", T)
     driver.pipeline.profiles.flush()
     store = driver.pipeline.profiles.store
     from tables.store import Write
 
-    store.write(Write(due_added=[(T + 5, b"ann"), (T + 6, b"nobody")]))
-    step = driver.pipeline.advance(T + 10, 10)
+    store.write(Write(timers_added=[(T + 5, b"ann"), (T + 6, b"nobody")]))
+    step = driver.pipeline.punctuate(T + 10, 10)
     assert not step.is_empty
     assert (step.transitions, step.staged.rows) == ([], [])
     driver.pipeline.profiles.durable(step.staged)
     driver.pipeline.profiles.flush()
-    assert store.due(0, 1 << 61, 9) == [(T + HOUR, b"ann")]
+    assert store.timers(0, 1 << 61, 9) == [(T + HOUR, b"ann")]

@@ -165,7 +165,11 @@ def test_headers_without_values_pass_through() -> None:
     for partition in (0, 1):
         driver.pipe(event(), T, partition=partition, headers=[("a", None)])  # type: ignore[list-item]
     driver.pipe(b"", T, headers=[("a", None)])  # type: ignore[list-item]
-    assert (driver.codes(), driver.rekeyed, set(driver.members("ann", T))) == (["not_json"], 1, {"buyers"})
+    assert (driver.codes(), driver.repartitioned, set(driver.members("ann", T))) == (
+        ["not_json"],
+        1,
+        {"buyers"},
+    )
 
 
 def test_attributes_do_not_grow_beyond_the_limit() -> None:

@@ -30,8 +30,8 @@ def definitions(*audiences: str) -> str:
     return f'{{"audiences": [{", ".join(audiences)}]}}'
 
 
-def driver(*audiences: str, round_steps: int = 1) -> Driver:
-    return Driver(definitions(*audiences), changelog_bytes=BYTES, round_steps=round_steps)
+def driver(*audiences: str, cycle_steps: int = 1) -> Driver:
+    return Driver(definitions(*audiences), changelog_bytes=BYTES, cycle_steps=cycle_steps)
 
 
 def row_bytes(made: Driver, user: str) -> int:
@@ -103,7 +103,7 @@ def test_random_records_agree_with_one_at_a_time_and_with_crashes(seed: int) -> 
         user, value = random.choice(["ann", "bob"]), random.choice("xy") * size
         body = {"type": "profile", "set": {f"p{number}": value}}
         bodies.append({"user_id": user, "id": f"r{number}", **body})
-    alone, together = driver(*IS_X, RECENT), driver(*IS_X, RECENT, round_steps=random.choice([1, 2]))
+    alone, together = driver(*IS_X, RECENT), driver(*IS_X, RECENT, cycle_steps=random.choice([1, 2]))
     for number, body in enumerate(bodies):
         at_ms = T + number * 7 * 60_000
         alone.pipe(body, at_ms, key=body["user_id"].encode())

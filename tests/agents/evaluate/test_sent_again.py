@@ -1,4 +1,4 @@
-"""What a kill sends again: the outputs in flight, all of them, and none that an earlier round sent."""
+"""What a kill sends again: the outputs in flight, all of them, and none that an earlier commit cycle sent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FEW = Limits(step_transitions=500)
 
 
 class Kafka:
-    """Topics in memory. Each produce request takes its time, so that the next round is computed meanwhile."""
+    """Topics in memory. Each produce request takes its time, so that the next cycle is computed meanwhile."""
 
     def __init__(self) -> None:
         self.logs: dict[tuple[str, int], TopicLog] = {}
@@ -129,10 +129,10 @@ async def test_who_lost_its_membership_notes_nothing_and_may_go_on() -> None:
     written = kafka.log("changelog", 0).end
     evaluator.paused = True
     evaluator._committer.may_write = may_write
-    await evaluator.settle()
+    await evaluator.hand_over()
     assert kafka.log("changelog", 0).end == written
     evaluator._committer.may_write = lambda: True
-    await evaluator.settle()
+    await evaluator.hand_over()
     assert kafka.log("changelog", 0).end == written + 1
     await evaluator.abort()
 
@@ -146,8 +146,8 @@ HOUR = 3_600_000
 def test_a_users_later_row_brings_the_transitions_of_its_earlier_steps(
     outbox_bytes: int | None, compact: bool
 ) -> None:
-    """Two steps of a round change one row; compaction takes the record of the first."""
-    driver = Driver(RECENT, in_flight=1, round_steps=2, outbox_bytes=outbox_bytes)
+    """Two steps of a commit cycle change one row; compaction takes the record of the first."""
+    driver = Driver(RECENT, in_flight=1, cycle_steps=2, outbox_bytes=outbox_bytes)
     driver.send({"user_id": "ann", "event": "buy"}, T)
     driver.send({"user_id": "ann", "event": "view"}, T + 2 * HOUR)
     driver.crash_after(len(_changelog_of(outbox_bytes)))
@@ -161,8 +161,8 @@ def test_a_users_later_row_brings_the_transitions_of_its_earlier_steps(
 
 
 def _changelog_of(outbox_bytes: int | None) -> list[object]:
-    """What the round above writes to the changelog, without a crash."""
-    driver = Driver(RECENT, in_flight=1, round_steps=2, outbox_bytes=outbox_bytes)
+    """What the commit cycle above writes to the changelog, without a crash."""
+    driver = Driver(RECENT, in_flight=1, cycle_steps=2, outbox_bytes=outbox_bytes)
     driver.send({"user_id": "ann", "event": "buy"}, T)
     driver.send({"user_id": "ann", "event": "view"}, T + 2 * HOUR)
     driver.run(lambda: 1)
@@ -171,8 +171,8 @@ def _changelog_of(outbox_bytes: int | None) -> list[object]:
 
 
 def test_a_store_never_notes_an_offset_whose_rows_it_lacks() -> None:
-    """The rows of a round go to the store together, because it notes the offset after all of them."""
-    driver = Driver(RECENT, in_flight=2, round_steps=3, behind_rows=0)
+    """The rows of a commit cycle go to the store together, because it notes the offset after all of them."""
+    driver = Driver(RECENT, in_flight=2, cycle_steps=3, behind_rows=0)
     users = ["ann", "bob", "cy"]
     for number, user in enumerate(users):
         driver.send({"user_id": user, "event": "buy"}, T + number)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.evaluate.dead_letters import rekey_headers
+from agents.evaluate.dead_letters import repartition_headers
 from agents.kafka.placement import Place, partition_of
-from tests.driver.driver import EVENTS, REKEYED, Rec
+from tests.driver.driver import EVENTS, REPARTITION, Rec
 
 # From org.apache.kafka.common.utils.UtilsTest.testMurmur2.
 MURMUR2 = {
@@ -31,9 +31,9 @@ def test_every_user_has_exactly_one_owner(user_id: str, partitions: int) -> None
 
 
 def test_a_re_keyed_record_tells_where_the_producer_wrote_it() -> None:
-    place = Place(1, 4, REKEYED)
+    place = Place(1, 4, REPARTITION)
     written = Rec(EVENTS, 3, 77, 5, b"k", b"v", [("trace", b"x"), ("source.offset", b"junk")])
     origin = place.origin(written)
     assert origin == (EVENTS, 3, 77)
-    copied = Rec(REKEYED, 1, 0, 5, b"ann", b"v", rekey_headers(written, origin))
+    copied = Rec(REPARTITION, 1, 0, 5, b"ann", b"v", repartition_headers(written, origin))
     assert place.origin(copied) == origin

@@ -75,7 +75,7 @@ def test_a_setting_that_is_wrong_is_told_with_what_mends_it(
     assert ("turnstile topics apply" in str(fault)) is (mended is not None)
 
 
-def test_a_rekeyed_topic_with_fewer_partitions_than_the_table_is_refused() -> None:
+def test_a_repartition_topic_with_fewer_partitions_than_the_table_is_refused() -> None:
     (fault,) = judge(WANTED, cluster(**{"shop.rekeyed": {"partitions": 3}}), RECORD_BYTES)
     with pytest.raises(TopicsUnusable, match="has 3 partitions; it must be 4 or more"):
         raise_if_unusable([fault])

@@ -49,9 +49,9 @@ class Run:
         self._advance(now_ms)
 
     def _advance(self, now_ms: int) -> None:
-        self._take(self.pipeline.advance(now_ms, 1000))
+        self._take(self.pipeline.punctuate(now_ms, 1000))
         while self.pipeline.overdue:
-            self._take(self.pipeline.advance(now_ms, 1000))
+            self._take(self.pipeline.punctuate(now_ms, 1000))
 
     def _take(self, step: Step) -> None:
         assert not step.dead

@@ -149,9 +149,9 @@ def members_by_date(lines: Lines) -> Iterator[dict[str, set[str]]]:
         records = [record(next(offsets), *line) for line in due]
         for at in range(0, len(records), 500):
             take(pipeline.apply(records[at : at + 500]))
-        take(pipeline.advance(midnight(day) + DAY_MS // 2, 1000))
+        take(pipeline.punctuate(midnight(day) + DAY_MS // 2, 1000))
         while pipeline.overdue:
-            take(pipeline.advance(midnight(day) + DAY_MS // 2, 1000))
+            take(pipeline.punctuate(midnight(day) + DAY_MS // 2, 1000))
         yield members
 
 

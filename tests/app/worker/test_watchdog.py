@@ -49,7 +49,7 @@ def worker(tmp_path: Path) -> Watched:
     environ = {"TURNSTILE_WORKER__STALL_SECONDS": str(LIMIT), "TURNSTILE_WORKER__DATA_DIR": str(tmp_path)}
     worker = Watched(load_settings(environ=environ))
     worker.log = Log()
-    worker.evaluator = SimpleNamespace(paused=False, lanes={0: None})  # type: ignore[assignment]
+    worker.evaluator = SimpleNamespace(paused=False, tasks={0: None})  # type: ignore[assignment]
     worker.restorer = SimpleNamespace(rows_restored=0)  # type: ignore[assignment]
     return worker
 

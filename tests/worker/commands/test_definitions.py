@@ -161,4 +161,4 @@ async def test_topics_that_do_not_fit_are_refused(kafka: str, topic_prefix: str,
         assert process is not None
         await stage.until_ended(worker)
         assert process.returncode == 2, worker.log()
-        assert f"--alter --topic {stage.rekeyed} --partitions 3" in worker.log()
+        assert f"--alter --topic {stage.repartition} --partitions 3" in worker.log()

@@ -121,7 +121,7 @@ async def test_a_worker_that_loses_partitions_while_it_waits(
         poll_records=10,
         take=nothing,
         restore=nothing,
-        settle=nothing,
+        hand_over=nothing,
         rebalancing_began=lambda: None,
         warnings=Warnings(),
     )
@@ -244,7 +244,7 @@ async def test_rows_restored_for_an_assignment_that_is_no_more_are_not_used(tmp_
         return {each: SimpleNamespace(profiles=SimpleNamespace(store=store)) for each in partitions}, []
 
     worker.evaluator = SimpleNamespace(  # type: ignore[assignment]
-        lanes={}, paused=True, drain=nothing, drop=lambda _: None, adopt=lambda each: adopted.extend(each)
+        tasks={}, paused=True, drain=nothing, drop=lambda _: None, adopt=lambda each: adopted.extend(each)
     )
     worker.restorer = SimpleNamespace(open=opened, rows_restored=0)  # type: ignore[assignment]
     worker.topics = SimpleNamespace(check=nothing, check_restored=nothing)  # type: ignore[assignment]

@@ -67,7 +67,7 @@ async def test_bad_records_on_our_own_topics_stop_nothing(
             [("source.topic", b"\xff"), *origin()[1:]],
         ]
         for headers in foreign:
-            await send(stage.rekeyed, view(here), b"k", 0, START_MS + 5, headers)
+            await send(stage.repartition, view(here), b"k", 0, START_MS + 5, headers)
         changelog = [
             (here.encode(), b"\xff junk"),
             (b"\xff\xfe", b"junk"),
@@ -76,7 +76,7 @@ async def test_bad_records_on_our_own_topics_stop_nothing(
         for key, value in changelog:
             await send(stage.changelog, value, key, 0)
         await stage.finished()
-        letters = await stage.read(f"{stage.rekeyed}.dlq")
+        letters = await stage.read(f"{stage.repartition}.dlq")
         assert [dict(each.headers)["error.code"] for each in letters] == [b"rekeyed_origin"] * len(foreign)
 
         async def told() -> dict[str, int]:
@@ -128,7 +128,7 @@ async def test_a_re_keyed_record_of_a_partition_that_came_later_is_taken(
         await worker.wait_ready()
         await stage.admin.create_partitions({stage.events: NewPartitions(3)})
         await stage.producer.send_and_wait(
-            stage.rekeyed, view("u"), b"u", 0, START_MS, origin(stage.events, "2", "5")
+            stage.repartition, view("u"), b"u", 0, START_MS, origin(stage.events, "2", "5")
         )
         await stage.reach(1)
-        assert await stage.total(f"{stage.rekeyed}.dlq") == 0
+        assert await stage.total(f"{stage.repartition}.dlq") == 0

@@ -106,7 +106,7 @@ async def test_transitions_and_re_keyed_records_that_are_refused_stop_nothing(
     async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
         await stage.define(ONCE)
         await limit(stage, stage.transitions, 3000)
-        await limit(stage, stage.rekeyed, 3000)
+        await limit(stage, stage.repartition, 3000)
         here = next(name for name in (f"h{at}" for at in range(99)) if partition_of(name, 2) == 0)
         there = [name for name in (f"t{at}" for at in range(99)) if partition_of(name, 2) == 1]
         many = [name for name in (f"m{at}" for at in range(199)) if partition_of(name, 2) == 0]

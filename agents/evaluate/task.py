@@ -1,4 +1,4 @@
-"""A lane: one of the table's partitions, its pipeline, and the batches that wait for it.
+"""A task: one of the table's partitions, its pipeline, and the batches that wait for it.
 
 The batches come from every source partition whose records the table's partition takes
 (``agents.kafka.placement``).
@@ -17,18 +17,18 @@ from agents.evaluate.steps import Record
 SLICE = 100
 """Records per computation, some milliseconds: answers of brokers and lookups get their turn between."""
 USERS = 500
-"""As many whom time passes for, or who are swept, with less to do for each."""
+"""Users per computation where time passes or definitions changed: there is less to do for each."""
 TURN_RECORDS = 4_000
-"""After so many records a lane's turn in a round ends."""
+"""After so many records a task's turn in a commit cycle ends."""
 TIMER_SLICES = 8
-"""Slices of users whose timers a lane fires in one turn; the rest waits for the next one."""
+"""Slices of users whose timers a task fires in one turn; the rest waits for the next one."""
 WAITING_RECORDS = 8_000
-"""With so many records waiting a lane takes no more, and Faust stops polling before long."""
+"""With so many records waiting a task takes no more, and Faust stops polling before long."""
 WAITING_BYTES = 64 * 1024 * 1024
 """Likewise."""
 
 
-class Lane:
+class Task:
     """One partition. Batches come in with ``offer``; ``take_turn`` makes steps of what waits.
 
     ``latest_ms`` tells the latest timestamp that a record may have now; None: any.
@@ -39,8 +39,8 @@ class Lane:
         self._latest_ms = latest_ms
         self.records_waiting = 0
         self._bytes_waiting = 0
-        self.rounds = 0
-        """How many rounds that are under way have steps of it."""
+        self.cycles = 0
+        """How many commit cycles that are under way have steps of it."""
         self._waiting: deque[tuple[Sequence[Record], Ack]] = deque()
         self._room = asyncio.Event()
         self._room.set()
@@ -48,7 +48,7 @@ class Lane:
     @property
     def busy(self) -> bool:
         """Some records or steps are not yet durable."""
-        return self.rounds > 0 or bool(self._waiting)
+        return self.cycles > 0 or bool(self._waiting)
 
     async def offer(self, records: Sequence[Record], ack: Ack) -> None:
         """Take a batch of one source partition; ``ack`` is called when all of it is durable."""
@@ -60,7 +60,7 @@ class Lane:
             self._room.clear()
 
     async def take_turn(self, work: Work, paused: Callable[[], bool], most_records: int) -> None:
-        """Evaluate what waits, source by source, then fire what the clock has passed.
+        """Evaluate what waits, source by source, then fire the timers that stream time has passed.
 
         At most about ``most_records``, and not many more transitions than ``Limits.step_transitions``.
         """
@@ -73,7 +73,7 @@ class Lane:
         for _ in range(TIMER_SLICES):
             if paused() or not pipeline.overdue or work.is_full(limits):
                 break
-            work.steps.append(pipeline.advance(pipeline.stream_time_ms, USERS))
+            work.steps.append(pipeline.punctuate(pipeline.stream_time_ms, USERS))
             await asyncio.sleep(0)
 
     async def _step(self, work: Work, most_records: int) -> int:

@@ -57,7 +57,7 @@ async def test_each_record_counts_once(kafka: str, topic_prefix: str, tmp_path: 
         stage.worker().start()
         await stage.finished()
         await assert_counted_once(stage)
-        assert await stage.total(stage.rekeyed) > len(USERS)
+        assert await stage.total(stage.repartition) > len(USERS)
 
 
 @pytest.mark.slow
@@ -71,9 +71,9 @@ async def test_each_record_counts_once_although_workers_die(
             await stage.send(number, lines)
         worker = stage.worker(worker__id="w1", worker__poll_records=20)
         for _ in range(6):
-            some = await stage.total(stage.rekeyed) + random.uniform(20, 300)
+            some = await stage.total(stage.repartition) + random.uniform(20, 300)
             worker.start()
-            await stage.until(lambda some=some: stage.is_past(stage.rekeyed, some), "progress")
+            await stage.until(lambda some=some: stage.is_past(stage.repartition, some), "progress")
             worker.kill()
         worker.start()
         await stage.finished()

@@ -1,19 +1,19 @@
-"""A lane takes the records of several source partitions, one step for each run of one of them."""
+"""A task takes the records of several source partitions, one step for each run of one of them."""
 
 from __future__ import annotations
 
 import pytest
 
 from agents.evaluate.commits import Work
-from agents.evaluate.evaluator import LaneMissing
-from agents.evaluate.lanes import Lane
+from agents.evaluate.evaluator import TaskMissing
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
+from agents.evaluate.task import Task
 from agents.kafka.placement import Place, partition_of, table_partition
 from tables.codec import source_key
 from tables.profiles import Profiles
 from tables.store import MemoryStore
-from tests.agents.evaluate.test_evaluator import LANES, RULES, made
+from tests.agents.evaluate.test_evaluator import RULES, TASKS, made
 from tests.driver.driver import Rec
 from tests.stage.compare import rules_of
 from tests.stage.log import START_MS, view
@@ -31,10 +31,10 @@ async def test_a_step_has_the_records_of_one_source_partition() -> None:
     # step a record without effect could come again after a crash, behind what had come after it.
     pipeline = Pipeline(Place(1, 4, "rekeyed"), Profiles(MemoryStore(), 1000), Limits())
     pipeline.define(rules_of(RULES))
-    lane, work = Lane(pipeline), Work(pipeline)
+    task, work = Task(pipeline), Work(pipeline)
     for batch in (records(1, 0), records(1, 1), records(5, 0), records(1, 2), records(5, 1, topic="more")):
-        await lane.offer(batch, lambda: None)
-    await lane.take_turn(work, lambda: False, 1000)
+        await task.offer(batch, lambda: None)
+    await task.take_turn(work, lambda: False, 1000)
     assert [step.counts.applied for step in work.steps][:4] == [2, 1, 1, 1]
     assert work.steps[3].end_checkpoint.positions == {
         source_key("events", 1): 2,
@@ -45,11 +45,13 @@ async def test_a_step_has_the_records_of_one_source_partition() -> None:
 
 async def test_records_without_a_lane_are_not_forgotten() -> None:
     evaluator, _ = made()
-    with pytest.raises(LaneMissing, match=r"events/9, offsets 3 to 4, .* not 3"):
-        await evaluator.take(LANES, records(9, 3, 4), lambda: None)
+    with pytest.raises(TaskMissing, match=r"events/9, offsets 3 to 4, .* not 3"):
+        await evaluator.take(TASKS, records(9, 3, 4), lambda: None)
 
 
 def test_a_source_partition_has_one_place_for_good() -> None:
     assert [table_partition(each, 4) for each in range(12)] == [0, 1, 2, 3] * 3
-    for number in range(500):  # so that a topic whose number is a multiple of the table's needs no re-keying
+    for number in range(
+        500
+    ):  # so that a topic whose number is a multiple of the table's needs no repartitioning
         assert table_partition(partition_of(f"u{number}", 12), 4) == partition_of(f"u{number}", 4)

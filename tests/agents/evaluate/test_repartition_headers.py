@@ -1,4 +1,4 @@
-"""Headers that producers give to records on their way through the re-keyed topic, and to dead letters."""
+"""Headers that producers give to records on their way through the repartition topic, and to dead letters."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
-from agents.evaluate.outputs import Outputs, Rekeyed, Told
+from agents.evaluate.outputs import Outputs, Repartitioned, Told
 from agents.evaluate.steps import Limits, Step
 from agents.kafka.placement import Place, partition_of
 from rules.time.instants import format_instant
-from tests.driver.driver import EVENTS, REKEYED, Crash, Driver, Rec
+from tests.driver.driver import EVENTS, REPARTITION, Crash, Driver, Rec
 
 T = 1_700_000_000_000
 HOUR = 3_600_000
@@ -43,9 +43,9 @@ def test_a_producer_may_give_the_headers_that_we_read_of_re_keyed_records(value:
 def test_a_strange_acceptance_on_the_re_keyed_topic_is_a_dead_letter(value: bytes | None) -> None:
     made = Driver(RECENT, partitions=2)
     headers: Any = [("source.topic", b"events"), ("source.partition", b"0"), ("source.offset", b"7")]
-    made.pipe(BUY, T, partition=1, topic=REKEYED, headers=[*headers, ("source.accepted", value)])
+    made.pipe(BUY, T, partition=1, topic=REPARTITION, headers=[*headers, ("source.accepted", value)])
     assert made.story(ANN) == []
-    made.pipe(BUY, T, partition=1, topic=REKEYED, headers=headers)
+    made.pipe(BUY, T, partition=1, topic=REPARTITION, headers=headers)
     assert len(made.story(ANN)) == 1
 
 
@@ -62,11 +62,11 @@ def test_the_smallest_form_of_a_re_keyed_record_says_all_that_is_read() -> None:
     outputs = Outputs(_any(None), _any(None), Told())
     record = Rec(EVENTS, 3, 77, -1, b"k", b"v", [("trace", b"x" * 1000)])
     step = Step(1, _any(None), _any(None), False, _any(None), [], [], [], accepted={EVENTS: 5})
-    source = Rekeyed(step, ANN, record, (EVENTS, 3, 77))
+    source = Repartitioned(step, ANN, record, (EVENTS, 3, 77))
     sent = 0, ANN.encode(), b"v", list(record.headers)
     ((timestamp, key, value, headers),) = outputs.smaller(source, sent, _any(MessageSizeTooLargeError()))
-    copied = Rec(REKEYED, 1, 0, timestamp or 0, key, value, _any(headers))
-    place = Place(1, 2, REKEYED)
+    copied = Rec(REPARTITION, 1, 0, timestamp or 0, key, value, _any(headers))
+    place = Place(1, 2, REPARTITION)
     assert (place.origin(copied), place.accepted_ms(copied)) == ((EVENTS, 3, 77), 5)
     assert ("source.timestamp", b"-1") in headers
 
