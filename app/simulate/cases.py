@@ -127,7 +127,7 @@ class _CaseRun:
         while expected:
             self._look(expected.pop(0).at_ms)
         while True:
-            self._acknowledge(self.pipeline.advance(self.case.until_ms + 1, STEP_USERS))
+            self._acknowledge(self.pipeline.punctuate(self.case.until_ms + 1, STEP_USERS))
             if not self.pipeline.overdue:
                 break
         self.found.transitions.sort(key=lambda body: (body["at"], body["user_id"]))

@@ -150,7 +150,7 @@ class Simulation:
         """Let the clock go on; what changes before it."""
         found: list[Transition] = []
         while True:
-            found += self._acknowledge(self._pipeline.advance(to_ms, STEP_USERS))
+            found += self._acknowledge(self._pipeline.punctuate(to_ms, STEP_USERS))
             if not self._pipeline.overdue:
                 return found
 

@@ -22,7 +22,7 @@ from agents.kafka.placement import Place
 from app.settings.tree import CacheSettings
 from app.worker.process import calm_garbage_collector
 from bench.workload.events import LogRecord, LogSpec, generate
-from bench.workload.expected import batches, make_durable
+from bench.workload.expected import acknowledge, batches
 from bench.workload.rules import bench_audiences, compiled
 from rules.state.row import Row
 from tables.profiles import ANY_BYTES, Profiles, Staged
@@ -167,7 +167,7 @@ class _Run:
         started = thread_time()
         step = pipeline.apply(batch)
         self.sections.add("step", started)
-        self._make_durable(pipeline, step)
+        self._acknowledge(pipeline, step)
         while True:
             started = thread_time()
             overdue = pipeline.overdue
@@ -177,13 +177,13 @@ class _Run:
             started = thread_time()
             step = pipeline.punctuate(pipeline.stream_time_ms, len(batch))
             self.sections.add("step", started)
-            self._make_durable(pipeline, step)
+            self._acknowledge(pipeline, step)
 
     def close(self) -> None:
         for store in self._stores:
             store.close()
 
-    def _make_durable(self, pipeline: Pipeline, step: Step) -> None:
+    def _acknowledge(self, pipeline: Pipeline, step: Step) -> None:
         started = thread_time()
         self.bytes += _build(pipeline.outgoing.records(step))
         self.sections.add("changelog batches", started)
@@ -193,7 +193,7 @@ class _Run:
         started = thread_time()
         _build(encoded)
         self.sections.add("transition batches", started)
-        make_durable(pipeline, step)
+        acknowledge(pipeline, step)
         self.transitions += len(step.transitions)
         self.rows += len(step.staged.rows)
 

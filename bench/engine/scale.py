@@ -16,7 +16,7 @@ from agents.evaluate.steps import Limits
 from agents.kafka.placement import Place
 from bench.engine.kinds import KINDS
 from bench.workload.events import LogRecord
-from bench.workload.expected import ALL_ROWS, make_durable
+from bench.workload.expected import ALL_ROWS, acknowledge
 from bench.workload.rules import bench_audiences, compiled
 from rules.compile.rule_set import RuleSet
 from rules.model.audience import Audience
@@ -86,11 +86,11 @@ def measure(name: str, rules: RuleSet, log: Sequence[LogRecord], audiences: int)
     for start in range(0, len(log), STEP_RECORDS):
         step = pipeline.apply(log[start : start + STEP_RECORDS])
         transitions += len(step.transitions)
-        make_durable(pipeline, step)
+        acknowledge(pipeline, step)
         while pipeline.overdue:
             step = pipeline.punctuate(pipeline.stream_time_ms, STEP_RECORDS)
             transitions += len(step.transitions)
-            make_durable(pipeline, step)
+            acknowledge(pipeline, step)
     seconds = time.thread_time() - started
     pipeline.profiles.flush()
     rows = [len(value) for _, value in store.scan(b"", 1 << 30)]

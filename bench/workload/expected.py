@@ -65,7 +65,7 @@ def batches(log: Iterable[LogRecord], partitions: int, size: int = BATCH) -> Ite
     yield from (batch for batch in waiting if batch)
 
 
-def make_durable(pipeline: Pipeline, step: Step) -> None:
+def acknowledge(pipeline: Pipeline, step: Step) -> None:
     """As if Kafka had taken everything at once."""
     pipeline.acked(step)
     pipeline.profiles.durable(step.staged)
@@ -90,13 +90,13 @@ def expect(spec: LogSpec, audiences: Sequence[Audience], topic: str = "bench") -
         step = pipeline.apply(batch)
         by_records += len(step.transitions)
         take(step.transitions)
-        make_durable(pipeline, step)
+        acknowledge(pipeline, step)
     ends = tuple(pipeline.stream_time_ms for pipeline in pipelines)
     for pipeline, end_ms in zip(pipelines, ends, strict=True):
         more = True
         while more:
             step = pipeline.punctuate(end_ms + 1, BATCH)  # timers due at the end itself are still in the log
             take(step.transitions)
-            make_durable(pipeline, step)
+            acknowledge(pipeline, step)
             more = pipeline.overdue
     return Expected(by_records, by_then, digest, ends, evaluations / max(1, spec.events))

@@ -43,17 +43,17 @@ class Reference:
                 for offset, line in enumerate(lines)
             ]
             for start in range(0, len(records), batch):
-                self._make_durable(pipeline, pipeline.apply(records[start : start + batch]))
-            self._make_durable(pipeline, pipeline.punctuate(until_ms, 1000))
+                self._acknowledge(pipeline, pipeline.apply(records[start : start + batch]))
+            self._acknowledge(pipeline, pipeline.punctuate(until_ms, 1000))
             while pipeline.overdue:
-                self._make_durable(pipeline, pipeline.punctuate(until_ms, 1000))
+                self._acknowledge(pipeline, pipeline.punctuate(until_ms, 1000))
 
     def _pipeline(self, number: int, partitions: int) -> Pipeline:
         pipeline = Pipeline(Place(number, partitions), Profiles(MemoryStore(), 1 << 40), Limits())
         pipeline.define(self.rules)
         return pipeline
 
-    def _make_durable(self, pipeline: Pipeline, step: Step) -> None:
+    def _acknowledge(self, pipeline: Pipeline, step: Step) -> None:
         for transition in step.transitions:
             body = encode_transition(transition)[0]
             assert self.bodies.setdefault(json.loads(body)["id"], body) is body
