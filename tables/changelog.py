@@ -290,7 +290,7 @@ class ChangelogReader:
         found = [(key, value) for key, value in rows.items() if value is not None]
         deleted = [key for key, value in rows.items() if value is None]
         heads = ((key, decode_head(value)) for key, value in found)
-        due = [(head.due_ms, key) for key, head in heads if head.due_ms is not None]
+        due = [(head.timer_ms, key) for key, head in heads if head.timer_ms is not None]
         self.rows += len(found)
         return Write(rows=found, deleted=deleted, timers_added=due, meta=self.meta, notes=list(notes.items()))
 

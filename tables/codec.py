@@ -31,7 +31,7 @@ class _OldRow(msgspec.Struct, array_like=True):
     """A row of version 1: memberships have their instants as they are, ids have 8 bytes and their ms."""
 
     now_ms: int
-    due_ms: int | None = None
+    timer_ms: int | None = None
     applied: dict[int, int] = {}
     conditions: dict[int, Any] = {}
     audiences: dict[int, Membership] = {}
@@ -46,7 +46,7 @@ class RowHead(msgspec.Struct, array_like=True):
     """The first fields of a row: what the timer index needs."""
 
     now_ms: int
-    due_ms: int | None
+    timer_ms: int | None
 
 
 class Letter(msgspec.Struct, array_like=True):
@@ -229,7 +229,7 @@ def _old_row(value: bytes) -> Row:
     old = _decode_old_row(memoryview(value)[1:])
     row = Row(
         now_ms=old.now_ms,
-        due_ms=old.due_ms,
+        timer_ms=old.timer_ms,
         applied=old.applied,
         conditions=old.conditions,
         audiences=old.audiences,

@@ -16,14 +16,13 @@ import msgspec
 
 from rules.decide.upgrade import OLD
 from rules.state.row import Row
+from rules.time.instants import FAR_MS
 from tables.codec import RowUnreadable, decode_row, encode_row, is_newer
 from tables.store import RowStore, Timer, Write
 
 LARGE_BYTES = 32 * 1024
 """Rows from here on are known by their size."""
 ANY_BYTES = 1 << 62
-FAR_MS = 1 << 61
-"""Beyond every instant."""
 _ABSENT = (0, True)
 
 
@@ -166,11 +165,11 @@ class Profiles:
         stale: Iterable[Timer] = (),
         most_bytes: int = ANY_BYTES,
     ) -> Staged:
-        """Encode what a step changed. Both map a row key to the ``due_ms`` that its row had before.
+        """Encode what a step changed. Both map a row key to the ``timer_ms`` that its row had before.
 
         Raises RowsTooLarge, and changes nothing, when a changed row and its key exceed ``most_bytes``.
 
-        ``local`` rows changed in nothing but ``due_ms``, a lower bound that recovery may find older:
+        ``local`` rows changed in nothing but ``timer_ms``, a lower bound that recovery may find older:
         they go to the store without a changelog record. ``stale`` entries of the timer index are no row's.
         """
         young = self._young
@@ -189,11 +188,11 @@ class Profiles:
             for (key, due_before), (_, value) in zip(keys.items(), encoded, strict=True):
                 row = young[key]
                 unstored[key] = value
-                if row.due_ms != due_before:
+                if row.timer_ms != due_before:
                     if due_before is not None:
                         dropped.append((due_before, key))
-                    if row.due_ms is not None:
-                        added.append((row.due_ms, key))
+                    if row.timer_ms is not None:
+                        added.append((row.timer_ms, key))
         self._stages = number = self._stages + 1
         unstored_due = self._unstored_due
         for entry in dropped:

@@ -7,7 +7,7 @@ from math import floor
 
 from hypothesis import strategies as st
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.audience import SCHEDULES
 from rules.parse.window import PERIODS
 from rules.time.durations import LONGEST_MS
@@ -43,14 +43,14 @@ operators = st.one_of(
 changes = st.tuples(st.just("changed_within"), durations)
 
 
-def predicates_with(refs: st.SearchStrategy[model.Ref]) -> st.SearchStrategy[model.Predicate]:
+def predicates_with(refs: st.SearchStrategy[language.Ref]) -> st.SearchStrategy[language.Predicate]:
     referring = st.tuples(st.sampled_from(["eq", "ne", "gt", "lte", "contains", "starts_with", "ieq"]), refs)
     return st.recursive(
-        st.builds(lambda path, operator: model.Test(path, *operator), paths, operators | referring),
+        st.builds(lambda path, operator: language.Test(path, *operator), paths, operators | referring),
         lambda inner: (
-            st.builds(model.AllTests, st.lists(inner, min_size=1, max_size=3).map(tuple))
-            | st.builds(model.AnyTest, st.lists(inner, min_size=1, max_size=3).map(tuple))
-            | st.builds(model.NotTest, inner)
+            st.builds(language.AllTests, st.lists(inner, min_size=1, max_size=3).map(tuple))
+            | st.builds(language.AnyTest, st.lists(inner, min_size=1, max_size=3).map(tuple))
+            | st.builds(language.NotTest, inner)
         ),
         max_leaves=6,
     )
@@ -60,11 +60,11 @@ predicates = predicates_with(st.nothing())
 
 
 @st.composite
-def comparisons(draw: st.DrawFn, values: st.SearchStrategy[object]) -> tuple[model.Comparison, ...]:
+def comparisons(draw: st.DrawFn, values: st.SearchStrategy[object]) -> tuple[language.Comparison, ...]:
     chosen = draw(st.lists(st.sampled_from(["gt", "gte", "lt", "lte", "eq", "ne", "between"]),
                            min_size=1, max_size=3, unique=True))  # fmt: skip
     return tuple(
-        model.Comparison(each, draw(ends(values) if each == "between" else values))  # type: ignore[arg-type]
+        language.Comparison(each, draw(ends(values) if each == "between" else values))  # type: ignore[arg-type]
         for each in chosen
     )
 
@@ -72,23 +72,25 @@ def comparisons(draw: st.DrawFn, values: st.SearchStrategy[object]) -> tuple[mod
 @st.composite
 def of_one_property(
     draw: st.DrawFn, allowed: st.SearchStrategy[tuple[str, object]]
-) -> tuple[model.Path, model.Predicate]:
+) -> tuple[language.Path, language.Predicate]:
     path = draw(paths)
     chosen = draw(st.lists(allowed, min_size=1, max_size=3, unique_by=lambda each: each[0]))
-    made = tuple(model.Test(path, *each) for each in chosen)
-    return path, made[0] if len(made) == 1 else model.AllTests(made)
+    made = tuple(language.Test(path, *each) for each in chosen)
+    return path, made[0] if len(made) == 1 else language.AllTests(made)
 
 
 counts = st.integers(0, 999)
 aggregates = (
-    st.builds(model.Aggregate, st.sampled_from(["count", "days"]), st.none(), comparisons(counts))
-    | st.builds(model.Aggregate, st.sampled_from(["sum", "avg", "min", "max"]), paths, comparisons(numbers))
-    | st.builds(model.Aggregate, st.just("distinct"), paths, comparisons(counts))
+    st.builds(language.Aggregate, st.sampled_from(["count", "days"]), st.none(), comparisons(counts))
     | st.builds(
-        model.Aggregate, st.sampled_from(["since_last", "since_first"]), st.none(), comparisons(durations)
+        language.Aggregate, st.sampled_from(["sum", "avg", "min", "max"]), paths, comparisons(numbers)
+    )
+    | st.builds(language.Aggregate, st.just("distinct"), paths, comparisons(counts))
+    | st.builds(
+        language.Aggregate, st.sampled_from(["since_last", "since_first"]), st.none(), comparisons(durations)
     )
     | st.builds(
-        lambda kind, of: model.Aggregate(kind, of[0], (), of[1]),
+        lambda kind, of: language.Aggregate(kind, of[0], (), of[1]),
         st.sampled_from(["first", "last"]),
         of_one_property(operators),
     )
@@ -100,85 +102,95 @@ ids = st.sampled_from(["vip", "a", "B_2"])
 pairs = st.tuples(durations, durations).filter(lambda pair: pair[0] != pair[1])
 moments = st.integers(MIN_MS, MAX_MS)
 fixed = (
-    st.builds(model.FromTo, moments, st.none())
-    | st.builds(model.FromTo, st.none(), moments)
-    | st.lists(moments, min_size=2, max_size=2, unique=True).map(lambda two: model.FromTo(*sorted(two)))
+    st.builds(language.FromTo, moments, st.none())
+    | st.builds(language.FromTo, st.none(), moments)
+    | st.lists(moments, min_size=2, max_size=2, unique=True).map(lambda two: language.FromTo(*sorted(two)))
 )
 periods = st.sampled_from(list(PERIODS.values())) | st.builds(
-    model.Period, st.sampled_from(["hour", "day", "week", "month"]), st.integers(1, 999), st.just(0)
+    language.Period, st.sampled_from(["hour", "day", "week", "month"]), st.integers(1, 999), st.just(0)
 )
-plain_windows = st.none() | durations.map(model.Within) | fixed | periods
+plain_windows = st.none() | durations.map(language.Within) | fixed | periods
 windows = (
-    plain_windows | pairs.map(lambda pair: model.BetweenAgo(max(pair), min(pair))) | ids.map(model.SinceEntry)
+    plain_windows
+    | pairs.map(lambda pair: language.BetweenAgo(max(pair), min(pair)))
+    | ids.map(language.SinceEntry)
 )
-event_conditions = st.builds(model.EventCondition, event_names, st.none() | predicates, aggregates, windows)
+event_conditions = st.builds(
+    language.EventCondition, event_names, st.none() | predicates, aggregates, windows
+)
 
 
-def patterns(refs: st.SearchStrategy[model.Ref]) -> st.SearchStrategy[model.EventPattern]:
-    return st.builds(model.EventPattern, event_names, st.none() | predicates_with(refs))
+def patterns(refs: st.SearchStrategy[language.Ref]) -> st.SearchStrategy[language.EventPattern]:
+    return st.builds(language.EventPattern, event_names, st.none() | predicates_with(refs))
 
 
 not_followed = st.builds(
-    model.NotFollowed,
+    language.NotFollowed,
     patterns(st.nothing()),
-    patterns(paths.map(lambda path: model.Ref("a", path))),
+    patterns(paths.map(lambda path: language.Ref("a", path))),
     durations,
     plain_windows,
-).filter(lambda each: not isinstance(each.window, model.Within) or each.window.length_ms > each.for_ms)
+).filter(lambda each: not isinstance(each.window, language.Within) or each.window.length_ms > each.for_ms)
 
 
 @st.composite
-def sequences(draw: st.DrawFn) -> model.Sequence:
-    steps: list[model.Step] = []
+def sequences(draw: st.DrawFn) -> language.Sequence:
+    steps: list[language.SequenceStep] = []
     named: list[str] = []
     for at in range(draw(st.integers(2, 4))):
-        refs = st.builds(model.Ref, st.sampled_from(named), paths) if named else st.nothing()
+        refs = st.builds(language.Ref, st.sampled_from(named), paths) if named else st.nothing()
         name = f"s{at}" if draw(st.booleans()) else None
-        steps.append(model.Step(draw(patterns(refs)), draw(st.none() | durations) if at else None, name))
+        steps.append(
+            language.SequenceStep(draw(patterns(refs)), draw(st.none() | durations) if at else None, name)
+        )
         named += [] if name is None else [name]
     without = draw(st.none() | patterns(st.nothing()))
-    return model.Sequence(tuple(steps), without, draw(st.none() | durations), draw(plain_windows))
+    return language.Sequence(tuple(steps), without, draw(st.none() | durations), draw(plain_windows))
 
 
-attribute_conditions = of_one_property(operators | changes).map(lambda of: model.AttributeCondition(of[1]))
-audiences_in_rules = st.builds(model.InAudience, ids, st.none() | durations)
+attribute_conditions = of_one_property(operators | changes).map(lambda of: language.AttributeCondition(of[1]))
+audiences_in_rules = st.builds(language.InAudience, ids, st.none() | durations)
 
 
 @st.composite
-def at_least(draw: st.DrawFn, inner: st.SearchStrategy[model.Rule]) -> model.AtLeast:
+def at_least(draw: st.DrawFn, inner: st.SearchStrategy[language.Rule]) -> language.AtLeast:
     parts = tuple(draw(st.lists(inner, min_size=1, max_size=3)))
-    return model.AtLeast(draw(st.integers(1, len(parts))), parts)
+    return language.AtLeast(draw(st.integers(1, len(parts))), parts)
 
 
 @st.composite
-def scores(draw: st.DrawFn, inner: st.SearchStrategy[model.Rule]) -> model.Score:
+def scores(draw: st.DrawFn, inner: st.SearchStrategy[language.Rule]) -> language.Score:
     points = st.integers(-10, 10) | st.floats(-10, 10)
     parts = tuple(draw(st.lists(st.tuples(inner, points), min_size=1, max_size=3)))
     operator = draw(st.sampled_from(["gte", "lte", "between"]))
     most = floor(sum(Fraction(repr(each)) for _, each in parts if each > 0))  # a sum of floats may be more
     operand = {"gte": most, "lte": 0.5, "between": (-1, most)}[operator]
-    return model.Score(parts, (model.Comparison(operator, operand),))  # type: ignore[arg-type]
+    return language.Score(parts, (language.Comparison(operator, operand),))  # type: ignore[arg-type]
 
 
-rules: st.SearchStrategy[model.Rule] = st.recursive(
+rules: st.SearchStrategy[language.Rule] = st.recursive(
     event_conditions | not_followed | sequences() | attribute_conditions | audiences_in_rules,
     lambda inner: (
-        st.builds(model.All, st.lists(inner, min_size=1, max_size=3).map(tuple))
-        | st.builds(model.Any, st.lists(inner, min_size=1, max_size=3).map(tuple))
-        | st.builds(model.Not, inner)
+        st.builds(language.All, st.lists(inner, min_size=1, max_size=3).map(tuple))
+        | st.builds(language.Any, st.lists(inner, min_size=1, max_size=3).map(tuple))
+        | st.builds(language.Not, inner)
         | at_least(inner)
         | scores(inner)
     ),
     max_leaves=4,
 )
 schedules = st.sampled_from(
-    [*SCHEDULES.values(), model.Schedule("cron", "0 6 * * mon"), model.Schedule("cron", "*/5 1-3 1,15 * *")]
+    [
+        *SCHEDULES.values(),
+        language.Schedule("cron", "0 6 * * mon"),
+        language.Schedule("cron", "*/5 1-3 1,15 * *"),
+    ]
 )
 kinds = st.tuples(st.sampled_from(["realtime", "instant"]), st.none()) | st.tuples(
     st.just("batch"), schedules
 )
 audiences = st.builds(
-    lambda kind, **rest: model.Audience(type=kind[0], schedule=kind[1], **rest),
+    lambda kind, **rest: language.Audience(type=kind[0], schedule=kind[1], **rest),
     kind=kinds,
     id=st.from_regex(r"[A-Za-z0-9_]{1,64}", fullmatch=True),
     name=text,

@@ -118,7 +118,7 @@ def is_member_of_any(value: bytes) -> bool:
         row = decode_row(value)
     except (RowUnreadable, msgspec.DecodeError):
         return True
-    return any(each.seq % 2 for each in row.audiences.values())
+    return any(each.inside for each in row.audiences.values())
 
 
 async def members(
@@ -149,7 +149,7 @@ def enters(row: Row, project: str, user_id: str, names: Names) -> list[Transitio
     found = []
     for key, membership in row.audiences.items():
         audience = names.get(key)
-        if audience is None or membership.seq % 2 == 0:
+        if audience is None or not membership.inside:
             continue
         since_ms = row.since_ms(membership)
         found.append(

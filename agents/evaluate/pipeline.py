@@ -169,7 +169,7 @@ class Pipeline:
             if decoded.project != project:
                 project, rules = decoded.project, self.rules.project(decoded.project)
             emitted = len(out)
-            due_before = row.due_ms
+            due_before = row.timer_ms
             if timestamp_ms < 0 and decoded.time is None:
                 time_ms = now_ms
             if isinstance(decoded, InputRecord) and outgrows(
@@ -216,7 +216,7 @@ class Pipeline:
                 row.applied[source] = offset
                 if key not in changed:
                     changed[key] = local.pop(key, due_before) if known else None
-            elif row.due_ms != due_before and key not in changed:
+            elif row.timer_ms != due_before and key not in changed:
                 local.setdefault(key, due_before)
             if len(out) > emitted and draft.is_full(self.limits):
                 records = _up_to(record, records)
@@ -281,22 +281,22 @@ class Pipeline:
         self.stream_time_ms = stream_time_ms = max(self.stream_time_ms, to_ms)
         due = self.profiles.due(stream_time_ms, limit)
         rows = self.profiles.load([key for _, key in due])
-        for due_ms, key in due:
+        for timer_ms, key in due:
             if draft.is_full(self.limits):
                 break
             draft.counts.timers += 1
             row = rows.get(key)
-            if row is None or row.due_ms != due_ms:
-                draft.stale.append((due_ms, key))  # left by a recovery over older rows
+            if row is None or row.timer_ms != timer_ms:
+                draft.stale.append((timer_ms, key))  # left by a recovery over older rows
                 continue
             project, user_id = split_row_key(key)
             emitted = len(draft.transitions)
             fire(self.rules.project(project), user_id, row, stream_time_ms, draft.transitions)
             if len(draft.transitions) > emitted:
                 draft.keys.extend([key] * (len(draft.transitions) - emitted))
-                draft.changed[key] = due_ms
+                draft.changed[key] = timer_ms
             else:
-                draft.local[key] = due_ms
+                draft.local[key] = timer_ms
         if draft.counts.timers == len(due) < limit:
             self.profiles.fired_until(stream_time_ms)
         return self.finish(draft)
@@ -334,14 +334,14 @@ class Pipeline:
             if row is None:
                 continue
             project, user_id = split_row_key(key)
-            due_before = row.due_ms
+            due_before = row.timer_ms
             emitted = len(draft.transitions)
             now_ms = max(self.stream_time_ms, row.now_ms)
             rules, out = self.rules.project(project), draft.transitions
             if redefine(rules, user_id, row, now_ms, "definition", out, self.swept_ms):
                 draft.keys.extend([key] * (len(draft.transitions) - emitted))
                 draft.changed[key] = due_before
-            elif row.due_ms != due_before:
+            elif row.timer_ms != due_before:
                 draft.local[key] = due_before
         if first:
             del self._sweep_first[:looked_at]
@@ -366,7 +366,7 @@ class Pipeline:
         at_ms = max(at_ms, self.stream_time_ms, row.now_ms)
         if self.sweeping:
             redefine(rules, user_id, row, at_ms, "definition", [], self.swept_ms)
-        if row.due_ms is not None and row.due_ms <= at_ms:
+        if row.timer_ms is not None and row.timer_ms <= at_ms:
             fire(rules, user_id, row, at_ms + 1, [])
         return row
 

@@ -90,24 +90,24 @@ def _try(pipeline: Pipeline, draft: Draft, key: bytes, change: Callable[[], obje
     profiles.put_back(key, before)
     del draft.transitions[emitted:], draft.keys[emitted:], draft.dead[dead:]
     draft.counts = counts
-    for into, due_ms in ((draft.changed, changed), (draft.local, local)):
+    for into, timer_ms in ((draft.changed, changed), (draft.local, local)):
         into.pop(key, None)
-        if not isinstance(due_ms, tuple):
-            into[key] = due_ms
+        if not isinstance(timer_ms, tuple):
+            into[key] = timer_ms
     return len(key) + len(after)
 
 
 def _fire(pipeline: Pipeline, draft: Draft, key: bytes) -> None:
     """The user's timers that stream time has passed."""
     row = pipeline.profiles.load([key]).get(key)
-    if row is None or row.due_ms is None or row.due_ms >= pipeline.stream_time_ms:
+    if row is None or row.timer_ms is None or row.timer_ms >= pipeline.stream_time_ms:
         return
     project, user_id = split_row_key(key)
-    emitted, due_ms = len(draft.transitions), row.due_ms
+    emitted, timer_ms = len(draft.transitions), row.timer_ms
     fire(pipeline.rules.project(project), user_id, row, pipeline.stream_time_ms, draft.transitions)
     draft.keys.extend([key] * (len(draft.transitions) - emitted))
     if key not in draft.changed:
-        draft.changed[key] = draft.local.pop(key, due_ms)
+        draft.changed[key] = draft.local.pop(key, timer_ms)
 
 
 def leave(pipeline: Pipeline, draft: Draft, large: Collection[bytes], by_time: bool) -> None:
@@ -119,8 +119,8 @@ def leave(pipeline: Pipeline, draft: Draft, large: Collection[bytes], by_time: b
     draft.keys[:] = [key for key, _ in kept]
     draft.transitions[:] = [transition for _, transition in kept]
     for key in large:
-        due_ms = draft.changed.pop(key)
-        if by_time and due_ms is not None:
-            draft.stale.append((due_ms, key))  # or it would be found again at once, for ever
+        timer_ms = draft.changed.pop(key)
+        if by_time and timer_ms is not None:
+            draft.stale.append((timer_ms, key))  # or it would be found again at once, for ever
     pipeline.profiles.forget(large)
     draft.left.extend(large)

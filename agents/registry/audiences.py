@@ -21,7 +21,7 @@ from agents.registry.follow import follow
 from agents.registry.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
 from agents.warnings import Warnings
 from rules.compile.rule_set import PublishedAudience, RuleSet
-from rules.model.audience import Audience
+from rules.model.language import Audience
 from rules.time.instants import MAX_MS
 from rules.write.audience import to_document
 

@@ -22,7 +22,7 @@ from app.settings.tree import (
     WorkerSettings,
     load_settings,
 )
-from rules.model.audience import Audience
+from rules.model.language import Audience
 from rules.parse.definitions import load_definitions
 
 PARTITIONS = 4

@@ -30,7 +30,7 @@ from app.logs import configure_logs
 from app.settings.tree import KafkaSettings, LogsSettings, Settings
 from app.worker.worker import Worker
 from rules.compile.rule_set import PublishedAudience
-from rules.model.audience import Audience
+from rules.model.language import Audience
 
 KEPT = {"retention.ms": "-1"}
 """Else a broker removes records by their own dates, which are in the nineties."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.kafka.broker import Broker
 from agents.topics import TopicPlan
 from app.settings.tree import Settings
-from rules.model.audience import Audience
+from rules.model.language import Audience
 from rules.parse.definitions import load_definition
 
 

@@ -24,11 +24,11 @@ from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of, plan_of
 from app.settings.tree import Settings
 from rules.compile.rule_set import PublishedAudience
-from rules.model.audience import Audience, Condition, EventCondition, NotFollowed, Sequence, conditions
 from rules.model.canonical import condition_key, schedule_scope
+from rules.model.language import Audience, Condition, EventCondition, NotFollowed, Sequence, conditions
 from rules.parse.audience import ParsedAudience
 from rules.parse.definitions import check_together, load_definition
-from rules.parse.problems import Problem
+from rules.parse.problems import DefinitionProblem
 from rules.parse.references import referrers
 from tables.codec import topic_key
 
@@ -121,7 +121,9 @@ async def connected(settings: Settings) -> AsyncIterator[AudiencesTopic]:
         yield AudiencesTopic(settings, admin)
 
 
-def check_beside_published(wanted: Collection[ParsedAudience], published: Published) -> list[Problem]:
+def check_beside_published(
+    wanted: Collection[ParsedAudience], published: Published
+) -> list[DefinitionProblem]:
     """What is wrong with definitions beside those already published that they don't replace."""
     replaced = {(each.audience.project, each.audience.id) for each in wanted}
     others = [

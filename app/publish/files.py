@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rules.model.audience import Audience
+from rules.model.language import Audience
 from rules.parse.audience import ParsedAudience
 from rules.parse.definitions import MAX_SAMPLES, check_together, parse_definitions
-from rules.parse.problems import DefinitionsInvalid, Problem
+from rules.parse.problems import DefinitionProblem, DefinitionsInvalid
 from rules.parse.values import UTC
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -19,14 +19,14 @@ STDIN = Path("-")
 """Names standard input, as files do that a command in a container can't have."""
 
 
-def read_definition_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]], list[Problem]]:
+def read_definition_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]], list[DefinitionProblem]]:
     """(name, text) of files and of all definition files below folders, and those that can't be read.
 
     Names are relative to the current folder where they lie in it. A file is read once, however often
     it is named. ``-`` is standard input.
     """
     texts: dict[str, str] = {}
-    problems: list[Problem] = []
+    problems: list[DefinitionProblem] = []
     for path in paths:
         found = sorted(_below(path)) if path.is_dir() else [path]
         if not found:
@@ -49,7 +49,7 @@ def read_definition_files(paths: Sequence[Path]) -> tuple[list[tuple[str, str]],
 
 def parse_definition_files(
     paths: Sequence[Path], max_samples: int = MAX_SAMPLES, timezones: Mapping[str, str] = UTC
-) -> tuple[list[ParsedAudience], list[Problem]]:
+) -> tuple[list[ParsedAudience], list[DefinitionProblem]]:
     """The audiences without a fault of their own, and the problems; not yet checked together."""
     texts, problems = read_definition_files(paths)
     audiences: list[ParsedAudience] = []
@@ -87,5 +87,5 @@ def _shown(path: Path) -> str:
     return os.path.relpath(whole, here) if whole.startswith(here.rstrip(os.sep) + os.sep) else str(path)
 
 
-def _problem(code: str, message: str, path: Path) -> Problem:
-    return Problem(code, message, "", _shown(path), 1, 1)
+def _problem(code: str, message: str, path: Path) -> DefinitionProblem:
+    return DefinitionProblem(code, message, "", _shown(path), 1, 1)

@@ -14,12 +14,12 @@ from agents.evaluate.transitions import transition_body
 from agents.kafka.placement import Place
 from app.publish.files import parse_definition_files
 from app.simulate.simulate import CACHE_ROWS, STEP_USERS, LineRecord
-from rules.cases.model import Awaited, Case, CaseFile, check_mentions
+from rules.cases.case import Awaited, Case, CaseFile, check_mentions
 from rules.cases.parse import parse_cases
 from rules.compile.rule_set import PublishedAudience, compile_rules
-from rules.model.audience import Audience
+from rules.model.language import Audience
 from rules.parse.definitions import check_together
-from rules.parse.problems import DefinitionsInvalid, Problem
+from rules.parse.problems import DefinitionProblem, DefinitionsInvalid
 from rules.parse.values import UTC
 from rules.time.instants import parse_instant
 from tables.profiles import Profiles
@@ -59,7 +59,7 @@ class CaseResult:
     file: str
     case: Case
     lines: list[Line] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[DefinitionProblem] = field(default_factory=list)
     transitions: list[dict[str, object]] = field(default_factory=list)
     """All bodies, in order of time."""
 
@@ -74,13 +74,13 @@ def load_cases(paths: Sequence[Path], max_samples: int, timezones: Mapping[str, 
     Raises DefinitionsInvalid with every problem of all of them.
     """
     ready: list[Ready] = []
-    problems: list[Problem] = []
+    problems: list[DefinitionProblem] = []
     for path in paths:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8"
-            problems.append(Problem("unreadable", f"can't be read: {reason}", "", str(path), 1, 1))
+            problems.append(DefinitionProblem("unreadable", f"can't be read: {reason}", "", str(path), 1, 1))
             continue
         cases, found = parse_cases(text, str(path), max_samples, timezones)
         parsed = list(cases.audiences)
@@ -158,13 +158,13 @@ class _CaseRun:
             row = self.pipeline.look(project, user_id, at_ms)
             by_key = self.pipeline.rules.project(project).by_key
             memberships = row.audiences.items() if row is not None else ()
-            found |= {by_key[key].id for key, each in memberships if each.seq % 2 == 1}
+            found |= {by_key[key].id for key, each in memberships if each.inside}
         return found
 
     def _acknowledge(self, step: Step) -> None:
         for letter in step.dead:
             given = self.case.events[letter.record.offset]
-            problem = Problem(
+            problem = DefinitionProblem(
                 letter.code, letter.message, given.path, self.found.file, given.place.line, given.place.column
             )
             self.found.problems.append(problem)
@@ -213,8 +213,8 @@ def _value(asked: object, value: object) -> str:
     return "null" if value is None else str(value)
 
 
-def _named_here(problem: Problem, file: str, line: int, column: int) -> Problem:
+def _named_here(problem: DefinitionProblem, file: str, line: int, column: int) -> DefinitionProblem:
     """A file that can't be read is a problem of the file that names it; others are their own."""
     if problem.code not in ("unreadable", "not_utf8", "no_definitions"):
         return problem
-    return Problem(problem.code, f"{problem.file}: {problem.message}", "files", file, line, column)
+    return DefinitionProblem(problem.code, f"{problem.file}: {problem.message}", "files", file, line, column)

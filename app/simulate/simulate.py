@@ -15,7 +15,7 @@ from agents.evaluate.steps import Limits, Step
 from agents.evaluate.transitions import encode_transition
 from agents.kafka.placement import Place
 from rules.compile.rule_set import PublishedAudience, compile_rules
-from rules.model.audience import Audience
+from rules.model.language import Audience
 from rules.state.row import Transition
 from rules.time.instants import InstantInvalid, parse_instant
 from tables.profiles import Profiles

@@ -132,7 +132,7 @@ class Server:
         if row is not None:
             for audience in rules.audiences:
                 membership = row.audiences.get(audience.key)
-                if membership is not None and membership.seq % 2 == 1:
+                if membership is not None and membership.inside:
                     exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
                     found.append(
                         {"id": audience.id, "name": audience.name, **_stay(row, membership, exit_ms)}
@@ -150,7 +150,7 @@ class Server:
         row = answer.pipeline.look(project, user_id, answer.at_ms)
         membership = row.audiences.get(audience.key) if row is not None else None
         body: dict[str, object] = {"member": False, "since": None, "exit_at": None}
-        if row is not None and membership is not None and membership.seq % 2 == 1:
+        if row is not None and membership is not None and membership.inside:
             exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
             body = {"member": True, **_stay(row, membership, exit_ms)}
         return json_answer({**body, "at": _at(answer)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rules.compile.rule_set import CompiledAudience, ProjectRules
 from rules.decide.predict import predict_exit
-from rules.explain.document import explained_document
+from rules.explain.as_json import explained_document
 from rules.explain.explain import explain
 from rules.state.row import Row
 from rules.time.instants import format_instant
@@ -15,7 +15,7 @@ def explanation(
 ) -> dict[str, object]:
     """Whether and why a user is in an audience; the row must be decided up to ``at_ms``."""
     membership = row.audiences.get(audience.key)
-    inside = membership is not None and membership.seq % 2 == 1
+    inside = membership is not None and membership.inside
     since_ms = row.since_ms(membership) if membership is not None and inside else None
     exit_ms = predict_exit(rules, audience, row, at_ms) if inside else None
     return {

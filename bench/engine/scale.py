@@ -19,7 +19,7 @@ from bench.workload.events import LogRecord
 from bench.workload.expected import ALL_ROWS, acknowledge
 from bench.workload.rules import bench_audiences, compiled
 from rules.compile.rule_set import RuleSet
-from rules.model.audience import Audience
+from rules.model.language import Audience
 from rules.parse.definitions import load_definitions
 from rules.time.instants import format_instant
 from tables.profiles import Profiles

@@ -13,7 +13,7 @@ from agents.registry.audiences import publish
 from agents.topics import TopicPlan, create_topics, ensure_topics
 from bench.workload.events import LogRecord
 from bench.workload.rules import published
-from rules.model.audience import Audience
+from rules.model.language import Audience
 
 PRODUCE_BATCH_BYTES = 900_000
 BATCH_RECORDS = 2_000

@@ -85,7 +85,7 @@ def evaluate_app(
             known = stored is not None
             row = decode_row(stored) if known else new_row(now_ms)
             user_id, out = value["user_id"], list[Transition]()
-            if row.due_ms is not None and row.due_ms < now_ms:
+            if row.timer_ms is not None and row.timer_ms < now_ms:
                 fire(rules, user_id, row, now_ms, out)
             happened_ms, properties = parse_instant(value["time"]), value["properties"]
             changed = apply_event(

@@ -14,7 +14,7 @@ from agents.kafka.placement import Place
 from bench.workload.events import LogRecord, LogSpec, generate
 from bench.workload.rules import compiled, conditions_of
 from rules.compile.rule_set import RuleSet
-from rules.model.audience import Audience
+from rules.model.language import Audience
 from rules.state.row import Transition
 from tables.profiles import Profiles
 from tables.store import MemoryStore, RowStore

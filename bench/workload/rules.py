@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.publish.files import load_audiences
 from rules.compile.rule_set import PublishedAudience, RuleSet, compile_rules
-from rules.model.audience import Audience
+from rules.model.language import Audience
 
 AUDIENCES = Path(__file__).parent / "audiences.yaml"
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from rules.aggregates.windows import Window
-from rules.state.condition import FAR_MS, Properties
+from rules.state.condition import Properties
+from rules.time.instants import FAR_MS
 
 Times: TypeAlias = list[int]
 Accumulators: TypeAlias = list[list[Any]]
@@ -38,7 +39,7 @@ class Accumulator:
         """Whether the aggregate of a stretch compares."""
         raise NotImplementedError
 
-    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
+    def rolling_holds(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         """``holds`` asked again and again of one state: (first, end, at_ms), no index ever going back."""
         return lambda first, end, at_ms: self.holds(times, accumulators, first, end, at_ms)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rules.model import audience as model
+from rules.model import language
 from rules.state.condition import (
-    FAR_MS,
     Condition,
     Properties,
     State,
@@ -15,12 +14,13 @@ from rules.state.condition import (
 )
 from rules.state.event_times import by_time, instants, place, reference
 from rules.state.row import Row
+from rules.time.instants import FAR_MS
 
 
 class CountEver(Condition):
     """State: [number of events], counted no further than the comparisons can tell apart."""
 
-    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.bound = count_bound(source.aggregate.comparisons)
 
@@ -56,7 +56,7 @@ class CountEver(Condition):
 class CountWithin(Condition):
     """State: references to the latest events in the window, ascending by time, no more than it takes."""
 
-    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.length_ms = length_ms_of(source)
         self.bound = count_bound(source.aggregate.comparisons)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.operators import lookup
 from rules.state.condition import (
     Condition,
@@ -22,7 +22,7 @@ from rules.state.row import Row
 class DistinctEver(Condition):
     """State: the different values, no more than the comparisons can tell apart."""
 
-    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.path = path_of(source)
         self.bound = count_bound(source.aggregate.comparisons)
@@ -40,7 +40,7 @@ class DistinctEver(Condition):
 class DistinctWithin(Condition):
     """State: [references ascending by time, the events' values]: the latest values, no more than it takes."""
 
-    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.path = path_of(source)
         self.length_ms = length_ms_of(source)

@@ -11,11 +11,12 @@ from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.distincts import distinct_value
 from rules.aggregates.of_numbers import Average, Extreme, Sum
 from rules.aggregates.windows import Window
-from rules.model import audience as model
-from rules.predicates.dates import compile_timed_predicate
+from rules.model import language
+from rules.predicates.dates import compile_dated_predicate
 from rules.predicates.operators import lookup
-from rules.state.condition import FAR_MS, Properties, comparison_of, count_bound
+from rules.state.condition import Properties, comparison_of, count_bound
 from rules.time.calendar import Calendar
+from rules.time.instants import FAR_MS
 
 
 class Count(Accumulator):
@@ -23,7 +24,7 @@ class Count(Accumulator):
 
     grows = True
 
-    def __init__(self, source: model.Aggregate) -> None:
+    def __init__(self, source: language.Aggregate) -> None:
         self.compare = comparison_of(source.comparisons)
         self.bound = count_bound(source.comparisons)
 
@@ -41,7 +42,7 @@ class Count(Accumulator):
             count += accumulator[0]
         return self.compare(count)
 
-    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
+    def rolling_holds(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         totals = [0]
         for (number,) in accumulators:
             totals.append(totals[-1] + number)
@@ -82,7 +83,7 @@ class Distinct(Accumulator):
 
     grows = True
 
-    def __init__(self, source: model.Aggregate, calendar: Calendar) -> None:
+    def __init__(self, source: language.Aggregate, calendar: Calendar) -> None:
         self.compare = comparison_of(source.comparisons)
         self.bound = count_bound(source.comparisons)
         self.path = source.property
@@ -105,7 +106,7 @@ class Distinct(Accumulator):
     def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
         return self.compare(len({value for accumulator in accumulators[first:end] for value in accumulator}))
 
-    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
+    def rolling_holds(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         numbers: dict[Any, int] = {}
         at = [0, 0]
 
@@ -143,9 +144,9 @@ class Distinct(Accumulator):
 class First(Accumulator):
     """[whether the property of the earliest event passes the test]; with ``last``, of the latest event."""
 
-    def __init__(self, source: model.Aggregate, calendar: Calendar) -> None:
+    def __init__(self, source: language.Aggregate, calendar: Calendar) -> None:
         assert source.test is not None
-        self.test = compile_timed_predicate(source.test, calendar)
+        self.test = compile_dated_predicate(source.test, calendar)
         self.last = source.kind == "last"
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
@@ -168,7 +169,7 @@ class First(Accumulator):
 class Since(Accumulator):
     """[]: its time is all that ``since_first`` and ``since_last`` need."""
 
-    def __init__(self, source: model.Aggregate) -> None:
+    def __init__(self, source: language.Aggregate) -> None:
         self.compare = comparison_of(source.comparisons)
         self.last = source.kind == "since_last"
         bounds: set[int] = set()
@@ -202,7 +203,7 @@ class Since(Accumulator):
             del times[: joined - 1], accumulators[: joined - 1]
 
 
-def build_accumulator(source: model.Aggregate, calendar: Calendar) -> Accumulator:
+def build_accumulator(source: language.Aggregate, calendar: Calendar) -> Accumulator:
     """The accumulator of an aggregate; ``calendar`` is the audience's, for ``days`` and dates."""
     match source.kind:
         case "count":

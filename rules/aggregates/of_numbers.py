@@ -9,7 +9,7 @@ from typing import Any
 from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.sums import add_exactly, number_of
 from rules.aggregates.windows import Window
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.operators import lookup
 from rules.state.condition import Properties, comparison_of
 
@@ -17,7 +17,7 @@ from rules.state.condition import Properties, comparison_of
 class Sum(Accumulator):
     """[floats that don't overlap, whose sum is exact] (``rules.aggregates.sums``)."""
 
-    def __init__(self, source: model.Aggregate) -> None:
+    def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
         self.path = source.property
         self.compare = comparison_of(source.comparisons)
@@ -37,7 +37,7 @@ class Sum(Accumulator):
             round(fsum([number for accumulator in accumulators[first:end] for number in accumulator]), 9)
         )
 
-    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
+    def rolling_holds(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         exact: list[float] = []
         at = [0, 0]
 
@@ -57,7 +57,7 @@ class Sum(Accumulator):
 class Average(Accumulator):
     """[number of values, floats that don't overlap and whose sum is exact]."""
 
-    def __init__(self, source: model.Aggregate) -> None:
+    def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
         self.path = source.property
         self.compare = comparison_of(source.comparisons)
@@ -79,7 +79,7 @@ class Average(Accumulator):
         count = sum([accumulator[0] for accumulator in stretch])
         return self._compares(count, [number for accumulator in stretch for number in accumulator[1:]])
 
-    def sweep(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
+    def rolling_holds(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
         exact: list[float] = []
         at = [0, 0, 0]
 
@@ -105,7 +105,7 @@ class Average(Accumulator):
 class Extreme(Accumulator):
     """[the least value], or the greatest."""
 
-    def __init__(self, source: model.Aggregate) -> None:
+    def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
         self.path = source.property
         self.compare = comparison_of(source.comparisons)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import fsum
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.operators import lookup
 from rules.state.condition import Condition, Properties, State, length_ms_of, path_of
 from rules.state.event_times import by_time, instants, place, reference
@@ -17,7 +17,7 @@ FLOAT_LIMIT = 1e290
 class SumEver(Condition):
     """State: the exact sum as non-overlapping floats (Shewchuk 1997, as math.fsum keeps it)."""
 
-    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.path = path_of(source)
 
@@ -34,7 +34,7 @@ class SumEver(Condition):
 class SumWithin(Condition):
     """State: [references ascending by time, the events' values, their exact sum as in SumEver]."""
 
-    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.path = path_of(source)
         self.length_ms = length_ms_of(source)

@@ -10,9 +10,9 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Protocol
 
-from rules.model import audience as model
-from rules.state.condition import FAR_MS
+from rules.model import language
 from rules.time.calendar import Calendar
+from rules.time.instants import FAR_MS
 
 
 class Window(Protocol):
@@ -104,9 +104,9 @@ class Sliding:
 class Periods:
     """``length`` calendar periods that end with the one ``ago`` before that of the instant."""
 
-    def __init__(self, calendar: Calendar, unit: model.PeriodUnit, length: int, ago: int) -> None:
+    def __init__(self, calendar: Calendar, unit: language.PeriodUnit, length: int, ago: int) -> None:
         self.calendar = calendar
-        self.unit: model.PeriodUnit = unit
+        self.unit: language.PeriodUnit = unit
         self.length = length
         self.ago = ago
         self._current = (0, 0, 0, 0)
@@ -178,20 +178,20 @@ class Delayed:
         return event_ms, event_ms
 
 
-def build_window(source: model.Window, calendar: Calendar) -> Window:
+def build_window(source: language.Window, calendar: Calendar) -> Window:
     """The window of a condition; ``SinceEntry`` is ``rules.conditions.nested``'s."""
     match source:
         case None:
             return Always()
-        case model.FromTo(from_ms=first, to_ms=end):
+        case language.FromTo(from_ms=first, to_ms=end):
             return Always(-FAR_MS if first is None else first, FAR_MS if end is None else end - 1)
-        case model.Within(length_ms=length):
+        case language.Within(length_ms=length):
             return Sliding(length)
-        case model.BetweenAgo(far_ms=far, near_ms=near):
+        case language.BetweenAgo(far_ms=far, near_ms=near):
             return Sliding(far, near)
-        case model.Period(unit=unit, length=length, ago=ago):
+        case language.Period(unit=unit, length=length, ago=ago):
             return Periods(calendar, unit, length, ago)
-        case model.SinceEntry():
+        case language.SinceEntry():
             raise TypeError("since entry depends on the user, not on the instant alone")
 
 

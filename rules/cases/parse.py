@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, get_args
 
-from rules.cases.model import Awaited, Case, CaseFile, Expected, Given
+from rules.cases.case import Awaited, Case, CaseFile, Expectation, GivenRecord
 from rules.parse.audience import ParsedAudience, parse_audience
 from rules.parse.document import Entry, Node, plain
-from rules.parse.problems import Problem, sort_problems
+from rules.parse.problems import DefinitionProblem, sort_problems
 from rules.parse.text import parse_text
 from rules.parse.values import UTC, Reader, describe, join
 from rules.state.row import Cause
@@ -57,7 +57,7 @@ _PART = re.compile(r"(\d+)([a-z]+)")
 
 def parse_cases(
     text: str, file: str, max_samples: int, timezones: Mapping[str, str] = UTC
-) -> tuple[CaseFile, list[Problem]]:
+) -> tuple[CaseFile, list[DefinitionProblem]]:
     """The cases of a file without fault, and the problems of the others."""
     documents, unreadable = parse_text(text, file)
     reader = Reader(file, max_samples, list(unreadable), timezones=timezones)
@@ -149,7 +149,7 @@ class _CaseReader:
             tuple(self.mentions),
         )
 
-    def _events(self, entries: Mapping[str, Entry], path: str) -> Iterator[Given]:
+    def _events(self, entries: Mapping[str, Entry], path: str) -> Iterator[GivenRecord]:
         at_ms = self.start_ms
         for node, inside in _items(self.reader, entries, "events", path):
             record = self.reader.entries(node, inside, "an event")
@@ -166,9 +166,9 @@ class _CaseReader:
                 body.setdefault("type", "profile")
             if "time" in record:
                 body["time"] = format_instant(self._time(record, "time", inside, at_ms))
-            yield Given(at_ms, body, node, inside)
+            yield GivenRecord(at_ms, body, node, inside)
 
-    def _expected(self, node: Node, path: str) -> Expected | None:
+    def _expected(self, node: Node, path: str) -> Expectation | None:
         entries = self.reader.entries(node, path, "an expectation")
         if entries is None:
             return None
@@ -180,7 +180,7 @@ class _CaseReader:
         for audience in sorted(set(inside) & set(outside)):
             message = f"nobody is both in '{audience}' and not"
             self.reader.problem("conflict", message, join(path, "not_in"), entries["not_in"])
-        return Expected(at_ms, self._user(entries, path), inside, outside, node)
+        return Expectation(at_ms, self._user(entries, path), inside, outside, node)
 
     def _awaited(self, node: Node, path: str) -> Awaited | None:
         reader = self.reader

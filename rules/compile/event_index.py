@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rules.model import audience as model
+from rules.model import language
 from rules.state.condition import Condition, Update
 
 
@@ -26,12 +26,12 @@ NO_EVENTS = EventIndex((), (), ())
 
 def event_index(conditions: Iterable[Condition], name: str) -> EventIndex:
     """The conditions that take events of a name; of ``*``: events whose name no condition mentions."""
-    mine = tuple(each for each in conditions if name in each.names or model.ANY_EVENT in each.names)
+    mine = tuple(each for each in conditions if name in each.names or language.ANY_EVENT in each.names)
     always: list[Update] = []
     by_value: dict[str, dict[str, list[Update]]] = {}
     for each in mine:
         updater = each.updater_for(name)
-        wanted = wanted_text(each.source.where) if isinstance(each.source, model.EventCondition) else None
+        wanted = wanted_text(each.source.where) if isinstance(each.source, language.EventCondition) else None
         if wanted is None:
             always.append(updater)
             continue
@@ -48,11 +48,11 @@ def event_index(conditions: Iterable[Condition], name: str) -> EventIndex:
     )
 
 
-def wanted_text(predicate: model.Predicate | None) -> tuple[str, frozenset[str]] | None:
+def wanted_text(predicate: language.Predicate | None) -> tuple[str, frozenset[str]] | None:
     """A property that must equal one of these texts for the predicate to hold; None: there is none such."""
-    if isinstance(predicate, model.AllTests):
+    if isinstance(predicate, language.AllTests):
         return next((found for part in predicate.parts if (found := wanted_text(part)) is not None), None)
-    if not isinstance(predicate, model.Test) or len(predicate.path) > 1:
+    if not isinstance(predicate, language.Test) or len(predicate.path) > 1:
         return None
     operand = predicate.operand
     if predicate.operator == "eq" and isinstance(operand, str):

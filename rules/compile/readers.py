@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rules.model import audience as model
+from rules.model import language
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +38,24 @@ class Readers:
         return found
 
 
-def anchors_of(rule: model.Rule, leaves: Iterator[frozenset[int]]) -> frozenset[int]:
+def anchors_of(rule: language.Rule, leaves: Iterator[frozenset[int]]) -> frozenset[int]:
     """Keys of the conditions without whose state the rule can't hold.
 
     ``leaves`` gives for each condition, from left to right, its key if it is false without state, else none.
     """
     match rule:
-        case model.All(parts=parts):
+        case language.All(parts=parts):
             return frozenset().union(*[anchors_of(part, leaves) for part in parts])
-        case model.Any(parts=parts):
+        case language.Any(parts=parts):
             return _in_each(parts, leaves)
-        case model.AtLeast(n=n, parts=parts) if n == len(parts):
+        case language.AtLeast(n=n, parts=parts) if n == len(parts):
             return frozenset().union(*[anchors_of(part, leaves) for part in parts])
-        case model.AtLeast(parts=parts):
+        case language.AtLeast(parts=parts):
             return _in_each(parts, leaves)
-        case model.Not(part=part):
+        case language.Not(part=part):
             anchors_of(part, leaves)
             return frozenset()
-        case model.Score(parts=scored):
+        case language.Score(parts=scored):
             for part, _ in scored:
                 anchors_of(part, leaves)
             return frozenset()
@@ -63,7 +63,7 @@ def anchors_of(rule: model.Rule, leaves: Iterator[frozenset[int]]) -> frozenset[
             return next(leaves)
 
 
-def _in_each(parts: Iterable[model.Rule], leaves: Iterator[frozenset[int]]) -> frozenset[int]:
+def _in_each(parts: Iterable[language.Rule], leaves: Iterator[frozenset[int]]) -> frozenset[int]:
     first, *rest = [anchors_of(part, leaves) for part in parts]
     return first.intersection(*rest)
 

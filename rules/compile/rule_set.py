@@ -10,27 +10,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from rules.compile.by_time import NOTHING_BY_TIME, BatchGroup, ByTime
 from rules.compile.event_index import NO_EVENTS, EventIndex, event_index
 from rules.compile.readers import Readers, anchors_of, readers_of
-from rules.compile.timed import NOTHING_TIMED, Timed, TimedBatch
 from rules.conditions.attributes import attribute_roots, watched_paths
 from rules.conditions.batch import BatchTruth, build_batch_condition
-from rules.conditions.make import StateCondition, build_condition, node_of, row_node
-from rules.conditions.truth import Change, Node, Truth, never, rule_node
-from rules.model import audience as model
+from rules.conditions.build import StateCondition, build_condition, compile_row_condition, node_of
+from rules.conditions.truth import CompiledRule, NextChange, Truth, compile_rule, never
+from rules.model import language
 from rules.model.canonical import audience_key, condition_key, schedule_scope
 from rules.state.condition import Condition
 from rules.state.profile_update import Watched
 from rules.state.row import Row
 from rules.time.calendar import calendar_of
-from rules.time.schedules import Schedule, build_schedule
+from rules.time.schedules import ComputeInstants, build_schedule
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedAudience:
     """A definition with the version under which it was published; a deleted one keeps its name."""
 
-    audience: model.Audience
+    audience: language.Audience
     version: int
     deleted: bool = False
     created_ms: int = 0
@@ -47,19 +47,19 @@ class CompiledAudience:
     name: str
     version: int
     truth: Truth
-    change: Change
+    change: NextChange
     rule: Truth
     """The rule's; of a batch audience, whatever its schedule."""
-    source: model.Audience
+    source: language.Audience
     needs: tuple[int, ...] = ()
     """Indexes of the audiences that the rule asks about, and of those that theirs do."""
     dependents: tuple[int, ...] = ()
     """Indexes of the audiences whose rules ask about this one."""
-    schedule: Schedule | None = None
+    schedule: ComputeInstants | None = None
     """Of a batch audience."""
     published_ms: int = 0
     """When this version was published."""
-    leaves: tuple[tuple[int | None, Node], ...] = ()
+    leaves: tuple[tuple[int | None, CompiledRule], ...] = ()
     """The rule's conditions as they run, from left to right, for ``rules.explain.explain``: (key in
     ``ProjectRules.conditions``, None for those that read the row alone; node)."""
 
@@ -72,14 +72,14 @@ class ProjectRules:
     conditions: Mapping[int, Condition] = field(default_factory=dict)
     readers: Mapping[int, Readers] = field(default_factory=dict)
     """Per key of a condition."""
-    timed: Timed = NOTHING_TIMED
+    by_time: ByTime = NOTHING_BY_TIME
     by_event: Mapping[str, EventIndex] = field(default_factory=dict)
     any_event: EventIndex = NO_EVENTS
     by_attribute: Mapping[str, Readers] = field(default_factory=dict)
     """Per root name of an attribute."""
     watched: Watched = field(default_factory=dict)
     """Paths deep in attributes, per root name, whose changes are noted."""
-    batch: tuple[int, ...] = ()
+    batch_audiences: tuple[int, ...] = ()
     """Indexes of the batch audiences."""
     twins: Mapping[int, int] = field(default_factory=dict)
     """Of conditions of batch audiences, by key: the key of the same condition of a realtime one."""
@@ -148,15 +148,15 @@ class _Project:
         self.timed_attributes: dict[str, set[int]] = {}
         self.timed_members: dict[int, set[int]] = {}
         self.twins: dict[int, int] = {}
-        self.watched: set[model.Path] = set()
-        self.schedules: dict[int, Schedule] = {}
+        self.watched: set[language.Path] = set()
+        self.schedules: dict[int, ComputeInstants] = {}
         self.together: dict[str, list[int]] = {}
         """The batch audiences that have the same compute instants."""
 
     def rules(self) -> ProjectRules:
         indexes = {each.audience.id: index for index, each in enumerate(self.published)}
         asked = [
-            {indexes[each] for each in model.references(published.audience.rule) if each in indexes}
+            {indexes[each] for each in language.references(published.audience.rule) if each in indexes}
             for published in self.published
         ]
         audiences = [self._audience(index, asked) for index in range(len(self.published))]
@@ -164,13 +164,13 @@ class _Project:
         anchors = [_anchors(each) for each in audiences]
         counts = {key: len(reading) for key, reading in self.readers.items()}
         readers = {key: readers_of(each, anchors, counts, key) for key, each in self.readers.items()}
-        names = {name for condition in conditions for name in condition.names} - {model.ANY_EVENT}
+        names = {name for condition in conditions for name in condition.names} - {language.ANY_EVENT}
         unknown = Row(now_ms=0)
         return ProjectRules(
             audiences=tuple(audiences),
             conditions=self.shared,
             readers=readers,
-            timed=Timed(
+            by_time=ByTime(
                 {
                     key: readers[key]
                     for key, each in self.shared.items()
@@ -179,7 +179,7 @@ class _Project:
                 {name: readers_of(each, anchors, counts) for name, each in self.timed_attributes.items()},
                 {key: _sorted(each) for key, each in self.timed_members.items()},
                 tuple(
-                    TimedBatch(
+                    BatchGroup(
                         self.schedules[together[0]],
                         readers_of(together, anchors, counts),
                         {audiences[index].key: index for index in together if anchors[index]},
@@ -188,7 +188,7 @@ class _Project:
                 ),
             ),
             by_event={name: event_index(conditions, name) for name in names},
-            any_event=event_index(conditions, model.ANY_EVENT),
+            any_event=event_index(conditions, language.ANY_EVENT),
             by_attribute={
                 name: readers_of(each, anchors, counts) for name, each in self.by_attribute.items()
             },
@@ -196,7 +196,7 @@ class _Project:
                 root: tuple(sorted(path for path in self.watched if path[0] == root))
                 for root in {path[0] for path in self.watched}
             },
-            batch=_sorted(self.schedules),
+            batch_audiences=_sorted(self.schedules),
             twins=self.twins,
             initial=tuple(
                 each.index for each in audiences if each.index in self.schedules or each.truth(unknown, 0)
@@ -209,9 +209,9 @@ class _Project:
     def _audience(self, index: int, asked: list[set[int]]) -> CompiledAudience:
         published = self.published[index]
         source = published.audience
-        leaves: list[tuple[int | None, Node]] = []
+        leaves: list[tuple[int | None, CompiledRule]] = []
 
-        def leaf(condition: model.Condition) -> Node:
+        def leaf(condition: language.Condition) -> CompiledRule:
             made = self._leaf(index, source, condition)
             leaves.append(made)
             return made[1]
@@ -223,10 +223,10 @@ class _Project:
             self.schedules[index] = schedule
             instants = str(published.created_ms) if source.schedule.kind == "once" else schedule_scope(source)
             self.together.setdefault(instants, []).append(index)
-            rule = rule_node(source.rule, leaf)
+            rule = compile_rule(source.rule, leaf)
             node = BatchTruth(key, rule, schedule).node()
         else:
-            node = rule = rule_node(source.rule, leaf)
+            node = rule = compile_rule(source.rule, leaf)
         needs, waiting = set[int](), [*asked[index]]
         while waiting:
             each = waiting.pop()
@@ -251,8 +251,8 @@ class _Project:
         )
 
     def _leaf(
-        self, index: int, source: model.Audience, condition: model.Condition
-    ) -> tuple[int | None, Node]:
+        self, index: int, source: language.Audience, condition: language.Condition
+    ) -> tuple[int | None, CompiledRule]:
         """The key and node of a condition; notes who must look when what it reads changes."""
         if isinstance(condition, StateCondition):
             schedule = self.schedules.get(index)
@@ -264,8 +264,8 @@ class _Project:
             built = self.shared.setdefault(built.key, built)
             self.readers.setdefault(built.key, set()).add(index)
             return built.key, node_of(built)
-        node = row_node(self.name, condition, source.timezone)
-        if isinstance(condition, model.InAudience):
+        node = compile_row_condition(self.name, condition, source.timezone)
+        if isinstance(condition, language.InAudience):
             if node.change is not never and index not in self.schedules:
                 key = audience_key(self.name, condition.audience)
                 self.timed_members.setdefault(key, set()).add(index)
@@ -296,7 +296,9 @@ def _in_order(published: list[PublishedAudience]) -> list[PublishedAudience]:
     """Each after those that its rule asks about; by id where that leaves a choice."""
     by_id = {each.audience.id: each for each in published}
     asked = {
-        name: [each for each in dict.fromkeys(model.references(by_id[name].audience.rule)) if each in by_id]
+        name: [
+            each for each in dict.fromkeys(language.references(by_id[name].audience.rule)) if each in by_id
+        ]
         for name in sorted(by_id)
     }
     levels: dict[str, int] = {}

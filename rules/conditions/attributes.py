@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from rules.conditions.truth import Change, Node, Truth, never
-from rules.model import audience as model
+from rules.conditions.truth import CompiledRule, NextChange, Truth, never
+from rules.model import language
 from rules.predicates.compiled import compile_predicate
 from rules.predicates.dates import DATE_OPERATORS, compile_date_test
 from rules.predicates.operators import lookup
-from rules.state.condition import FAR_MS
 from rules.state.profile_update import last_change_ms
 from rules.state.row import Row
 from rules.time.calendar import Calendar
+from rules.time.instants import FAR_MS
 
 MAX_LOOKS: Final = 64
 """How many possible changes are looked at before the last of them is the answer, a lower bound: an
 anniversary comes every year, and may never be what decides."""
 
 
-def attribute_node(source: model.AttributeCondition, calendar: Calendar) -> Node:
+def compile_attribute(source: language.AttributeCondition, calendar: Calendar) -> CompiledRule:
     """The tests on one attribute. They keep no state: the row has the attributes and when they changed."""
-    changes: list[Change] = []
+    changes: list[NextChange] = []
     truth = _compile(source.test, calendar, changes)
     if not changes:
-        return Node(truth, never)
+        return CompiledRule(truth, never)
 
     def change(row: Row, after_ms: int) -> int:
         now, at_ms = truth(row, after_ms), after_ms
@@ -34,44 +34,46 @@ def attribute_node(source: model.AttributeCondition, calendar: Calendar) -> Node
                 break
         return at_ms
 
-    return Node(truth, change)
+    return CompiledRule(truth, change)
 
 
-def _compile(predicate: model.Predicate, calendar: Calendar, changes: list[Change]) -> Truth:
+def _compile(predicate: language.Predicate, calendar: Calendar, changes: list[NextChange]) -> Truth:
     match predicate:
-        case model.Test(path=path, operator="changed_within", operand=int(length_ms)):
+        case language.Test(path=path, operator="changed_within", operand=int(length_ms)):
             return _changed_within(path, length_ms, changes)
-        case model.Test(path=path, operator=operator, operand=int(length_ms)) if operator in DATE_OPERATORS:
+        case language.Test(path=path, operator=operator, operand=int(length_ms)) if (
+            operator in DATE_OPERATORS
+        ):
             test = compile_date_test(operator, length_ms, calendar)
             holds, next_change = test.holds, test.next_change
             changes.append(lambda row, after_ms: next_change(lookup(row.attributes, path), after_ms))
             return lambda row, at_ms: holds(lookup(row.attributes, path), at_ms)
-        case model.Test():
+        case language.Test():
             check = compile_predicate(predicate)
             return lambda row, at_ms: check(row.attributes)
-        case model.NotTest(part=part):
+        case language.NotTest(part=part):
             inner = _compile(part, calendar, changes)
             return lambda row, at_ms: not inner(row, at_ms)
-        case model.AllTests(parts=parts):
+        case language.AllTests(parts=parts):
             every = [_compile(part, calendar, changes) for part in parts]
             return lambda row, at_ms: all(each(row, at_ms) for each in every)
-        case model.AnyTest(parts=parts):
+        case language.AnyTest(parts=parts):
             some = [_compile(part, calendar, changes) for part in parts]
             return lambda row, at_ms: any(each(row, at_ms) for each in some)
 
 
-def attribute_roots(predicate: model.Predicate) -> set[str]:
+def attribute_roots(predicate: language.Predicate) -> set[str]:
     """The attributes that a predicate reads."""
-    return {test.path[0] for test in model.tests_of(predicate)}
+    return {test.path[0] for test in language.tests_of(predicate)}
 
 
-def watched_paths(predicate: model.Predicate) -> set[model.Path]:
+def watched_paths(predicate: language.Predicate) -> set[language.Path]:
     """The paths deep in attributes of which the predicate asks when they changed."""
-    tests = model.tests_of(predicate)
+    tests = language.tests_of(predicate)
     return {test.path for test in tests if test.operator == "changed_within" and len(test.path) > 1}
 
 
-def _changed_within(path: model.Path, length_ms: int, changes: list[Change]) -> Truth:
+def _changed_within(path: language.Path, length_ms: int, changes: list[NextChange]) -> Truth:
     def end_ms(row: Row) -> int:
         changed_ms = last_change_ms(row, path)
         return -FAR_MS if changed_ms is None else changed_ms + length_ms

@@ -13,13 +13,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
-from rules.conditions.make import StateCondition, build_condition
-from rules.conditions.truth import Node
-from rules.model import audience as model
+from rules.conditions.build import StateCondition, build_condition
+from rules.conditions.truth import CompiledRule
+from rules.model import language
 from rules.model.canonical import schedule_scope
-from rules.state.condition import FAR_MS, Condition, Properties, State, Update
+from rules.state.condition import Condition, Properties, State, Update
 from rules.state.row import Row
-from rules.time.schedules import Schedule
+from rules.time.instants import FAR_MS
+from rules.time.schedules import ComputeInstants
 
 MAX_LOOKS: Final = 64
 """How many compute instants are looked at before the last of them is the answer, a lower bound."""
@@ -29,7 +30,7 @@ class BatchCondition(Condition):
     """A condition of a batch audience. State: [the inner one's], or while the clock stands at a compute
     instant that is an event's time [the inner one's without such events, the instant, the one with them]."""
 
-    def __init__(self, key: int, inner: Condition, schedule: Schedule) -> None:
+    def __init__(self, key: int, inner: Condition, schedule: ComputeInstants) -> None:
         self.inner = inner
         self.schedule = schedule
         self.key = key
@@ -126,11 +127,11 @@ class BatchTruth:
 
     key: int
     """Of the audience, in ``Row.audiences``."""
-    rule: Node
-    schedule: Schedule
+    rule: CompiledRule
+    schedule: ComputeInstants
 
-    def node(self) -> Node:
-        return Node(self.truth, self.change)
+    def node(self) -> CompiledRule:
+        return CompiledRule(self.truth, self.change)
 
     def truth(self, row: Row, at_ms: int) -> bool:
         """The value at an instant no earlier than the row's last step. Between compute instants it is the
@@ -141,7 +142,7 @@ class BatchTruth:
         if computed_ms == at_ms or computed_ms > row.now_ms:
             return self.rule.truth(row, computed_ms)
         membership = row.audiences.get(self.key)
-        return membership is not None and membership.seq % 2 == 1
+        return membership is not None and membership.inside
 
     def change(self, row: Row, after_ms: int) -> int:
         """The first compute instant after ``after_ms`` at which the value changes if nothing more happens,
@@ -163,10 +164,14 @@ class BatchTruth:
 
 
 def build_batch_condition(
-    project: str, source: StateCondition, max_samples: int, audience: model.Audience, schedule: Schedule
+    project: str,
+    source: StateCondition,
+    max_samples: int,
+    audience: language.Audience,
+    schedule: ComputeInstants,
 ) -> Condition:
     """A condition of a batch audience. Those of audiences with one schedule and zone share their state."""
     inner = build_condition(project, source, max_samples, audience.timezone, schedule_scope(audience))
-    if isinstance(source, model.EventCondition) and isinstance(source.window, model.SinceEntry):
+    if isinstance(source, language.EventCondition) and isinstance(source.window, language.SinceEntry):
         return inner  # it tells the events of the latest instant apart by itself
     return BatchCondition(inner.key, inner, schedule)

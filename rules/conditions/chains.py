@@ -11,7 +11,7 @@ from collections import deque
 from typing import TypeAlias
 
 from rules.conditions.patterns import Bindings, Layout, Pattern, Slots, identity
-from rules.model import audience as model
+from rules.model import language
 from rules.state.condition import State
 
 Open: TypeAlias = dict[Bindings, tuple[Bindings, deque[tuple[int, int]]]]
@@ -22,7 +22,7 @@ ascending, the indexes descending."""
 class Chains:
     """The chains of one sequence."""
 
-    def __init__(self, source: model.Sequence, patterns: list[Pattern], layout: Layout) -> None:
+    def __init__(self, source: language.Sequence, patterns: list[Pattern], layout: Layout) -> None:
         self.size = size = len(source.steps)
         self.bound = [pattern.bound for pattern in patterns[:size]]
         self.within_ms = [step.within_ms for step in source.steps]
@@ -125,9 +125,9 @@ class Chains:
         return self.total_ms is None or span_ms <= self.total_ms
 
 
-def _last_use(source: model.Sequence, ref: model.Ref) -> int:
+def _last_use(source: language.Sequence, ref: language.Ref) -> int:
     return max(at for at, step in enumerate(source.steps) if _mentions(step.event.where, ref))
 
 
-def _mentions(predicate: model.Predicate | None, ref: model.Ref) -> bool:
-    return any(test.operand == ref for test in model.tests_of(predicate))
+def _mentions(predicate: language.Predicate | None, ref: language.Ref) -> bool:
+    return any(test.operand == ref for test in language.tests_of(predicate))

@@ -10,31 +10,30 @@ from bisect import bisect_left
 
 from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.of_events import Since
-from rules.conditions.truth import Node, never
-from rules.model import audience as model
+from rules.conditions.truth import CompiledRule, never
+from rules.model import language
 from rules.model.canonical import audience_key
-from rules.state.condition import FAR_MS, Condition, Properties, State, Update
+from rules.state.condition import Condition, Properties, State, Update
 from rules.state.row import Row
+from rules.time.instants import FAR_MS
 
 
-def audience_node(project: str, source: model.InAudience) -> Node:
+def compile_membership(project: str, source: language.InAudience) -> CompiledRule:
     """Whether the user is in another audience, and has been for ``for_ms`` without a break."""
     key, for_ms = audience_key(project, source.audience), source.for_ms or 0
 
     def truth(row: Row, at_ms: int) -> bool:
         membership = row.audiences.get(key)
-        return (
-            membership is not None and membership.seq % 2 == 1 and at_ms >= row.since_ms(membership) + for_ms
-        )
+        return membership is not None and membership.inside and at_ms >= row.since_ms(membership) + for_ms
 
     def change(row: Row, after_ms: int) -> int:
         membership = row.audiences.get(key)
-        if membership is None or membership.seq % 2 == 0:
+        if membership is None or not membership.inside:
             return FAR_MS
         timer_ms = row.since_ms(membership) + for_ms
         return timer_ms if timer_ms > after_ms else FAR_MS
 
-    return Node(truth, change if for_ms else never)
+    return CompiledRule(truth, change if for_ms else never)
 
 
 class SinceEntryCondition(Condition):
@@ -47,7 +46,7 @@ class SinceEntryCondition(Condition):
     def __init__(
         self,
         key: int,
-        source: model.EventCondition,
+        source: language.EventCondition,
         max_samples: int,
         project: str,
         audience: str,
@@ -65,8 +64,8 @@ class SinceEntryCondition(Condition):
     def has_timers(self) -> bool:
         return self._by_time
 
-    def node(self) -> Node:
-        return Node(self.value_in, self.change_in if self._by_time else never)
+    def node(self) -> CompiledRule:
+        return CompiledRule(self.value_in, self.change_in if self._by_time else never)
 
     def value_in(self, row: Row, at_ms: int) -> bool:
         """The truth at an instant, for this row."""
@@ -90,7 +89,7 @@ class SinceEntryCondition(Condition):
         """The state, and the stretch of it that counts."""
         times, accumulators = row.conditions.get(self.key) or ([], [])
         membership = row.audiences.get(self.audience)
-        if membership is None or membership.seq % 2 == 0:
+        if membership is None or not membership.inside:
             return times, accumulators, len(times), len(times)
         end = bisect_left(times, at_ms) if self.strictly else len(times)
         return times, accumulators, min(bisect_left(times, row.since_ms(membership)), end), end
@@ -105,7 +104,7 @@ class SinceEntryCondition(Condition):
             if where is not None and not where(properties):
                 return False
             membership = row.audiences.get(audience)
-            inside = membership is not None and membership.seq % 2 == 1
+            inside = membership is not None and membership.inside
             # Outside, the next entry comes at this very instant or later.
             low = row.since_ms(membership) if inside and membership is not None else now_ms
             if event_ms < low:

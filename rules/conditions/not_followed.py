@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 
 from rules.aggregates.windows import Delayed, build_window, counting, next_presence_timer
 from rules.conditions.patterns import Layout, Slots, matcher, pattern_updater
-from rules.model import audience as model
+from rules.model import language
 from rules.state.condition import Condition, Properties, State, Update
 from rules.state.row import Row
 from rules.time.calendar import Calendar
@@ -18,7 +18,7 @@ class NotFollowedCondition(Condition):
     """State: [times of events not followed so far, times of followers that may follow a late event], both
     ascending; with references then the slots of either."""
 
-    def __init__(self, key: int, source: model.NotFollowed, max_samples: int, calendar: Calendar) -> None:
+    def __init__(self, key: int, source: language.NotFollowed, max_samples: int, calendar: Calendar) -> None:
         self.key = key
         self.source = source  # type: ignore[assignment]
         self.where = None

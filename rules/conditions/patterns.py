@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TypeAlias
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.compiled import holds_against
-from rules.predicates.dates import TimedCheck, compile_timed_predicate
+from rules.predicates.dates import DatedCheck, compile_dated_predicate
 from rules.predicates.operators import MISSING, lookup
 from rules.state.condition import Condition, Properties, State, Update
 from rules.state.row import Row
@@ -32,14 +32,14 @@ LONGEST_TEXT = 64
 @dataclass(frozen=True, slots=True)
 class Pattern:
     names: tuple[str, ...]
-    static: TimedCheck | None
+    static: DatedCheck | None
     """What needs no other event."""
     bound: BoundCheck | None
     """What does."""
 
     def takes(self, name: str) -> bool:
         """Whether events of this name match; an unnamed one (``*``) matches only what takes any."""
-        return name in self.names or model.ANY_EVENT in self.names
+        return name in self.names or language.ANY_EVENT in self.names
 
 
 @dataclass(slots=True)
@@ -48,14 +48,14 @@ class Layout:
 
     calendar: Calendar
     extractors: list[Callable[[Mapping[str, object], int], object]] = field(default_factory=list)
-    bindings: list[model.Ref] = field(default_factory=list)
-    _values: dict[model.Path, int] = field(default_factory=dict)
-    _ordered: set[model.Path] = field(default_factory=set)
+    bindings: list[language.Ref] = field(default_factory=list)
+    _values: dict[language.Path, int] = field(default_factory=dict)
+    _ordered: set[language.Path] = field(default_factory=set)
 
     def slots(self, properties: Mapping[str, object], event_ms: int) -> Slots:
         return [extract(properties, event_ms) for extract in self.extractors]
 
-    def value_slot(self, path: model.Path) -> int:
+    def value_slot(self, path: language.Path) -> int:
         """The slot of a property's value."""
         at = self._values.get(path)
         if at is None:
@@ -66,60 +66,60 @@ class Layout:
             )
         return at
 
-    def keep_whole(self, path: model.Path) -> None:
+    def keep_whole(self, path: language.Path) -> None:
         """This property's texts are compared for more than being equal."""
         self._ordered.add(path)
 
-    def binding(self, ref: model.Ref) -> int:
+    def binding(self, ref: language.Ref) -> int:
         if ref not in self.bindings:
             self.bindings.append(ref)
         return self.bindings.index(ref)
 
-    def pattern(self, source: model.EventPattern) -> Pattern:
+    def pattern(self, source: language.EventPattern) -> Pattern:
         """Compile a pattern, adding the slots and bindings that it needs."""
-        parts = source.where.parts if isinstance(source.where, model.AllTests) else (source.where,)
+        parts = source.where.parts if isinstance(source.where, language.AllTests) else (source.where,)
         static = [part for part in parts if part is not None and not has_ref(part)]
         bound = [self._bound(part) for part in parts if part is not None and has_ref(part)]
         return Pattern(
             source.names,
-            compile_timed_predicate(model.AllTests(tuple(static)), self.calendar) if static else None,
+            compile_dated_predicate(language.AllTests(tuple(static)), self.calendar) if static else None,
             _every(bound) if bound else None,
         )
 
-    def _bound(self, predicate: model.Predicate) -> BoundCheck:
+    def _bound(self, predicate: language.Predicate) -> BoundCheck:
         if not has_ref(predicate):
             return self._truth_slot(predicate)
         match predicate:
-            case model.Test(path=path, operator=operator, operand=model.Ref() as ref):
+            case language.Test(path=path, operator=operator, operand=language.Ref() as ref):
                 return self._against_ref(path, operator, ref)
-            case model.NotTest(part=part):
+            case language.NotTest(part=part):
                 inner = self._bound(part)
                 return lambda slots, bindings: not inner(slots, bindings)
-            case model.AllTests(parts=parts):
+            case language.AllTests(parts=parts):
                 return _every([self._bound(part) for part in parts])
-            case model.AnyTest(parts=parts):
+            case language.AnyTest(parts=parts):
                 some = [self._bound(part) for part in parts]
                 return lambda slots, bindings: any(each(slots, bindings) for each in some)
-            case model.Test():
+            case language.Test():
                 raise TypeError(f"not a test with a reference: {predicate}")
 
-    def _against_ref(self, path: model.Path, operator: str, ref: model.Ref) -> BoundCheck:
+    def _against_ref(self, path: language.Path, operator: str, ref: language.Ref) -> BoundCheck:
         if operator not in ("eq", "ne"):
             self.keep_whole(path)
             self.keep_whole(ref.path)
         slot, at = self.value_slot(path), self.binding(ref)
         return lambda slots, bindings: holds_against(operator, slots[slot], bindings[at])
 
-    def _truth_slot(self, predicate: model.Predicate) -> BoundCheck:
-        check = compile_timed_predicate(predicate, self.calendar)
+    def _truth_slot(self, predicate: language.Predicate) -> BoundCheck:
+        check = compile_dated_predicate(predicate, self.calendar)
         slot = len(self.extractors)
         self.extractors.append(check)
         return lambda slots, bindings: bool(slots[slot])
 
 
-def has_ref(predicate: model.Predicate | None) -> bool:
+def has_ref(predicate: language.Predicate | None) -> bool:
     """Whether a predicate refers to another event."""
-    return any(isinstance(test.operand, model.Ref) for test in model.tests_of(predicate))
+    return any(isinstance(test.operand, language.Ref) for test in language.tests_of(predicate))
 
 
 def identity(value: object) -> object:

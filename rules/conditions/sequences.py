@@ -12,10 +12,11 @@ from bisect import bisect_left, bisect_right
 from rules.aggregates.windows import Always, Window, build_window, counting, next_presence_timer
 from rules.conditions.chains import Chains
 from rules.conditions.patterns import Layout, has_ref, matcher, pattern_updater
-from rules.model import audience as model
-from rules.state.condition import FAR_MS, Condition, Properties, State, Update
+from rules.model import language
+from rules.state.condition import Condition, Properties, State, Update
 from rules.state.row import Row
 from rules.time.calendar import Calendar
+from rules.time.instants import FAR_MS
 
 TIDY_EVERY = 8
 """Events that complete nothing are looked through, to let go of some, whenever so many more are kept."""
@@ -26,7 +27,7 @@ class SequenceCondition(Condition):
     bits (the one after the last step's: ``without``), their slots (``rules.conditions.patterns``; only if
     there are any)]. A chain that nothing can undo leaves [[its end]]."""
 
-    def __init__(self, key: int, source: model.Sequence, max_samples: int, calendar: Calendar) -> None:
+    def __init__(self, key: int, source: language.Sequence, max_samples: int, calendar: Calendar) -> None:
         self.key = key
         self.source = source  # type: ignore[assignment]
         self.where = None
@@ -119,7 +120,7 @@ class SequenceCondition(Condition):
 
     def _horizons(self, low: int, ends: list[int]) -> list[int]:
         """Per step, the earliest time of an event that may still be one; the last is that of ``without``."""
-        source: model.Sequence = self.source  # type: ignore[assignment]
+        source: language.Sequence = self.source  # type: ignore[assignment]
         latest = max(low, ends[-1] + 1) if ends and self.only_grows else low
         horizon = latest
         horizons = [horizon]

@@ -11,24 +11,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rules.model import audience as model
+from rules.model import language
 from rules.model.points import in_whole_numbers
-from rules.state.condition import FAR_MS, Condition, comparison_of
+from rules.state.condition import Condition, comparison_of
 from rules.state.row import Row
+from rules.time.instants import FAR_MS
 
 Truth: TypeAlias = Callable[[Row, int], bool]
 """The value of a rule for a row at an instant (ms)."""
 
-Change: TypeAlias = Callable[[Row, int], int]
+NextChange: TypeAlias = Callable[[Row, int], int]
 """After an instant (ms): when the value may change by time; ``FAR_MS``: never."""
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class CompiledRule:
     """A rule, compiled."""
 
     truth: Truth
-    change: Change
+    change: NextChange
 
 
 def never(row: Row, after_ms: int) -> int:
@@ -36,7 +37,7 @@ def never(row: Row, after_ms: int) -> int:
     return FAR_MS
 
 
-def condition_node(condition: Condition) -> Node:
+def compile_condition(condition: Condition) -> CompiledRule:
     """A condition whose state is in the row."""
     key, value, next_timer = condition.key, condition.value, condition.next_timer
 
@@ -44,7 +45,7 @@ def condition_node(condition: Condition) -> Node:
         return value(row, row.conditions.get(key), at_ms)
 
     if not condition.has_timers:
-        return Node(truth, never)
+        return CompiledRule(truth, never)
 
     def change(row: Row, after_ms: int) -> int:
         state = row.conditions.get(key)
@@ -53,35 +54,35 @@ def condition_node(condition: Condition) -> Node:
         timer_ms = next_timer(row, state, after_ms)
         return FAR_MS if timer_ms is None else timer_ms
 
-    return Node(truth, change)
+    return CompiledRule(truth, change)
 
 
-def rule_node(rule: model.Rule, leaf: Callable[[model.Condition], Node]) -> Node:
+def compile_rule(rule: language.Rule, leaf: Callable[[language.Condition], CompiledRule]) -> CompiledRule:
     """``leaf`` gives the nodes of the conditions."""
     match rule:
-        case model.Not(part=part):
-            inner = rule_node(part, leaf)
+        case language.Not(part=part):
+            inner = compile_rule(part, leaf)
             truth = inner.truth
-            return Node(lambda row, at_ms: not truth(row, at_ms), inner.change)
-        case model.All(parts=parts):
-            return _all([rule_node(part, leaf) for part in parts])
-        case model.Any(parts=parts):
-            return _any([rule_node(part, leaf) for part in parts])
-        case model.AtLeast(n=n, parts=parts):
-            return _at_least(n, [rule_node(part, leaf) for part in parts])
-        case model.Score(parts=scored, comparisons=comparisons):
+            return CompiledRule(lambda row, at_ms: not truth(row, at_ms), inner.change)
+        case language.All(parts=parts):
+            return _all([compile_rule(part, leaf) for part in parts])
+        case language.Any(parts=parts):
+            return _any([compile_rule(part, leaf) for part in parts])
+        case language.AtLeast(n=n, parts=parts):
+            return _at_least(n, [compile_rule(part, leaf) for part in parts])
+        case language.Score(parts=scored, comparisons=comparisons):
             points = [each for _, each in scored]
-            return _score([rule_node(part, leaf) for part, _ in scored], points, comparisons)
+            return _score([compile_rule(part, leaf) for part, _ in scored], points, comparisons)
         case _:
             return leaf(rule)
 
 
-def _all(nodes: list[Node]) -> Node:
+def _all(nodes: list[CompiledRule]) -> CompiledRule:
     if len(nodes) == 1:
         return nodes[0]
     if len(nodes) == 2:
         first, second = (node.truth for node in nodes)
-        return Node(lambda row, at_ms: first(row, at_ms) and second(row, at_ms), _held(nodes, False))
+        return CompiledRule(lambda row, at_ms: first(row, at_ms) and second(row, at_ms), _held(nodes, False))
     truths = tuple(node.truth for node in nodes)
 
     def every(row: Row, at_ms: int) -> bool:
@@ -90,15 +91,15 @@ def _all(nodes: list[Node]) -> Node:
                 return False
         return True
 
-    return Node(every, _held(nodes, False))
+    return CompiledRule(every, _held(nodes, False))
 
 
-def _any(nodes: list[Node]) -> Node:
+def _any(nodes: list[CompiledRule]) -> CompiledRule:
     if len(nodes) == 1:
         return nodes[0]
     if len(nodes) == 2:
         first, second = (node.truth for node in nodes)
-        return Node(lambda row, at_ms: first(row, at_ms) or second(row, at_ms), _held(nodes, True))
+        return CompiledRule(lambda row, at_ms: first(row, at_ms) or second(row, at_ms), _held(nodes, True))
     truths = tuple(node.truth for node in nodes)
 
     def some(row: Row, at_ms: int) -> bool:
@@ -107,10 +108,10 @@ def _any(nodes: list[Node]) -> Node:
                 return True
         return False
 
-    return Node(some, _held(nodes, True))
+    return CompiledRule(some, _held(nodes, True))
 
 
-def _held(nodes: list[Node], holding: bool) -> Change:
+def _held(nodes: list[CompiledRule], holding: bool) -> NextChange:
     """Of ``all`` (held false by each false part) and ``any`` (held true by each true part).
 
     While parts hold it, it can't change before the last of them lets go; else any part may change it.
@@ -137,7 +138,7 @@ def _held(nodes: list[Node], holding: bool) -> Change:
     return change
 
 
-def _at_least(n: int, nodes: list[Node]) -> Node:
+def _at_least(n: int, nodes: list[CompiledRule]) -> CompiledRule:
     truths = tuple(node.truth for node in nodes)
     pairs = tuple((node.truth, node.change) for node in nodes)
 
@@ -154,10 +155,12 @@ def _at_least(n: int, nodes: list[Node]) -> Node:
         needed, timers = (missing, of_false) if missing > 0 else (1 - missing, of_true)
         return sorted(timers)[needed - 1] if needed <= len(timers) else FAR_MS
 
-    return Node(truth, never if all(node.change is never for node in nodes) else change)
+    return CompiledRule(truth, never if all(node.change is never for node in nodes) else change)
 
 
-def _score(nodes: list[Node], points: list[int | float], comparisons: tuple[model.Comparison, ...]) -> Node:
+def _score(
+    nodes: list[CompiledRule], points: list[int | float], comparisons: tuple[language.Comparison, ...]
+) -> CompiledRule:
     whole, bounds = in_whole_numbers(points, comparisons)
     compare = comparison_of(bounds)
     truths = tuple(zip((node.truth for node in nodes), whole, strict=True))
@@ -167,5 +170,5 @@ def _score(nodes: list[Node], points: list[int | float], comparisons: tuple[mode
         return compare(sum(each for part, each in truths if part(row, at_ms)))
 
     if not changes:
-        return Node(truth, never)
-    return Node(truth, lambda row, after_ms: min(each(row, after_ms) for each in changes))
+        return CompiledRule(truth, never)
+    return CompiledRule(truth, lambda row, after_ms: min(each(row, after_ms) for each in changes))

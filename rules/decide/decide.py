@@ -4,7 +4,7 @@ Every function takes the row and the instant, changes the row in place and appen
 here reads a clock. A step happens at one instant and gives each audience's net change.
 
 Invariant between steps: every timer at or before ``row.now_ms`` is decided, and no audience changes by time
-before ``row.due_ms``.
+before ``row.timer_ms``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import msgspec
 
 from rules.compile.rule_set import ProjectRules
 from rules.decide.predict import predict_exit
-from rules.state.condition import FAR_MS
 from rules.state.profile_update import ProfileUpdate, change_attributes
 from rules.state.row import Membership, Row, Transition, Trigger
+from rules.time.instants import FAR_MS
 
 TRIGGER_BYTES = 4096
 """Larger properties don't go along with the transitions that an event causes."""
@@ -33,14 +33,14 @@ def new_row(now_ms: int) -> Row:
 
 def fire(rules: ProjectRules, user_id: str, row: Row, before_ms: int, out: list[Transition]) -> None:
     """Decide the user's timers due before ``before_ms``, each at its own instant, in order of time."""
-    while row.due_ms is not None and row.due_ms < before_ms:
-        timer_ms, touched_by_time, later_ms = next_timers(rules, row)
-        if timer_ms >= before_ms:
-            row.due_ms = timer_ms if timer_ms < FAR_MS else None
+    while row.timer_ms is not None and row.timer_ms < before_ms:
+        at_ms, touched_by_time, later_ms = next_timers(rules, row)
+        if at_ms >= before_ms:
+            row.timer_ms = at_ms if at_ms < FAR_MS else None
             return
-        row.now_ms = timer_ms
-        row.due_ms = later_ms if later_ms < FAR_MS else None
-        decide(rules, user_id, row, timer_ms, touched_by_time, "time", None, out)
+        row.now_ms = at_ms
+        row.timer_ms = later_ms if later_ms < FAR_MS else None
+        decide(rules, user_id, row, at_ms, touched_by_time, "time", None, out)
 
 
 def next_timers(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
@@ -61,11 +61,11 @@ def next_timers(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
             elif timer_ms < later_ms:
                 later_ms = timer_ms
 
-    look(rules.timed.of(row))
-    for batch in rules.timed.batch:
-        computed_ms = batch.schedule.next(now_ms)
+    look(rules.by_time.of(row))
+    for group in rules.by_time.batch_groups:
+        computed_ms = group.schedule.next(now_ms)
         if computed_ms is not None and computed_ms <= earliest_ms:
-            look(batch.of(row))
+            look(group.of(row))
         elif computed_ms is not None and computed_ms < later_ms:
             later_ms = computed_ms  # others come first: what then changes is looked for when they have
     return earliest_ms, touched_by_time, later_ms
@@ -89,8 +89,8 @@ def apply_event(
     audiences that hold with no facts are entered, too. Says whether the row changed in anything that must
     be kept.
     """
-    due_ms = row.due_ms
-    touched = [] if known and (due_ms is None or due_ms > now_ms) else _due_now(rules, row, now_ms, known)
+    timer_ms = row.timer_ms
+    touched = [] if known and (timer_ms is None or timer_ms > now_ms) else _due_now(rules, row, now_ms, known)
     decided_ms = now_ms if row.now_ms == now_ms else now_ms - 1
     changed = not known
     index = rules.by_event.get(name, rules.any_event)
@@ -143,12 +143,12 @@ def apply_profile(
 def _due_now(rules: ProjectRules, row: Row, now_ms: int, known: bool) -> list[int]:
     """The audiences that a record at ``now_ms`` must look at whatever it holds."""
     touched = [] if known else [*rules.initial]
-    if row.due_ms is not None and row.due_ms <= now_ms:
+    if row.timer_ms is not None and row.timer_ms <= now_ms:
         # A timer due at this very instant is decided in one step with the record.
-        touched += rules.timed.of(row)
-        for batch in rules.timed.batch:
-            touched += batch.of(row)
-        row.due_ms = None
+        touched += rules.by_time.of(row)
+        for group in rules.by_time.batch_groups:
+            touched += group.of(row)
+        row.timer_ms = None
     return touched
 
 
@@ -161,15 +161,15 @@ def decide(
     cause: str,
     trigger: Trigger | None,
     out: list[Transition],
-    late: Collection[int] = (),
+    computed_now: Collection[int] = (),
 ) -> None:
     """Compare the touched audiences' rules with the user's memberships; write what differs.
 
-    Audiences come after those that they ask about, so one pass settles them all. ``late``: batch audiences
-    that are computed now, whatever their schedules.
+    Audiences come after those that they ask about, so one pass settles them all. ``computed_now``: indexes of
+    batch audiences that are computed now, whatever their schedules.
     """
     audiences, memberships = rules.audiences, row.audiences
-    due_ms = FAR_MS if row.due_ms is None else row.due_ms
+    timer_ms = FAR_MS if row.timer_ms is None else row.timer_ms
     emitted = len(out)
     waiting = sorted(set(touched))
     last = -1
@@ -180,11 +180,11 @@ def decide(
         last = index
         audience = audiences[index]
         membership = memberships.get(audience.key)
-        inside = membership is not None and membership.seq % 2 == 1
-        timer_ms = audience.change(row, at_ms)
-        if timer_ms < due_ms:
-            due_ms = timer_ms
-        truth = audience.rule if late and index in late else audience.truth
+        inside = membership is not None and membership.inside
+        change_ms = audience.change(row, at_ms)
+        if change_ms < timer_ms:
+            timer_ms = change_ms
+        truth = audience.rule if computed_now and index in computed_now else audience.truth
         if truth(row, at_ms) == inside:
             continue
         if membership is None:
@@ -210,7 +210,7 @@ def decide(
                 None if inside else predict_exit(rules, audience, row, at_ms),
             )
         )
-    row.due_ms = due_ms if due_ms < FAR_MS else None
+    row.timer_ms = timer_ms if timer_ms < FAR_MS else None
     if rules.is_nested and len(out) > emitted + 1:
         out[emitted:] = sorted(out[emitted:], key=_by_audience)
 

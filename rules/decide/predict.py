@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from rules.compile.rule_set import CompiledAudience, ProjectRules
-from rules.state.condition import FAR_MS
 from rules.state.row import Membership, Row
+from rules.time.instants import FAR_MS
 
 PREDICTION_STEPS = 1000
 """How many timers ``predict_exit`` looks ahead before it gives up and says null."""
@@ -40,7 +40,7 @@ def _predict_nested(rules: ProjectRules, audience: CompiledAudience, row: Row, a
         ahead.now_ms = at_ms
         for each in group:
             membership = memberships.get(each.key)
-            inside = membership is not None and membership.seq % 2 == 1
+            inside = membership is not None and membership.inside
             if each.truth(ahead, at_ms) == inside:
                 continue
             if each is audience:

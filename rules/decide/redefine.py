@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from rules.compile.rule_set import CompiledAudience, ProjectRules
 from rules.conditions.batch import BatchCondition
-from rules.conditions.make import build_condition
+from rules.conditions.build import build_condition
 from rules.decide.decide import decide, fire
-from rules.state.condition import FAR_MS, Condition, State
+from rules.state.condition import Condition, State
 from rules.state.row import Row, Transition
+from rules.time.instants import FAR_MS
 from rules.time.schedules import Once
 
 
@@ -30,8 +31,12 @@ def redefine(
     ``swept_ms``: audiences published later are new to the row.
     """
     emitted, kept = len(out), _kept(row)
-    new = [rules.audiences[each] for each in rules.batch if rules.audiences[each].published_ms > swept_ms]
-    late = _begin(rules, new, row, now_ms) if new else ()
+    new = [
+        rules.audiences[each]
+        for each in rules.batch_audiences
+        if rules.audiences[each].published_ms > swept_ms
+    ]
+    computed_now = _begin(rules, new, row, now_ms) if new else ()
     fire(rules, user_id, row, now_ms, out)
     fired = len(out)
     for key in [key for key in row.conditions if key not in rules.conditions]:
@@ -41,8 +46,8 @@ def redefine(
         for name in row.changed_paths.keys() - watched:
             del row.changed_paths[name]
     row.now_ms = max(row.now_ms, now_ms)
-    row.due_ms = None
-    decide(rules, user_id, row, now_ms, range(len(rules.audiences)), cause, None, out, late)
+    row.timer_ms = None
+    decide(rules, user_id, row, now_ms, range(len(rules.audiences)), cause, None, out, computed_now)
     _leave_deleted(rules, user_id, row, now_ms, cause, out)
     out[fired:] = sorted(out[fired:], key=_by_audience)
     return len(out) > emitted or _kept(row) != kept
@@ -54,7 +59,7 @@ def _kept(row: Row) -> tuple[set[int], set[str]]:
 
 def _begin(rules: ProjectRules, new: list[CompiledAudience], row: Row, now_ms: int) -> list[int]:
     """Give new batch audiences what is known already; those (indexes) that must be decided at ``now_ms``."""
-    late: list[int] = []
+    computed_now: list[int] = []
     for audience in new:
         for key, _ in audience.leaves:
             twin = None if key is None else rules.twins.get(key)
@@ -65,10 +70,10 @@ def _begin(rules: ProjectRules, new: list[CompiledAudience], row: Row, now_ms: i
         at_ms = audience.schedule.created_ms
         membership = row.audiences.get(audience.key)
         if row.now_ms < at_ms < now_ms:
-            row.due_ms = at_ms if row.due_ms is None else min(row.due_ms, at_ms)
+            row.timer_ms = at_ms if row.timer_ms is None else min(row.timer_ms, at_ms)
         elif at_ms < now_ms and (membership is None or membership.version != audience.version):
-            late.append(audience.index)
-    return late
+            computed_now.append(audience.index)
+    return computed_now
 
 
 def _taken_over(condition: Condition, row: Row, state: State) -> State:
@@ -84,7 +89,7 @@ def _leave_deleted(
     left = [
         (rules.gone[key], key)
         for key, membership in row.audiences.items()
-        if membership.seq % 2 == 1 and key in rules.gone
+        if membership.inside and key in rules.gone
     ]
     for published, key in left:
         membership = row.audiences[key]

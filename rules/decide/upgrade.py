@@ -7,9 +7,9 @@ from rules.aggregates.distincts import DistinctWithin
 from rules.aggregates.sums import SumWithin
 from rules.compile.rule_set import ProjectRules
 from rules.conditions.batch import BatchCondition
-from rules.conditions.dated_events import TimedWhere
-from rules.conditions.make import fast_kind
-from rules.model import audience as model
+from rules.conditions.build import fast_kind
+from rules.conditions.dated_where import DatedWhere
+from rules.model import language
 from rules.state.condition import Condition, State
 from rules.state.event_times import references
 from rules.state.row import Row
@@ -29,13 +29,13 @@ def upgrade(rules: ProjectRules, row: Row) -> None:
 
 def _upgraded(condition: Condition, row: Row, state: State) -> State:
     match condition:
-        case TimedWhere(inner=inner):
+        case DatedWhere(inner=inner):
             return _upgraded(inner, row, state)
         case CountWithin():
             return references(row, state)
         case SumWithin() | DistinctWithin():
             return [references(row, state[0]), *state[1:]]
-        case BatchCondition(source=model.EventCondition(window=model.Within()) as source):
+        case BatchCondition(source=language.EventCondition(window=language.Within()) as source):
             fast = fast_kind(source)
             if fast is None:
                 return state

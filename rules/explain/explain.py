@@ -13,14 +13,14 @@ from typing import Final, Literal, TypeAlias
 from msgspec.structs import replace
 
 from rules.compile.rule_set import CompiledAudience, ProjectRules
-from rules.conditions.truth import Node, rule_node
+from rules.conditions.truth import CompiledRule, compile_rule
 from rules.decide.predict import PREDICTION_STEPS
 from rules.explain.facts import BatchFacts, Facts, attribute_facts, membership_facts, state_facts
 from rules.explain.sentences import batch_finding, batch_requirement, finding, requirement
-from rules.model import audience as model
+from rules.model import language
 from rules.model.canonical import audience_key
-from rules.state.condition import FAR_MS
 from rules.state.row import Membership, Row
+from rules.time.instants import FAR_MS
 
 Kind: TypeAlias = Literal[
     "all",
@@ -36,16 +36,16 @@ Kind: TypeAlias = Literal[
     "batch",
 ]
 KINDS: Final[dict[type, Kind]] = {
-    model.All: "all",
-    model.Any: "any",
-    model.Not: "not",
-    model.AtLeast: "at_least",
-    model.Score: "score",
-    model.InAudience: "audience",
-    model.AttributeCondition: "attribute",
-    model.EventCondition: "event",
-    model.Sequence: "sequence",
-    model.NotFollowed: "not_followed_by",
+    language.All: "all",
+    language.Any: "any",
+    language.Not: "not",
+    language.AtLeast: "at_least",
+    language.Score: "score",
+    language.InAudience: "audience",
+    language.AttributeCondition: "attribute",
+    language.EventCondition: "event",
+    language.Sequence: "sequence",
+    language.NotFollowed: "not_followed_by",
 }
 
 
@@ -54,7 +54,7 @@ class Explained:
     """One node of a rule, for one user at one instant."""
 
     kind: Kind
-    rule: model.Rule
+    rule: language.Rule
     text: str
     """What the node asks for, as a sentence."""
     found: str
@@ -73,8 +73,8 @@ class Explained:
 class _Wired:
     """A node of the rule beside what computes it."""
 
-    rule: model.Rule
-    node: Node
+    rule: language.Rule
+    node: CompiledRule
     key: int | None
     """Of the condition, when it keeps a state."""
     parts: list[_Wired] = field(default_factory=list)
@@ -91,7 +91,7 @@ def explain(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: in
     """
     root = _Wiring(audience).wire(audience.source.rule)
     if audience.schedule is not None:
-        root = _Wired(audience.source.rule, Node(audience.truth, audience.change), None, [root])
+        root = _Wired(audience.source.rule, CompiledRule(audience.truth, audience.change), None, [root])
     everything = _flat(root)
     for each in everything:
         each.value = each.node.truth(row, at_ms)
@@ -108,15 +108,15 @@ class _Wiring:
         self.leaves = audience.leaves
         self.at = 0
 
-    def wire(self, rule: model.Rule) -> _Wired:
+    def wire(self, rule: language.Rule) -> _Wired:
         first = self.at
         parts: list[_Wired] = []
         match rule:
-            case model.All(parts=inner) | model.Any(parts=inner) | model.AtLeast(parts=inner):
+            case language.All(parts=inner) | language.Any(parts=inner) | language.AtLeast(parts=inner):
                 parts = [self.wire(each) for each in inner]
-            case model.Not(part=part):
+            case language.Not(part=part):
                 parts = [self.wire(part)]
-            case model.Score(parts=scored):
+            case language.Score(parts=scored):
                 parts = [self.wire(part) for part, _ in scored]
                 for made, (_, points) in zip(parts, scored, strict=True):
                     made.points = points
@@ -125,7 +125,7 @@ class _Wiring:
                 self.at += 1
                 return _Wired(rule, node, key)
         below = iter(self.leaves[first : self.at])
-        return _Wired(rule, rule_node(rule, lambda condition: next(below)[1]), None, parts)
+        return _Wired(rule, compile_rule(rule, lambda condition: next(below)[1]), None, parts)
 
 
 def _flat(wired: _Wired) -> list[_Wired]:
@@ -157,7 +157,7 @@ def _predict(
 
 def _settle(audience: CompiledAudience, ahead: Row, at_ms: int) -> None:
     membership = ahead.audiences.get(audience.key)
-    inside = membership is not None and membership.seq % 2 == 1
+    inside = membership is not None and membership.inside
     if audience.truth(ahead, at_ms) != inside:
         seq = membership.seq if membership is not None else 0
         ahead.audiences[audience.key] = Membership(seq + 1, at_ms - ahead.base_ms, audience.version)
@@ -170,9 +170,9 @@ def _explained(
     facts: Facts | None = None
     if key is not None:
         facts = state_facts(rules.conditions[key], row.conditions.get(key), row, at_ms)
-    elif isinstance(rule, model.InAudience):
+    elif isinstance(rule, language.InAudience):
         facts = membership_facts(audience_key(audience.project, rule.audience), row)
-    elif isinstance(rule, model.AttributeCondition):
+    elif isinstance(rule, language.AttributeCondition):
         facts = attribute_facts(rule, row)
     values = [(each.value, each.points or 0) for each in wired.parts]
     return Explained(

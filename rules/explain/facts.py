@@ -15,18 +15,18 @@ from typing import TypeAlias
 from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.counts import CountEver, CountWithin
 from rules.aggregates.distincts import DistinctEver, DistinctWithin
+from rules.aggregates.general import GeneralAggregate
 from rules.aggregates.of_events import Count, Distinct, First, Since
 from rules.aggregates.of_numbers import Average, Extreme, Sum
-from rules.aggregates.over_windows import Windowed
 from rules.aggregates.sums import SumEver, SumWithin
 from rules.aggregates.windows import Always, Delayed, Periods, counting
 from rules.conditions.attributes import watched_paths
 from rules.conditions.batch import BatchCondition, state_seen
-from rules.conditions.dated_events import TimedWhere
+from rules.conditions.dated_where import DatedWhere
 from rules.conditions.nested import SinceEntryCondition
 from rules.conditions.not_followed import NotFollowedCondition
 from rules.conditions.sequences import SequenceCondition
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.operators import lookup
 from rules.state.condition import Condition, State
 from rules.state.event_times import instants, place
@@ -103,10 +103,10 @@ Facts: TypeAlias = (
 )
 
 
-def attribute_facts(source: model.AttributeCondition, row: Row) -> AttributeFacts:
+def attribute_facts(source: language.AttributeCondition, row: Row) -> AttributeFacts:
     test = source.test
-    while not isinstance(test, model.Test):
-        test = test.part if isinstance(test, model.NotTest) else test.parts[0]
+    while not isinstance(test, language.Test):
+        test = test.part if isinstance(test, language.NotTest) else test.parts[0]
     path = test.path
     watched = path if watched_paths(source.test) else path[:1]
     return AttributeFacts(lookup(row.attributes, path), last_change_ms(row, watched))
@@ -117,7 +117,7 @@ def membership_facts(key: int, row: Row) -> MembershipFacts:
     membership = row.audiences.get(key)
     if membership is None:
         return MembershipFacts(False, None)
-    return MembershipFacts(membership.seq % 2 == 1, row.since_ms(membership))
+    return MembershipFacts(membership.inside, row.since_ms(membership))
 
 
 def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int) -> Facts:
@@ -126,7 +126,7 @@ def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int)
     match condition:
         case BatchCondition(inner=inner):
             return state_facts(inner, state_seen(state, at_ms), row, at_ms)
-        case TimedWhere(inner=inner):
+        case DatedWhere(inner=inner):
             return state_facts(inner, state, row, at_ms)
         case SequenceCondition():
             return _sequence(condition, state, at_ms)
@@ -134,7 +134,7 @@ def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int)
             return _not_followed(condition, state, at_ms)
         case SinceEntryCondition():
             return _since_entry(condition, row, at_ms)
-        case Windowed(window=window):
+        case GeneralAggregate(window=window):
             times, accumulators = state or ([], [])
             first, end = counting(window, times, at_ms)
             single = not isinstance(window, Always | Periods)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.operators import MISSING
 from rules.time.durations import UNITS_MS
 from rules.time.instants import format_instant
@@ -92,12 +92,12 @@ def numbered(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def comparisons(wanted: Iterable[model.Comparison], durations: bool = False) -> str:
+def comparisons(wanted: Iterable[language.Comparison], durations: bool = False) -> str:
     """``at least 2 and less than 5``; of durations in ms ``at least 7 days``."""
     return " and ".join([_comparison(each, durations) for each in wanted])
 
 
-def _comparison(comparison: model.Comparison, durations: bool) -> str:
+def _comparison(comparison: language.Comparison, durations: bool) -> str:
     operand = comparison.operand
     ends = operand if isinstance(operand, tuple) else (operand,)
     texts = [span(int(each)) if durations else value_text(each) for each in ends]
@@ -106,28 +106,28 @@ def _comparison(comparison: model.Comparison, durations: bool) -> str:
     return _COMPARISONS[comparison.operator].format(texts[0])
 
 
-def path_text(path: model.Path) -> str:
+def path_text(path: language.Path) -> str:
     """``address.city``; quoted where it isn't plain words."""
     text = ".".join(path)
     return text if text.replace(".", "").replace("_", "").isalnum() else quoted(text)
 
 
-def predicate(wanted: model.Predicate) -> str:
+def predicate(wanted: language.Predicate) -> str:
     """``price is at least 50 and category is "shoes"``."""
     match wanted:
-        case model.Test():
+        case language.Test():
             return f"{path_text(wanted.path)} {_test(wanted.operator, wanted.operand)}"
-        case model.AllTests(parts=parts):
+        case language.AllTests(parts=parts):
             return _joined(parts, " and ")
-        case model.AnyTest(parts=parts):
+        case language.AnyTest(parts=parts):
             return _joined(parts, " or ")
-        case model.NotTest(part=part):
+        case language.NotTest(part=part):
             return f"not ({predicate(part)})"
 
 
-def _joined(parts: Sequence[model.Predicate], word: str) -> str:
+def _joined(parts: Sequence[language.Predicate], word: str) -> str:
     texts = [
-        predicate(each) if isinstance(each, model.Test | model.NotTest) or len(parts) == 1
+        predicate(each) if isinstance(each, language.Test | language.NotTest) or len(parts) == 1
         else f"({predicate(each)})"
         for each in parts
     ]  # fmt: skip
@@ -135,7 +135,7 @@ def _joined(parts: Sequence[model.Predicate], word: str) -> str:
 
 
 def _test(operator: str, operand: object) -> str:
-    if isinstance(operand, model.Ref):
+    if isinstance(operand, language.Ref):
         return _OPERATORS[operator].format(f"the {path_text(operand.path)} of {quoted(operand.step)}")
     if operator in _ON_DATES:
         assert isinstance(operand, int)
@@ -149,24 +149,24 @@ def _test(operator: str, operand: object) -> str:
     return phrases[operator].format(value_text(operand))
 
 
-def events(names: tuple[str, ...], where: model.Predicate | None, plural: bool = False) -> str:
+def events(names: tuple[str, ...], where: language.Predicate | None, plural: bool = False) -> str:
     """``"view" or "click" events where price is at least 50``."""
     noun = "events" if plural else "event"
-    if names != (model.ANY_EVENT,):
+    if names != (language.ANY_EVENT,):
         noun = f"{' or '.join(map(quoted, names))} {noun}"
     return noun if where is None else f"{noun} where {predicate(where)}"
 
 
-def window(wanted: model.Window) -> str:
+def window(wanted: language.Window) -> str:
     """`` in the last 7 days``: with a space before it; empty where every event counts."""
     match wanted:
         case None:
             return ""
-        case model.Within(length_ms=length_ms):
+        case language.Within(length_ms=length_ms):
             return f" in the last {span(length_ms)}"
-        case model.BetweenAgo(far_ms=far_ms, near_ms=near_ms):
+        case language.BetweenAgo(far_ms=far_ms, near_ms=near_ms):
             return f" between {span(far_ms)} and {span(near_ms)} ago"
-        case model.FromTo(from_ms=from_ms, to_ms=to_ms):
+        case language.FromTo(from_ms=from_ms, to_ms=to_ms):
             if from_ms is None:
                 assert to_ms is not None
                 return f" before {format_instant(to_ms)}"
@@ -176,13 +176,13 @@ def window(wanted: model.Window) -> str:
                 if to_ms is None
                 else f" from {first} until before {format_instant(to_ms)}"
             )
-        case model.Period():
+        case language.Period():
             return " " + _period(wanted)
-        case model.SinceEntry(audience=audience):
+        case language.SinceEntry(audience=audience):
             return f" since the user entered audience {quoted(audience)}, being in it"
 
 
-def _period(wanted: model.Period) -> str:
+def _period(wanted: language.Period) -> str:
     unit, length, ago = wanted.unit, wanted.length, wanted.ago
     if length == 1 and ago in _PERIODS:
         if unit == "day":

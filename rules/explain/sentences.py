@@ -15,7 +15,7 @@ from rules.explain.facts import (
     SequenceFacts,
 )
 from rules.explain.phrases import comparisons, events, numbered, predicate, quoted, span, value_text, window
-from rules.model import audience as model
+from rules.model import language
 from rules.model.points import exact_sum, shown
 from rules.predicates.operators import MISSING
 from rules.time.instants import format_instant
@@ -37,37 +37,37 @@ _SCHEDULES: Final = {
 }
 
 
-def requirement(rule: model.Rule) -> str:
+def requirement(rule: language.Rule) -> str:
     """What a node asks for. Of a composite only its own part: its parts have sentences of their own."""
     match rule:
-        case model.All(parts=parts):
+        case language.All(parts=parts):
             return "This must hold." if len(parts) == 1 else f"All of these {len(parts)} must hold."
-        case model.Any(parts=parts):
+        case language.Any(parts=parts):
             return "This must hold." if len(parts) == 1 else f"At least 1 of these {len(parts)} must hold."
-        case model.Not():
+        case language.Not():
             return "This must not hold."
-        case model.AtLeast(n=n, parts=parts):
+        case language.AtLeast(n=n, parts=parts):
             return f"At least {n} of these {len(parts)} must hold."
-        case model.Score(comparisons=wanted):
+        case language.Score(comparisons=wanted):
             return f"The points of those that hold must add up to {comparisons(wanted)}."
-        case model.InAudience(audience=audience, for_ms=None):
+        case language.InAudience(audience=audience, for_ms=None):
             return f"The user is in audience {quoted(audience)}."
-        case model.InAudience(audience=audience, for_ms=int(for_ms)):
+        case language.InAudience(audience=audience, for_ms=int(for_ms)):
             return f"The user has been in audience {quoted(audience)} without a break for {span(for_ms)}."
-        case model.AttributeCondition(test=test):
+        case language.AttributeCondition(test=test):
             return f"The user's {predicate(test)}."
-        case model.EventCondition():
+        case language.EventCondition():
             return _aggregate(rule)
-        case model.Sequence():
+        case language.Sequence():
             return _sequence(rule)
-        case model.NotFollowed(event=event, follower=follower, for_ms=for_ms):
+        case language.NotFollowed(event=event, follower=follower, for_ms=for_ms):
             first = f"At least one {events(event.names, event.where)}{window(rule.window)}"
             other = events(follower.names, follower.where)
             return f"{first} was followed by no {other} within {span(for_ms)}."
     raise TypeError(f"not a rule: {rule!r}")
 
 
-def batch_requirement(schedule: model.Schedule, timezone: str) -> str:
+def batch_requirement(schedule: language.Schedule, timezone: str) -> str:
     """What a batch audience asks for."""
     when = _SCHEDULES.get(schedule.kind) or f"at the times of cron {quoted(schedule.cron)} in {timezone}"
     return f"This held when it was last computed: {when.format(timezone)}."
@@ -83,7 +83,7 @@ def batch_finding(facts: BatchFacts) -> str:
     return f"{decided}, {coming}; what follows is as of now."
 
 
-def _aggregate(rule: model.EventCondition) -> str:
+def _aggregate(rule: language.EventCondition) -> str:
     wanted, when = rule.aggregate, window(rule.window)
     those = events(rule.names, rule.where, plural=True)
     one = events(rule.names, rule.where)
@@ -105,17 +105,17 @@ def _aggregate(rule: model.EventCondition) -> str:
             return f"{what} {those}{when} is {bounds}."
 
 
-def _count(rule: model.EventCondition, one: str, those: str, bounds: str) -> str:
+def _count(rule: language.EventCondition, one: str, those: str, bounds: str) -> str:
     match rule.aggregate.comparisons:
-        case (model.Comparison("gte", 1) | model.Comparison("gt", 0),):
+        case (language.Comparison("gte", 1) | language.Comparison("gt", 0),):
             return f"There was at least one {one}"
-        case (model.Comparison("eq" | "lte", 0) | model.Comparison("lt", 1),):
+        case (language.Comparison("eq" | "lte", 0) | language.Comparison("lt", 1),):
             return f"There was no {one}"
         case _:
             return f"The number of {those}{'' if rule.where is None else ','} is {bounds}"
 
 
-def _sequence(rule: model.Sequence) -> str:
+def _sequence(rule: language.Sequence) -> str:
     steps = []
     for number, step in enumerate(rule.steps, 1):
         within = "" if step.within_ms is None else f", at most {span(step.within_ms)} later"
@@ -130,22 +130,22 @@ def _sequence(rule: model.Sequence) -> str:
     return f"{text}; the last one{when}." if when else f"{text}."
 
 
-def finding(rule: model.Rule, facts: Facts | None, parts: Sequence[tuple[bool, int | float]]) -> str:
+def finding(rule: language.Rule, facts: Facts | None, parts: Sequence[tuple[bool, int | float]]) -> str:
     """What was found of a node. ``parts`` are (value, points) of a composite's parts, in order."""
     match rule, facts:
-        case model.InAudience(), MembershipFacts():
+        case language.InAudience(), MembershipFacts():
             return _membership(facts)
-        case model.AttributeCondition(), AttributeFacts():
+        case language.AttributeCondition(), AttributeFacts():
             return _attribute(facts)
-        case model.EventCondition(), EventFacts():
+        case language.EventCondition(), EventFacts():
             return _found(rule, facts)
-        case model.Sequence(), SequenceFacts():
+        case language.Sequence(), SequenceFacts():
             return _found_sequence(facts)
-        case model.NotFollowed(), NotFollowedFacts():
+        case language.NotFollowed(), NotFollowedFacts():
             return _found_unfollowed(facts)
-        case model.Not(), _:
+        case language.Not(), _:
             return "It holds." if parts[0][0] else "It doesn't hold."
-        case model.Score(), _:
+        case language.Score(), _:
             points = shown(exact_sum(each for value, each in parts if value))
             return f"They add up to {value_text(points)}."
         case _:
@@ -173,8 +173,8 @@ def _attribute(facts: AttributeFacts) -> str:
     )
 
 
-def _found(rule: model.EventCondition, facts: EventFacts) -> str:
-    if isinstance(rule.window, model.SinceEntry):
+def _found(rule: language.EventCondition, facts: EventFacts) -> str:
+    if isinstance(rule.window, language.SinceEntry):
         entered = facts.entered
         if entered is None or not entered.inside or entered.since_ms is None:
             return f"The user is not in audience {quoted(rule.window.audience)}."
@@ -182,7 +182,7 @@ def _found(rule: model.EventCondition, facts: EventFacts) -> str:
     return _value(rule, facts)
 
 
-def _value(rule: model.EventCondition, facts: EventFacts) -> str:
+def _value(rule: language.EventCondition, facts: EventFacts) -> str:
     kind, number = rule.aggregate.kind, facts.number
     latest = facts.events_ms[-1] if facts.events_ms else None
     if kind in ("first", "last", "since_first", "since_last"):

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
-from rules.model import audience as model
+from rules.model import language
 
 _SETS = frozenset({"in", "not_in", "any_of", "all_of"})
 """Operators whose operand's order and repetitions say nothing."""
 
 
-def canonical(node: model.Rule | model.Predicate) -> bytes:
+def canonical(node: language.Rule | language.Predicate) -> bytes:
     """Deterministic bytes of a rule, condition or predicate.
 
     The order of parts, of event names and of ``in``-like lists doesn't matter, nor do repetitions,
@@ -23,40 +23,42 @@ def canonical(node: model.Rule | model.Predicate) -> bytes:
     a sequence are named.
     """
     match node:
-        case model.Test() | model.AllTests() | model.AnyTest() | model.NotTest():
+        case language.Test() | language.AllTests() | language.AnyTest() | language.NotTest():
             return _predicate(node, {})
-        case model.All():
-            return _commutative(b"all", _flat(node.parts, model.All))
-        case model.Any():
-            return _commutative(b"any", _flat(node.parts, model.Any))
-        case model.Not(part=part):
+        case language.All():
+            return _commutative(b"all", _flat(node.parts, language.All))
+        case language.Any():
+            return _commutative(b"any", _flat(node.parts, language.Any))
+        case language.Not(part=part):
             return _frame(b"not", [canonical(part)])
-        case model.AtLeast(n=n, parts=parts):
+        case language.AtLeast(n=n, parts=parts):
             return _frame(b"at_least", [_scalar(n), *sorted(map(canonical, parts))])
-        case model.Score(parts=scored, comparisons=comparisons):
+        case language.Score(parts=scored, comparisons=comparisons):
             points = (_frame(b"points", [canonical(part), _scalar(each)]) for part, each in scored)
             return _frame(b"score", [_comparisons(comparisons), *sorted(points)])
-        case model.InAudience(audience=audience, for_ms=for_ms):
+        case language.InAudience(audience=audience, for_ms=for_ms):
             return _frame(b"in_audience", [_scalar(audience), _optional(for_ms)])
-        case model.AttributeCondition(test=test):
+        case language.AttributeCondition(test=test):
             return _frame(b"attribute", [canonical(test)])
-        case model.EventCondition(names=names, where=where, aggregate=aggregate, window=window):
-            pattern = _pattern(model.EventPattern(names, where), {})
+        case language.EventCondition(names=names, where=where, aggregate=aggregate, window=window):
+            pattern = _pattern(language.EventPattern(names, where), {})
             return _frame(b"event", [*pattern, _aggregate(aggregate), _window(window)])
-        case model.Sequence():
+        case language.Sequence():
             return _sequence(node)
-        case model.NotFollowed(event=event, follower=follower, for_ms=for_ms, window=window):
+        case language.NotFollowed(event=event, follower=follower, for_ms=for_ms, window=window):
             first, later = _pattern(event, {}), _pattern(follower, {"a": "0"})
             events = _frame(b"event", first), _frame(b"event", later)
             return _frame(b"not_followed", [*events, _scalar(for_ms), _window(window)])
 
 
-def condition_key(project: str, condition: model.Condition, timezone: str = "UTC", schedule: str = "") -> int:
+def condition_key(
+    project: str, condition: language.Condition, timezone: str = "UTC", schedule: str = ""
+) -> int:
     """An unsigned 32-bit key, the same for conditions of a project with equal ``key_bytes``."""
     return _key(b"condition", project, key_bytes(condition, timezone, schedule))
 
 
-def key_bytes(condition: model.Condition, timezone: str = "UTC", schedule: str = "") -> bytes:
+def key_bytes(condition: language.Condition, timezone: str = "UTC", schedule: str = "") -> bytes:
     """What a condition's key is made from.
 
     Its canonical bytes; where its value depends on the audience's time zone (``is_zoned``) that zone's
@@ -70,7 +72,7 @@ def key_bytes(condition: model.Condition, timezone: str = "UTC", schedule: str =
     return _frame(b"batch", [_scalar(schedule), content]) if schedule else content
 
 
-def schedule_scope(audience: model.Audience) -> str:
+def schedule_scope(audience: language.Audience) -> str:
     """What tells the conditions of batch audiences apart by their compute instants; empty for others.
 
     Audiences with one schedule and time zone share. One that is computed ``once`` shares with none, but keeps
@@ -84,26 +86,26 @@ def schedule_scope(audience: model.Audience) -> str:
     return f"{audience.timezone} {schedule.cron or schedule.kind}"
 
 
-def is_zoned(condition: model.Condition) -> bool:
+def is_zoned(condition: language.Condition) -> bool:
     """Whether calendar days or periods, and so the time zone, decide the value: ``period`` windows, the
     aggregate ``days``, and ``anniversary``. Instants in ``from`` and ``to`` are fixed when it is parsed."""
     match condition:
-        case model.EventCondition(where=where, aggregate=aggregate, window=window):
+        case language.EventCondition(where=where, aggregate=aggregate, window=window):
             predicates = [where, aggregate.test]
-            zoned = isinstance(window, model.Period) or aggregate.kind == "days"
-        case model.Sequence(steps=steps, without=without, window=window):
+            zoned = isinstance(window, language.Period) or aggregate.kind == "days"
+        case language.Sequence(steps=steps, without=without, window=window):
             predicates = [each.event.where for each in steps]
             predicates.append(None if without is None else without.where)
-            zoned = isinstance(window, model.Period)
-        case model.NotFollowed(event=event, follower=follower, window=window):
+            zoned = isinstance(window, language.Period)
+        case language.NotFollowed(event=event, follower=follower, window=window):
             predicates = [event.where, follower.where]
-            zoned = isinstance(window, model.Period)
-        case model.AttributeCondition(test=test):
+            zoned = isinstance(window, language.Period)
+        case language.AttributeCondition(test=test):
             predicates, zoned = [test], False
-        case model.InAudience():
+        case language.InAudience():
             return False
     return zoned or any(
-        test.operator == "anniversary" for each in predicates for test in model.tests_of(each)
+        test.operator == "anniversary" for each in predicates for test in language.tests_of(each)
     )
 
 
@@ -122,26 +124,26 @@ _Names = Mapping[str, str]
 """The steps that a ``ref`` may name, by their numbers: how they are called says nothing."""
 
 
-def _predicate(node: model.Predicate, names: _Names) -> bytes:
+def _predicate(node: language.Predicate, names: _Names) -> bytes:
     match node:
-        case model.Test(path=path, operator=operator):
+        case language.Test(path=path, operator=operator):
             return _frame(b"test", [_path(path), _scalar(operator), _operand(node, names)])
-        case model.NotTest(part=part):
+        case language.NotTest(part=part):
             return _frame(b"not", [_predicate(part, names)])
-        case model.AllTests(parts=parts):
-            return _commutative(b"all", _flat_tests(parts, model.AllTests, names))
-        case model.AnyTest(parts=parts):
-            return _commutative(b"any", _flat_tests(parts, model.AnyTest, names))
+        case language.AllTests(parts=parts):
+            return _commutative(b"all", _flat_tests(parts, language.AllTests, names))
+        case language.AnyTest(parts=parts):
+            return _commutative(b"any", _flat_tests(parts, language.AnyTest, names))
 
 
-def _pattern(pattern: model.EventPattern, names: _Names) -> list[bytes]:
+def _pattern(pattern: language.EventPattern, names: _Names) -> list[bytes]:
     return [
         _frame(b"names", sorted(set(map(_scalar, pattern.names)))),
         b"" if pattern.where is None else _predicate(pattern.where, names),
     ]
 
 
-def _sequence(sequence: model.Sequence) -> bytes:
+def _sequence(sequence: language.Sequence) -> bytes:
     numbers = {step.name: str(at) for at, step in enumerate(sequence.steps) if step.name is not None}
     steps = [
         _frame(b"step", [*_pattern(step.event, numbers), _optional(step.within_ms)])
@@ -152,23 +154,23 @@ def _sequence(sequence: model.Sequence) -> bytes:
     return _frame(b"sequence", [_frame(b"steps", steps), *rest])
 
 
-def _window(window: model.Window) -> bytes:
+def _window(window: language.Window) -> bytes:
     match window:
         case None:
             return b""
-        case model.Within(length_ms=length_ms):
+        case language.Within(length_ms=length_ms):
             return _frame(b"within", [_scalar(length_ms)])
-        case model.BetweenAgo(far_ms=far_ms, near_ms=near_ms):
+        case language.BetweenAgo(far_ms=far_ms, near_ms=near_ms):
             return _frame(b"between_ago", [_scalar(far_ms), _scalar(near_ms)])
-        case model.FromTo(from_ms=from_ms, to_ms=to_ms):
+        case language.FromTo(from_ms=from_ms, to_ms=to_ms):
             return _frame(b"from_to", [_optional(from_ms), _optional(to_ms)])
-        case model.Period(unit=unit, length=length, ago=ago):
+        case language.Period(unit=unit, length=length, ago=ago):
             return _frame(b"period", [_scalar(unit), _scalar(length), _scalar(ago)])
-        case model.SinceEntry(audience=audience):
+        case language.SinceEntry(audience=audience):
             return _frame(b"since_entry", [_scalar(audience)])
 
 
-def _flat(parts: Iterable[model.Rule], kind: type[model.All] | type[model.Any]) -> Iterable[bytes]:
+def _flat(parts: Iterable[language.Rule], kind: type[language.All] | type[language.Any]) -> Iterable[bytes]:
     """The parts' bytes, with the parts of a part of the same kind in its place."""
     for part in parts:
         if isinstance(part, kind):
@@ -178,7 +180,7 @@ def _flat(parts: Iterable[model.Rule], kind: type[model.All] | type[model.Any]) 
 
 
 def _flat_tests(
-    parts: Iterable[model.Predicate], kind: type[model.AllTests] | type[model.AnyTest], names: _Names
+    parts: Iterable[language.Predicate], kind: type[language.AllTests] | type[language.AnyTest], names: _Names
 ) -> Iterable[bytes]:
     for part in parts:
         if isinstance(part, kind):
@@ -192,28 +194,28 @@ def _commutative(tag: bytes, parts: Iterable[bytes]) -> bytes:
     return distinct[0] if len(distinct) == 1 else _frame(tag, distinct)
 
 
-def _aggregate(aggregate: model.Aggregate) -> bytes:
+def _aggregate(aggregate: language.Aggregate) -> bytes:
     parts = [_scalar(aggregate.kind), _path(aggregate.property or ()), _comparisons(aggregate.comparisons)]
     if aggregate.test is not None:  # not a part of every aggregate: what stores hold came before it
         parts.append(canonical(aggregate.test))
     return _frame(b"aggregate", parts)
 
 
-def _comparisons(comparisons: Iterable[model.Comparison]) -> bytes:
+def _comparisons(comparisons: Iterable[language.Comparison]) -> bytes:
     each = (_frame(b"compare", [_scalar(one.operator), _literal(one.operand)]) for one in comparisons)
     return _commutative(b"all", each)
 
 
-def _operand(test: model.Test, names: _Names) -> bytes:
+def _operand(test: language.Test, names: _Names) -> bytes:
     operand = test.operand
-    if isinstance(operand, model.Ref):
+    if isinstance(operand, language.Ref):
         return _frame(b"ref", [_scalar(names.get(operand.step, operand.step)), _path(operand.path)])
     if test.operator in _SETS and isinstance(operand, tuple):
         return _frame(b"set", sorted(set(map(_scalar, operand))))
     return _literal(operand)
 
 
-def _path(path: model.Path) -> bytes:
+def _path(path: language.Path) -> bytes:
     return _frame(b"path", map(_scalar, path))
 
 

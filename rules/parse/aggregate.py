@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.document import Entry, Node
 from rules.parse.predicate import check_ordered, parse_tests
 from rules.parse.values import Reader, join, literal
@@ -21,7 +21,7 @@ BoundKind = Literal["whole", "number", "duration", "tests"]
 class Kind:
     """A row of section 5's aggregates: whether it is of a property, and what it is compared with."""
 
-    name: model.AggregateKind
+    name: language.AggregateKind
     of_property: bool
     bound: BoundKind
     doc: str
@@ -44,15 +44,15 @@ AGGREGATES: Final[Mapping[str, Kind]] = {
     )
 }
 COMPARISONS: Final[tuple[ComparisonName, ...]] = get_args(ComparisonName)
-AT_LEAST_ONE: Final = model.Aggregate("count", None, (model.Comparison("gte", 1),))
+AT_LEAST_ONE: Final = language.Aggregate("count", None, (language.Comparison("gte", 1),))
 """What an event condition without an aggregate asks for."""
 
-_DAYS: Final[Mapping[model.PeriodUnit, int]] = {"hour": 1, "day": 1, "week": 7, "month": 31, "year": 366}
+_DAYS: Final[Mapping[language.PeriodUnit, int]] = {"hour": 1, "day": 1, "week": 7, "month": 31, "year": 366}
 
 
 def parse_aggregate(
-    reader: Reader, entries: Mapping[str, Entry], path: str, window: model.Window
-) -> model.Aggregate | None:
+    reader: Reader, entries: Mapping[str, Entry], path: str, window: language.Window
+) -> language.Aggregate | None:
     """The one aggregate among the keys of an event condition; ``count: {gte: 1}`` for none."""
     given = [key for key in entries if key in AGGREGATES]
     if len(given) > 1:
@@ -73,14 +73,14 @@ def parse_comparisons(
     path: str,
     bound: BoundKind,
     allowed: tuple[ComparisonName, ...] = COMPARISONS,
-) -> tuple[model.Comparison, ...]:
+) -> tuple[language.Comparison, ...]:
     """Those among ``entries``, in their order; a problem is noted when there are none."""
     found = [key for key in entries if key in allowed]
     comparisons = []
     for key in found:
         operand = _bound(reader, what, key, entries[key].node, join(path, key), bound)
         if operand is not None:
-            comparisons.append(model.Comparison(key, operand))  # type: ignore[arg-type]
+            comparisons.append(language.Comparison(key, operand))  # type: ignore[arg-type]
     if not found:
         hint = f"give one or more of {', '.join(allowed)}"
         reader.problem("missing_key", f"{what} is compared with nothing", path, node, hint)
@@ -88,8 +88,8 @@ def parse_comparisons(
 
 
 def _aggregate(
-    reader: Reader, kind: Kind, node: Node, path: str, window: model.Window
-) -> model.Aggregate | None:
+    reader: Reader, kind: Kind, node: Node, path: str, window: language.Window
+) -> language.Aggregate | None:
     """``{gte: 3}`` of a count, ``{property: price, gte: 100}`` of a sum; ``path`` leads to it."""
     entries = reader.entries(node, path, kind.name)
     if entries is None:
@@ -99,7 +99,7 @@ def _aggregate(
     own = ("property",) if kind.of_property else ()
     if kind.bound == "tests":
         test = _tests(reader, kind.name, name or (), entries, node, path)
-        return None if len(reader.problems) > faults else model.Aggregate(kind.name, name, (), test)
+        return None if len(reader.problems) > faults else language.Aggregate(kind.name, name, (), test)
     reader.keys(entries, path, (*own, *COMPARISONS))
     if len(reader.problems) > faults and not any(key in COMPARISONS for key in entries):
         return None  # what is wrong was probably meant to be the comparison
@@ -109,12 +109,12 @@ def _aggregate(
     for comparison in comparisons:
         inside = join(path, comparison.operator)
         _limit(reader, kind.name, comparison, window, entries[comparison.operator].node, inside)
-    return model.Aggregate(kind.name, name, comparisons)
+    return language.Aggregate(kind.name, name, comparisons)
 
 
 def _tests(
-    reader: Reader, what: str, name: model.Path, entries: Mapping[str, Entry], node: Node, path: str
-) -> model.Predicate | None:
+    reader: Reader, what: str, name: language.Path, entries: Mapping[str, Entry], node: Node, path: str
+) -> language.Predicate | None:
     operators = {key: entry for key, entry in entries.items() if key != "property"}
     if not operators:
         hint = "such as eq: pro; to test for presence: exists: true"
@@ -124,12 +124,12 @@ def _tests(
     reader.keys(unknown, path, ("property", *OPERATORS))
     known = {key: entry for key, entry in operators.items() if key in OPERATORS}
     tests = parse_tests(reader, name, known, path)
-    return tests[0] if len(tests) == 1 else model.AllTests(tuple(tests))
+    return tests[0] if len(tests) == 1 else language.AllTests(tuple(tests))
 
 
 def _property(
     reader: Reader, kind: str, entries: Mapping[str, Entry], node: Node, path: str
-) -> model.Path | None:
+) -> language.Path | None:
     if "property" not in entries:
         reader.problem("missing_key", f"{kind} needs a property", path, node, "add property: <its name>")
         return None
@@ -172,7 +172,7 @@ def _durations(reader: Reader, operator: str, node: Node, path: str) -> object:
 
 
 def _limit(
-    reader: Reader, kind: str, comparison: model.Comparison, window: model.Window, node: Node, path: str
+    reader: Reader, kind: str, comparison: language.Comparison, window: language.Window, node: Node, path: str
 ) -> None:
     """Refuses what needs more samples than may be kept (section 10).
 
@@ -197,25 +197,25 @@ def _limit(
 _SAMPLES: Final[Mapping[str, str]] = {"count": "event times", "distinct": "values", "days": "days"}
 
 
-def _most_counters(window: model.Window, otherwise: int) -> int:
+def _most_counters(window: language.Window, otherwise: int) -> int:
     """Events that come and go together are one counter, however many they are."""
     match window:
-        case None | model.FromTo() | model.SinceEntry():
+        case None | language.FromTo() | language.SinceEntry():
             return 2
-        case model.Period(length=length, ago=ago):
+        case language.Period(length=length, ago=ago):
             return length + ago + 1
         case _:
             return otherwise
 
 
-def _most_days(window: model.Window, otherwise: int) -> int:
+def _most_days(window: language.Window, otherwise: int) -> int:
     """How many calendar days a window can touch."""
     match window:
-        case model.Within(length_ms=length_ms) | model.BetweenAgo(far_ms=length_ms):
+        case language.Within(length_ms=length_ms) | language.BetweenAgo(far_ms=length_ms):
             return -(-length_ms // UNITS_MS["d"]) + 2  # a day may be short by an hour
-        case model.Period(unit="hour", length=length):
+        case language.Period(unit="hour", length=length):
             return length // 23 + 2
-        case model.Period(unit=unit, length=length, ago=ago):
+        case language.Period(unit=unit, length=length, ago=ago):
             return (length + ago) * _DAYS[unit]
         case _:
             return otherwise

@@ -12,11 +12,11 @@ from zoneinfo import available_timezones
 
 from croniter import croniter
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.document import Entry, Node
 from rules.parse.problems import name_hint
 from rules.parse.rule import parse_rule
-from rules.parse.values import Reader, Reference, join
+from rules.parse.values import AudienceReference, Reader, join
 
 AudienceType = Literal["realtime", "instant", "batch"]
 
@@ -33,11 +33,11 @@ KEYS: Final[Mapping[str, str]] = {
     "rule": "who is in it",
 }
 TYPES: Final[tuple[AudienceType, ...]] = get_args(AudienceType)
-SCHEDULES: Final[Mapping[str, model.Schedule]] = {
-    "once": model.Schedule("once"),
-    "daily": model.Schedule("daily"),
-    "weekly": model.Schedule("weekly"),
-    "monthly": model.Schedule("monthly"),
+SCHEDULES: Final[Mapping[str, language.Schedule]] = {
+    "once": language.Schedule("once"),
+    "daily": language.Schedule("daily"),
+    "weekly": language.Schedule("weekly"),
+    "monthly": language.Schedule("monthly"),
 }
 """Schedules with names; a cron expression is one, too."""
 
@@ -50,12 +50,12 @@ class ParsedAudience:
     and no longer: its name is free, its key isn't, and nothing may speak of it.
     """
 
-    audience: model.Audience
+    audience: language.Audience
     file: str
     path: str
     id_at: Node
     name_at: Node
-    references: tuple[Reference, ...] = ()
+    references: tuple[AudienceReference, ...] = ()
     deleted: bool = False
 
 
@@ -81,7 +81,9 @@ def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | No
     rule = parse_rule(reader, entries["rule"].node, join(path, "rule")) if "rule" in entries else None
     if len(reader.problems) > faults or rule is None or kind is None:
         return None
-    audience = model.Audience(audience_id, name, rule, description, project, kind, timezone, labels, schedule)
+    audience = language.Audience(
+        audience_id, name, rule, description, project, kind, timezone, labels, schedule
+    )
     id_at, name_at = entries["id"].node, entries["name"].node
     return ParsedAudience(audience, reader.file, path, id_at, name_at, tuple(reader.references))
 
@@ -123,7 +125,7 @@ def _type(reader: Reader, entries: Mapping[str, Entry], path: str) -> AudienceTy
 
 def _schedule(
     reader: Reader, entries: Mapping[str, Entry], path: str, kind: AudienceType | None
-) -> model.Schedule | None:
+) -> language.Schedule | None:
     """A batch audience's, daily by default; the others have none."""
     if "schedule" not in entries:
         return SCHEDULES["daily"] if kind == "batch" else None
@@ -143,7 +145,7 @@ def _schedule(
         hint = "five fields: minute, hour, day of the month, month, day of the week; such as 0 6 * * mon"
         reader.problem("cron", f"'{text}' isn't a cron expression: {fault}", inside, entry.node, hint)
         return None
-    return model.Schedule("cron", cron)
+    return language.Schedule("cron", cron)
 
 
 def _cron_fault(cron: str) -> str:

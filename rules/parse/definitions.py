@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
-from rules.model import audience as model
+from rules.model import language
 from rules.model.canonical import audience_key, condition_key, key_bytes, schedule_scope
 from rules.parse.audience import ParsedAudience, parse_audience
 from rules.parse.document import Node
-from rules.parse.problems import DefinitionsInvalid, Problem, sort_problems
+from rules.parse.problems import DefinitionProblem, DefinitionsInvalid, sort_problems
 from rules.parse.references import check_references
 from rules.parse.text import parse_text
 from rules.parse.values import UTC, Reader, join
@@ -19,7 +19,7 @@ MAX_SAMPLES = 1000
 
 def parse_definitions(
     text: str, file: str, max_samples: int = MAX_SAMPLES, timezones: Mapping[str, str] = UTC
-) -> tuple[list[ParsedAudience], list[Problem]]:
+) -> tuple[list[ParsedAudience], list[DefinitionProblem]]:
     """The definitions without fault in a YAML or JSON text, and the problems of the others.
 
     A document is one definition or a list of them under ``audiences``; YAML may hold several documents.
@@ -40,10 +40,10 @@ def parse_definitions(
 
 def load_definitions(
     files: Iterable[tuple[str, str]], max_samples: int = MAX_SAMPLES
-) -> list[model.Audience]:
+) -> list[language.Audience]:
     """The audiences of all files, given as (name, text). Raises DefinitionsInvalid with every problem."""
     audiences: list[ParsedAudience] = []
-    problems: list[Problem] = []
+    problems: list[DefinitionProblem] = []
     for file, text in files:
         parsed, found = parse_definitions(text, file, max_samples)
         audiences.extend(parsed)
@@ -54,20 +54,24 @@ def load_definitions(
     return [each.audience for each in audiences]
 
 
-def load_definition(file: str, text: str, max_samples: int = MAX_SAMPLES) -> model.Audience:
+def load_definition(file: str, text: str, max_samples: int = MAX_SAMPLES) -> language.Audience:
     """One definition by itself: whether the audiences that it speaks of are there isn't looked at.
 
     Raises DefinitionsInvalid, also when there isn't exactly one.
     """
     parsed, problems = parse_definitions(text, file, max_samples)
     if not problems and len(parsed) != 1:
-        problems = [Problem("wrong_value", f"one definition is expected, not {len(parsed)}", "", file, 1, 1)]
+        problems = [
+            DefinitionProblem("wrong_value", f"one definition is expected, not {len(parsed)}", "", file, 1, 1)
+        ]
     if problems:
         raise DefinitionsInvalid(problems)
     return parsed[0].audience
 
 
-def check_together(audiences: Iterable[ParsedAudience], references: bool = True) -> Iterator[Problem]:
+def check_together(
+    audiences: Iterable[ParsedAudience], references: bool = True
+) -> Iterator[DefinitionProblem]:
     """What is wrong with definitions only beside one another.
 
     Shared ids, names and 32-bit keys; ``references`` to audiences that aren't among them, and in a circle.
@@ -80,7 +84,7 @@ def check_together(audiences: Iterable[ParsedAudience], references: bool = True)
         yield from check_references(audiences)
 
 
-def _taken_keys(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
+def _taken_keys(audiences: Iterable[ParsedAudience]) -> Iterator[DefinitionProblem]:
     taken: dict[tuple[str, int], tuple[bytes, str]] = {}
     for each in audiences:
         audience = each.audience
@@ -88,14 +92,14 @@ def _taken_keys(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
         own = audience_key(project, audience.id), audience.id.encode(), each.id_at
         parts = (
             (condition_key(project, part, zone, schedule), key_bytes(part, zone, schedule), each.id_at)
-            for part in model.conditions(audience.rule)
+            for part in language.conditions(audience.rule)
         )
         for what, (key, content, at) in (("id", own), *(("condition", part) for part in parts)):
             first, where = taken.setdefault((f"{what} {project}", key), (content, audience.id))
             if first != content:
                 message = f"the 32-bit key of this {what} is taken by audience '{where}'"
                 hint = "a rare chance: rename it, or change the condition slightly"
-                yield Problem("key_taken", message, each.path, each.file, at.line, at.column, hint)
+                yield DefinitionProblem("key_taken", message, each.path, each.file, at.line, at.column, hint)
 
 
 def _definitions(reader: Reader, document: Node) -> Iterator[tuple[Node, str]]:
@@ -114,8 +118,8 @@ def _definitions(reader: Reader, document: Node) -> Iterator[tuple[Node, str]]:
 
 
 def _clashes(
-    audiences: Iterable[ParsedAudience], what: str, value_of: Callable[[model.Audience], str]
-) -> Iterator[Problem]:
+    audiences: Iterable[ParsedAudience], what: str, value_of: Callable[[language.Audience], str]
+) -> Iterator[DefinitionProblem]:
     first: dict[Hashable, ParsedAudience] = {}
     for each in audiences:
         audience = each.audience
@@ -126,4 +130,4 @@ def _clashes(
             message = f"{what} '{value}' is taken in project '{audience.project}'"
             hint = f"first used at {other.file}:{where.line}:{where.column}"
             path = join(each.path, what)
-            yield Problem("duplicate", message, path, each.file, at.line, at.column, hint)
+            yield DefinitionProblem("duplicate", message, path, each.file, at.line, at.column, hint)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from rules.parse.problems import Problem
+from rules.parse.problems import DefinitionProblem
 
 MAX_NODES: Final = 100_000
 """Values in one file, those repeated through YAML aliases counted each time."""
@@ -58,11 +58,11 @@ class Builder:
     """Makes the nodes of one file within the limits, noting problems on the way."""
 
     file: str
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[DefinitionProblem] = field(default_factory=list)
     nodes: int = 0
 
     def problem(self, code: str, message: str, line: int, column: int, hint: str = "") -> None:
-        self.problems.append(Problem(code, message, "", self.file, line, column, hint))
+        self.problems.append(DefinitionProblem(code, message, "", self.file, line, column, hint))
 
     def stop(self, code: str, message: str, line: int, column: int, hint: str = "") -> Stopped:
         self.problem(code, message, line, column, hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.aggregate import AGGREGATES, parse_aggregate
 from rules.parse.document import Entry, Node
 from rules.parse.predicate import NO_REFS, Scope, parse_where
@@ -26,7 +26,7 @@ STEP_KEYS: Final = (*PATTERN_KEYS, "within", "as")
 
 def parse_event(
     reader: Reader, node: Node, entries: Mapping[str, Entry], path: str
-) -> model.EventCondition | model.NotFollowed | None:
+) -> language.EventCondition | language.NotFollowed | None:
     """A condition with the key ``event``."""
     if "not_followed_by" in entries:
         return _not_followed(reader, node, entries, path)
@@ -39,10 +39,10 @@ def parse_event(
     aggregate = parse_aggregate(reader, entries, path, window)
     if pattern is None or aggregate is None:
         return None
-    return model.EventCondition(pattern.names, pattern.where, aggregate, window)
+    return language.EventCondition(pattern.names, pattern.where, aggregate, window)
 
 
-def parse_sequence(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.Sequence | None:
+def parse_sequence(reader: Reader, entries: Mapping[str, Entry], path: str) -> language.Sequence | None:
     """A condition with the key ``sequence``."""
     _keys(reader, entries, path, SEQUENCE_KEYS, WINDOW_KEYS)
     steps = _steps(reader, entries["sequence"].node, join(path, "sequence"))
@@ -53,14 +53,14 @@ def parse_sequence(reader: Reader, entries: Mapping[str, Entry], path: str) -> m
     if "total" in entries:
         total_ms = reader.duration(entries["total"].node, join(path, "total"), "total")
     window = parse_window(reader, entries, path, OF_SEQUENCE)
-    if steps is None or isinstance(window, model.BetweenAgo | model.SinceEntry):
+    if steps is None or isinstance(window, language.BetweenAgo | language.SinceEntry):
         return None
-    return model.Sequence(steps, without, total_ms, window)
+    return language.Sequence(steps, without, total_ms, window)
 
 
 def _not_followed(
     reader: Reader, node: Node, entries: Mapping[str, Entry], path: str
-) -> model.NotFollowed | None:
+) -> language.NotFollowed | None:
     given = [key for key in entries if key in AGGREGATES]
     for key in given:
         hint = "write one condition for each, in all or any"
@@ -74,13 +74,13 @@ def _not_followed(
     window = parse_window(reader, entries, path, OF_NOT_FOLLOWED)
     if event is None or follower is None or for_ms is None:
         return None
-    if isinstance(window, model.BetweenAgo | model.SinceEntry):
+    if isinstance(window, language.BetweenAgo | language.SinceEntry):
         return None
-    if isinstance(window, model.Within) and window.length_ms <= for_ms:
+    if isinstance(window, language.Within) and window.length_ms <= for_ms:
         message = "an event counts only when for is over, and then within is, too: this can never be true"
         hint = "within must be longer than for"
         reader.problem("wrong_value", message, join(path, "within"), entries["within"], hint)
-    return model.NotFollowed(event, follower, for_ms, window)
+    return language.NotFollowed(event, follower, for_ms, window)
 
 
 def _keys(
@@ -92,7 +92,7 @@ def _keys(
     reader.keys(rest, path, allowed)
 
 
-def _steps(reader: Reader, node: Node, path: str) -> tuple[model.Step, ...] | None:
+def _steps(reader: Reader, node: Node, path: str) -> tuple[language.SequenceStep, ...] | None:
     items = reader.items(node, path, "sequence")
     if items is None:
         return None
@@ -101,7 +101,7 @@ def _steps(reader: Reader, node: Node, path: str) -> tuple[model.Step, ...] | No
         message = f"a sequence has {MIN_STEPS} to {MAX_STEPS} steps, not {len(items)}"
         reader.problem("wrong_value", message, path, node, hint)
     names = [_step_name(reader, item, join(path, at)) for at, item in enumerate(items)]
-    steps: list[model.Step] = []
+    steps: list[language.SequenceStep] = []
     for at, item in enumerate(items):
         earlier = tuple(name for name in names[:at] if name)
         later = tuple(name for name in names[at:] if name)
@@ -122,7 +122,7 @@ def _step_name(reader: Reader, node: Node, path: str) -> str | None:
 
 def _step(
     reader: Reader, node: Node, path: str, is_first: bool, name: str | None, scope: Scope
-) -> model.Step | None:
+) -> language.SequenceStep | None:
     entries = reader.entries(node, path, "a step")
     if entries is None:
         return None
@@ -135,12 +135,12 @@ def _step(
             hint = "no step comes before it; the sequence's window stands beside 'sequence'"
             reader.problem("conflict", "the first step can't have within", inside, entries["within"], hint)
         within_ms = reader.duration(entries["within"].node, inside, "within")
-    return None if event is None else model.Step(event, within_ms, name)
+    return None if event is None else language.SequenceStep(event, within_ms, name)
 
 
 def _inner(
     reader: Reader, node: Node, path: str, what: str, scope: Scope = NO_REFS
-) -> model.EventPattern | None:
+) -> language.EventPattern | None:
     """``{event: refund, where: {…}}`` of ``without`` and ``not_followed_by``."""
     entries = reader.entries(node, path, what)
     if entries is None:
@@ -151,7 +151,7 @@ def _inner(
 
 def _required_pattern(
     reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, what: str, scope: Scope
-) -> model.EventPattern | None:
+) -> language.EventPattern | None:
     if "event" in entries:
         return _pattern(reader, entries, path, scope)
     reader.problem("missing_key", f"{what} needs 'event'", path, node, "a name, a list of names, or '*'")
@@ -160,12 +160,12 @@ def _required_pattern(
 
 def _pattern(
     reader: Reader, entries: Mapping[str, Entry], path: str, scope: Scope = NO_REFS
-) -> model.EventPattern | None:
+) -> language.EventPattern | None:
     names = _names(reader, entries["event"].node, join(path, "event"))
     where = None
     if "where" in entries:
         where = parse_where(reader, entries["where"].node, join(path, "where"), scope)
-    return None if names is None else model.EventPattern(names, where)
+    return None if names is None else language.EventPattern(names, where)
 
 
 def _names(reader: Reader, node: Node, path: str) -> tuple[str, ...] | None:
@@ -175,6 +175,6 @@ def _names(reader: Reader, node: Node, path: str) -> tuple[str, ...] | None:
         return None if name is None else (name,)
     items = reader.items(node, path, "event") or ()
     names = {reader.text(item, join(path, at), "an event name") for at, item in enumerate(items)}
-    if model.ANY_EVENT in names and len(names) > 1:
+    if language.ANY_EVENT in names and len(names) > 1:
         reader.problem("conflict", "'*' means any event and stands alone", path, node)
     return tuple(sorted(name for name in names if name is not None)) or None

@@ -8,7 +8,7 @@ from typing import Final
 
 import re2
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.document import Entry, Node
 from rules.parse.problems import name_hint
 from rules.parse.values import MAX_RULE_DEPTH, Reader, is_number, is_scalar, join, literal
@@ -37,7 +37,7 @@ NO_REFS: Final = Scope()
 
 def parse_where(
     reader: Reader, node: Node, path: str, scope: Scope = NO_REFS, depth: int = 1
-) -> model.Predicate | None:
+) -> language.Predicate | None:
     """``{price: {gte: 50}, category: shoes}``, with ``all``, ``any`` and ``not``: every one must hold."""
     entries = reader.entries(node, path, "where")
     if entries is None:
@@ -49,7 +49,7 @@ def parse_where(
         message = f"where is nested more than {MAX_RULE_DEPTH} deep"
         reader.problem("too_deep", message, path, node)
         return None
-    parts: list[model.Predicate] = []
+    parts: list[language.Predicate] = []
     faults = len(reader.problems)
     for key, entry in entries.items():
         inside = join(path, key)
@@ -57,25 +57,25 @@ def parse_where(
             parts.extend(_composed(reader, key, entry.node, inside, scope, depth))
         elif key == "not":
             part = parse_where(reader, entry.node, inside, scope, depth + 1)
-            parts.extend([] if part is None else [model.NotTest(part)])
+            parts.extend([] if part is None else [language.NotTest(part)])
         else:
             name = reader.dotted(key, inside, entry)
             parts.extend(() if name is None else _property(reader, name, entry.node, inside, scope))
     if len(reader.problems) > faults:
         return None
-    return parts[0] if len(parts) == 1 else model.AllTests(tuple(parts))
+    return parts[0] if len(parts) == 1 else language.AllTests(tuple(parts))
 
 
 def parse_tests(
     reader: Reader,
-    name: model.Path,
+    name: language.Path,
     entries: Mapping[str, Entry],
     path: str,
     scope: Scope = NO_REFS,
     operators: Mapping[str, Operator] = OPERATORS,
-) -> list[model.Predicate]:
+) -> list[language.Predicate]:
     """A test for each operator in ``{gte: 50, lt: 100}``, less those that problems were noted for."""
-    tests: list[model.Predicate] = []
+    tests: list[language.Predicate] = []
     for key, entry in entries.items():
         inside = join(path, key)
         operator = operators.get(key)
@@ -85,7 +85,7 @@ def parse_tests(
         faults = len(reader.problems)
         operand = _operand(reader, operator, entry.node, inside, scope)
         if len(reader.problems) == faults:
-            tests.append(model.Test(name, key, operand))
+            tests.append(language.Test(name, key, operand))
     return tests
 
 
@@ -127,16 +127,16 @@ def check_ordered(reader: Reader, operator: str, node: Node, path: str, instants
 
 def _composed(
     reader: Reader, key: str, node: Node, path: str, scope: Scope, depth: int
-) -> Iterable[model.Predicate]:
+) -> Iterable[language.Predicate]:
     items = reader.items(node, path, key) or ()
     parts = [parse_where(reader, item, join(path, at), scope, depth + 1) for at, item in enumerate(items)]
     made = tuple(part for part in parts if part is not None)
-    return [model.AllTests(made) if key == "all" else model.AnyTest(made)] if made else []
+    return [language.AllTests(made) if key == "all" else language.AnyTest(made)] if made else []
 
 
 def _property(
-    reader: Reader, name: model.Path, node: Node, path: str, scope: Scope
-) -> Iterable[model.Predicate]:
+    reader: Reader, name: language.Path, node: Node, path: str, scope: Scope
+) -> Iterable[language.Predicate]:
     """What follows a property's name: a bare value is ``eq``, a bare list ``in``."""
     if isinstance(node.value, Mapping):
         if not node.value:
@@ -145,7 +145,7 @@ def _property(
     operator = OPERATORS["in" if isinstance(node.value, tuple) else "eq"]
     if not _literal_fits(reader, operator, node, path):
         return ()
-    return [model.Test(name, operator.name, literal(node))]
+    return [language.Test(name, operator.name, literal(node))]
 
 
 def _operand(reader: Reader, operator: Operator, node: Node, path: str, scope: Scope) -> object:
@@ -166,7 +166,7 @@ def _operand(reader: Reader, operator: Operator, node: Node, path: str, scope: S
 
 def _ref(
     reader: Reader, operator: Operator, entries: Mapping[str, Entry], path: str, scope: Scope
-) -> model.Ref | None:
+) -> language.Ref | None:
     entry, inside = entries["ref"], join(path, "ref")
     reader.keys(entries, path, ("ref",))
     text = reader.text(entry.node, inside, "ref")
@@ -186,7 +186,7 @@ def _ref(
         message = f"'{text}' names an event, but none of its properties"
         reader.problem("ref", message, inside, entry, f"such as {step}.sku")
         return None
-    return model.Ref(step, rest)
+    return language.Ref(step, rest)
 
 
 def _unknown_step(step: str, scope: Scope, path: str, entry: Entry) -> tuple[str, str, Entry, str]:

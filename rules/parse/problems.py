@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class DefinitionProblem:
     """One mistake in a definition file. ``line`` and ``column`` count from 1.
 
     ``code`` is for programs (``unknown_key``, ``not_yet``, ...), ``path`` leads to the spot
@@ -32,12 +32,12 @@ class Problem:
 class DefinitionsInvalid(Exception):
     """Definitions that can't be used, with every problem, in the order of files and lines."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: Sequence[Problem] = sort_problems(problems)
+    def __init__(self, problems: Iterable[DefinitionProblem]) -> None:
+        self.problems: Sequence[DefinitionProblem] = sort_problems(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def sort_problems(problems: Iterable[DefinitionProblem]) -> tuple[DefinitionProblem, ...]:
     """By file, line and column; problems of one spot stay in the order they were found."""
     return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column)))
 

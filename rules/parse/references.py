@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.audience import ParsedAudience
-from rules.parse.problems import Problem, name_hint
-from rules.parse.values import Reference, join
+from rules.parse.problems import DefinitionProblem, name_hint
+from rules.parse.values import AudienceReference, join
 
 
-def check_references(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
+def check_references(audiences: Iterable[ParsedAudience]) -> Iterator[DefinitionProblem]:
     """References to audiences that aren't there, each with its place, and every circle with its chain."""
     projects: dict[str, dict[str, ParsedAudience]] = {}
     gone: dict[str, set[str]] = {}
@@ -27,12 +27,14 @@ def check_references(audiences: Iterable[ParsedAudience]) -> Iterator[Problem]:
         yield from _circles(known)
 
 
-def referrers(audiences: Iterable[model.Audience], wanted: str) -> list[str]:
+def referrers(audiences: Iterable[language.Audience], wanted: str) -> list[str]:
     """The ids of the audiences whose rule speaks of ``wanted``, sorted."""
-    return sorted(each.id for each in audiences if wanted in model.references(each.rule))
+    return sorted(each.id for each in audiences if wanted in language.references(each.rule))
 
 
-def _missing(each: ParsedAudience, known: Mapping[str, ParsedAudience], gone: set[str]) -> Iterator[Problem]:
+def _missing(
+    each: ParsedAudience, known: Mapping[str, ParsedAudience], gone: set[str]
+) -> Iterator[DefinitionProblem]:
     for reference in _references(each):
         wanted = reference.audience
         if wanted in known:
@@ -50,11 +52,11 @@ class _Link:
     """An audience on the way from one to the next; ``reference`` leads to the next."""
 
     each: ParsedAudience
-    left: Iterator[Reference]
-    reference: Reference | None = None
+    left: Iterator[AudienceReference]
+    reference: AudienceReference | None = None
 
 
-def _circles(known: Mapping[str, ParsedAudience]) -> Iterator[Problem]:
+def _circles(known: Mapping[str, ParsedAudience]) -> Iterator[DefinitionProblem]:
     """One problem for each circle that a walk in the order of the files closes; depth first, no recursion."""
     done: set[str] = set()
     for start in known:
@@ -77,7 +79,7 @@ def _circles(known: Mapping[str, ParsedAudience]) -> Iterator[Problem]:
                 enter = wanted
 
 
-def _circle(links: list[_Link]) -> Problem:
+def _circle(links: list[_Link]) -> DefinitionProblem:
     ids = [link.each.audience.id for link in links]
     told = " -> ".join([*ids, ids[0]])
     # Told at the last place in a file: a published audience has none.
@@ -87,14 +89,16 @@ def _circle(links: list[_Link]) -> Problem:
     return _problem("cycle", message, link.each, link.reference, "take one of these references out")
 
 
-def _references(each: ParsedAudience) -> tuple[Reference, ...]:
+def _references(each: ParsedAudience) -> tuple[AudienceReference, ...]:
     """Where its rule speaks of others; of a published audience, whose text isn't at hand, without places."""
     if each.references:
         return each.references
-    wanted = dict.fromkeys(model.references(each.audience.rule))
-    return tuple(Reference(audience, join(each.path, "rule"), each.id_at) for audience in wanted)
+    wanted = dict.fromkeys(language.references(each.audience.rule))
+    return tuple(AudienceReference(audience, join(each.path, "rule"), each.id_at) for audience in wanted)
 
 
-def _problem(code: str, message: str, each: ParsedAudience, reference: Reference, hint: str) -> Problem:
+def _problem(
+    code: str, message: str, each: ParsedAudience, reference: AudienceReference, hint: str
+) -> DefinitionProblem:
     at = reference.at
-    return Problem(code, message, reference.path, each.file, at.line, at.column, hint)
+    return DefinitionProblem(code, message, reference.path, each.file, at.line, at.column, hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from rules.model import audience as model
+from rules.model import language
 from rules.model.points import as_written, exact_sum, shown
 from rules.parse.aggregate import ComparisonName, parse_comparisons
 from rules.parse.document import Entry, Node
@@ -28,7 +28,7 @@ KINDS: Final[Mapping[str, str]] = {
 SCORE_COMPARISONS: Final[tuple[ComparisonName, ...]] = ("gt", "gte", "lt", "lte", "between")
 
 
-def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> model.Rule | None:
+def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> language.Rule | None:
     """A rule, or None when problems were noted for any part of it."""
     entries = reader.entries(node, path, "a rule")
     if entries is None:
@@ -55,7 +55,7 @@ def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> model.R
 
 def _parse_kind(
     reader: Reader, kind: str, node: Node, entries: Mapping[str, Entry], path: str, depth: int
-) -> model.Rule | None:
+) -> language.Rule | None:
     match kind:
         case "event":
             return parse_event(reader, node, entries, path)
@@ -73,12 +73,14 @@ def _parse_kind(
     inside, value = join(path, kind), entries[kind].node
     if kind == "not":
         part = parse_rule(reader, value, inside, depth + 1)
-        return None if part is None else model.Not(part)
+        return None if part is None else language.Not(part)
     parts, _ = _parts(reader, kind, value, inside, depth)
-    return model.All(parts) if kind == "all" else model.Any(parts)
+    return language.All(parts) if kind == "all" else language.Any(parts)
 
 
-def _parts(reader: Reader, key: str, node: Node, path: str, depth: int) -> tuple[tuple[model.Rule, ...], int]:
+def _parts(
+    reader: Reader, key: str, node: Node, path: str, depth: int
+) -> tuple[tuple[language.Rule, ...], int]:
     """The rules of a list, less those that problems were noted for, and how many there are with these."""
     items = reader.items(node, path, key) or ()
     parsed = [parse_rule(reader, item, join(path, at), depth + 1) for at, item in enumerate(items)]
@@ -87,7 +89,7 @@ def _parts(reader: Reader, key: str, node: Node, path: str, depth: int) -> tuple
 
 def _at_least(
     reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, depth: int
-) -> model.AtLeast | None:
+) -> language.AtLeast | None:
     reader.keys(entries, path, ("at_least", "of"))
     number, inside = entries["at_least"].node, join(path, "at_least")
     least = number.value if type(number.value) is int else None
@@ -103,12 +105,12 @@ def _at_least(
     if least is not None and size and least > size:
         message = f"at_least asks for {least} of {size}, which can never be true"
         reader.problem("wrong_value", message, inside, number)
-    return None if least is None else model.AtLeast(least, parts)
+    return None if least is None else language.AtLeast(least, parts)
 
 
 def _score(
     reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, depth: int
-) -> model.Score | None:
+) -> language.Score | None:
     reader.keys(entries, path, ("score", *SCORE_COMPARISONS))
     inside = join(path, "score")
     items = reader.items(entries["score"].node, inside, "score") or ()
@@ -117,10 +119,10 @@ def _score(
     parts = tuple(part for part in parsed if part is not None)
     if parts and len(parts) == len(items):
         _check_reach(reader, entries, path, [points for _, points in parts], comparisons)
-    return model.Score(parts, comparisons)
+    return language.Score(parts, comparisons)
 
 
-def _scored(reader: Reader, node: Node, path: str, depth: int) -> tuple[model.Rule, int | float] | None:
+def _scored(reader: Reader, node: Node, path: str, depth: int) -> tuple[language.Rule, int | float] | None:
     entries = reader.entries(node, path, "a part of a score")
     if entries is None:
         return None
@@ -146,7 +148,7 @@ def _check_reach(
     entries: Mapping[str, Entry],
     path: str,
     points: list[int | float],
-    comparisons: tuple[model.Comparison, ...],
+    comparisons: tuple[language.Comparison, ...],
 ) -> None:
     """Refuses a comparison that no sum of the points can meet."""
     least, most = (exact_sum(each for each in points if (each > 0) is up) for up in (False, True))
@@ -166,18 +168,18 @@ def _check_reach(
             reader.problem("wrong_value", message, join(path, operator), entries[operator].node)
 
 
-def _audience(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.InAudience | None:
+def _audience(reader: Reader, entries: Mapping[str, Entry], path: str) -> language.InAudience | None:
     reader.keys(entries, path, ("audience", "for"))
     audience = reader.audience(entries["audience"].node, join(path, "audience"))
     for_ms = None
     if "for" in entries:
         for_ms = reader.duration(entries["for"].node, join(path, "for"), "for")
-    return None if audience is None else model.InAudience(audience, for_ms)
+    return None if audience is None else language.InAudience(audience, for_ms)
 
 
 def _attribute(
     reader: Reader, node: Node, entries: Mapping[str, Entry], path: str
-) -> model.AttributeCondition | None:
+) -> language.AttributeCondition | None:
     inside = join(path, "attribute")
     text = reader.text(entries["attribute"].node, inside, "attribute")
     name = None if text is None else reader.dotted(text, inside, entries["attribute"].node)
@@ -189,4 +191,4 @@ def _attribute(
     tests = parse_tests(reader, name or (), operators, path, operators=ATTRIBUTE_OPERATORS)
     if name is None or not tests:
         return None
-    return model.AttributeCondition(tests[0] if len(tests) == 1 else model.AllTests(tuple(tests)))
+    return language.AttributeCondition(tests[0] if len(tests) == 1 else language.AllTests(tuple(tests)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from rules.parse.document import Builder, Node, Stopped
-from rules.parse.json import parse_json
-from rules.parse.problems import Problem
-from rules.parse.yaml import parse_yaml
+from rules.parse.from_json import parse_json
+from rules.parse.from_yaml import parse_yaml
+from rules.parse.problems import DefinitionProblem
 
 
-def parse_text(text: str, file: str) -> tuple[list[Node], list[Problem]]:
+def parse_text(text: str, file: str) -> tuple[list[Node], list[DefinitionProblem]]:
     """The documents of ``text`` that could be read, empty ones left out, and what is wrong with it.
 
     JSON is tried where the text looks like it; what then isn't JSON may still be YAML in flow style.

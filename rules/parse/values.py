@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.document import Entry, Node
-from rules.parse.problems import Problem, name_hint
+from rules.parse.problems import DefinitionProblem, name_hint
 from rules.time.durations import parse_duration
 
 MAX_RULE_DEPTH = 32
@@ -25,7 +25,7 @@ _NAME: Final = re.compile(NAME)
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class AudienceReference:
     """Where a rule speaks of another audience by its id."""
 
     audience: str
@@ -43,13 +43,13 @@ class Reader:
 
     file: str
     max_samples: int
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[DefinitionProblem] = field(default_factory=list)
     timezone: str = "UTC"
-    references: list[Reference] = field(default_factory=list)
+    references: list[AudienceReference] = field(default_factory=list)
     timezones: Mapping[str, str] = field(default_factory=dict)
 
     def problem(self, code: str, message: str, path: str, at: Node | Entry, hint: str = "") -> None:
-        self.problems.append(Problem(code, message, path, self.file, at.line, at.column, hint))
+        self.problems.append(DefinitionProblem(code, message, path, self.file, at.line, at.column, hint))
 
     def keys(self, entries: Mapping[str, Entry], path: str, allowed: Iterable[str]) -> None:
         """Notes keys that aren't allowed."""
@@ -90,7 +90,7 @@ class Reader:
             return None
         return node.value
 
-    def dotted(self, name: str, path: str, at: Node | Entry) -> model.Path | None:
+    def dotted(self, name: str, path: str, at: Node | Entry) -> language.Path | None:
         """A property's dotted name, split."""
         parts = tuple(name.split("."))
         if all(parts):
@@ -111,7 +111,7 @@ class Reader:
         """The id of an audience that the rule speaks of."""
         value = self.name(node, path, "audience")
         if value is not None:
-            self.references.append(Reference(value, path, node))
+            self.references.append(AudienceReference(value, path, node))
         return value
 
     def duration(self, node: Node, path: str, what: str) -> int | None:

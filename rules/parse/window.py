@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.document import Entry, Node
 from rules.parse.problems import name_hint
 from rules.parse.values import Reader, is_number, join
@@ -26,21 +26,21 @@ WINDOWS: Final[Mapping[str, str]] = {
 
 WINDOW_KEYS: Final = tuple(WINDOWS)
 
-PERIODS: Final[Mapping[str, model.Period]] = {
-    "today": model.Period("day", 1, 0),
-    "yesterday": model.Period("day", 1, 1),
-    "this_week": model.Period("week", 1, 0),
-    "last_week": model.Period("week", 1, 1),
-    "this_month": model.Period("month", 1, 0),
-    "last_month": model.Period("month", 1, 1),
-    "this_year": model.Period("year", 1, 0),
+PERIODS: Final[Mapping[str, language.Period]] = {
+    "today": language.Period("day", 1, 0),
+    "yesterday": language.Period("day", 1, 1),
+    "this_week": language.Period("week", 1, 0),
+    "last_week": language.Period("week", 1, 1),
+    "this_month": language.Period("month", 1, 0),
+    "last_month": language.Period("month", 1, 1),
+    "this_year": language.Period("year", 1, 0),
 }
 """The calendar periods that have names."""
 
-LAST_UNITS: Final[tuple[model.PeriodUnit, ...]] = ("hour", "day", "week", "month")
+LAST_UNITS: Final[tuple[language.PeriodUnit, ...]] = ("hour", "day", "week", "month")
 """Units of ``{last: 7, unit: day}``."""
 
-_LONGEST: Final[Mapping[model.PeriodUnit, int]] = {
+_LONGEST: Final[Mapping[language.PeriodUnit, int]] = {
     "hour": LONGEST_MS // UNITS_MS["h"],
     "day": LONGEST_MS // UNITS_MS["d"],
     "week": LONGEST_MS // UNITS_MS["w"],
@@ -67,7 +67,7 @@ OF_NOT_FOLLOWED: Final = WindowKinds("not_followed_by", ("within", "from", "to",
 
 def parse_window(
     reader: Reader, entries: Mapping[str, Entry], path: str, kinds: WindowKinds = ANY_WINDOW
-) -> model.Window:
+) -> language.Window:
     """The one window among the keys of a condition; None for none, and for one with problems."""
     given = [key for key in entries if key in WINDOW_KEYS]
     for key in given:
@@ -89,7 +89,7 @@ _SAME: Final = {"from": ("to",), "to": ("from",)}
 
 def _parse(
     reader: Reader, entries: Mapping[str, Entry], key: str, path: str, kinds: WindowKinds
-) -> model.Window:
+) -> language.Window:
     if key == "from":
         return _from_to(reader, entries, path)
     node, inside = entries[key].node, join(path, key)
@@ -100,12 +100,12 @@ def _parse(
     if isinstance(node.value, Mapping):
         return _since_entry(reader, node.value, node, inside, kinds)
     length_ms = reader.duration(node, inside, "within")
-    return None if length_ms is None else model.Within(length_ms)
+    return None if length_ms is None else language.Within(length_ms)
 
 
 def _since_entry(
     reader: Reader, entries: Mapping[str, Entry], node: Node, path: str, kinds: WindowKinds
-) -> model.SinceEntry | None:
+) -> language.SinceEntry | None:
     if not kinds.entry:
         reader.problem("window", f"within of {kinds.owner} must be a duration", path, node)
         return None
@@ -115,10 +115,10 @@ def _since_entry(
         reader.problem("missing_key", "within is a duration, or names an audience", path, node, hint)
         return None
     audience = reader.audience(entries["audience"].node, join(path, "audience"))
-    return None if audience is None else model.SinceEntry(audience)
+    return None if audience is None else language.SinceEntry(audience)
 
 
-def _between_ago(reader: Reader, node: Node, path: str) -> model.BetweenAgo | None:
+def _between_ago(reader: Reader, node: Node, path: str) -> language.BetweenAgo | None:
     ends = reader.items(node, path, "between_ago")
     if ends is None:
         return None
@@ -132,10 +132,10 @@ def _between_ago(reader: Reader, node: Node, path: str) -> model.BetweenAgo | No
         message = "the first of between_ago must lie further back than the second"
         reader.problem("wrong_value", message, path, node, "such as [30d, 7d]")
         return None
-    return model.BetweenAgo(far, near)
+    return language.BetweenAgo(far, near)
 
 
-def _from_to(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.FromTo | None:
+def _from_to(reader: Reader, entries: Mapping[str, Entry], path: str) -> language.FromTo | None:
     faults = len(reader.problems)
     bounds = {
         key: _instant(reader, entries[key].node, join(path, key), key)
@@ -144,7 +144,7 @@ def _from_to(reader: Reader, entries: Mapping[str, Entry], path: str) -> model.F
     }
     if len(reader.problems) > faults:
         return None
-    window = model.FromTo(bounds.get("from"), bounds.get("to"))
+    window = language.FromTo(bounds.get("from"), bounds.get("to"))
     if window.from_ms is not None and window.to_ms is not None and window.from_ms >= window.to_ms:
         message = "from must be before to, which itself is no longer in"
         reader.problem("wrong_value", message, join(path, "to"), entries["to"].node)
@@ -170,7 +170,7 @@ def _instant(reader: Reader, node: Node, path: str, what: str) -> int | None:
     return instant
 
 
-def _period(reader: Reader, node: Node, path: str) -> model.Period | None:
+def _period(reader: Reader, node: Node, path: str) -> language.Period | None:
     value = node.value
     if isinstance(value, str):
         if value not in PERIODS:
@@ -193,10 +193,10 @@ def _period(reader: Reader, node: Node, path: str) -> model.Period | None:
         message = f"last must be a whole number from 1 to {_LONGEST[unit]} {unit}s"
         reader.problem("wrong_value", message, inside, length)
         return None
-    return model.Period(unit, length.value, 0)
+    return language.Period(unit, length.value, 0)
 
 
-def _unit(reader: Reader, node: Node, path: str) -> model.PeriodUnit | None:
+def _unit(reader: Reader, node: Node, path: str) -> language.PeriodUnit | None:
     value = reader.text(node, path, "unit")
     for unit in LAST_UNITS:
         if value == unit:

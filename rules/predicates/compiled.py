@@ -6,28 +6,28 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.operators import MISSING, ValueTest, compile_operator, lookup
 
 Check: TypeAlias = Callable[[Mapping[str, object]], bool]
 """A compiled predicate over an object (an event's properties, a user's attributes)."""
 
 
-def compile_predicate(predicate: model.Predicate) -> Check:
+def compile_predicate(predicate: language.Predicate) -> Check:
     """A closure with the truth of ``predicate`` for an object."""
     match predicate:
-        case model.Test():
+        case language.Test():
             return _compile_test(predicate)
-        case model.NotTest(part=part):
+        case language.NotTest(part=part):
             inner = compile_predicate(part)
             return lambda properties: not inner(properties)
-        case model.AllTests(parts=parts):
+        case language.AllTests(parts=parts):
             return _all_of([compile_predicate(part) for part in parts])
-        case model.AnyTest(parts=parts):
+        case language.AnyTest(parts=parts):
             return _any_of([compile_predicate(part) for part in parts])
 
 
-def _compile_test(test: model.Test) -> Check:
+def _compile_test(test: language.Test) -> Check:
     path, operator, operand = test.path, test.operator, test.operand
     if len(path) > 1:
         check = compile_operator(operator, operand)

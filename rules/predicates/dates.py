@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, TypeAlias
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.compiled import compile_predicate
 from rules.predicates.operators import lookup, read_instant
-from rules.state.condition import FAR_MS
 from rules.time.calendar import Calendar
+from rules.time.instants import FAR_MS
 
 DATE_OPERATORS: Final = frozenset({"older_than", "newer_than", "anniversary"})
 
@@ -85,31 +85,31 @@ def _in_year(day: date, year: int) -> date:
         return date(year, 2, 28)
 
 
-TimedCheck: TypeAlias = Callable[[Mapping[str, object], int], bool]
+DatedCheck: TypeAlias = Callable[[Mapping[str, object], int], bool]
 """A predicate over an object at an instant (an event's properties at its time)."""
 
 
-def is_timed(predicate: model.Predicate | None) -> bool:
+def is_dated(predicate: language.Predicate | None) -> bool:
     """Whether a predicate has a date operator, so that ``predicates.compile_predicate`` can't compile it."""
-    return any(test.operator in DATE_OPERATORS for test in model.tests_of(predicate))
+    return any(test.operator in DATE_OPERATORS for test in language.tests_of(predicate))
 
 
-def compile_timed_predicate(predicate: model.Predicate, calendar: Calendar) -> TimedCheck:
+def compile_dated_predicate(predicate: language.Predicate, calendar: Calendar) -> DatedCheck:
     """A closure with the truth of ``predicate`` for an object whose clock is at the given instant."""
-    if not is_timed(predicate):
+    if not is_dated(predicate):
         check = compile_predicate(predicate)
         return lambda properties, at_ms: check(properties)
     match predicate:
-        case model.Test(path=path, operator=operator, operand=operand):
+        case language.Test(path=path, operator=operator, operand=operand):
             assert isinstance(operand, int)
             holds = compile_date_test(operator, operand, calendar).holds
             return lambda properties, at_ms: holds(lookup(properties, path), at_ms)
-        case model.NotTest(part=part):
-            inner = compile_timed_predicate(part, calendar)
+        case language.NotTest(part=part):
+            inner = compile_dated_predicate(part, calendar)
             return lambda properties, at_ms: not inner(properties, at_ms)
-        case model.AllTests(parts=parts):
-            checks = [compile_timed_predicate(part, calendar) for part in parts]
+        case language.AllTests(parts=parts):
+            checks = [compile_dated_predicate(part, calendar) for part in parts]
             return lambda properties, at_ms: all(check(properties, at_ms) for check in checks)
-        case model.AnyTest(parts=parts):
-            checks = [compile_timed_predicate(part, calendar) for part in parts]
+        case language.AnyTest(parts=parts):
+            checks = [compile_dated_predicate(part, calendar) for part in parts]
             return lambda properties, at_ms: any(check(properties, at_ms) for check in checks)

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 import re2
 
-from rules.model import audience as model
+from rules.model import language
 from rules.time.instants import parse_instant
 
 ValueTest: TypeAlias = Callable[[object], bool]
@@ -76,7 +76,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 """Section 7's operators."""
 
 
-def lookup(properties: Mapping[str, object], path: model.Path) -> object:
+def lookup(properties: Mapping[str, object], path: language.Path) -> object:
     """The value at a dotted path, MISSING where an object on the way isn't one or lacks the name."""
     value = properties.get(path[0], MISSING)
     for name in path[1:]:

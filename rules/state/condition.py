@@ -11,17 +11,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.compiled import compile_predicate
 from rules.state.row import Row
 
 State: TypeAlias = Any
 Properties: TypeAlias = Mapping[str, object]
-
-FAR_MS: Final = 1 << 61
-"""Beyond every instant."""
 
 Update: TypeAlias = Callable[[Row, Properties, int, int, int, list[int]], bool]
 """Take one event of the condition's name: (row, properties, event_ms, decided_ms, now_ms, touched).
@@ -35,7 +32,7 @@ class Condition:
     """One event condition, shared by every audience that has it. Its kinds differ in three methods, each of
     which gets the row that the state is of."""
 
-    def __init__(self, key: int, source: model.EventCondition, max_samples: int) -> None:
+    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         self.key = key
         self.source = source
         self.names = source.names
@@ -102,11 +99,11 @@ class Condition:
         return update
 
 
-def is_at_least(comparisons: tuple[model.Comparison, ...]) -> bool:
+def is_at_least(comparisons: tuple[language.Comparison, ...]) -> bool:
     return len(comparisons) == 1 and comparisons[0].operator in ("gte", "gt")
 
 
-def count_bound(comparisons: tuple[model.Comparison, ...]) -> int:
+def count_bound(comparisons: tuple[language.Comparison, ...]) -> int:
     """The number from which on all counts compare alike: no state needs to count further. At least 1."""
     bound = 1
     for comparison in comparisons:
@@ -117,14 +114,14 @@ def count_bound(comparisons: tuple[model.Comparison, ...]) -> int:
     return bound
 
 
-def comparison_of(comparisons: tuple[model.Comparison, ...]) -> Callable[[float | int], bool]:
+def comparison_of(comparisons: tuple[language.Comparison, ...]) -> Callable[[float | int], bool]:
     tests = [_one_comparison(comparison) for comparison in comparisons]
     if len(tests) == 1:
         return tests[0]
     return lambda value: all(test(value) for test in tests)
 
 
-def _one_comparison(comparison: model.Comparison) -> Callable[[float | int], bool]:
+def _one_comparison(comparison: language.Comparison) -> Callable[[float | int], bool]:
     operand = comparison.operand
     if isinstance(operand, tuple):
         low, high = operand
@@ -161,11 +158,11 @@ def next_expiry_timer(
     return None
 
 
-def length_ms_of(source: model.EventCondition) -> int:
-    assert isinstance(source.window, model.Within)
+def length_ms_of(source: language.EventCondition) -> int:
+    assert isinstance(source.window, language.Within)
     return source.window.length_ms
 
 
-def path_of(source: model.EventCondition) -> model.Path:
+def path_of(source: language.EventCondition) -> language.Path:
     assert source.aggregate.property is not None
     return source.aggregate.property

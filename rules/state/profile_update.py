@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.operators import MISSING, lookup
 from rules.state.row import Row
 
@@ -24,7 +24,7 @@ class ProfileUpdate(msgspec.Struct, gc=False):
 
 
 _ABSENT: Final = object()
-Watched: TypeAlias = Mapping[str, tuple[model.Path, ...]]
+Watched: TypeAlias = Mapping[str, tuple[language.Path, ...]]
 """Per root name, the paths into the attribute of which a rule asks when they changed."""
 NOTHING_WATCHED: Final[Watched] = {}
 
@@ -61,7 +61,7 @@ def change_attributes(
     return changed
 
 
-def last_change_ms(row: Row, path: model.Path) -> int | None:
+def last_change_ms(row: Row, path: language.Path) -> int | None:
     """When the value at a path last became another, or came to be, or went; None: never.
 
     Of a value deep in an attribute that has not changed since a rule began to watch it: when the attribute
@@ -75,7 +75,7 @@ def last_change_ms(row: Row, path: model.Path) -> int | None:
     return noted_ms
 
 
-def _note_path(row: Row, path: model.Path, before: object, now_ms: int) -> None:
+def _note_path(row: Row, path: language.Path, before: object, now_ms: int) -> None:
     """Note when the value at a path changed; ``before`` is what its attribute was."""
     name, root = ".".join(path), path[0]
     was = MISSING if before is _ABSENT else lookup({root: before}, path)

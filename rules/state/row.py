@@ -22,15 +22,20 @@ class Membership(msgspec.Struct, array_like=True, gc=False):
     version: int
     """Version of the audience's definition that made it."""
 
+    @property
+    def inside(self) -> bool:
+        """Whether the user is in the audience."""
+        return self.seq % 2 == 1
+
 
 class Row(msgspec.Struct, array_like=True, gc=False):
     """One user; never part of a cycle. ``conditions`` holds, per condition key, the state that
-    ``rules.conditions.make`` describes.
+    ``rules.conditions.build`` describes.
     """
 
     now_ms: int
     """Instant of the user's last step."""
-    due_ms: int | None = None
+    timer_ms: int | None = None
     """No condition changes by time before this instant; where the due index has the user. None: nothing by
     time."""
     applied: dict[int, int] = {}

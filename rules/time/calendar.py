@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from rules.model.audience import PeriodUnit
+from rules.model.language import PeriodUnit
 from rules.time.instants import MAX_MS, MIN_MS
 
 HOUR_MS: Final = 3_600_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 SECONDS_BELOW = 10**11
 """A number smaller than this is epoch seconds, otherwise milliseconds (docs/semantics.md, section 1)."""
@@ -13,6 +14,9 @@ SECONDS_A_DAY = 86_400
 
 MIN_MS = -62_135_596_800_000  # 0001-01-01T00:00:00Z
 MAX_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+
+FAR_MS: Final = 1 << 61
+"""Later than every instant, and in sums with durations too: never. ``-FAR_MS`` is earlier than every one."""
 
 _FRACTIONS = [f".{ms:03d}Z" for ms in range(1000)]
 

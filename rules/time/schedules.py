@@ -14,13 +14,13 @@ from typing import Final, Protocol
 
 from croniter import CroniterBadDateError, croniter
 
-from rules.model import audience as model
+from rules.model import language
 from rules.time.calendar import Calendar
 
-UNITS: Final[dict[str, model.PeriodUnit]] = {"daily": "day", "weekly": "week", "monthly": "month"}
+UNITS: Final[dict[str, language.PeriodUnit]] = {"daily": "day", "weekly": "week", "monthly": "month"}
 
 
-class Schedule(Protocol):
+class ComputeInstants(Protocol):
     """The compute instants of an audience."""
 
     def latest(self, at_ms: int) -> int | None:
@@ -46,7 +46,7 @@ class Once:
 class Periodic:
     """The beginnings of calendar periods."""
 
-    def __init__(self, calendar: Calendar, unit: model.PeriodUnit) -> None:
+    def __init__(self, calendar: Calendar, unit: language.PeriodUnit) -> None:
         self.calendar = calendar
         self.unit = unit
 
@@ -135,7 +135,7 @@ class Cron:
         return times
 
 
-def build_schedule(source: model.Schedule, calendar: Calendar, created_ms: int) -> Schedule:
+def build_schedule(source: language.Schedule, calendar: Calendar, created_ms: int) -> ComputeInstants:
     """The schedule of a batch audience; ``created_ms`` is when it was created, for ``once``."""
     if source.kind == "once":
         return Once(created_ms)

@@ -12,7 +12,7 @@ import pytest
 
 from app.simulate.case_report import report
 from app.simulate.cases import CaseResult, Ready, compare, load_cases, run_cases
-from rules.cases.model import Case
+from rules.cases.case import Case
 from rules.parse.document import plain
 from tests.model import Model
 

@@ -229,7 +229,7 @@ class Driver:
         if row is None:
             return {}
         audiences = row.audiences.items()
-        return {by_key[key].id: row.since_ms(each) for key, each in audiences if each.seq % 2 == 1}
+        return {by_key[key].id: row.since_ms(each) for key, each in audiences if each.inside}
 
     def codes(self) -> list[str]:
         return [each.code for each in self.dead]

@@ -71,7 +71,7 @@ class Reference:
         return {
             each.id: format_instant(row.since_ms(row.audiences[each.key]))
             for each in project.audiences
-            if each.key in row.audiences and row.audiences[each.key].seq % 2 == 1
+            if each.key in row.audiences and row.audiences[each.key].inside
         }
 
 

@@ -48,8 +48,8 @@ def checkpoint(step: int, acked: int) -> Checkpoint:
     return Checkpoint(step, acked, T + step, "", 1)
 
 
-def row(due_ms: int | None = None) -> bytes:
-    return encode_row(Row(T, due_ms))
+def row(timer_ms: int | None = None) -> bytes:
+    return encode_row(Row(T, timer_ms))
 
 
 class Log:

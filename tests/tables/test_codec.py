@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from rules.compile.rule_set import ProjectRules
-from rules.conditions.make import build_condition
+from rules.conditions.build import build_condition
 from rules.decide.upgrade import OLD, upgrade
 from rules.parse.definitions import load_definition
 from rules.state.dedupe import hash_of
@@ -41,7 +41,7 @@ T = 1_700_000_000_000
 
 ROW = Row(
     now_ms=T,
-    due_ms=T + 3_600_000,
+    timer_ms=T + 3_600_000,
     applied={source_key("events", 3): 12_345, 7: 0},
     conditions={1: [3], 2: "\0\1", 3: ["\1", [12.5], [12.5]], 4: ["\1", ["a"]], 5: ["\0true", 1, 1.5]},
     audiences={2**32 - 1: Membership(3, 0, 2)},
@@ -155,7 +155,7 @@ def test_a_checkpoint_and_a_store_of_a_program_that_knew_no_topics_are_read() ->
 
 def test_the_head_of_a_row_is_read_alone() -> None:
     head = decode_head((GOLDEN / "row-1.bin").read_bytes())
-    assert (head.now_ms, head.due_ms) == (T, T + 3_600_000)
+    assert (head.now_ms, head.timer_ms) == (T, T + 3_600_000)
 
 
 def test_a_row_with_fields_of_a_later_program_is_read() -> None:

@@ -12,7 +12,7 @@ from agents.kafka.placement import Place
 from bench.workload.events import LogRecord
 from rules.compile.rule_set import PublishedAudience, compile_rules
 from rules.conditions.batch import BatchCondition
-from rules.conditions.dated_events import TimedWhere
+from rules.conditions.dated_where import DatedWhere
 from rules.parse.definitions import load_definitions
 from rules.state.condition import Condition
 from rules.state.event_times import instants
@@ -61,12 +61,12 @@ def as_of_version_1(row: Row) -> bytes:
         each + number.to_bytes(4, "big") for number, each in enumerate(ids)
     )
     audiences = {key: [each.seq, row.since_ms(each), 1] for key, each in row.audiences.items()}
-    fields = [row.now_ms, row.due_ms, row.applied, states, audiences, {}, {}, {}, seen]
+    fields = [row.now_ms, row.timer_ms, row.applied, states, audiences, {}, {}, {}, seen]
     return b"\x01" + msgspec.msgpack.encode(fields)
 
 
 def old_state(condition: Condition, row: Row, state: Any) -> Any:
-    if isinstance(condition, TimedWhere):
+    if isinstance(condition, DatedWhere):
         return old_state(condition.inner, row, state)
     if isinstance(condition, BatchCondition):
         times, accumulators = state[0]

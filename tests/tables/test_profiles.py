@@ -12,15 +12,15 @@ from tables.profiles import Profiles, Staged
 from tables.store import MemoryStore
 
 
-def put(profiles: Profiles, key: bytes, due_ms: int | None, local: bool = False) -> Staged:
+def put(profiles: Profiles, key: bytes, timer_ms: int | None, local: bool = False) -> Staged:
     """One step that sets the due instant of one row."""
     profiles.age()
     row = profiles.load([key]).get(key)
-    due_before = row.due_ms if row is not None else None
+    due_before = row.timer_ms if row is not None else None
     if row is None:
         row = new_row(0)
         profiles.add(key, row)
-    row.due_ms = due_ms
+    row.timer_ms = timer_ms
     changed = {key: due_before}
     return profiles.stage({}, changed) if local else profiles.stage(changed, {})
 
@@ -33,12 +33,12 @@ def test_a_row_that_is_staged_but_not_stored_is_seen_even_when_the_cache_let_it_
         profiles.load([b"%d" % number])
         profiles.add(b"%d" % number, new_row(0))
     assert profiles.store.get_many([b"a"]) == [None]
-    assert profiles.load([b"a"])[b"a"].due_ms == 5
+    assert profiles.load([b"a"])[b"a"].timer_ms == 5
     profiles.durable(staged)
     assert profiles.unstored_rows == 0
     (value,) = profiles.store.get_many([b"a"])
     assert value is not None
-    assert decode_row(value).due_ms == 5
+    assert decode_row(value).timer_ms == 5
 
 
 def test_a_later_stage_survives_the_storing_of_an_earlier_one() -> None:
@@ -50,7 +50,7 @@ def test_a_later_stage_survives_the_storing_of_an_earlier_one() -> None:
         profiles.age()
         profiles.load([b"%d" % number])
         profiles.add(b"%d" % number, new_row(0))
-    assert profiles.load([b"a"])[b"a"].due_ms == 7
+    assert profiles.load([b"a"])[b"a"].timer_ms == 7
     profiles.durable(second)
     assert profiles.unstored_keys() == []
 
@@ -72,7 +72,7 @@ def test_the_store_may_stay_behind_but_never_has_what_is_not_durable() -> None:
     profiles.flush()
     (value,) = profiles.store.get_many([b"a"])
     assert value is not None
-    assert decode_row(value).due_ms == 7
+    assert decode_row(value).timer_ms == 7
     assert profiles.store.meta() == b"1"
     assert profiles.unstored_keys() == [b"a"]
     profiles.durable(third)
@@ -86,7 +86,7 @@ def test_the_cache_is_bounded() -> None:
     for number in range(100):
         profiles.durable(put(profiles, b"%d" % number, number))
         assert profiles.cached_rows <= 10
-    assert profiles.load([b"0"])[b"0"].due_ms == 0
+    assert profiles.load([b"0"])[b"0"].timer_ms == 0
 
 
 def test_local_rows_go_to_the_store_but_not_to_the_changelog() -> None:
@@ -109,11 +109,11 @@ def test_reading_gives_a_copy_of_ones_own(where: str) -> None:
             profiles.add(b"%d" % number, new_row(0))
     copy = profiles.read(b"a")
     assert copy is not None
-    copy.due_ms, copy.attributes["x"] = 99, 1
+    copy.timer_ms, copy.attributes["x"] = 99, 1
     again = profiles.read(b"a")
     assert again is not None
-    assert (again.due_ms, again.attributes) == (5, {})
-    assert profiles.load([b"a"])[b"a"].due_ms == 5
+    assert (again.timer_ms, again.attributes) == (5, {})
+    assert profiles.load([b"a"])[b"a"].timer_ms == 5
     assert profiles.read(b"nobody") is None
 
 
@@ -144,11 +144,11 @@ def test_due_is_what_the_rows_say_however_much_is_stored(
     profiles = Profiles(MemoryStore(), 2, behind)
     waiting: list[Staged] = []
     rows: dict[bytes, int] = {}
-    for key, due_ms, local, store in changes:
-        waiting.append(put(profiles, key, due_ms, local))
+    for key, timer_ms, local, store in changes:
+        waiting.append(put(profiles, key, timer_ms, local))
         rows.pop(key, None)
-        if due_ms is not None:
-            rows[key] = due_ms
+        if timer_ms is not None:
+            rows[key] = timer_ms
         if store:
             profiles.durable(waiting.pop(0))
         expected = sorted((due, each) for each, due in rows.items() if due < before_ms)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from rules.model.audience import Predicate
+from rules.model.language import Predicate
 
 DAY_MS = 86_400_000
 

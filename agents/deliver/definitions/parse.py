@@ -11,10 +11,10 @@ from agents.deliver.definitions.destination import Destination, Retry, Target, T
 from agents.deliver.definitions.parse_targets import PARSERS
 from agents.deliver.definitions.parse_values import REFUSED_NOW, Fields, plain
 from agents.evaluate.transitions import TransitionBody
-from rules.model.audience import NotTest, Predicate, Test
+from rules.model.language import NotTest, Predicate, Test
 from rules.parse.document import Entry, Node
 from rules.parse.predicate import parse_where
-from rules.parse.problems import DefinitionsInvalid, Problem, sort_problems
+from rules.parse.problems import DefinitionProblem, DefinitionsInvalid, sort_problems
 from rules.parse.text import parse_text
 from rules.parse.values import Reader, join
 
@@ -43,7 +43,7 @@ class ParsedDestination:
 
 def parse_destinations(
     text: str, file: str, published: bool = False
-) -> tuple[list[ParsedDestination], list[Problem]]:
+) -> tuple[list[ParsedDestination], list[DefinitionProblem]]:
     """The destinations without fault in a text, and the problems of the others.
 
     A document is one destination or a list of them under ``destinations``; YAML may hold several documents.
@@ -61,7 +61,7 @@ def parse_destinations(
 
 
 def load_destinations(
-    files: Iterable[tuple[str, str]], found_before: Sequence[Problem] = ()
+    files: Iterable[tuple[str, str]], found_before: Sequence[DefinitionProblem] = ()
 ) -> list[Destination]:
     """The destinations of all files, given as (name, text).
 
@@ -86,13 +86,13 @@ def load_published(text: str, source: str) -> Destination:
     """
     parsed, problems = parse_destinations(text, source, published=True)
     if len(parsed) != 1 and not problems:
-        problems = [Problem("wrong_value", "must be one destination", "", source, 1, 1)]
+        problems = [DefinitionProblem("wrong_value", "must be one destination", "", source, 1, 1)]
     if problems:
         raise DefinitionsInvalid(problems)
     return parsed[0].destination
 
 
-def check_destinations(parsed: Sequence[ParsedDestination]) -> list[Problem]:
+def check_destinations(parsed: Sequence[ParsedDestination]) -> list[DefinitionProblem]:
     """Names that are given twice."""
     first: dict[str, ParsedDestination] = {}
     problems = []
@@ -103,7 +103,9 @@ def check_destinations(parsed: Sequence[ParsedDestination]) -> list[Problem]:
             hint = f"first used at {other.file}:{other.name_at.line}:{other.name_at.column}"
             message = f"name '{name}' is taken"
             path = join(each.path, "name")
-            problems.append(Problem("duplicate", message, path, each.file, at.line, at.column, hint))
+            problems.append(
+                DefinitionProblem("duplicate", message, path, each.file, at.line, at.column, hint)
+            )
     return problems
 
 

@@ -12,7 +12,7 @@ import typer
 from app.commands.options import Definitions, SettingsFile, load_quiet
 
 if TYPE_CHECKING:
-    from rules.parse.problems import Problem
+    from rules.parse.problems import DefinitionProblem
 
 INVALID = 1
 
@@ -47,7 +47,7 @@ def check(
     typer.echo("1 audience, no problem" if count == 1 else f"{count} audiences, no problem")
 
 
-def _summary(problems: Sequence[Problem], published: bool) -> str:
+def _summary(problems: Sequence[DefinitionProblem], published: bool) -> str:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     if published or all(problem.code != "reference" for problem in problems):
         return count

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rules.compile.rule_set import NO_RULES, PublishedAudience, compile_rules
 from rules.conditions.attributes import attribute_roots
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.definitions import load_definitions
 
 DEFINITIONS = """
@@ -64,7 +64,7 @@ def test_the_fingerprint_tells_versions_and_deletions_and_nothing_of_order() -> 
 
 
 def test_leaves_come_in_order_and_attributes_from_everywhere() -> None:
-    a, b = (model.AttributeCondition(model.Test((name, "x"), "eq", 1)) for name in "ab")
-    assert list(model.conditions(model.Any((model.Not(b), model.All((a, b)))))) == [b, a, b]
-    predicate = model.AnyTest((model.NotTest(a.test), model.AllTests((b.test,))))
+    a, b = (language.AttributeCondition(language.Test((name, "x"), "eq", 1)) for name in "ab")
+    assert list(language.conditions(language.Any((language.Not(b), language.All((a, b)))))) == [b, a, b]
+    predicate = language.AnyTest((language.NotTest(a.test), language.AllTests((b.test,))))
     assert attribute_roots(predicate) == {"a", "b"}

@@ -1,6 +1,6 @@
 """Conditions evaluated from scratch over every event, as docs/semantics.md says in section 5. Slow and plain.
 
-It shares no code with ``rules/``; it reads the definitions (``rules.model.audience``), which are data.
+It shares no code with ``rules/``; it reads the definitions (``rules.model.language``), which are data.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rules.conditions.make import build_condition
-from rules.model import audience as model
+from rules.conditions.build import build_condition
+from rules.model import language
 from rules.state.row import Row
 from tables.codec import decode_row, encode_row
 from tests.rules.conditions.naive import Event, chain_ends, counts, evaluate
@@ -42,7 +42,7 @@ class Run:
         return self.built.value(self.row, self.row.conditions.get(self.built.key), at_ms)
 
     def truth(self, at_ms: int) -> bool:
-        if isinstance(self.source, model.Sequence):  # the chains are the same at every instant
+        if isinstance(self.source, language.Sequence):  # the chains are the same at every instant
             if self.chained != len(self.events):
                 self.ends, self.chained = chain_ends(self.source, self.events), len(self.events)
             return any(counts(self.source.window, end, at_ms, ZoneInfo(self.zone)) for end in self.ends)
@@ -54,7 +54,7 @@ class Run:
 
 
 def check(source: Any, log: Log) -> None:
-    run, now_ms, due_ms = Run(source), T, None
+    run, now_ms, timer_ms = Run(source), T, None
     for step, late, name, found in log:
         now_ms += step
         before = [run.truth(now_ms - 1 if step else now_ms), run.truth(now_ms)]
@@ -68,12 +68,12 @@ def check(source: Any, log: Log) -> None:
             assert run.next_timer(after_ms) == flip
             after_ms = flip or after_ms
         # Whoever isn't told to look again relies on the flips that were foreseen.
-        if due_ms is not None and due_ms <= now_ms:
-            due_ms = None
+        if timer_ms is not None and timer_ms <= now_ms:
+            timer_ms = None
         elif not touched:
             assert truths[0] == before[0] or before[0] != before[1]
-            assert not flips or (due_ms is not None and due_ms <= flips[0])
-        if touched or due_ms is None:
-            due_ms = flips[0] if flips else None
+            assert not flips or (timer_ms is not None and timer_ms <= flips[0])
+        if touched or timer_ms is None:
+            timer_ms = flips[0] if flips else None
         elif flips:
-            due_ms = min(due_ms, flips[0])
+            timer_ms = min(timer_ms, flips[0])

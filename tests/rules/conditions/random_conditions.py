@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from rules.model import audience as model
+from rules.model import language
 
 T = 1_700_000_000_000
 AHEAD_MS = 40
@@ -69,106 +69,112 @@ def small(dice: Random) -> int:
     return dice.randint(1, LONGEST_MS)
 
 
-def where_of(dice: Random) -> model.Predicate | None:
-    old = model.Test(("p",), "older_than", 3)
+def where_of(dice: Random) -> language.Predicate | None:
+    old = language.Test(("p",), "older_than", 3)
     return dice.choice(
         [
             None,
             None,
             None,
-            model.Test(("q",), "exists", True),
-            model.Test(("q",), "eq", 1),
-            model.NotTest(old),
-            model.AllTests((old, model.Test(("q",), "ne", 1))),
+            language.Test(("q",), "exists", True),
+            language.Test(("q",), "eq", 1),
+            language.NotTest(old),
+            language.AllTests((old, language.Test(("q",), "ne", 1))),
         ]
     )
 
 
-def window_of(dice: Random) -> model.Window:
+def window_of(dice: Random) -> language.Window:
     match dice.choice(["none", "within", "within", "ago", "ago", "from_to"]):
         case "within":
-            return model.Within(small(dice))
+            return language.Within(small(dice))
         case "ago":
             near_ms = small(dice)
-            return model.BetweenAgo(near_ms + small(dice), near_ms)
+            return language.BetweenAgo(near_ms + small(dice), near_ms)
         case "from_to":
-            return model.FromTo(dice.choice([None, T - 5, T + 3]), dice.choice([None, T + 8, T + 20]))
+            return language.FromTo(dice.choice([None, T - 5, T + 3]), dice.choice([None, T + 8, T + 20]))
     return None
 
 
-def comparisons_of(dice: Random, bounds: list[Any]) -> tuple[model.Comparison, ...]:
+def comparisons_of(dice: Random, bounds: list[Any]) -> tuple[language.Comparison, ...]:
     found = []
     for _ in range(dice.choice([1, 1, 1, 2])):
         if dice.random() < 0.15:
             low, high = sorted((dice.choice(bounds), dice.choice(bounds)))
-            found.append(model.Comparison("between", (low, high)))
+            found.append(language.Comparison("between", (low, high)))
         else:
-            found.append(model.Comparison(dice.choice(OPERATORS), dice.choice(bounds)))  # type: ignore[arg-type]
+            found.append(language.Comparison(dice.choice(OPERATORS), dice.choice(bounds)))  # type: ignore[arg-type]
     return tuple(found)
 
 
-def aggregate_of(dice: Random, kind: str) -> model.Aggregate:
+def aggregate_of(dice: Random, kind: str) -> language.Aggregate:
     if kind in ("first", "last"):
-        positive, other = model.Test(("p",), "gt", 0), model.Test(("p",), "ne", 2)
+        positive, other = language.Test(("p",), "gt", 0), language.Test(("p",), "ne", 2)
         tests = [
-            model.Test(("p",), "eq", 1),
-            model.Test(("p",), "ne", 1),
-            model.Test(("p",), "exists", False),
+            language.Test(("p",), "eq", 1),
+            language.Test(("p",), "ne", 1),
+            language.Test(("p",), "exists", False),
         ]
-        test = dice.choice([*tests, model.AllTests((positive, other)), model.Test(("p",), "older_than", 5)])
-        return model.Aggregate(kind, ("p",), (), test)  # type: ignore[arg-type]
+        test = dice.choice(
+            [*tests, language.AllTests((positive, other)), language.Test(("p",), "older_than", 5)]
+        )
+        return language.Aggregate(kind, ("p",), (), test)  # type: ignore[arg-type]
     bounds: list[Any] = [1, 2, 2, 3, 0, 4]
     if kind.startswith("since"):
         bounds = list(range(1, LONGEST_MS + 1))
     elif kind in ("sum", "avg", "min", "max"):
         bounds = [0, 1, 2, 3, 0.1, 0.3, 1.5, -1]
     path = None if kind in ("count", "days", "since_first", "since_last") else ("p",)
-    return model.Aggregate(kind, path, comparisons_of(dice, bounds))  # type: ignore[arg-type]
+    return language.Aggregate(kind, path, comparisons_of(dice, bounds))  # type: ignore[arg-type]
 
 
 def names_of(dice: Random) -> tuple[str, ...]:
     return dice.choice([("x",), ("x",), ("x", "y"), ("*",)])
 
 
-def event_condition_of(dice: Random, kind: str = "") -> model.EventCondition:
+def event_condition_of(dice: Random, kind: str = "") -> language.EventCondition:
     aggregate = aggregate_of(dice, kind or dice.choice(KINDS))
-    return model.EventCondition(names_of(dice), where_of(dice), aggregate, window_of(dice))
+    return language.EventCondition(names_of(dice), where_of(dice), aggregate, window_of(dice))
 
 
-def last_window_of(dice: Random) -> model.Within | model.FromTo | None:
-    return dice.choice([None, model.Within(small(dice)), model.FromTo(T + 2, dice.choice([None, T + 20]))])
+def last_window_of(dice: Random) -> language.Within | language.FromTo | None:
+    return dice.choice(
+        [None, language.Within(small(dice)), language.FromTo(T + 2, dice.choice([None, T + 20]))]
+    )
 
 
-def sequence_of(dice: Random) -> model.Sequence:
+def sequence_of(dice: Random) -> language.Sequence:
     alike, wheres, refs = dice.random() < 0.3, dice.random() < 0.3, dice.random() < 0.4
     within = dice.choice([0, 0.3, 0.6, 1])
     steps = []
     for number in range(dice.choice([2, 2, 3, 3, 4])):
-        parts: list[model.Predicate] = (
-            [model.Test(("p",), "exists", True)] if wheres and dice.random() < 0.4 else []
+        parts: list[language.Predicate] = (
+            [language.Test(("p",), "exists", True)] if wheres and dice.random() < 0.4 else []
         )
         if number and refs and dice.random() < 0.6:
-            ref = model.Ref(f"s{dice.randrange(number)}", (dice.choice("ppq"),))
-            test: model.Predicate = model.Test(("p",), dice.choice(["eq", "eq", "ne", "gt"]), ref)
+            ref = language.Ref(f"s{dice.randrange(number)}", (dice.choice("ppq"),))
+            test: language.Predicate = language.Test(("p",), dice.choice(["eq", "eq", "ne", "gt"]), ref)
             if dice.random() < 0.2:
-                test = model.AnyTest((test, model.Test(("q",), "eq", 1)))
+                test = language.AnyTest((test, language.Test(("q",), "eq", 1)))
             parts.append(test)
-        where = None if not parts else parts[0] if len(parts) == 1 else model.AllTests(tuple(parts))
+        where = None if not parts else parts[0] if len(parts) == 1 else language.AllTests(tuple(parts))
         names: tuple[str, ...] = ("xyzx"[number],)
         if alike:
             names = dice.choice([("x",), ("y",), ("x", "y"), ("*",)])
         within_ms = small(dice) if number and dice.random() < within else None
-        steps.append(model.Step(model.EventPattern(names, where), within_ms, f"s{number}"))
-    without = model.EventPattern((dice.choice("xyzo"),), None) if dice.random() < 0.35 else None
+        steps.append(language.SequenceStep(language.EventPattern(names, where), within_ms, f"s{number}"))
+    without = language.EventPattern((dice.choice("xyzo"),), None) if dice.random() < 0.35 else None
     total_ms = dice.randint(1, 20) if dice.random() < 0.3 else None
-    return model.Sequence(tuple(steps), without, total_ms, last_window_of(dice))
+    return language.Sequence(tuple(steps), without, total_ms, last_window_of(dice))
 
 
-def not_followed_of(dice: Random) -> model.NotFollowed:
-    p = model.Test(("p",), "eq", model.Ref("a", ("p",)))
-    q = model.NotTest(model.Test(("p",), "eq", model.Ref("a", ("q",))))
-    both = model.AllTests((model.Test(("q",), "ne", 1), model.Test(("p",), "gt", model.Ref("a", ("p",)))))
-    where = dice.choice([None, None, None, model.Test(("q",), "eq", 1), p, q, both])
-    event = model.EventPattern(names_of(dice), dice.choice([None, None, model.Test(("q",), "eq", 1)]))
-    follower = model.EventPattern(dice.choice([("y",), ("y",), ("x",), ("x", "y"), ("*",)]), where)
-    return model.NotFollowed(event, follower, small(dice), last_window_of(dice))
+def not_followed_of(dice: Random) -> language.NotFollowed:
+    p = language.Test(("p",), "eq", language.Ref("a", ("p",)))
+    q = language.NotTest(language.Test(("p",), "eq", language.Ref("a", ("q",))))
+    both = language.AllTests(
+        (language.Test(("q",), "ne", 1), language.Test(("p",), "gt", language.Ref("a", ("p",))))
+    )
+    where = dice.choice([None, None, None, language.Test(("q",), "eq", 1), p, q, both])
+    event = language.EventPattern(names_of(dice), dice.choice([None, None, language.Test(("q",), "eq", 1)]))
+    follower = language.EventPattern(dice.choice([("y",), ("y",), ("x",), ("x", "y"), ("*",)]), where)
+    return language.NotFollowed(event, follower, small(dice), last_window_of(dice))

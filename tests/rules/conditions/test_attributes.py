@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.conditions.attributes import attribute_node
-from rules.conditions.truth import Node
-from rules.model import audience as model
-from rules.predicates.dates import compile_timed_predicate
-from rules.state.condition import FAR_MS
+from rules.conditions.attributes import compile_attribute
+from rules.conditions.truth import CompiledRule
+from rules.model import language
+from rules.predicates.dates import compile_dated_predicate
 from rules.state.profile_update import ProfileUpdate, change_attributes
 from rules.state.row import Row
 from rules.time.calendar import calendar_of
+from rules.time.instants import FAR_MS
 
 DAY = 86_400_000
 
@@ -26,9 +26,9 @@ def ms(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def truth(operator: str, operand: int, zone: str = "UTC", path: str = "a") -> Node:
-    test = model.Test(tuple(path.split(".")), operator, operand)
-    return attribute_node(model.AttributeCondition(test), calendar_of(zone))
+def truth(operator: str, operand: int, zone: str = "UTC", path: str = "a") -> CompiledRule:
+    test = language.Test(tuple(path.split(".")), operator, operand)
+    return compile_attribute(language.AttributeCondition(test), calendar_of(zone))
 
 
 def row_of(value: Any, changed_ms: int | None = None) -> Row:
@@ -107,13 +107,13 @@ def test_a_bound_longer_than_a_year_never_lets_go() -> None:
 
 
 def test_an_event_propertys_date_is_held_against_the_events_time() -> None:
-    predicate = model.AllTests(
+    predicate = language.AllTests(
         (
-            model.NotTest(model.Test(("d",), "older_than", 30 * DAY)),
-            model.AnyTest((model.Test(("p",), "eq", 1), model.Test(("d",), "anniversary", DAY))),
+            language.NotTest(language.Test(("d",), "older_than", 30 * DAY)),
+            language.AnyTest((language.Test(("p",), "eq", 1), language.Test(("d",), "anniversary", DAY))),
         )
     )
-    check = compile_timed_predicate(predicate, calendar_of("UTC"))
+    check = compile_dated_predicate(predicate, calendar_of("UTC"))
     assert check({"d": "2024-05-01", "p": 1}, ms("2024-05-30"))
     assert not check({"d": "2024-05-01", "p": 1}, ms("2024-05-31"))
     assert not check({"d": "2024-05-01", "p": 2}, ms("2024-05-30"))
@@ -124,7 +124,7 @@ values = st.one_of(
     st.none(), st.integers(), st.text(max_size=3), st.dates(date(2020, 11, 1), date(2021, 4, 1)).map(str)
 )
 tests = st.builds(
-    model.Test,
+    language.Test,
     st.just(("a",)),
     st.sampled_from(["older_than", "newer_than", "anniversary", "changed_within"]),
     st.integers(1, 60).map(lambda days: days * DAY),
@@ -132,20 +132,20 @@ tests = st.builds(
 predicates = st.recursive(
     tests,
     lambda inner: st.one_of(
-        st.lists(inner, min_size=1, max_size=3).map(lambda parts: model.AllTests(tuple(parts))),
-        st.lists(inner, min_size=1, max_size=3).map(lambda parts: model.AnyTest(tuple(parts))),
-        inner.map(model.NotTest),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: language.AllTests(tuple(parts))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: language.AnyTest(tuple(parts))),
+        inner.map(language.NotTest),
     ),
     max_leaves=4,
 )
 
 
 def naive(predicate: Any, value: Any, changed_ms: int, at_ms: int, zone: ZoneInfo) -> bool:
-    if isinstance(predicate, model.AllTests):
+    if isinstance(predicate, language.AllTests):
         return all(naive(part, value, changed_ms, at_ms, zone) for part in predicate.parts)
-    if isinstance(predicate, model.AnyTest):
+    if isinstance(predicate, language.AnyTest):
         return any(naive(part, value, changed_ms, at_ms, zone) for part in predicate.parts)
-    if isinstance(predicate, model.NotTest):
+    if isinstance(predicate, language.NotTest):
         return not naive(predicate.part, value, changed_ms, at_ms, zone)
     span = timedelta(milliseconds=predicate.operand)
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
@@ -177,7 +177,7 @@ def naive(predicate: Any, value: Any, changed_ms: int, at_ms: int, zone: ZoneInf
 def test_attributes_agree_with_a_walk_over_every_hour(
     predicate: Any, value: Any, day: int, zone: str
 ) -> None:
-    built = attribute_node(model.AttributeCondition(predicate), calendar_of(zone))
+    built = compile_attribute(language.AttributeCondition(predicate), calendar_of(zone))
     changed_ms = ms("2021-01-01") + day * DAY
     row = row_of(value, changed_ms)
     start, info = changed_ms, ZoneInfo(zone)

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.conditions.batch import BatchTruth, build_batch_condition
-from rules.conditions.make import build_condition, row_node
-from rules.conditions.truth import Node, condition_node, rule_node
-from rules.model import audience as model
-from rules.state.condition import FAR_MS, Condition
+from rules.conditions.build import build_condition, compile_row_condition
+from rules.conditions.truth import CompiledRule, compile_condition, compile_rule
+from rules.model import language
+from rules.state.condition import Condition
 from rules.state.row import Membership, Row
-from rules.time.schedules import Once, Schedule
+from rules.time.instants import FAR_MS
+from rules.time.schedules import ComputeInstants, Once
 from tables.codec import decode_row, encode_row
 from tests.rules.conditions.naive import Event, evaluate
 from tests.rules.conditions.random_conditions import (
@@ -29,7 +30,7 @@ from tests.rules.conditions.random_conditions import (
 )
 
 KEY = 77
-AUDIENCE = model.Audience("a", "A", model.Any(()), type="batch", schedule=model.Schedule("daily"))
+AUDIENCE = language.Audience("a", "A", language.Any(()), type="batch", schedule=language.Schedule("daily"))
 AHEAD_MS = 40
 
 
@@ -54,18 +55,18 @@ class Known:
     events: list[tuple[int, Event]] = field(default_factory=list)
     attributes: list[tuple[int, str]] = field(default_factory=list)
 
-    def truth(self, rule: Any, schedule: Schedule, at_ms: int) -> bool:
+    def truth(self, rule: Any, schedule: ComputeInstants, at_ms: int) -> bool:
         computed_ms = schedule.latest(at_ms)
         if computed_ms is None or computed_ms < self.first_ms:
             return False
         return self._rule(rule, computed_ms)
 
     def _rule(self, rule: Any, at_ms: int) -> bool:
-        if isinstance(rule, model.Not):
+        if isinstance(rule, language.Not):
             return not self._rule(rule.part, at_ms)
-        if isinstance(rule, model.All):
+        if isinstance(rule, language.All):
             return all(self._rule(part, at_ms) for part in rule.parts)
-        if isinstance(rule, model.AttributeCondition):
+        if isinstance(rule, language.AttributeCondition):
             values = [value for applied_ms, value in self.attributes if applied_ms <= at_ms]
             return bool(values) and values[-1] == "yes"
         events = [event for applied_ms, event in self.events if applied_ms <= at_ms and event.ms < at_ms]
@@ -76,19 +77,19 @@ class Driver:
     """One user and one batch audience, decided as ``rules.decide.decide`` does: at due instants, and at
     records that touch it. So a change that wasn't foreseen shows."""
 
-    def __init__(self, rule: Any, schedule: Schedule, now_ms: int) -> None:
+    def __init__(self, rule: Any, schedule: ComputeInstants, now_ms: int) -> None:
         self.conditions: dict[int, Condition] = {}
         self.schedule = schedule
-        self.truth = BatchTruth(KEY, rule_node(rule, self._leaf), schedule)
+        self.truth = BatchTruth(KEY, compile_rule(rule, self._leaf), schedule)
         self.row = Row(now_ms=now_ms, conditions={}, audiences={}, attributes={}, changed_ms={})
-        self.due_ms = FAR_MS
+        self.timer_ms = FAR_MS
         self.transitions: list[int] = []
 
-    def _leaf(self, source: Any) -> Node:
-        if isinstance(source, model.AttributeCondition):
-            return row_node("default", source)
+    def _leaf(self, source: Any) -> CompiledRule:
+        if isinstance(source, language.AttributeCondition):
+            return compile_row_condition("default", source)
         built = build_batch_condition("default", source, 1000, AUDIENCE, self.schedule)
-        return condition_node(self.conditions.setdefault(built.key, built))
+        return compile_condition(self.conditions.setdefault(built.key, built))
 
     @property
     def inside(self) -> bool:
@@ -96,21 +97,21 @@ class Driver:
 
     def decide(self, at_ms: int) -> None:
         self.row.now_ms = at_ms
-        self.due_ms = min(self.due_ms, self.truth.change(self.row, at_ms))
+        self.timer_ms = min(self.timer_ms, self.truth.change(self.row, at_ms))
         if self.truth.truth(self.row, at_ms) != self.inside:
             self.transitions.append(at_ms)
             self.row.audiences[KEY] = Membership(len(self.transitions), at_ms, 1)
 
     def fire(self, before_ms: int) -> None:
-        while self.due_ms < before_ms:
-            at_ms, self.due_ms = self.due_ms, FAR_MS
+        while self.timer_ms < before_ms:
+            at_ms, self.timer_ms = self.timer_ms, FAR_MS
             self.decide(at_ms)
 
     def record(self, now_ms: int, event: Event | None, value: str, first: bool) -> None:
         self.fire(now_ms)
         touched: list[int] = []
-        if self.due_ms <= now_ms:
-            touched, self.due_ms = [0], FAR_MS
+        if self.timer_ms <= now_ms:
+            touched, self.timer_ms = [0], FAR_MS
         if event is None:
             self.row.attributes["vip"] = value
             touched.append(0)
@@ -126,15 +127,15 @@ class Driver:
             self.decide(now_ms)
 
 
-vip = model.AttributeCondition(model.Test(("vip",), "eq", "yes"))
+vip = language.AttributeCondition(language.Test(("vip",), "eq", "yes"))
 
 
 def rule_of(dice: Random) -> Any:
     shape = dice.choice(["leaf", "leaf", "not", "all"])
     if shape == "not":
-        return model.Not(rule_of(dice))
+        return language.Not(rule_of(dice))
     if shape == "all":
-        return model.All((rule_of(dice), rule_of(dice)))
+        return language.All((rule_of(dice), rule_of(dice)))
     return dice.choice(
         [event_condition_of, event_condition_of, sequence_of, not_followed_of, lambda dice: vip]
     )(dice)
@@ -173,10 +174,10 @@ def test_batch_audiences(rule: Any, log: list[Any], length_ms: int, updates: lis
 
 
 def test_conditions_share_state_where_schedule_and_zone_are_the_same() -> None:
-    source = model.EventCondition(("x",), None, model.Aggregate("count", None, ()), None)
-    daily, weekly, once = (model.Schedule(kind) for kind in ("daily", "weekly", "once"))  # type: ignore[arg-type]
+    source = language.EventCondition(("x",), None, language.Aggregate("count", None, ()), None)
+    daily, weekly, once = (language.Schedule(kind) for kind in ("daily", "weekly", "once"))  # type: ignore[arg-type]
 
-    def key(schedule: model.Schedule, zone: str = "UTC", name: str = "a", at_ms: int = 1) -> int:
+    def key(schedule: language.Schedule, zone: str = "UTC", name: str = "a", at_ms: int = 1) -> int:
         audience = replace(AUDIENCE, id=name, schedule=schedule, timezone=zone)
         return build_batch_condition("default", source, 1000, audience, Once(at_ms)).key
 
@@ -194,8 +195,8 @@ def test_conditions_share_state_where_schedule_and_zone_are_the_same() -> None:
 
 
 def test_an_event_at_the_compute_instant_counts_only_from_the_next_one_on() -> None:
-    rule = model.EventCondition(
-        ("x",), None, model.Aggregate("count", None, (model.Comparison("gte", 1),)), None
+    rule = language.EventCondition(
+        ("x",), None, language.Aggregate("count", None, (language.Comparison("gte", 1),)), None
     )
     driver = Driver(rule, Every(10), 95)
     driver.record(95, None, "no", True)
@@ -207,8 +208,8 @@ def test_an_event_at_the_compute_instant_counts_only_from_the_next_one_on() -> N
 
 
 def test_a_late_event_applied_at_the_compute_instant_counts_there() -> None:
-    rule = model.EventCondition(
-        ("x",), None, model.Aggregate("count", None, (model.Comparison("gte", 1),)), None
+    rule = language.EventCondition(
+        ("x",), None, language.Aggregate("count", None, (language.Comparison("gte", 1),)), None
     )
     driver = Driver(rule, Every(10), 95)
     driver.record(95, None, "no", True)
@@ -218,8 +219,8 @@ def test_a_late_event_applied_at_the_compute_instant_counts_there() -> None:
 
 
 def test_a_late_event_at_the_compute_instant_counts_from_the_next_one_on_as_well() -> None:
-    twice = model.Aggregate("count", None, (model.Comparison("gte", 2),))
-    driver = Driver(model.EventCondition(("x",), None, twice, None), Every(10), 95)
+    twice = language.Aggregate("count", None, (language.Comparison("gte", 2),))
+    driver = Driver(language.EventCondition(("x",), None, twice, None), Every(10), 95)
     driver.record(95, None, "no", True)
     driver.record(100, Event(0, 100, "x", {}), "", False)
     driver.record(100, Event(1, 99, "x", {}), "", False)
@@ -228,8 +229,8 @@ def test_a_late_event_at_the_compute_instant_counts_from_the_next_one_on_as_well
 
 
 def test_two_states_are_kept_only_while_the_clock_stands_at_a_compute_instant() -> None:
-    rule = model.EventCondition(
-        ("x",), None, model.Aggregate("count", None, (model.Comparison("gte", 9),)), None
+    rule = language.EventCondition(
+        ("x",), None, language.Aggregate("count", None, (language.Comparison("gte", 9),)), None
     )
     driver = Driver(rule, Every(10), 100)
     sizes = []

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.aggregates.distincts import distinct_value
-from rules.conditions.make import build_condition
-from rules.model import audience as model
+from rules.conditions.build import build_condition
+from rules.model import language
 from rules.state.condition import Condition, count_bound
 from rules.state.row import Row
 
@@ -20,11 +20,11 @@ T = 1_700_000_000_000
 def condition(
     kind: Any, within: int | None, max_samples: int = 1000, /, **comparisons: Any
 ) -> tuple[Condition, Row]:
-    compared = tuple(model.Comparison(name, bound) for name, bound in comparisons.items())  # type: ignore[arg-type]
-    aggregate = model.Aggregate(kind, None if kind == "count" else ("p",), compared)
-    window = None if within is None else model.Within(within)
+    compared = tuple(language.Comparison(name, bound) for name, bound in comparisons.items())  # type: ignore[arg-type]
+    aggregate = language.Aggregate(kind, None if kind == "count" else ("p",), compared)
+    window = None if within is None else language.Within(within)
     return build_condition(
-        "default", model.EventCondition(("e",), None, aggregate, window), max_samples
+        "default", language.EventCondition(("e",), None, aggregate, window), max_samples
     ), Row(0)
 
 
@@ -41,7 +41,7 @@ def see(built: Condition, row: Row, event_ms: int, value: Any = None, now_ms: in
     ],
 )  # fmt: skip
 def test_no_count_beyond_the_bound_compares_otherwise(comparisons: dict[str, Any], bound: int) -> None:
-    compared = tuple(model.Comparison(name, operand) for name, operand in comparisons.items())  # type: ignore[arg-type]
+    compared = tuple(language.Comparison(name, operand) for name, operand in comparisons.items())  # type: ignore[arg-type]
     assert count_bound(compared) == bound
     built, _ = condition("count", None, **comparisons)
     assert len({built.compare(number) for number in range(bound, bound + 20)}) == 1

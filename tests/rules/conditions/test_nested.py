@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.conditions.make import build_condition, node_of, row_node
-from rules.model import audience as model
+from rules.conditions.build import build_condition, compile_row_condition, node_of
+from rules.model import language
 from rules.model.canonical import audience_key
-from rules.state.condition import FAR_MS
 from rules.state.row import Membership, Row
+from rules.time.instants import FAR_MS
 from tables.codec import decode_row, encode_row
 from tests.rules.conditions.naive import Event, aggregate, in_order, matches
 from tests.rules.conditions.random_conditions import KINDS, T, aggregate_of, drawn, log_of
@@ -27,13 +27,13 @@ def row_in(seq: int, since_ms: int) -> Row:
 
 
 def test_being_in_an_audience_is_read_off_the_membership() -> None:
-    node = row_node("default", model.InAudience("other"))
+    node = compile_row_condition("default", language.InAudience("other"))
     assert [node.truth(row, T) for row in (Row(now_ms=T), row_in(1, T), row_in(2, T))] == [False, True, False]
     assert node.change(row_in(1, T), T) == FAR_MS
 
 
 def test_being_in_for_so_long_begins_exactly_then_and_without_a_break() -> None:
-    node, row = row_node("default", model.InAudience("other", 10)), row_in(3, T)
+    node, row = compile_row_condition("default", language.InAudience("other", 10)), row_in(3, T)
     assert [node.truth(row, at_ms) for at_ms in (T, T + 9, T + 10)] == [False, False, True]
     assert [node.change(row, at_ms) for at_ms in (T, T + 9, T + 10)] == [T + 10, T + 10, FAR_MS]
     assert node.change(row_in(4, T), T) == node.change(Row(now_ms=T), T) == FAR_MS
@@ -50,13 +50,13 @@ only_toggles = st.lists(st.booleans(), min_size=14, max_size=14)
 @given(data=st.data())
 def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObject) -> None:
     """Of batch audiences only those before the instant count."""
-    where = data.draw(st.sampled_from([None, model.NotTest(model.Test(("p",), "older_than", 3))]))
-    source = model.EventCondition(
-        ("x",), where, data.draw(drawn(lambda dice: aggregate_of(dice, kind))), model.SinceEntry("other")
+    where = data.draw(st.sampled_from([None, language.NotTest(language.Test(("p",), "older_than", 3))]))
+    source = language.EventCondition(
+        ("x",), where, data.draw(drawn(lambda dice: aggregate_of(dice, kind))), language.SinceEntry("other")
     )
     built = build_condition("default", source, schedule="UTC daily" if batch else "")
     node, update = node_of(built), built.updater_for("x")
-    row, events, now_ms, due_ms = Row(now_ms=T, conditions={}, audiences={}), [], T, FAR_MS
+    row, events, now_ms, timer_ms = Row(now_ms=T, conditions={}, audiences={}), [], T, FAR_MS
     stays: list[int] = []
 
     def truth(at_ms: int) -> bool:
@@ -74,15 +74,15 @@ def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObje
             update(row, found, now_ms - late, now_ms, now_ms, touched)
             if not touched:
                 assert truth(now_ms) == before
-                assert due_ms == change_of(truth, now_ms) or due_ms <= now_ms
+                assert timer_ms == change_of(truth, now_ms) or timer_ms <= now_ms
         for _ in range(times):  # what the decider does next: other audiences change, at this instant
             stays.append(now_ms)
             row.audiences[OTHER] = Membership(len(stays), now_ms, 1)
         row = decode_row(encode_row(row))
         for at_ms in range(now_ms, now_ms + AHEAD_MS):
             assert node.truth(row, at_ms) == truth(at_ms)
-        due_ms = change_of(truth, now_ms)
-        assert node.change(row, now_ms) == due_ms
+        timer_ms = change_of(truth, now_ms)
+        assert node.change(row, now_ms) == timer_ms
         state: list[Any] = row.conditions.get(built.key, [[]])
         assert len(state[0]) <= 2
 
@@ -93,9 +93,9 @@ def change_of(truth: Any, after_ms: int) -> int:
 
 
 def test_a_long_stay_keeps_one_tally_however_many_events_come() -> None:
-    aggregates = model.Aggregate("sum", ("p",), (model.Comparison("gte", 300),))
+    aggregates = language.Aggregate("sum", ("p",), (language.Comparison("gte", 300),))
     built = build_condition(
-        "default", model.EventCondition(("x",), None, aggregates, model.SinceEntry("other"))
+        "default", language.EventCondition(("x",), None, aggregates, language.SinceEntry("other"))
     )
     row, update = row_in(1, T), built.updater_for("x")
     row.conditions = {}

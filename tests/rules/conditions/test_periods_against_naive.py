@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.conditions.make import build_condition
-from rules.model import audience as model
+from rules.conditions.build import build_condition
+from rules.model import language
 from tests.rules.conditions.naive_run import Run
 from tests.rules.conditions.random_conditions import KINDS, aggregate_of, drawn
 
@@ -33,10 +33,14 @@ PLACES = [
     ("Pacific/Apia", ms("2011-12-28T20:00-10:00")),
 ]
 periods = st.one_of(
-    st.sampled_from([model.Period("day", 1, 0), model.Period("day", 1, 1), model.Period("week", 1, 0)]),
-    st.sampled_from([model.Period("week", 1, 1), model.Period("month", 1, 0), model.Period("month", 1, 1)]),
-    st.just(model.Period("year", 1, 0)),
-    st.builds(model.Period, st.sampled_from(["hour", "day"]), st.integers(1, 4), st.just(0)),
+    st.sampled_from(
+        [language.Period("day", 1, 0), language.Period("day", 1, 1), language.Period("week", 1, 0)]
+    ),
+    st.sampled_from(
+        [language.Period("week", 1, 1), language.Period("month", 1, 0), language.Period("month", 1, 1)]
+    ),
+    st.just(language.Period("year", 1, 0)),
+    st.builds(language.Period, st.sampled_from(["hour", "day"]), st.integers(1, 4), st.just(0)),
 )
 # How far the clock goes on, and how late the event is: mostly so that it lies near a boundary.
 steps = st.one_of(
@@ -80,21 +84,23 @@ def check_at(run: Run, looks: list[int]) -> None:
 def test_aggregates_over_calendar_periods(kind: str, data: st.DataObject) -> None:
     aggregate = data.draw(drawn(lambda dice: aggregate_of(dice, kind)))
     place = data.draw(st.sampled_from(PLACES))
-    check(model.EventCondition(("x",), None, aggregate, data.draw(periods)), data.draw(logs), place)
+    check(language.EventCondition(("x",), None, aggregate, data.draw(periods)), data.draw(logs), place)
 
 
 @settings(max_examples=30, deadline=None)
 @given(
     logs,
     st.sampled_from(PLACES),
-    st.sampled_from([None, model.Within(2 * DAY), model.BetweenAgo(3 * DAY, DAY)]),
+    st.sampled_from([None, language.Within(2 * DAY), language.BetweenAgo(3 * DAY, DAY)]),
     st.data(),
 )
 def test_days_are_those_of_the_zone(
     log: list[Any], place: tuple[str, int], window: Any, data: st.DataObject
 ) -> None:
     check(
-        model.EventCondition(("x",), None, data.draw(drawn(lambda dice: aggregate_of(dice, "days"))), window),
+        language.EventCondition(
+            ("x",), None, data.draw(drawn(lambda dice: aggregate_of(dice, "days"))), window
+        ),
         log,
         place,
     )
@@ -102,22 +108,28 @@ def test_days_are_those_of_the_zone(
 
 @settings(max_examples=30, deadline=None)
 @given(logs, st.sampled_from(PLACES), periods)
-def test_patterns_in_calendar_periods(log: list[Any], place: tuple[str, int], period: model.Period) -> None:
-    x = model.EventPattern(("x",), None)
-    check(model.Sequence((model.Step(x), model.Step(x, 5 * HOUR)), None, None, period), log, place)
-    none_after = model.NotFollowed(
-        x, model.EventPattern(("x",), model.Test(("p",), "gt", 0)), 3 * HOUR, period
+def test_patterns_in_calendar_periods(
+    log: list[Any], place: tuple[str, int], period: language.Period
+) -> None:
+    x = language.EventPattern(("x",), None)
+    check(
+        language.Sequence((language.SequenceStep(x), language.SequenceStep(x, 5 * HOUR)), None, None, period),
+        log,
+        place,
+    )
+    none_after = language.NotFollowed(
+        x, language.EventPattern(("x",), language.Test(("p",), "gt", 0)), 3 * HOUR, period
     )
     check(none_after, log, place)
 
 
 @pytest.mark.parametrize("kind", ["sum", "avg", "min", "max", "first", "last", "distinct", "days", "count"])
 def test_a_period_keeps_one_tally_however_many_events_come(kind: str) -> None:
-    test = model.Test(("p",), "eq", 1) if kind in ("first", "last") else None
-    bounds = () if test else (model.Comparison("gte", 3),)
+    test = language.Test(("p",), "eq", 1) if kind in ("first", "last") else None
+    bounds = () if test else (language.Comparison("gte", 3),)
     path = None if kind in ("days", "count") else ("p",)
-    aggregate = model.Aggregate(kind, path, bounds, test)  # type: ignore[arg-type]
-    run = Run(model.EventCondition(("x",), None, aggregate, model.Period("day", 3, 0)), "Asia/Shanghai")
+    aggregate = language.Aggregate(kind, path, bounds, test)  # type: ignore[arg-type]
+    run = Run(language.EventCondition(("x",), None, aggregate, language.Period("day", 3, 0)), "Asia/Shanghai")
     for number in range(2000):
         run.take(PLACES[2][1] + number * 1000, "x", {"p": number % 7 * 0.1}, PLACES[2][1] + number * 1000)
     (state,) = run.row.conditions.values()
@@ -128,18 +140,23 @@ def test_a_period_keeps_one_tally_however_many_events_come(kind: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        model.EventCondition(("x",), None, model.Aggregate("days", None, ()), None),
-        model.EventCondition(("x",), None, model.Aggregate("count", None, ()), model.Period("day", 1, 0)),
-        model.EventCondition(
-            ("x",), model.Test(("p",), "anniversary", DAY), model.Aggregate("count", None, ()), None
+        language.EventCondition(("x",), None, language.Aggregate("days", None, ()), None),
+        language.EventCondition(
+            ("x",), None, language.Aggregate("count", None, ()), language.Period("day", 1, 0)
         ),
-        model.NotFollowed(
-            model.EventPattern(("x",), None), model.EventPattern(("y",), None), 1, model.Period("day", 1, 0)
+        language.EventCondition(
+            ("x",), language.Test(("p",), "anniversary", DAY), language.Aggregate("count", None, ()), None
+        ),
+        language.NotFollowed(
+            language.EventPattern(("x",), None),
+            language.EventPattern(("y",), None),
+            1,
+            language.Period("day", 1, 0),
         ),
     ],
 )
 def test_conditions_of_different_zones_share_state_only_where_the_zone_says_nothing(source: Any) -> None:
-    plain = model.EventCondition(("x",), None, model.Aggregate("count", None, ()), model.Within(1))
+    plain = language.EventCondition(("x",), None, language.Aggregate("count", None, ()), language.Within(1))
     for each, shared in ((source, False), (plain, True)):
         keys = {
             build_condition("default", each, 1000, zone).key for zone in ("UTC", "Asia/Tokyo", "Asia/Seoul")

@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
-from rules.model import audience as model
+from rules.model import language
 from tests.rules.conditions.naive_run import Run
 from tests.rules.conditions.random_conditions import T
 
 
-def step(name: str, within_ms: int | None = None, where: Any = None, called: str | None = None) -> model.Step:
-    return model.Step(model.EventPattern((name,), where), within_ms, called)
+def step(
+    name: str, within_ms: int | None = None, where: Any = None, called: str | None = None
+) -> language.SequenceStep:
+    return language.SequenceStep(language.EventPattern((name,), where), within_ms, called)
 
 
 def test_a_later_chain_with_an_earlier_beginning_beats_none_that_began_later() -> None:
-    same = model.Test(("p",), "eq", model.Ref("s", ("p",)))
-    source = model.Sequence((step("x", called="s"), step("y", where=same), step("z", 5)), None, 10, None)
+    same = language.Test(("p",), "eq", language.Ref("s", ("p",)))
+    source = language.Sequence((step("x", called="s"), step("y", where=same), step("z", 5)), None, 10, None)
     run = Run(source)
     for at, name, p in ((0, "x", 1), (8, "x", 2), (9, "y", 2), (10, "y", 1), (12, "z", 0)):
         run.take(T + at, name, {"p": p}, T + at)
@@ -26,8 +28,8 @@ def test_a_later_chain_with_an_earlier_beginning_beats_none_that_began_later() -
 
 
 def test_a_chain_that_began_earlier_goes_on_when_the_later_one_can_not() -> None:
-    same = model.Test(("p",), "eq", model.Ref("s", ("p",)))
-    source = model.Sequence((step("x", called="s"), step("y", where=same), step("z", 5)), None, 20, None)
+    same = language.Test(("p",), "eq", language.Ref("s", ("p",)))
+    source = language.Sequence((step("x", called="s"), step("y", where=same), step("z", 5)), None, 20, None)
     run = Run(source)
     for at, name, p in ((0, "x", 1), (8, "x", 2), (9, "y", 2), (10, "y", 1), (15, "z", 0)):
         run.take(T + at, name, {"p": p}, T + at)
@@ -37,11 +39,11 @@ def test_a_chain_that_began_earlier_goes_on_when_the_later_one_can_not() -> None
 
 @pytest.mark.parametrize(
     ("within_ms", "total_ms", "where"),
-    [(5, None, None), (None, 5, None), (None, None, model.Test(("p",), "eq", model.Ref("s", ("p",))))],
+    [(5, None, None), (None, 5, None), (None, None, language.Test(("p",), "eq", language.Ref("s", ("p",))))],
 )
 def test_a_last_step_is_kept_that_a_late_first_may_need(within_ms: Any, total_ms: Any, where: Any) -> None:
     steps = (step("x", called="s"), step("y", within_ms, where))
-    run = Run(model.Sequence(steps, None, total_ms, None))
+    run = Run(language.Sequence(steps, None, total_ms, None))
     for now, at, name, p in ((10, 10, "y", 1), (20, 20, "y", 2), (21, 8, "x", 1)):
         run.take(T + at, name, {"p": p}, T + now)
     assert run.told(T + 21)
@@ -49,8 +51,8 @@ def test_a_last_step_is_kept_that_a_late_first_may_need(within_ms: Any, total_ms
 
 
 def test_a_follower_between_two_others_is_kept_that_are_further_apart_than_for() -> None:
-    x, y = model.EventPattern(("x",), None), model.EventPattern(("y",), None)
-    run = Run(model.NotFollowed(x, y, 5))
+    x, y = language.EventPattern(("x",), None), language.EventPattern(("y",), None)
+    run = Run(language.NotFollowed(x, y, 5))
     for now, at, name in ((0, 0, "y"), (2, 2, "y"), (6, 6, "y"), (7, 0, "x")):
         run.take(T + at, name, {}, T + now)
     assert not run.told(T + 20)
@@ -58,7 +60,9 @@ def test_a_follower_between_two_others_is_kept_that_are_further_apart_than_for()
 
 
 def test_a_late_event_that_breaks_the_latest_chain_brings_the_flip_forward() -> None:
-    source = model.Sequence((step("x"), step("y")), model.EventPattern(("z",), None), None, model.Within(30))
+    source = language.Sequence(
+        (step("x"), step("y")), language.EventPattern(("z",), None), None, language.Within(30)
+    )
     run = Run(source)
     for at, name in ((0, "x"), (1, "y"), (5, "x"), (10, "y")):
         run.take(T + at, name, {}, T + at)
@@ -72,11 +76,11 @@ def test_a_sequence_keeps_little_however_many_events_come() -> None:
     for steps, window, names, most in (
         (plain, None, "xy", 20),
         (plain, None, "xyz", 1),
-        (plain[:2], model.Within(10**9), "xy", 3),
-        ((step("x"), step("y", 5), step("z", 5)), model.Within(10**6), "xyz", 20),
+        (plain[:2], language.Within(10**9), "xy", 3),
+        ((step("x"), step("y", 5), step("z", 5)), language.Within(10**6), "xyz", 20),
         ((step("x"), step("y", 5), step("z", 5)), None, "xyz", 1),
     ):
-        run = Run(model.Sequence(steps, None, None, window))
+        run = Run(language.Sequence(steps, None, None, window))
         for number in range(600):
             run.take(T + number, names[number % len(names)], {}, T + number)
         (state,) = run.row.conditions.values()
@@ -85,12 +89,15 @@ def test_a_sequence_keeps_little_however_many_events_come() -> None:
 
 
 def test_the_oldest_events_go_beyond_the_limit_and_are_counted() -> None:
-    x, y = model.EventPattern(("x",), None), model.EventPattern(("y",), None)
+    x, y = language.EventPattern(("x",), None), language.EventPattern(("y",), None)
     sources: list[Any] = [
-        model.Sequence((step("y"), step("x"), step("x", 10)), y, None, None),
-        model.NotFollowed(x, y, 5),
-        model.EventCondition(
-            ("x",), None, model.Aggregate("avg", ("p",), (model.Comparison("gte", 1),)), model.Within(10**9)
+        language.Sequence((step("y"), step("x"), step("x", 10)), y, None, None),
+        language.NotFollowed(x, y, 5),
+        language.EventCondition(
+            ("x",),
+            None,
+            language.Aggregate("avg", ("p",), (language.Comparison("gte", 1),)),
+            language.Within(10**9),
         ),
     ]
     for source in sources:
@@ -103,8 +110,8 @@ def test_the_oldest_events_go_beyond_the_limit_and_are_counted() -> None:
 
 
 def test_followers_close_to_each_other_are_not_all_kept() -> None:
-    x, y = model.EventPattern(("x",), None), model.EventPattern(("y",), None)
-    run = Run(model.NotFollowed(x, y, 100))
+    x, y = language.EventPattern(("x",), None), language.EventPattern(("y",), None)
+    run = Run(language.NotFollowed(x, y, 100))
     for number in range(1000):
         run.take(T + number, "y", {}, T + number)
     (state,) = run.row.conditions.values()

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.model import audience as model
+from rules.model import language
 from rules.time.durations import LONGEST_MS
 from rules.time.instants import MAX_MS, MIN_MS
 from tests.rules.conditions.naive_run import Run
@@ -38,18 +38,18 @@ json = st.recursive(
 properties = st.dictionaries(st.sampled_from(["p", "q"]), json)
 instants = st.one_of(st.integers(MIN_MS, MAX_MS), st.sampled_from([MIN_MS, MAX_MS, -1, 0]))
 periods = st.builds(
-    model.Period,
+    language.Period,
     st.sampled_from(["hour", "day", "week", "month", "year"]),
     st.sampled_from([1, 7, 1200]),
     st.integers(0, 1),
 )
-far = st.builds(model.Within, st.just(LONGEST_MS))
+far = st.builds(language.Within, st.just(LONGEST_MS))
 dated = st.sampled_from(["older_than", "newer_than", "anniversary"])
-dates = st.builds(model.Test, st.just(("p",)), dated, st.sampled_from([1, 86_400_000, LONGEST_MS]))
+dates = st.builds(language.Test, st.just(("p",)), dated, st.sampled_from([1, 86_400_000, LONGEST_MS]))
 aggregates = drawn(lambda dice: aggregate_of(dice, dice.choice(KINDS)))
 wheres = st.one_of(drawn(where_of), dates)
 events = st.builds(
-    model.EventCondition, st.just(("*",)), wheres, aggregates, st.one_of(drawn(window_of), periods, far)
+    language.EventCondition, st.just(("*",)), wheres, aggregates, st.one_of(drawn(window_of), periods, far)
 )
 
 

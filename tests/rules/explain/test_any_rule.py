@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from rules.compile.rule_set import PublishedAudience, compile_rules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
 from rules.decide.predict import predict_exit
-from rules.explain.document import explained_document
+from rules.explain.as_json import explained_document
 from rules.explain.explain import KINDS, Explained, Kind, explain
 from rules.explain.facts import EventFacts, MembershipFacts, NotFollowedFacts, SequenceFacts
-from rules.model import audience as model
+from rules.model import language
 from rules.state.condition import comparison_of
 from rules.state.profile_update import ProfileUpdate
 from tests import audiences as some
@@ -24,26 +24,26 @@ from tests import audiences as some
 T = 1_704_067_200_000
 DAY = 86_400_000
 
-EVERY_KIND: dict[str, st.SearchStrategy[model.Rule]] = {
+EVERY_KIND: dict[str, st.SearchStrategy[language.Rule]] = {
     "event": some.event_conditions,
     "sequence": some.sequences(),
     "not_followed_by": some.not_followed,
     "attribute": some.attribute_conditions,
     "audience": some.audiences_in_rules,
-    "all": st.builds(model.All, st.lists(some.rules, min_size=1, max_size=3).map(tuple)),
-    "any": st.builds(model.Any, st.lists(some.rules, min_size=1, max_size=3).map(tuple)),
-    "not": st.builds(model.Not, some.rules),
+    "all": st.builds(language.All, st.lists(some.rules, min_size=1, max_size=3).map(tuple)),
+    "any": st.builds(language.Any, st.lists(some.rules, min_size=1, max_size=3).map(tuple)),
+    "not": st.builds(language.Not, some.rules),
     "at_least": some.at_least(some.rules),
     "score": some.scores(some.rules),
 }
-counts: dict[str, tuple[model.Comparison, model.Window]] = {
-    "vip": (model.Comparison("gte", 1), None),
-    "a": (model.Comparison("lt", 2), model.Within(500)),
-    "B_2": (model.Comparison("gte", 1), model.Within(10)),
+counts: dict[str, tuple[language.Comparison, language.Window]] = {
+    "vip": (language.Comparison("gte", 1), None),
+    "a": (language.Comparison("lt", 2), language.Within(500)),
+    "B_2": (language.Comparison("gte", 1), language.Within(10)),
 }
 others = [
-    model.Audience(
-        id, id, model.EventCondition(("a",), None, model.Aggregate("count", None, (bound,)), window)
+    language.Audience(
+        id, id, language.EventCondition(("a",), None, language.Aggregate("count", None, (bound,)), window)
     )
     for id, (bound, window) in counts.items()
 ]
@@ -68,7 +68,7 @@ def test_every_kind_of_node_is_drawn() -> None:
 @given(data=st.data())
 def test_any_rule_is_explained_as_it_is_decided(kind: str, data: st.DataObject) -> None:
     zone = data.draw(st.sampled_from(["UTC", "America/New_York"]))
-    source = model.Audience("it", "It", data.draw(EVERY_KIND[kind]), timezone=zone)
+    source = language.Audience("it", "It", data.draw(EVERY_KIND[kind]), timezone=zone)
     schedule = data.draw(batch)
     if schedule is not None:
         source = replace(source, type="batch", schedule=schedule)
@@ -103,22 +103,22 @@ def test_any_rule_is_explained_as_it_is_decided(kind: str, data: st.DataObject) 
         assert (node.facts is None) == (bool(node.parts) and node.kind != "batch")
         assert _as_the_facts_say(node) in (node.value, None)
     leaves = [node.rule for node in nodes if not node.parts]
-    assert leaves == list(model.conditions(source.rule))
+    assert leaves == list(language.conditions(source.rule))
     msgspec.json.encode(explained_document(explained))
 
 
 def _as_the_facts_say(node: Explained) -> bool | None:
     """The value that the told facts give; None: they don't hold all of it."""
     match node.facts, node.rule:
-        case EventFacts(number=None), model.EventCondition(
-            aggregate=model.Aggregate(kind="avg" | "min" | "max")
+        case EventFacts(number=None), language.EventCondition(
+            aggregate=language.Aggregate(kind="avg" | "min" | "max")
         ):
             return False
-        case EventFacts(number=int() | float() as number), model.EventCondition(aggregate=aggregate):
+        case EventFacts(number=int() | float() as number), language.EventCondition(aggregate=aggregate):
             return comparison_of(aggregate.comparisons)(number)
         case SequenceFacts(ends_ms=found) | NotFollowedFacts(events_ms=found), _:
             return bool(found)
-        case MembershipFacts(inside=inside), model.InAudience(for_ms=None):
+        case MembershipFacts(inside=inside), language.InAudience(for_ms=None):
             return inside
         case _:
             return None

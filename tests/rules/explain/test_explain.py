@@ -10,7 +10,7 @@ import pytest
 
 from rules.compile.rule_set import ProjectRules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
-from rules.explain.document import explained_document
+from rules.explain.as_json import explained_document
 from rules.explain.explain import Explained, explain
 from rules.state.profile_update import ProfileUpdate
 from rules.state.row import Row

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rules.compile.rule_set import PublishedAudience, compile_rules
-from rules.model import audience as model
+from rules.model import language
 from rules.model.canonical import audience_key, canonical, condition_key, schedule_scope
 from rules.parse.definitions import parse_definitions
 
@@ -30,7 +30,7 @@ PINNED = [
 ]
 
 
-def rule(text: str) -> model.Rule:
+def rule(text: str) -> language.Rule:
     (parsed,), problems = parse_definitions(f"id: x\nname: X\nrule: {text}", "x.yaml")
     assert problems == []
     return parsed.audience.rule
@@ -185,16 +185,18 @@ def test_what_differs_has_different_bytes() -> None:
 
 def test_order_never_matters_where_it_says_nothing() -> None:
     shuffle = random.Random(7).shuffle
-    parts: list[model.Predicate] = [model.Test((name,), "in", (1, "a", True, None)) for name in "abcdef"]
-    expected = canonical(model.AllTests(tuple(parts)))
+    parts: list[language.Predicate] = [
+        language.Test((name,), "in", (1, "a", True, None)) for name in "abcdef"
+    ]
+    expected = canonical(language.AllTests(tuple(parts)))
     for _ in range(20):
         shuffle(parts)
-        assert canonical(model.AllTests(tuple(parts))) == expected
+        assert canonical(language.AllTests(tuple(parts))) == expected
 
 
 def test_keys_are_pinned_because_stores_hold_them() -> None:
     condition = rule("{event: [b, a], where: {x: 1, y: [c, null]}, count: {gte: 3}, within: 7d}")
-    assert isinstance(condition, model.EventCondition)
+    assert isinstance(condition, language.EventCondition)
     assert canonical(condition) == (
         b"event(15:names(2:sa2:sb)81:all(28:test(10:path(2:sx)3:seq2:n1)42:test(10:path(2:sy)3:sin15"
         b":set(4:null2:sc)))49:aggregate(6:scount6:path()19:compare(4:sgte2:n3))21:within(10:n604800"
@@ -209,7 +211,7 @@ def test_keys_are_pinned_because_stores_hold_them() -> None:
 @pytest.mark.parametrize(("text", "key"), PINNED, ids=lambda value: str(value)[:40])
 def test_keys_of_every_kind_of_condition_are_pinned(text: str, key: int) -> None:
     condition = rule(text)
-    assert isinstance(condition, model.Condition)
+    assert isinstance(condition, language.Condition)
     assert condition_key("default", condition, "Asia/Shanghai") == key
 
 
@@ -240,9 +242,9 @@ ZONELESS = """
 """
 
 
-def conditions(texts: str) -> list[model.Condition]:
+def conditions(texts: str) -> list[language.Condition]:
     found = [rule(text) for text in texts.splitlines() if text.strip()]
-    assert all(isinstance(each, model.Condition) for each in found)
+    assert all(isinstance(each, language.Condition) for each in found)
     return found  # type: ignore[return-value]
 
 

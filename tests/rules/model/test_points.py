@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rules.model.audience import Comparison
+from rules.model.language import Comparison
 from rules.model.points import exact_sum, in_whole_numbers, shown
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse import definitions as parsing
 from rules.parse.definitions import load_definitions, parse_definitions
 from rules.parse.problems import DefinitionsInvalid
@@ -23,7 +23,7 @@ def read(name: str) -> tuple[str, str]:
     return name, (DEFINITIONS / name).read_text()
 
 
-def parse_rule(text: str) -> model.Rule:
+def parse_rule(text: str) -> language.Rule:
     parsed, problems = parse_definitions(f"id: x\nname: X\nrule: {text}", "x.yaml")
     assert problems == []
     return parsed[0].audience.rule
@@ -38,9 +38,9 @@ def test_every_fault_is_told_with_its_place_and_what_was_probably_meant(path: Pa
 
 def test_a_definition_with_one_of_everything_means_what_it_says() -> None:
     cart, rest = load_definitions([read("valid.yaml")])
-    once = model.Aggregate("count", None, (model.Comparison("gte", 1),))
-    hour = model.Within(UNITS_MS["h"])
-    assert cart == model.Audience(
+    once = language.Aggregate("count", None, (language.Comparison("gte", 1),))
+    hour = language.Within(UNITS_MS["h"])
+    assert cart == language.Audience(
         id="cart_abandoners",
         name="Cart abandoners",
         description="Put something dear in the cart and left it there",
@@ -48,64 +48,66 @@ def test_a_definition_with_one_of_everything_means_what_it_says() -> None:
         type="instant",
         timezone="Asia/Shanghai",
         labels=("marketing", "no", "2024-01-01"),
-        rule=model.All(
+        rule=language.All(
             (
-                model.EventCondition(
+                language.EventCondition(
                     ("add_to_cart",),
-                    model.AllTests(
+                    language.AllTests(
                         (
-                            model.Test(("price",), "gte", 50),
-                            model.Test(("price",), "lt", 1000.0),
-                            model.Test(("category",), "eq", "shoes"),
+                            language.Test(("price",), "gte", 50),
+                            language.Test(("price",), "lt", 1000.0),
+                            language.Test(("category",), "eq", "shoes"),
                         )
                     ),
                     once,
                     hour,
                 ),
-                model.Not(model.EventCondition(("purchase",), None, once, hour)),
+                language.Not(language.EventCondition(("purchase",), None, once, hour)),
             )
         ),
     )
     assert (rest.project, rest.type, rest.timezone, rest.labels) == ("default", "realtime", "UTC", ())
-    assert isinstance(rest.rule, model.Any)
+    assert isinstance(rest.rule, language.Any)
     views, skus, spent, country = rest.rule.parts
-    assert views == model.EventCondition(
+    assert views == language.EventCondition(
         ("click", "view"),
-        model.AllTests(
+        language.AllTests(
             (
-                model.Test(("color",), "in", ("red", "blue", None)),
-                model.Test(("address", "city"), "ieq", "berlin"),
-                model.Test(("at",), "between", ("2024-01-01", "2024-12-31T23:59:59.999+08:00")),
-                model.AnyTest(
+                language.Test(("color",), "in", ("red", "blue", None)),
+                language.Test(("address", "city"), "ieq", "berlin"),
+                language.Test(("at",), "between", ("2024-01-01", "2024-12-31T23:59:59.999+08:00")),
+                language.AnyTest(
                     (
-                        model.Test(("a",), "eq", True),
-                        model.NotTest(model.Test(("b",), "eq", None)),
-                        model.AllTests((model.Test(("c",), "eq", 1), model.Test(("d",), "matches", "x+y"))),
+                        language.Test(("a",), "eq", True),
+                        language.NotTest(language.Test(("b",), "eq", None)),
+                        language.AllTests(
+                            (language.Test(("c",), "eq", 1), language.Test(("d",), "matches", "x+y"))
+                        ),
                     )
                 ),
             )
         ),
-        model.Aggregate("count", None, (model.Comparison("gte", 2), model.Comparison("lte", 5))),
-        model.Within(2 * UNITS_MS["w"]),
+        language.Aggregate("count", None, (language.Comparison("gte", 2), language.Comparison("lte", 5))),
+        language.Within(2 * UNITS_MS["w"]),
     )
-    assert skus == model.EventCondition(
+    assert skus == language.EventCondition(
         ("*",),
         None,
-        model.Aggregate("distinct", ("sku",), (model.Comparison("between", (3, 9)),)),
-        model.Within(500),
+        language.Aggregate("distinct", ("sku",), (language.Comparison("between", (3, 9)),)),
+        language.Within(500),
     )
-    assert spent == model.EventCondition(
+    assert spent == language.EventCondition(
         ("purchase",),
         None,
-        model.Aggregate("sum", ("basket", "price"), (model.Comparison("gt", -1.5),)),
+        language.Aggregate("sum", ("basket", "price"), (language.Comparison("gt", -1.5),)),
         None,
     )
-    assert country == model.AttributeCondition(
-        model.AllTests(
+    assert country == language.AttributeCondition(
+        language.AllTests(
             (
-                model.Test(("address", "country"), "in", ("US", "CA")),
-                model.Test(("address", "country"), "ne", None),
-                model.Test(("address", "country"), "exists", True),
+                language.Test(("address", "country"), "in", ("US", "CA")),
+                language.Test(("address", "country"), "ne", None),
+                language.Test(("address", "country"), "exists", True),
             )
         )
     )
@@ -176,8 +178,8 @@ def test_a_definition_of_an_unreadable_file_is_not_handed_out() -> None:
 
 def test_yaml_1_1_surprises_stay_text() -> None:
     rule = parse_rule("{attribute: a, in: [no, on, 2024-01-01, 12:30:45, 1_000, 0x1F, 010, +.5]}")
-    assert isinstance(rule, model.AttributeCondition)
-    assert isinstance(rule.test, model.Test)
+    assert isinstance(rule, language.AttributeCondition)
+    assert isinstance(rule.test, language.Test)
     assert rule.test.operand == ("no", "on", "2024-01-01", "12:30:45", "1_000", 31, 10, 0.5)
 
 

@@ -9,7 +9,7 @@ import re2  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.model import audience as model
+from rules.model import language
 from rules.predicates.compiled import compile_predicate, holds_against
 from rules.predicates.dates import DATE_OPERATORS
 from rules.predicates.operators import (
@@ -122,23 +122,23 @@ def test_every_operator_is_in_the_table_above() -> None:
 )
 def test_a_dotted_path_reaches_into_objects_only(properties: Mapping[str, object], expected: object) -> None:
     assert lookup(properties, ("a", "b", "c")) is expected
-    exists = compile_predicate(model.Test(("a", "b", "c"), "exists", True))
+    exists = compile_predicate(language.Test(("a", "b", "c"), "exists", True))
     assert exists(properties) is (expected not in (None, MISSING))
 
 
 def test_tests_compose() -> None:
-    def holds(predicate: model.Predicate) -> list[bool]:
+    def holds(predicate: language.Predicate) -> list[bool]:
         check = compile_predicate(predicate)
         return [check({"a": a, "b": b, "c": c}) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
 
-    a, b, c = (model.Test((name,), "eq", 1) for name in "abc")
+    a, b, c = (language.Test((name,), "eq", 1) for name in "abc")
     bits = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
-    assert holds(model.AllTests((a,))) == holds(model.AnyTest((a,))) == [bool(x[0]) for x in bits]
-    assert holds(model.AllTests((a, b))) == [bool(x[0] and x[1]) for x in bits]
-    assert holds(model.AnyTest((a, b))) == [bool(x[0] or x[1]) for x in bits]
-    assert holds(model.AllTests((a, b, c))) == [all(x) for x in bits]
-    assert holds(model.AnyTest((a, b, c))) == [any(x) for x in bits]
-    assert holds(model.NotTest(model.AnyTest((a, model.NotTest(b))))) == [
+    assert holds(language.AllTests((a,))) == holds(language.AnyTest((a,))) == [bool(x[0]) for x in bits]
+    assert holds(language.AllTests((a, b))) == [bool(x[0] and x[1]) for x in bits]
+    assert holds(language.AnyTest((a, b))) == [bool(x[0] or x[1]) for x in bits]
+    assert holds(language.AllTests((a, b, c))) == [all(x) for x in bits]
+    assert holds(language.AnyTest((a, b, c))) == [any(x) for x in bits]
+    assert holds(language.NotTest(language.AnyTest((a, language.NotTest(b))))) == [
         not (x[0] or not x[1]) for x in bits
     ]
 
@@ -172,7 +172,7 @@ def test_no_value_makes_an_operator_raise(value: object) -> None:
         for name in {operator, NEGATIONS.get(operator, operator)}:
             assert compile_operator(name, operand)(value) in (True, False)
             assert evaluate(name, operand, value) in (True, False)
-            assert compile_predicate(model.Test(("a", "b"), name, operand))({"a": value}) in (True, False)
+            assert compile_predicate(language.Test(("a", "b"), name, operand))({"a": value}) in (True, False)
 
 
 def test_very_deep_values_do_no_harm() -> None:
@@ -187,8 +187,8 @@ def test_very_deep_values_do_no_harm() -> None:
 
 def evaluate(operator: str, operand: object, value: object) -> bool:
     properties = {} if value is MISSING else {"p": value}
-    answer = compile_predicate(model.Test(("p",), operator, operand))(properties)
-    nested = compile_predicate(model.Test(("o", "p"), operator, operand))({"o": properties})
+    answer = compile_predicate(language.Test(("p",), operator, operand))(properties)
+    nested = compile_predicate(language.Test(("o", "p"), operator, operand))({"o": properties})
     assert answer is nested, json.dumps([operator, operand], default=str)
     return answer
 

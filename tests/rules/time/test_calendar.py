@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.model.audience import PeriodUnit
+from rules.model.language import PeriodUnit
 from rules.time.calendar import HOUR_MS, calendar_of
 from rules.time.instants import MAX_MS, MIN_MS
 

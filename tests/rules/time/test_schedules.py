@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.model import audience as model
+from rules.model import language
 from rules.time.calendar import calendar_of
 from rules.time.instants import MAX_MS
-from rules.time.schedules import Schedule, build_schedule
+from rules.time.schedules import ComputeInstants, build_schedule
 from tests.model.calendars import compute_before, compute_from
 
 
@@ -19,9 +19,9 @@ def ms(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def schedule(text: str, zone: str = "UTC", created_ms: int = 0) -> Schedule:
+def schedule(text: str, zone: str = "UTC", created_ms: int = 0) -> ComputeInstants:
     kind = text if text in ("once", "daily", "weekly", "monthly") else "cron"
-    source = model.Schedule(kind, text if kind == "cron" else "")  # type: ignore[arg-type]
+    source = language.Schedule(kind, text if kind == "cron" else "")  # type: ignore[arg-type]
     return build_schedule(source, calendar_of(zone), created_ms)
 
 

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from app.main import cli
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.definitions import parse_definitions
 from rules.parse.document import Node
 from rules.parse.text import parse_text
@@ -69,7 +69,7 @@ def test_valid_definitions_pass(path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(audiences)
-def test_whatever_the_parser_takes_the_schema_takes(audience: model.Audience) -> None:
+def test_whatever_the_parser_takes_the_schema_takes(audience: language.Audience) -> None:
     assert faults(to_document(audience)) == []
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from rules.model import audience as model
+from rules.model import language
 from rules.parse.definitions import parse_definitions
 from rules.write.audience import to_document
 from tests.audiences import audiences
@@ -14,7 +14,7 @@ from tests.audiences import audiences
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(audiences)
-def test_an_audience_that_is_written_reads_back_equal(audience: model.Audience) -> None:
+def test_an_audience_that_is_written_reads_back_equal(audience: language.Audience) -> None:
     document = json.dumps(to_document(audience))
     (parsed,), problems = parse_definitions(document, "published.json")
     assert problems == []

@@ -11,18 +11,19 @@ from bisect import bisect_left, bisect_right
 from rules.aggregates.accumulator import Accumulator
 from rules.aggregates.of_events import Since
 from rules.aggregates.windows import Always, Window, counting, next_change
-from rules.model import audience as model
-from rules.state.condition import FAR_MS, Condition, Properties, State
+from rules.model import language
+from rules.state.condition import Condition, Properties, State
 from rules.state.row import Row
+from rules.time.instants import FAR_MS
 
 
-class Windowed(Condition):
+class GeneralAggregate(Condition):
     """State: [event times ascending, their accumulators] (``rules.aggregates.accumulator``)."""
 
     def __init__(
         self,
         key: int,
-        source: model.EventCondition,
+        source: language.EventCondition,
         max_samples: int,
         window: Window,
         accumulator: Accumulator,
@@ -50,7 +51,7 @@ class Windowed(Condition):
     def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
         times, accumulators = state or ([], [])
         window, accumulator = self.window, self.accumulator
-        holds = accumulator.sweep(times, accumulators)
+        holds = accumulator.rolling_holds(times, accumulators)
         first, end = counting(window, times, after_ms)
         now, at_ms = holds(first, end, after_ms), after_ms
         while True:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from rules.model import audience as model
-from rules.predicates.dates import compile_timed_predicate
+from rules.model import language
+from rules.predicates.dates import compile_dated_predicate
 from rules.state.condition import Condition, Properties, State, Update
 from rules.state.row import Row
 from rules.time.calendar import Calendar
 
 
-class TimedWhere(Condition):
+class DatedWhere(Condition):
     """A condition of any kind behind a predicate over an event's properties and time. State: the inner one's.
 
     ``inner`` is built without ``where``, so that it and its fast way of taking events stay as they are.
     """
 
-    def __init__(self, inner: Condition, source: model.EventCondition, calendar: Calendar) -> None:
+    def __init__(self, inner: Condition, source: language.EventCondition, calendar: Calendar) -> None:
         assert source.where is not None
         self.inner = inner
         self.key = inner.key
         self.source = source
         self.names = source.names
         self.where = None
-        self.check = compile_timed_predicate(source.where, calendar)
+        self.check = compile_dated_predicate(source.where, calendar)
         self.compare = inner.compare
         self.at_least = inner.at_least
         self.max_samples = inner.max_samples

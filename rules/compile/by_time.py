@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from rules.compile.readers import Readers
 from rules.state.row import Row
-from rules.time.schedules import Schedule
+from rules.time.schedules import ComputeInstants
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class ByTime:
     """Whom time alone may change, by what of a row it needs for that."""
 
     conditions: Mapping[int, Readers]
@@ -20,7 +20,7 @@ class Timed:
     """An attribute, by its root name."""
     members: Mapping[int, tuple[int, ...]]
     """A membership, by the audience's key."""
-    batch: tuple[TimedBatch, ...]
+    batch_groups: tuple[BatchGroup, ...]
 
     def of(self, row: Row) -> set[int]:
         """The audiences that time alone may change for this user, batch ones aside."""
@@ -39,10 +39,10 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedBatch:
+class BatchGroup:
     """Batch audiences with the same compute instants, the only ones at which they change."""
 
-    schedule: Schedule
+    schedule: ComputeInstants
     readers: Readers
     members: Mapping[int, int]
     """Index by key. A member has to leave even if no state of an anchor is left."""
@@ -54,4 +54,4 @@ class TimedBatch:
         return [*found, *self.readers.of(row.conditions)]
 
 
-NOTHING_TIMED = Timed({}, {}, {}, ())
+NOTHING_BY_TIME = ByTime({}, {}, {}, ())

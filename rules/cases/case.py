@@ -12,11 +12,11 @@ from typing import Literal
 
 from rules.parse.audience import ParsedAudience
 from rules.parse.document import Node
-from rules.parse.problems import Problem, name_hint
+from rules.parse.problems import DefinitionProblem, name_hint
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenRecord:
     """A record: ``body`` as in an input topic, ``at_ms`` its record timestamp."""
 
     at_ms: int
@@ -26,7 +26,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class Expectation:
     """Audiences that a user must be in, and must not be in, when everything up to ``at_ms`` has happened."""
 
     at_ms: int
@@ -58,8 +58,8 @@ class Case:
     start_ms: int
     until_ms: int
     only: tuple[str, ...]
-    events: tuple[Given, ...]
-    expected: tuple[Expected, ...]
+    events: tuple[GivenRecord, ...]
+    expected: tuple[Expectation, ...]
     transitions: tuple[Awaited, ...] | None
     place: Node
     mentions: tuple[tuple[str, str, Node], ...]
@@ -77,11 +77,13 @@ class CaseFile:
     cases: tuple[Case, ...]
 
 
-def check_mentions(cases: CaseFile, audiences: Iterable[str]) -> Iterator[Problem]:
+def check_mentions(cases: CaseFile, audiences: Iterable[str]) -> Iterator[DefinitionProblem]:
     """What the cases say of audiences that there aren't."""
     known = frozenset(audiences)
     for case in cases.cases:
         for audience, path, at in case.mentions:
             if audience not in known:
                 message, hint = f"no audience '{audience}'", name_hint(audience, known)
-                yield Problem("unknown_audience", message, path, cases.file, at.line, at.column, hint)
+                yield DefinitionProblem(
+                    "unknown_audience", message, path, cases.file, at.line, at.column, hint
+                )

@@ -7,23 +7,23 @@ from dataclasses import replace
 
 from rules.aggregates.counts import CountAtLeastWithin, CountEver, CountWithin
 from rules.aggregates.distincts import DistinctEver, DistinctWithin
+from rules.aggregates.general import GeneralAggregate
 from rules.aggregates.of_events import build_accumulator
-from rules.aggregates.over_windows import Windowed
 from rules.aggregates.sums import SumEver, SumWithin
 from rules.aggregates.windows import build_window
-from rules.conditions.attributes import attribute_node
-from rules.conditions.dated_events import TimedWhere
-from rules.conditions.nested import SinceEntryCondition, audience_node
+from rules.conditions.attributes import compile_attribute
+from rules.conditions.dated_where import DatedWhere
+from rules.conditions.nested import SinceEntryCondition, compile_membership
 from rules.conditions.not_followed import NotFollowedCondition
 from rules.conditions.sequences import SequenceCondition
-from rules.conditions.truth import Node, condition_node
-from rules.model import audience as model
+from rules.conditions.truth import CompiledRule, compile_condition
+from rules.model import language
 from rules.model.canonical import condition_key
-from rules.predicates.dates import is_timed
+from rules.predicates.dates import is_dated
 from rules.state.condition import Condition, count_bound, is_at_least
 from rules.time.calendar import Calendar, calendar_of
 
-StateCondition = model.EventCondition | model.Sequence | model.NotFollowed
+StateCondition = language.EventCondition | language.Sequence | language.NotFollowed
 """The conditions that keep state, and take events."""
 
 
@@ -40,37 +40,37 @@ def build_condition(
     calendar = calendar_of(timezone)
     key = condition_key(project, source, timezone, schedule)
     match source:
-        case model.Sequence():
+        case language.Sequence():
             return SequenceCondition(key, source, max_samples, calendar)
-        case model.NotFollowed():
+        case language.NotFollowed():
             return NotFollowedCondition(key, source, max_samples, calendar)
-        case model.EventCondition(where=where) if where is not None and is_timed(where):
+        case language.EventCondition(where=where) if where is not None and is_dated(where):
             plain = replace(source, where=None)
             inner = _build_event_condition(project, key, plain, max_samples, calendar, bool(schedule))
-            return TimedWhere(inner, source, calendar)
-        case model.EventCondition():
+            return DatedWhere(inner, source, calendar)
+        case language.EventCondition():
             return _build_event_condition(project, key, source, max_samples, calendar, bool(schedule))
 
 
-def node_of(condition: Condition) -> Node:
+def node_of(condition: Condition) -> CompiledRule:
     """The truth of a condition that ``build_condition`` made, for a row."""
-    inner = condition.inner if isinstance(condition, TimedWhere) else condition
-    return inner.node() if isinstance(inner, SinceEntryCondition) else condition_node(condition)
+    inner = condition.inner if isinstance(condition, DatedWhere) else condition
+    return inner.node() if isinstance(inner, SinceEntryCondition) else compile_condition(condition)
 
 
-def row_node(
-    project: str, source: model.AttributeCondition | model.InAudience, timezone: str = "UTC"
-) -> Node:
+def compile_row_condition(
+    project: str, source: language.AttributeCondition | language.InAudience, timezone: str = "UTC"
+) -> CompiledRule:
     """The truth of a condition that reads the row alone."""
-    if isinstance(source, model.InAudience):
-        return audience_node(project, source)
-    return attribute_node(source, calendar_of(timezone))
+    if isinstance(source, language.InAudience):
+        return compile_membership(project, source)
+    return compile_attribute(source, calendar_of(timezone))
 
 
 def _build_event_condition(
-    project: str, key: int, source: model.EventCondition, max_samples: int, calendar: Calendar, batch: bool
+    project: str, key: int, source: language.EventCondition, max_samples: int, calendar: Calendar, batch: bool
 ) -> Condition:
-    if isinstance(source.window, model.SinceEntry):
+    if isinstance(source.window, language.SinceEntry):
         accumulator, audience = build_accumulator(source.aggregate, calendar), source.window.audience
         return SinceEntryCondition(key, source, max_samples, project, audience, accumulator, batch)
     # A batch audience's condition keeps two states at times: they name no times of the row's.
@@ -78,13 +78,15 @@ def _build_event_condition(
     if fast is not None:
         return fast(key, source, max_samples)
     window = build_window(source.window, calendar)
-    return Windowed(key, source, max_samples, window, build_accumulator(source.aggregate, calendar))
+    return GeneralAggregate(key, source, max_samples, window, build_accumulator(source.aggregate, calendar))
 
 
-def fast_kind(source: model.EventCondition) -> Callable[[int, model.EventCondition, int], Condition] | None:
+def fast_kind(
+    source: language.EventCondition,
+) -> Callable[[int, language.EventCondition, int], Condition] | None:
     """The class of the commonest kinds: counts, sums and distinct values, for ever or ``within``."""
     kind, ever = source.aggregate.kind, source.window is None
-    if not ever and not isinstance(source.window, model.Within):
+    if not ever and not isinstance(source.window, language.Within):
         return None
     match kind:
         case "count" if ever:
@@ -102,7 +104,7 @@ def fast_kind(source: model.EventCondition) -> Callable[[int, model.EventConditi
             return None
 
 
-def at_least_needed(comparison: model.Comparison) -> int:
+def at_least_needed(comparison: language.Comparison) -> int:
     """The least whole number that satisfies a ``gte`` or ``gt``."""
     operand = comparison.operand
     assert not isinstance(operand, tuple)

@@ -167,7 +167,7 @@ class EventCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SequenceStep:
     """One step of a sequence. ``within_ms``: at most this long after the step before; ``name``: ``as``."""
 
     event: EventPattern
@@ -180,7 +180,7 @@ class Sequence:
     """2 to 10 steps in order of event time (ties: arrival). ``window`` is for the last step's event:
     Within, FromTo, Period or None. ``without``: no such event strictly between first and last step."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[SequenceStep, ...]
     without: EventPattern | None = None
     total_ms: int | None = None
     window: Within | FromTo | Period | None = None
