@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from agents.deliver.contract.sink import Sink, SinkContext
 from agents.deliver.definitions.destination import Destination, EventHub, KafkaTopic
-from agents.deliver.engine.sink import Sink, SinkContext
 
 
 def make_sink(destination: Destination, context: SinkContext) -> Sink:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.deliver.contract.delivery import Delivery
+from agents.deliver.contract.outcomes import Outcome
+from agents.deliver.contract.sink import Lanes, SinkContext
 from agents.deliver.definitions.destination import Destination
-from agents.deliver.engine.errors import SinkMisconfigured
-from agents.deliver.engine.sink import Delivery, Lanes, Outcome, SinkContext
+from agents.deliver.errors import SinkMisconfigured
 
 
 class RefusedSink:

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer
 from pydantic import BaseModel, SecretStr
 
 from agents.deliver.content.users import Users
-from agents.deliver.definitions.own_topics import OwnTopics
-from agents.deliver.engine.sink import SinkContext
+from agents.deliver.contract.sink import SinkContext
+from agents.deliver.permissions.own_topics import OwnTopics
 from agents.deliver.secrets.secrets import OwnSecrets, Secrets, SecretSources
 from agents.kafka.producer import Producer
 from app.http.api_keys import digests_in_settings

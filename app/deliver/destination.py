@@ -16,14 +16,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
+from agents.deliver.consumer.deliverer import Deliverer, InputTopics
+from agents.deliver.consumer.faust_app import DeliverApp, DeliverConsumer, deliver_app
 from agents.deliver.content.users import Users
-from agents.deliver.dead_letters import DeadLetters
 from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.deliver.definitions.starts import FirstStart
-from agents.deliver.deliverer import Deliverer, Topics
+from agents.deliver.engine.dead_letters import DeadLetters
 from agents.deliver.engine.engine import Engine
-from agents.deliver.engine.report import Report
-from agents.deliver.faust_app import DeliverApp, DeliverConsumer, deliver_app
+from agents.deliver.engine.report import DestinationReport
 from agents.evaluate.outputs import Told
 from agents.kafka.watch import KafkaWatch
 from agents.sinks.make import make_sink
@@ -49,7 +49,7 @@ class Surroundings:
     """What all destinations of a process share. ``first_start`` says where one begins, for good."""
 
     settings: Settings
-    topics: Topics
+    topics: InputTopics
     producer: AIOKafkaProducer
     admin: AIOKafkaAdminClient
     first_start: Callable[[PublishedDestination], Awaitable[FirstStart]]
@@ -67,7 +67,7 @@ class Running:
         self.secrets = secrets_of(
             surroundings.settings, surroundings.digests, project=published.destination.project
         )
-        self.report = Report()
+        self.report = DestinationReport()
         self.deliverer: Deliverer | None = None
         self.app: DeliverApp | None = None
         self._surroundings = surroundings

@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry
 
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_destinations
-from agents.deliver.definitions.permitted import refusals
 from agents.deliver.definitions.published import PublishedDestination, plan_changes
-from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.permissions.permitted import refusals
 from agents.registry.api_keys import EVERY_PROJECT
 from app.deliver.clients import own_topics_of, secrets_of
 from app.deliver.metrics import DeliveryCollector, lag_of

@@ -15,11 +15,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from agents.deliver.content.jobs import Job, Original, Unreadable, read_transition
-from agents.deliver.dead_letters import OURS, DeadLetters
+from agents.deliver.consumer.progress import Progress
+from agents.deliver.content.messages import Message, Original, Unreadable, read_transition
 from agents.deliver.definitions.published import PublishedDestination, group_of
+from agents.deliver.engine.dead_letters import OURS, DeadLetters
 from agents.deliver.engine.engine import Engine
-from agents.deliver.progress import Progress
 from agents.sinks.make import make_sink
 from agents.topics import existing
 from agents.topics.delivery import dead_letter_topic
@@ -131,20 +131,20 @@ async def _send(
     try:
         while any(progress[tp].reached < ends[tp] for tp in tps):
             for tp, records in (await consumer.getmany(timeout_ms=200)).items():
-                jobs = []
+                messages = []
                 for record in records:
                     if record.offset >= ends[tp]:
                         break
-                    job = _job(record)
-                    if job is None:
+                    message = _message(record)
+                    if message is None:
                         result.unreadable += 1
-                    elif job.transitions[0].project != project:
+                    elif message.transitions[0].project != project:
                         result.other_project += 1
                     else:
-                        progress[tp].add(job)
-                        jobs.append(job)
+                        progress[tp].add(message)
+                        messages.append(message)
                     progress[tp].reached = record.offset + 1
-                await engine.put(jobs)
+                await engine.put(messages)
         await engine.drained()
     finally:
         for task in (committing, opening):
@@ -152,8 +152,8 @@ async def _send(
         await asyncio.gather(committing, opening, return_exceptions=True)
 
 
-def _job(record: ConsumerRecord[bytes, bytes]) -> Job | None:
-    """A dead letter as a job; its record is again what lay on the transitions topic. None: no transition."""
+def _message(record: ConsumerRecord[bytes, bytes]) -> Message | None:
+    """A dead letter as a message, its record as it lay on the transitions topic. None: no transition."""
     try:
         transition = read_transition(record.value)
     except Unreadable:
@@ -167,7 +167,7 @@ def _job(record: ConsumerRecord[bytes, bytes]) -> Job | None:
         _number(headers.get("source.offset"), -1),
         _number(headers.get("source.timestamp"), 0),
     )
-    return Job(transition.user_id, (transition,), (original,), record.partition, record.offset)
+    return Message(transition.user_id, (transition,), (original,), record.partition, record.offset)
 
 
 def _number(text: bytes | None, otherwise: int) -> int:
@@ -185,7 +185,7 @@ async def _keep_committing(consumer: AIOKafkaConsumer, progress: Mapping[TopicPa
 
 
 async def _commit(consumer: AIOKafkaConsumer, progress: Mapping[TopicPartition, Progress]) -> None:
-    marks = {tp: each.watermark() for tp, each in progress.items()}
+    marks = {tp: each.committable_offset() for tp, each in progress.items()}
     offsets = {tp: OffsetAndMetadata(mark, "") for tp, mark in marks.items() if mark is not None}
     if offsets:
         await consumer.commit(offsets)

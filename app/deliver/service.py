@@ -21,9 +21,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec.structs import replace
 
+from agents.deliver.consumer.deliverer import InputTopics
 from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination, group_of, publish
 from agents.deliver.definitions.starts import FirstStart, decide_start, encode_start, start_key, start_over
-from agents.deliver.deliverer import Topics
 from agents.evaluate.outputs import Told
 from agents.kafka.watch import KafkaWatch
 from agents.registry.api_keys_feed import KeysFeed
@@ -135,7 +135,7 @@ class DeliveryService:
         await asyncio.wait({asked})
         return None
 
-    async def _prepare(self) -> Topics:
+    async def _prepare(self) -> InputTopics:
         await self._admin.start()
         topics = self.settings.topics
         plan, own = self.plan, [self.plan.destinations_topic()]
@@ -148,7 +148,7 @@ class DeliveryService:
         )
         cluster = await make_missing(self._admin, own, topics.replication)
         raise_if_unusable(judge(own, cluster))
-        return Topics(
+        return InputTopics(
             plan.transitions,
             counts[plan.transitions],
             plan.changelog,

@@ -11,9 +11,10 @@ import msgspec
 
 from agents.deliver.content.bodies import body_maker, encode, message_id
 from agents.deliver.content.users import LookupFailed, needs_user
+from agents.deliver.contract.delivery import Delivery, UserFacts
+from agents.deliver.contract.outcomes import Delivered, Outcome
 from agents.deliver.definitions.destination import Destination
-from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable
-from agents.deliver.engine.sink import Delivered, Delivery, Outcome, UserFacts
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.evaluate.transitions import TransitionBody, TriggerBody, transition_id
 from agents.sinks.make import make_sink
 from app.deliver.clients import context_of, secrets_of, users_of

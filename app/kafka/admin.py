@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from agents.deliver.engine.errors import SinkMisconfigured
+from agents.deliver.errors import SinkMisconfigured
 from agents.sinks.kafka.errors import opening_error
 from app.failures import CommandFailed
 from app.kafka.configured import broker_of

@@ -12,12 +12,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_destinations
-from agents.deliver.definitions.permitted import refusals, secrets_in, topic_refusals
 from agents.deliver.definitions.published import (
     PublishedDestination,
     publish,
     read_published,
 )
+from agents.deliver.permissions.permitted import refusals, secrets_in, topic_refusals
 from agents.topics import existing, make_missing
 from app.deliver.clients import own_topics_of, secrets_of
 from app.failures import CommandFailed, tell_unusable

@@ -63,7 +63,7 @@ class EventHubLatency:
     """Of one core, the deliverer's at that pace."""
 
 
-class Hub:
+class HubProcess:
     """The stand-in as a process. ``stored`` is complete after ``end``: (hub partition, ms, message id)."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -116,7 +116,7 @@ async def measure_eventhub(
 
 
 async def _plain(folder: Path, count: int) -> EventHubRun:
-    hub, result = Hub(folder, "plain"), folder / "plain-eventhub.json"
+    hub, result = HubProcess(folder, "plain"), folder / "plain-eventhub.json"
     try:
         arguments = [await hub.connection_string(), str(count), str(BATCH), str(result)]
         with Child("bench.delivery.eventhub_plain", arguments, folder / "plain-eventhub.log") as child:
@@ -126,7 +126,7 @@ async def _plain(folder: Path, count: int) -> EventHubRun:
     return _run("plain azure-eventhub", hub, count, read_result(result)["cpu_seconds"])
 
 
-def _run(kind: str, hub: Hub, count: int, cpu_seconds: float) -> EventHubRun:
+def _run(kind: str, hub: HubProcess, count: int, cpu_seconds: float) -> EventHubRun:
     different = len({ident for _, _, ident in hub.stored})
     if different != count:
         raise BenchFailed(f"{kind}: {different:,} of {count:,} transitions are in the hub")
@@ -134,7 +134,7 @@ def _run(kind: str, hub: Hub, count: int, cpu_seconds: float) -> EventHubRun:
 
 
 async def _backlog(broker: BenchBroker, folder: Path, count: int) -> EventHubRun:
-    hub = Hub(folder, "backlog")
+    hub = HubProcess(folder, "backlog")
     try:
         async with _stage(broker, folder, hub) as stage:
             # It begins where the topic ended when it first came: then it goes, and a backlog grows.
@@ -155,7 +155,7 @@ async def _backlog(broker: BenchBroker, folder: Path, count: int) -> EventHubRun
 
 
 async def _paced(broker: BenchBroker, folder: Path, per_second: int, seconds: int) -> EventHubLatency:
-    hub = Hub(folder, "paced")
+    hub = HubProcess(folder, "paced")
     sent_ms: dict[str, float] = {}
     before, from_s = None, 0.0
     warm_up, count = per_second * 3, per_second * (seconds + 3)
@@ -185,7 +185,7 @@ async def _paced(broker: BenchBroker, folder: Path, per_second: int, seconds: in
     return EventHubLatency(per_second, len(added), p50_ms, p99_ms, added[-1], cpu)
 
 
-def _first(hub: Hub) -> list[tuple[str, int]]:
+def _first(hub: HubProcess) -> list[tuple[str, int]]:
     seen: dict[str, int] = {}
     for _, at_ms, ident in hub.stored:
         seen.setdefault(ident, at_ms)
@@ -257,7 +257,7 @@ class _Stage:
 
 
 @asynccontextmanager
-async def _stage(broker: BenchBroker, folder: Path, hub: Hub) -> AsyncIterator[_Stage]:
+async def _stage(broker: BenchBroker, folder: Path, hub: HubProcess) -> AsyncIterator[_Stage]:
     prefix = f"bench-{uuid.uuid4().hex[:8]}"
     stage = _Stage(broker, folder, prefix, await hub.connection_string())
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)

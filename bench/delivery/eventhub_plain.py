@@ -12,7 +12,7 @@ import sys
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
-from agents.deliver.engine.sink import lane_of
+from agents.deliver.contract.sink import lane_of
 from bench.processes import write_result
 
 

@@ -1,0 +1,1 @@
+"""Delivery: rooms as in agents/deliver; service is for app/deliver."""

@@ -15,7 +15,7 @@ from proton import (
     TransportException,
 )
 
-from tests.eventhub.links import Consumer, Node, Publisher, Requests, node_for
+from tests.eventhub.links import ConsumerLink, HubLink, PublisherLink, RequestLink, node_for
 from tests.eventhub.wire import Padder
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class PeerConnection(asyncio.Protocol):
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, HubLink] = {}
         self._padder = Padder()
         self._engine = Transport(mode=Transport.SERVER)
         self._engine.max_frame_size = MAX_FRAME_BYTES
@@ -94,7 +94,7 @@ class PeerConnection(asyncio.Protocol):
     def answer(self, session: object, address: str, message: object) -> None:
         """Send on the response link that the same session attached at this node."""
         for node in self._nodes.values():
-            if isinstance(node, Requests) and node.responds(session, address):
+            if isinstance(node, RequestLink) and node.responds(session, address):
                 node.link.send(message)
         self.flush()
 
@@ -136,11 +136,11 @@ class PeerConnection(asyncio.Protocol):
             event.link.close()
         elif kind == Event.DELIVERY:
             node = self._nodes.get(event.link.name)
-            if isinstance(node, (Publisher, Requests)):
+            if isinstance(node, (PublisherLink, RequestLink)):
                 node.delivery(event.delivery)
         elif kind == Event.LINK_FLOW:
             node = self._nodes.get(event.link.name)
-            if isinstance(node, Consumer):
+            if isinstance(node, ConsumerLink):
                 node.push()
 
     def _attach(self, link: Link) -> None:
@@ -160,6 +160,6 @@ class PeerConnection(asyncio.Protocol):
     def push_to_consumers(self) -> None:
         """New events are there."""
         for node in list(self._nodes.values()):
-            if isinstance(node, Consumer):
+            if isinstance(node, ConsumerLink):
                 node.push()
         self.flush()

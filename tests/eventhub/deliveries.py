@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from agents.deliver.contract.delivery import Delivery
+from agents.deliver.contract.sink import SinkContext
 from agents.deliver.definitions.destination import Destination, EventHub, Secret
 from agents.deliver.definitions.hosts import HostPattern
-from agents.deliver.engine.sink import Delivery, SinkContext
 from agents.deliver.secrets.secrets import Declared, Secrets, SecretSources
 from agents.evaluate.transitions import TransitionBody, transition_id
 from agents.kafka.broker import Broker

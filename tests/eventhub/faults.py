@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
-class Fault(Enum):
+class HubFault(Enum):
     """What goes wrong. The first group meets sends, the second put-tokens, the third attaches."""
 
     DROP_BEFORE_COMMIT = "connection dropped, nothing stored"
@@ -28,21 +28,21 @@ class Fault(Enum):
 
 
 SEND = (
-    Fault.DROP_BEFORE_COMMIT,
-    Fault.DROP_AFTER_COMMIT,
-    Fault.SERVER_BUSY,
-    Fault.DETACH,
-    Fault.NEVER_ACKED,
-    Fault.SLOW,
-    Fault.QUOTA,
+    HubFault.DROP_BEFORE_COMMIT,
+    HubFault.DROP_AFTER_COMMIT,
+    HubFault.SERVER_BUSY,
+    HubFault.DETACH,
+    HubFault.NEVER_ACKED,
+    HubFault.SLOW,
+    HubFault.QUOTA,
 )
-AUTH = (Fault.AUTH_REFUSED, Fault.AUTH_SILENT)
-ATTACH = (Fault.HUB_MISSING, Fault.ATTACH_REFUSED)
+AUTH = (HubFault.AUTH_REFUSED, HubFault.AUTH_SILENT)
+ATTACH = (HubFault.HUB_MISSING, HubFault.ATTACH_REFUSED)
 
 
 @dataclass(slots=True)
 class _Order:
-    fault: Fault | None
+    fault: HubFault | None
     times: int
     partition: int | None
 
@@ -52,20 +52,20 @@ class Faults:
     """`slow_s` is the delay of SLOW. `happened` counts what was done."""
 
     slow_s: float = 0.5
-    happened: Counter[Fault] = field(default_factory=Counter)
-    _orders: dict[tuple[Fault, ...], deque[_Order]] = field(
+    happened: Counter[HubFault] = field(default_factory=Counter)
+    _orders: dict[tuple[HubFault, ...], deque[_Order]] = field(
         default_factory=lambda: {SEND: deque(), AUTH: deque(), ATTACH: deque()}
     )
-    _for_good: set[Fault] = field(default_factory=set)
+    _for_good: set[HubFault] = field(default_factory=set)
 
-    def order(self, fault: Fault, times: int = 1, partition: int | None = None, after: int = 0) -> None:
+    def order(self, fault: HubFault, times: int = 1, partition: int | None = None, after: int = 0) -> None:
         """Let `after` go well, then `fault` for the next `times`; only for one hub partition where given."""
         queue = self._orders[_kind(fault)]
         if after:
             queue.append(_Order(None, after, partition))
         queue.append(_Order(fault, times, partition))
 
-    def for_good(self, fault: Fault) -> None:
+    def for_good(self, fault: HubFault) -> None:
         """From now on always, until `heal`."""
         self._for_good.add(fault)
 
@@ -75,28 +75,28 @@ class Faults:
         for queue in self._orders.values():
             queue.clear()
 
-    def scatter(self, faults: Sequence[Fault], sends: int, seed: int) -> None:
+    def scatter(self, faults: Sequence[HubFault], sends: int, seed: int) -> None:
         """Spread `faults` at random over the next `sends` sends, put-tokens or attaches."""
         for kind, queue in self._orders.items():
-            mine: list[Fault | None] = [fault for fault in faults if _kind(fault) is kind]
+            mine: list[HubFault | None] = [fault for fault in faults if _kind(fault) is kind]
             mine += [None] * (sends - len(mine) if mine else 0)
             random.Random(seed).shuffle(mine)
             queue.extend(_Order(fault, 1, None) for fault in mine)
 
-    def on_send(self, partition: int | None) -> Fault | None:
+    def on_send(self, partition: int | None) -> HubFault | None:
         return self._next(SEND, partition)
 
-    def on_put_token(self) -> Fault | None:
+    def on_put_token(self) -> HubFault | None:
         return self._next(AUTH, None)
 
-    def on_attach(self, partition: int | None) -> Fault | None:
+    def on_attach(self, partition: int | None) -> HubFault | None:
         return self._next(ATTACH, partition)
 
     def left(self) -> int:
         """Ordered faults that have not happened yet."""
         return sum(order.times for queue in self._orders.values() for order in queue if order.fault)
 
-    def _next(self, kind: tuple[Fault, ...], partition: int | None) -> Fault | None:
+    def _next(self, kind: tuple[HubFault, ...], partition: int | None) -> HubFault | None:
         fault = next((each for each in kind if each in self._for_good), None)
         if fault is None:
             queue = self._orders[kind]
@@ -112,5 +112,5 @@ class Faults:
         return fault
 
 
-def _kind(fault: Fault) -> tuple[Fault, ...]:
+def _kind(fault: HubFault) -> tuple[HubFault, ...]:
     return next(kind for kind in (SEND, AUTH, ATTACH) if fault in kind)

@@ -1,4 +1,4 @@
-"""Fixtures for whoever sends to an event hub. `tests/deliver/conftest.py` takes them in.
+"""Fixtures for whoever sends to an event hub. Conftests of `tests/deliver` and `tests/sinks` take them in.
 
 `peer` is the stand-in, for tests that order faults. `event_hub` is the event hub of `TURNSTILE_TEST_EVENTHUB`
 (a connection string with EntityPath and the rights to send and listen) where that is set, else the stand-in.
@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -29,7 +31,7 @@ else:
 
 SDK_LEAKS = pytest.mark.filterwarnings("ignore::ResourceWarning")
 """For tests that cut the SDK's connections: it never closes a socket whose end it met while closing.
-`tests/deliver/conftest.py` collects them after such a test."""
+`pytest_runtest_teardown` collects them after such a test."""
 
 
 def skip_without_peer() -> None:
@@ -64,3 +66,14 @@ async def event_hub() -> AsyncIterator[ReadableHub]:
     skip_without_peer()
     async with Peer() as running:
         yield LocalHub(running)
+
+
+# When the event loop is closed: what the Event Hub SDK left open must not turn up in some later test.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    result = yield
+    if {"peer", "new_peer"} & set(getattr(item, "fixturenames", ())):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+    return result

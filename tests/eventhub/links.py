@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlparse
 
 from proton import Condition, Delivery, Link, Message, Terminus, symbol
 
-from tests.eventhub.faults import Fault
+from tests.eventhub.faults import HubFault
 from tests.eventhub.requests import management, put_token
 from tests.eventhub.store import KEY_ANNOTATION
 
@@ -23,19 +23,22 @@ BY = {"by": "stand-in"}
 _POSITION = re.compile(r"amqp\.annotation\.x-opt-(offset|sequence-number) (>=?) '(-?\d+|@latest)'")
 
 REJECTIONS = {
-    Fault.SERVER_BUSY: (
+    HubFault.SERVER_BUSY: (
         "com.microsoft:server-busy",
         "The request was terminated: the entity is throttled.",
     ),
-    Fault.QUOTA: ("amqp:resource-limit-exceeded", "The quota of the entity was exceeded."),
+    HubFault.QUOTA: ("amqp:resource-limit-exceeded", "The quota of the entity was exceeded."),
 }
 REFUSALS = {
-    Fault.HUB_MISSING: ("amqp:not-found", "The messaging entity could not be found."),
-    Fault.ATTACH_REFUSED: ("amqp:unauthorized-access", "Unauthorized access. 'Send' claim(s) are required."),
+    HubFault.HUB_MISSING: ("amqp:not-found", "The messaging entity could not be found."),
+    HubFault.ATTACH_REFUSED: (
+        "amqp:unauthorized-access",
+        "Unauthorized access. 'Send' claim(s) are required.",
+    ),
 }
 
 
-class Requests:
+class RequestLink:
     """One half of a request/response pair: `delivery` takes requests, the other half is sent on."""
 
     def __init__(self, connection: PeerConnection, link: Link, address: str) -> None:
@@ -58,15 +61,15 @@ class Requests:
         peer = self._connection.peer
         if self._address == CBS:
             fault = peer.faults.on_put_token()
-            if fault is Fault.AUTH_SILENT:
+            if fault is HubFault.AUTH_SILENT:
                 return
-            answer = put_token(request, peer.credentials, refused=fault is Fault.AUTH_REFUSED)
+            answer = put_token(request, peer.credentials, refused=fault is HubFault.AUTH_REFUSED)
         else:
             answer = management(request, peer.hub)
         self._connection.answer(self.link.session, self._address, answer)
 
 
-class Publisher:
+class PublisherLink:
     """Takes publications for one partition, or (None) for the one that the hub chooses."""
 
     def __init__(self, connection: PeerConnection, link: Link, partition: int | None) -> None:
@@ -88,20 +91,20 @@ class Publisher:
             )
             return
         fault = peer.faults.on_send(self._partition)
-        if fault is Fault.DROP_BEFORE_COMMIT:
+        if fault is HubFault.DROP_BEFORE_COMMIT:
             self._connection.drop()
         elif fault in REJECTIONS:
             self._reject(delivery, *REJECTIONS[fault])
-        elif fault is Fault.DETACH:
+        elif fault is HubFault.DETACH:
             self.link.condition = Condition("amqp:link:detach-forced", "The link was detached.", BY)
             self.link.close()
         else:
             peer.commit(publication, self._partition)
-            if fault is Fault.DROP_AFTER_COMMIT:
+            if fault is HubFault.DROP_AFTER_COMMIT:
                 self._connection.drop()
-            elif fault is Fault.SLOW:
+            elif fault is HubFault.SLOW:
                 asyncio.get_running_loop().call_later(peer.faults.slow_s, self._accept_later, delivery)
-            elif fault is not Fault.NEVER_ACKED:
+            elif fault is not HubFault.NEVER_ACKED:
                 self._accept(delivery)
 
     def _accept(self, delivery: Delivery) -> None:
@@ -121,7 +124,7 @@ class Publisher:
         self.link.flow(1)
 
 
-class Consumer:
+class ConsumerLink:
     """Sends one partition's events from a position on, as far as the reader gave credit."""
 
     def __init__(self, connection: PeerConnection, link: Link, partition: int) -> None:
@@ -146,32 +149,32 @@ class Consumer:
             self._next += 1
 
 
-Node = Requests | Publisher | Consumer
+HubLink = RequestLink | PublisherLink | ConsumerLink
 
 
-def node_for(connection: PeerConnection, link: Link) -> Node | None:
+def node_for(connection: PeerConnection, link: Link) -> HubLink | None:
     """The node a new link asks for; None when it was refused."""
     terminus = link.remote_target if link.is_receiver else link.remote_source
     address = terminus.address or ""
     if address in (CBS, MANAGEMENT):
-        return Requests(connection, link, address)
+        return RequestLink(connection, link, address)
     peer = connection.peer
     hub, _, rest = unquote(urlparse(address).path).lstrip("/").partition("/")
     where = rest.split("/")
-    fault: Fault | None = None
+    fault: HubFault | None = None
     if hub != peer.hub.name:
-        fault = Fault.HUB_MISSING
+        fault = HubFault.HUB_MISSING
     elif link.is_receiver:
         partition = int(where[1]) if where[0] == "Partitions" else None
         fault = peer.faults.on_attach(partition)
         if fault is None:
-            return Publisher(connection, link, partition)
+            return PublisherLink(connection, link, partition)
     elif where[0] == "ConsumerGroups" and where[2] == "Partitions":
-        return Consumer(connection, link, int(where[3]))
+        return ConsumerLink(connection, link, int(where[3]))
     # As the service: an attach without a terminus, then a detach with the reason.
     link.source.type = link.target.type = Terminus.UNSPECIFIED
     link.open()
-    link.condition = Condition(*REFUSALS[fault or Fault.HUB_MISSING], BY)
+    link.condition = Condition(*REFUSALS[fault or HubFault.HUB_MISSING], BY)
     link.close()
     return None
 

@@ -15,7 +15,7 @@ STANDARD_MESSAGE_BYTES = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class HubEvent:
     """A stored event, decoded."""
 
     id: str | None
@@ -26,7 +26,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredMessage:
     raw: bytes
     partition_key: str | None
     enqueued_ms: int
@@ -36,9 +36,9 @@ class Stored:
         message.decode(self.raw)
         return message
 
-    def event(self) -> Event:
+    def event(self) -> HubEvent:
         message = self.message()
-        return Event(
+        return HubEvent(
             id=None if message.id is None else str(message.id),
             body=bytes(message.body),
             content_type=None if message.content_type is None else str(message.content_type),
@@ -54,7 +54,7 @@ class Hub:
     name: str = "audiences"
     count: int = 4
     max_message_bytes: int = STANDARD_MESSAGE_BYTES
-    partitions: list[list[Stored]] = field(default_factory=list)
+    partitions: list[list[StoredMessage]] = field(default_factory=list)
     created_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     publications: int = 0
     _turn: int = 0
@@ -73,11 +73,11 @@ class Hub:
             else:
                 partition = zlib.crc32(key.encode()) % self.count
         now_ms = time.time_ns() // 1_000_000
-        self.partitions[partition] += [Stored(raw, key, now_ms) for raw in unbatched(publication)]
+        self.partitions[partition] += [StoredMessage(raw, key, now_ms) for raw in unbatched(publication)]
         self.publications += 1
         return partition
 
-    def events(self) -> list[list[Event]]:
+    def events(self) -> list[list[HubEvent]]:
         """All events, decoded, per partition in order."""
         return [[stored.event() for stored in partition] for partition in self.partitions]
 

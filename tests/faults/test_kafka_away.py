@@ -14,10 +14,10 @@ import pytest
 
 from app.kafka.embedded import start_tied
 from bench.kafka.apache import ApacheKafka
-from tests.deliver.receiver import receiver
-from tests.deliver.scene import many
-from tests.deliver.scene import scene as delivery_scene
+from tests.stage.delivery import many
+from tests.stage.delivery import scene as delivery_scene
 from tests.stage.log import make_log
+from tests.stage.receiver import receiver
 from tests.stage.scene import scene
 from tests.stage.workers import COMMAND, ROOT, Worker, environment, until
 

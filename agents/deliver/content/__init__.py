@@ -1,1 +1,1 @@
-"""What a delivery says: the body, and what it needs to know of the user."""
+"""From records of the transitions topic to deliveries: read, selected, grouped, the body made."""

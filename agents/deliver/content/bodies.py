@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from agents.deliver.contract.delivery import UserFacts
 from agents.deliver.definitions.destination import BodyFormat
-from agents.deliver.engine.sink import UserFacts
 from agents.evaluate.transitions import TransitionBody
 
 FOR_EVER: Final = "2099-12-31T23:59:59Z"

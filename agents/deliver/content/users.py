@@ -12,8 +12,8 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from agents.deliver.contract.delivery import UserFacts
 from agents.deliver.definitions.destination import Destination, Webhook
-from agents.deliver.engine.sink import UserFacts
 
 CONCURRENCY = 32
 FRESH_SECONDS = 2.0

@@ -48,7 +48,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class RetryPolicy:
     """How long a transition is tried again; the pauses double from ``first_ms`` to ``most_ms``, jittered."""
 
     for_ms: int = 3 * DAY_MS
@@ -140,7 +140,7 @@ class Destination:
     """``user_id``, or the name of an identity that is sent in its place."""
     attributes: tuple[str, ...] = ()
     """Attributes and identities of the user that bodies ``lytics`` and ``segment`` carry along."""
-    retry: Retry = Retry()
+    retry: RetryPolicy = RetryPolicy()
     rate: float | None = None
     """Transitions a second at most; None: as fast as it goes."""
     paused: bool = False

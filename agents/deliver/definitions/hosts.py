@@ -25,7 +25,7 @@ class NoHost(ValueError):
     """Not a host, or not a host with a port. The text says which."""
 
 
-class Place(NamedTuple):
+class Endpoint(NamedTuple):
     """Where something is sent to: a host in the form above, and a port."""
 
     host: str
@@ -56,7 +56,7 @@ def canonical_host(text: str) -> str:
     return name
 
 
-def place_of(text: str, port: int | None = None) -> Place:
+def endpoint_of(text: str, port: int | None = None) -> Endpoint:
     """``host:port``, ``[IPv6]:port``, or only the host where a ``port`` is given. Raises NoHost."""
     match = _WITH_PORT.fullmatch(text)
     if match is None:
@@ -64,7 +64,7 @@ def place_of(text: str, port: int | None = None) -> Place:
     found = int(match["port"]) if match["port"] else port
     if found is None or not 0 < found < 65_536:
         raise NoHost(f"{text!r} has no port from 1 to 65535")
-    return Place(_host_in(match["host"]), found)
+    return Endpoint(_host_in(match["host"]), found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class HostPattern:
             raise NoHost(f"{text!r}: there are no hosts below an address")
         return cls(host, port, below)
 
-    def matches(self, place: Place) -> bool:
+    def matches(self, place: Endpoint) -> bool:
         """Whether a place is meant; ``*.example.com`` is for whole labels, and not for ``example.com``."""
         if self.port is not None and self.port != place.port:
             return False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from agents.deliver.definitions.destination import Destination, Retry, Target, TransitionEvent
+from agents.deliver.definitions.destination import Destination, RetryPolicy, Target, TransitionEvent
 from agents.deliver.definitions.parse_targets import PARSERS
 from agents.deliver.definitions.parse_values import REFUSED_NOW, Fields, plain
 from agents.evaluate.transitions import TransitionBody
@@ -228,8 +228,8 @@ def _audiences(fields: Fields, entries: Mapping[str, Entry]) -> frozenset[str] |
     return frozenset(fields.texts("audiences"))
 
 
-def _retry(fields: Fields, entries: Mapping[str, Entry]) -> Retry:
-    standard = Retry()
+def _retry(fields: Fields, entries: Mapping[str, Entry]) -> RetryPolicy:
+    standard = RetryPolicy()
     if "retry" not in entries:
         return standard
     inside = join(fields.path, "retry")
@@ -238,7 +238,7 @@ def _retry(fields: Fields, entries: Mapping[str, Entry]) -> Retry:
         return standard
     fields.reader.keys(own, inside, ("for", "first", "most"))
     retry = Fields(fields.reader, own, inside, entries["retry"].node)
-    made = Retry(
+    made = RetryPolicy(
         retry.duration("for", standard.for_ms),
         retry.duration("first", standard.first_ms),
         retry.duration("most", standard.most_ms),

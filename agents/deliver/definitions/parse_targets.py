@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from agents.deliver.definitions.destination import EventHub, KafkaTopic, Target
-from agents.deliver.definitions.hosts import NoHost, place_of
+from agents.deliver.definitions.hosts import NoHost, endpoint_of
 from agents.deliver.definitions.parse_values import Fields
 from agents.deliver.definitions.parse_webhook import parse_webhook
 from agents.deliver.definitions.templates import TRANSITION_FIELDS, names_in
@@ -39,7 +39,7 @@ def parse_eventhub(fields: Fields) -> EventHub | None:
         fields.reader.problem("wrong_value", message, fields.path, fields.at, "give one of the two")
     if made.namespace is not None:
         try:
-            place_of(made.namespace, AMQPS)
+            endpoint_of(made.namespace, AMQPS)
         except NoHost as error:
             fields.refused_now("namespace", f"namespace: {error}", "such as NAME.servicebus.windows.net")
     if made.namespace is not None and made.hub is None:
@@ -86,7 +86,7 @@ def parse_kafka(fields: Fields) -> KafkaTopic | None:
     )
     try:
         for address in (made.bootstrap or "").split(",") if made.bootstrap is not None else ():
-            place_of(address)
+            endpoint_of(address)
     except NoHost as error:
         hint = "host:port, or several separated by commas"
         fields.wrong("bootstrap", f"bootstrap: {error}", hint)

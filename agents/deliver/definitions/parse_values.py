@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.deliver.definitions.destination import Json, Secret, Text
-from agents.deliver.secrets.secrets import how_to_declare
+from agents.deliver.definitions.old_references import how_to_declare
 from rules.parse.document import Entry, Node
 from rules.parse.values import Reader, is_number, join
 from rules.time.durations import parse_duration

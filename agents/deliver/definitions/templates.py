@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from agents.deliver.definitions.destination import Json, Variable, Webhook
-from agents.deliver.engine.sink import Delivery
-from rules.predicates.operators import MISSING, lookup
+from agents.deliver.definitions.destination import Json, Webhook
+from rules.predicates.operators import MISSING
 
 BUILT_IN: Final = (
     *("id", "event", "project", "audience", "audience_name", "audience_version", "user_id", "seq", "at"),
@@ -56,44 +55,6 @@ def strings_in(value: Json) -> Iterator[str]:
 def split_text(text: str) -> list[str]:
     """A text as literals and, between them, the names of variables: an odd number of parts."""
     return _VARIABLE.split(text)
-
-
-def values_of(delivery: Delivery, variables: Mapping[str, Variable]) -> Values:
-    """The variables for one delivery. Empty text counts as no value."""
-
-    def value(name: str) -> object:
-        variable = variables.get(name)
-        if variable is None:
-            return field_of(delivery, (name,))
-        if variable.source == "field":
-            found = field_of(delivery, variable.path)
-        elif variable.source == "property":
-            found = lookup(delivery.properties, variable.path)
-        else:
-            found = attribute_of(delivery, variable.path)
-        return variable.default if found is MISSING or found is None or found == "" else found
-
-    return value
-
-
-def field_of(delivery: Delivery, path: tuple[str, ...]) -> object:
-    """A field of the (first) transition, ``trigger.event`` too."""
-    if path == ("user_id",):
-        return delivery.id_sent
-    value: object = delivery.transitions[0]
-    for name in path:
-        value = getattr(value, name, None)
-    return value
-
-
-def attribute_of(delivery: Delivery, path: tuple[str, ...]) -> object:
-    """An attribute of the user, or the identity of that name."""
-    if delivery.user is None:
-        return MISSING
-    found = lookup(delivery.user.attributes, path)
-    if found is MISSING and len(path) == 1:
-        return delivery.user.identities.get(path[0], MISSING)
-    return found
 
 
 def fill_text(text: str, values: Values) -> str:

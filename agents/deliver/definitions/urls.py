@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
 
-from agents.deliver.definitions.hosts import NoHost, Place, place_of
+from agents.deliver.definitions.hosts import Endpoint, NoHost, endpoint_of
 from agents.deliver.definitions.templates import Values, as_text, names_in, split_text
-from agents.deliver.engine.errors import Unsendable
+from agents.deliver.errors import Unsendable
 
 _ADDRESS: Final = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL | re.I)
 _LITERAL: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?\[\]-]|%[0-9A-Fa-f]{2})*")
@@ -35,7 +35,7 @@ class UrlTemplate:
     """``scheme://host:port`` as it goes over the wire, and the path and query with their variables."""
 
     origin: str
-    place: Place
+    place: Endpoint
     segments: tuple[str, ...]
     """Of the path, as they stand between its slashes; the first is empty."""
     query: str | None
@@ -53,7 +53,7 @@ class UrlTemplate:
         if "@" in authority:
             raise UrlWrong("a url must not hold a user name and password")
         try:
-            place = place_of(authority, _PORTS[scheme])
+            place = endpoint_of(authority, _PORTS[scheme])
         except NoHost:
             raise UrlWrong("url isn't an address: there must be a host, or host:port") from None
         if "#" in rest:

@@ -6,9 +6,9 @@ import time
 
 import structlog
 
-from agents.deliver.content.jobs import Job
-from agents.deliver.engine.report import Report
-from agents.deliver.engine.sink import Retry, Unknown
+from agents.deliver.content.messages import Message
+from agents.deliver.contract.outcomes import Retry, Unknown
+from agents.deliver.engine.report import DestinationReport
 from agents.deliver.secrets.secrets import Secrets
 
 log = structlog.get_logger("turnstile.deliver")
@@ -20,23 +20,25 @@ COMPLAIN_SECONDS = 30.0
 class Complaints:
     """Those about one destination."""
 
-    def __init__(self, destination: str, secrets: Secrets, report: Report) -> None:
+    def __init__(self, destination: str, secrets: Secrets, report: DestinationReport) -> None:
         self._destination = destination
         self._secrets = secrets
         self._report = report
         self._logged_s = -COMPLAIN_SECONDS
 
-    def failed(self, job: Job, outcome: Retry | Unknown) -> None:
+    def failed(self, message: Message, outcome: Retry | Unknown) -> None:
         """A send that will be repeated."""
         text = self._secrets.masked(f"{outcome.code}: {outcome.reason}")
         self._report.error(text)
         now = time.monotonic()
         if now - self._logged_s > COMPLAIN_SECONDS:
             self._logged_s = now
-            log.warning("delivery_failed", destination=self._destination, error=text, attempts=job.attempts)
+            log.warning(
+                "delivery_failed", destination=self._destination, error=text, attempts=message.attempts
+            )
 
     def refused(self, code: str, reason: str) -> None:
-        """A job that became a dead letter."""
+        """A message that became a dead letter."""
         self._report.error(self._secrets.masked(f"{code}: {reason}"))
 
     def unusable(self, state: str, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Lanes at work: takes jobs, sends them through a sink, tries again, buries what is refused, keeps count.
+"""Lanes at work: takes messages, sends them through a sink, tries again, buries what is refused, keeps count.
 
 Knows nothing of Faust: the deliverer feeds it from the transitions topic, ``replay`` from dead letters.
 """
@@ -10,30 +10,22 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
-from agents.deliver.content.jobs import Job
 from agents.deliver.content.maker import Maker
+from agents.deliver.content.messages import Message
 from agents.deliver.content.users import Users
+from agents.deliver.contract.outcomes import Delivered, Outcome, Rejected, Retry, Unknown
+from agents.deliver.contract.sink import Lanes, Sink, lane_of
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.engine.complaints import Complaints
 from agents.deliver.engine.lanes import Lane
 from agents.deliver.engine.opening import opened
 from agents.deliver.engine.pauses import Pauses
-from agents.deliver.engine.report import Report
+from agents.deliver.engine.report import DestinationReport
 from agents.deliver.engine.retry import Pace
-from agents.deliver.engine.sink import (
-    Delivered,
-    Lanes,
-    Outcome,
-    Refused,
-    Retry,
-    Sink,
-    Unknown,
-    lane_of,
-)
 from agents.deliver.secrets.secrets import Secrets
 
 SPAN_FACTOR = 10
-"""So many times ``in_flight`` jobs may be done behind one that isn't, before reading stops."""
+"""So many times ``in_flight`` messages may be done behind one that isn't, before reading stops."""
 LEAST_IN_FLIGHT = 1_000
 BATCHES_IN_FLIGHT = 4
 """So many full batches per lane may be in hand."""
@@ -41,8 +33,8 @@ IN_THE_WAY_ATTEMPTS = 5
 GRACE_SECONDS = 5.0
 """How long sends under way may take when partitions move or the process ends."""
 
-Bury = Callable[[Job, str, str], Awaitable[None]]
-"""Write a job to the dead letters with (code, reason); returns once that is certain."""
+Bury = Callable[[Message, str, str], Awaitable[None]]
+"""Write a message to the dead letters with (code, reason); returns once that is certain."""
 
 
 class Engine:
@@ -57,10 +49,10 @@ class Engine:
         bury: Bury,
         failed: Callable[[BaseException], None],
         in_flight: int,
-        report: Report | None = None,
+        report: DestinationReport | None = None,
         random: Random | None = None,
     ) -> None:
-        self.report = report or Report()
+        self.report = report or DestinationReport()
         self._destination = destination
         self._sink = sink
         self._secrets = secrets
@@ -106,7 +98,7 @@ class Engine:
         await self._sink.close()
 
     async def let_go(self) -> None:
-        """Finish the sends under way, within a moment, and forget all other jobs: they come again."""
+        """Finish the sends under way, within a moment, and forget all other messages: they come again."""
         self._epoch += 1
         self._room.set()
         for lane in self._lanes:
@@ -148,12 +140,12 @@ class Engine:
 
     # -- in ------------------------------------------------------------------------------------------
 
-    async def put(self, jobs: Sequence[Job]) -> bool:
-        """Hand jobs to their lanes, in order; waits while too many are in hand. False: let go meanwhile."""
+    async def put(self, messages: Sequence[Message]) -> bool:
+        """Add messages to their lanes, in order; waits while too many are in hand. False: let go by then."""
         epoch = self._epoch
         await self._opened.wait()
         count = len(self._lanes)
-        for job in jobs:
+        for message in messages:
             while self._is_full():
                 self._room.clear()
                 await self._room.wait()
@@ -162,7 +154,7 @@ class Engine:
             if self._epoch != epoch:
                 return False
             self._in_hand += 1
-            self._lanes[lane_of(job.user_id, count)].add(job)
+            self._lanes[lane_of(message.user_id, count)].add(message)
         self.report.in_hand = self._in_hand
         return True
 
@@ -184,67 +176,69 @@ class Engine:
     async def _run(self, lane: Lane) -> None:
         while True:
             now = time.monotonic()
-            jobs = lane.take(now, self._sizes.batch)
-            if not jobs:
+            messages = lane.take(now, self._sizes.batch)
+            if not messages:
                 await lane.wait(now)
                 continue
             lane.sending = True
             epoch = self._epoch
-            await self._pace.take(sum(len(job.transitions) for job in jobs))
+            await self._pace.take(sum(len(message.transitions) for message in messages))
             if self._epoch != epoch:
                 lane.sending = False
                 self._changed.set()
                 continue
-            for job in jobs:
-                if job.first_s == 0.0:
-                    job.first_s = now
-            outcomes = await self._send(lane, jobs)
-            if len(outcomes) != len(jobs):
-                raise AssertionError(f"{len(outcomes)} outcomes of {len(jobs)} deliveries")
-            await self._settle(lane, jobs, outcomes, epoch)
+            for message in messages:
+                if message.first_s == 0.0:
+                    message.first_s = now
+            outcomes = await self._send(lane, messages)
+            if len(outcomes) != len(messages):
+                raise AssertionError(f"{len(outcomes)} outcomes of {len(messages)} deliveries")
+            await self._settle(lane, messages, outcomes, epoch)
             lane.sending = False
             self._changed.set()
 
-    async def _send(self, lane: Lane, jobs: list[Job]) -> Sequence[Outcome]:
-        """One send through the sink; jobs that can't be made into a delivery are left out of it."""
-        early = await self._maker.make(jobs)
-        sendable = [job for job in jobs if id(job) not in early] if early else jobs
+    async def _send(self, lane: Lane, messages: list[Message]) -> Sequence[Outcome]:
+        """One send through the sink; messages that can't be made into a delivery are left out of it."""
+        early = await self._maker.make(messages)
+        sendable = [message for message in messages if id(message) not in early] if early else messages
         if not sendable:
-            return [early[id(job)] for job in jobs]
+            return [early[id(message)] for message in messages]
         self.report.requests += 1
-        sent = await self._sink.send(lane.number, [job.delivery for job in sendable])  # type: ignore[misc]
+        sent = await self._sink.send(lane.number, [message.delivery for message in sendable])  # type: ignore[misc]
         if not early:
             return sent
-        early |= {id(job): outcome for job, outcome in zip(sendable, sent, strict=True)}
-        return [early[id(job)] for job in jobs]
+        early |= {id(message): outcome for message, outcome in zip(sendable, sent, strict=True)}
+        return [early[id(message)] for message in messages]
 
     # -- out -----------------------------------------------------------------------------------------
 
-    async def _settle(self, lane: Lane, jobs: Sequence[Job], outcomes: Sequence[Outcome], epoch: int) -> None:
+    async def _settle(
+        self, lane: Lane, messages: Sequence[Message], outcomes: Sequence[Outcome], epoch: int
+    ) -> None:
         report, now = self.report, time.monotonic()
-        waiting: dict[str, list[Job]] = {}
+        waiting: dict[str, list[Message]] = {}
         least_s: float | None = None
         whole = taken = needs_change = False
-        for job, outcome in zip(jobs, outcomes, strict=True):
+        for message, outcome in zip(messages, outcomes, strict=True):
             if isinstance(outcome, Delivered):
                 taken = True
-                report.delivered += len(job.transitions)
-                self._done(job, epoch)
-            elif isinstance(outcome, Refused):
+                report.delivered += len(message.transitions)
+                self._done(message, epoch)
+            elif isinstance(outcome, Rejected):
                 taken = True
-                await self._dead(job, outcome.code, outcome.reason, epoch)
-            elif job.user_id in waiting:
-                waiting[job.user_id].append(job)  # not sent, for its user's order
+                await self._dead(message, outcome.code, outcome.reason, epoch)
+            elif message.user_id in waiting:
+                waiting[message.user_id].append(message)  # not sent, for its user's order
             else:
-                job.attempts += 1
-                report.retries += len(job.transitions)
-                report.unknown += len(job.transitions) if isinstance(outcome, Unknown) else 0
-                self._complaints.failed(job, outcome)
-                given_up = self._given_up(job, outcome, now)
+                message.attempts += 1
+                report.retries += len(message.transitions)
+                report.unknown += len(message.transitions) if isinstance(outcome, Unknown) else 0
+                self._complaints.failed(message, outcome)
+                given_up = self._given_up(message, outcome, now)
                 if given_up is not None:
-                    await self._dead(job, given_up, outcome.reason, epoch)
+                    await self._dead(message, given_up, outcome.reason, epoch)
                     continue
-                waiting[job.user_id] = [job]
+                waiting[message.user_id] = [message]
                 whole = whole or outcome.whole
                 needs_change = needs_change or (isinstance(outcome, Retry) and outcome.needs_change)
                 if outcome.retry_after_s is not None:
@@ -260,15 +254,15 @@ class Engine:
             report.state = "misconfigured" if needs_change else "retrying"
             self._pauses.pause(lane, self._lanes, whole, least_s, now)
 
-    def _given_up(self, job: Job, outcome: Retry | Unknown, now_s: float) -> str | None:
-        """Why a job isn't tried again; None: it is."""
-        if now_s - job.first_s >= self._destination.retry.for_ms / 1000:
+    def _given_up(self, message: Message, outcome: Retry | Unknown, now_s: float) -> str | None:
+        """Why a message isn't tried again; None: it is."""
+        if now_s - message.first_s >= self._destination.retry.for_ms / 1000:
             return "gave_up"
         if (
             not outcome.whole
-            and job.attempts >= IN_THE_WAY_ATTEMPTS
+            and message.attempts >= IN_THE_WAY_ATTEMPTS
             and self._is_full()
-            and self._pauses.last_success_s > job.first_s
+            and self._pauses.last_success_s > message.first_s
         ):
             # The others pass and this one alone doesn't, and now it holds up all that comes behind.
             return "in_the_way"
@@ -280,16 +274,16 @@ class Engine:
         self.report.state = "running"
         self._pauses.succeeded(self._lanes, now_s)
 
-    def _done(self, job: Job, epoch: int) -> None:
-        job.done = True
+    def _done(self, message: Message, epoch: int) -> None:
+        message.done = True
         if self._epoch == epoch:
             self._in_hand -= 1
             self.report.in_hand = self._in_hand
             if not self._room.is_set():
                 self._room.set()
 
-    async def _dead(self, job: Job, code: str, reason: str, epoch: int) -> None:
-        await self._bury(job, code, self._secrets.masked(reason))
-        self.report.dead_letters += len(job.transitions)
+    async def _dead(self, message: Message, code: str, reason: str, epoch: int) -> None:
+        await self._bury(message, code, self._secrets.masked(reason))
+        self.report.dead_letters += len(message.transitions)
         self._complaints.refused(code, reason)
-        self._done(job, epoch)
+        self._done(message, epoch)

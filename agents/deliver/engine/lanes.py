@@ -9,14 +9,14 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from agents.deliver.content.jobs import Job
+from agents.deliver.content.messages import Message
 
 
 @dataclass(slots=True)
 class Parked:
-    """A user whose first job failed: it and all behind it, in order."""
+    """A user whose first message failed: it and all behind it, in order."""
 
-    jobs: deque[Job]
+    messages: deque[Message]
     due_s: float
 
 
@@ -25,25 +25,25 @@ class Lane:
     """``failures``: sends in a row of which nothing was taken."""
 
     number: int
-    ready: deque[Job] = field(default_factory=deque)
+    ready: deque[Message] = field(default_factory=deque)
     parked: dict[str, Parked] = field(default_factory=dict)
     failures: int = 0
     pause_until_s: float = 0.0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     sending: bool = False
 
-    def add(self, job: Job) -> None:
-        self.ready.append(job)
+    def add(self, message: Message) -> None:
+        self.ready.append(message)
         self.wake.set()
 
-    def take(self, now_s: float, most: int) -> list[Job]:
-        """Up to ``most`` jobs to send now: first of parked users whose time has come, then of the others."""
-        batch: list[Job] = []
+    def take(self, now_s: float, most: int) -> list[Message]:
+        """Up to ``most`` messages to send now: those of parked users whose time has come, then the others."""
+        batch: list[Message] = []
         if now_s < self.pause_until_s:
             return batch
         if self.parked:
             for user_id in [user for user, each in self.parked.items() if each.due_s <= now_s]:
-                waiting = self.parked[user_id].jobs
+                waiting = self.parked[user_id].messages
                 while waiting and len(batch) < most:
                     batch.append(waiting.popleft())
                 if not waiting:
@@ -56,23 +56,23 @@ class Lane:
                 batch.append(ready.popleft())
             return batch
         while ready and len(batch) < most:
-            job = ready.popleft()
-            behind = self.parked.get(job.user_id)
+            message = ready.popleft()
+            behind = self.parked.get(message.user_id)
             if behind is not None:
-                behind.jobs.append(job)
+                behind.messages.append(message)
             else:
-                batch.append(job)
+                batch.append(message)
         return batch
 
-    def park(self, jobs: list[Job], due_s: float) -> None:
+    def park(self, messages: list[Message], due_s: float) -> None:
         """Jobs of one user that weren't taken, in order, before any that wait already."""
-        user_id = jobs[0].user_id
+        user_id = messages[0].user_id
         parked = self.parked.setdefault(user_id, Parked(deque(), due_s))
         parked.due_s = due_s
-        parked.jobs.extendleft(reversed(jobs))
+        parked.messages.extendleft(reversed(messages))
 
     def next_s(self) -> float | None:
-        """When there may be something to send; None: not before a job is added."""
+        """When there may be something to send; None: not before a message is added."""
         if self.ready:
             return self.pause_until_s
         if not self.parked:
@@ -88,7 +88,7 @@ class Lane:
             return
         try:
             async with asyncio.timeout(max(0.0, next_s - now_s)):
-                # New jobs don't end a pause, nor do they come before a user's time.
+                # New messages don't end a pause, nor do they come before a user's time.
                 while True:
                     await self.wake.wait()
                     self.wake.clear()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
-from agents.deliver.definitions.destination import Retry
+from agents.deliver.contract.sink import Lanes, Sink
+from agents.deliver.definitions.destination import RetryPolicy
 from agents.deliver.engine.complaints import Complaints
-from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.engine.retry import pause_s
-from agents.deliver.engine.sink import Lanes, Sink
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 
 MISCONFIGURED_PAUSE_SECONDS = 60.0
 
 
-async def opened(sink: Sink, retry: Retry, complaints: Complaints, random: Random) -> Lanes:
+async def opened(sink: Sink, retry: RetryPolicy, complaints: Complaints, random: Random) -> Lanes:
     """What the sink says once it is open; until then ``complaints`` hears why it isn't."""
     failures = 0
     while True:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from random import Random
 
-from agents.deliver.content.jobs import Job
-from agents.deliver.definitions.destination import Retry
+from agents.deliver.content.messages import Message
+from agents.deliver.definitions.destination import RetryPolicy
 from agents.deliver.engine.lanes import Lane
 from agents.deliver.engine.retry import pause_s
 
@@ -17,7 +17,7 @@ SILENCE_SECONDS = 5.0
 class Pauses:
     """Those of one destination's lanes."""
 
-    def __init__(self, retry: Retry, random: Random, now_s: float) -> None:
+    def __init__(self, retry: RetryPolicy, random: Random, now_s: float) -> None:
         self.last_success_s = now_s
         self._retry = retry
         self._random = random
@@ -33,10 +33,10 @@ class Pauses:
                 each.revive(earliest_s + self._random.uniform(0.0, 0.2))
         self.last_success_s = now_s
 
-    def park(self, lane: Lane, users: Collection[list[Job]], least_s: float | None, now_s: float) -> None:
-        """Have users whose jobs failed wait apart from the others."""
-        for jobs in users:
-            lane.park(jobs, now_s + pause_s(self._retry, jobs[0].attempts, self._random, least_s))
+    def park(self, lane: Lane, users: Collection[list[Message]], least_s: float | None, now_s: float) -> None:
+        """Have users whose messages failed wait apart from the others."""
+        for messages in users:
+            lane.park(messages, now_s + pause_s(self._retry, messages[0].attempts, self._random, least_s))
 
     def pause(
         self, lane: Lane, lanes: Sequence[Lane], whole: bool, least_s: float | None, now_s: float

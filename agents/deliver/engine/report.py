@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Report:
+class DestinationReport:
     """Counts since the start of this process. Instants are wall clock ms; None: not yet."""
 
     state: str = "starting"

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
-from agents.deliver.definitions.destination import Retry
+from agents.deliver.definitions.destination import RetryPolicy
 
 BURST_SECONDS = 0.1
 """A rate is held over stretches of this length."""
 
 
-def pause_s(retry: Retry, failures: int, random: Random, least_s: float | None = None) -> float:
+def pause_s(retry: RetryPolicy, failures: int, random: Random, least_s: float | None = None) -> float:
     """Seconds until the next attempt after ``failures`` (from 1) in a row: doubled each time, up to
     ``retry.most_ms``, of which between half and all is taken at random; ``least_s`` is what was asked for.
     """

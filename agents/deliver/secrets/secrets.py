@@ -19,8 +19,9 @@ from typing import Final
 from urllib.parse import unquote
 
 from agents.deliver.definitions.destination import Secret, Text
-from agents.deliver.definitions.hosts import HostPattern, Place
-from agents.deliver.engine.errors import SinkMisconfigured
+from agents.deliver.definitions.hosts import Endpoint, HostPattern
+from agents.deliver.definitions.old_references import how_to_declare
+from agents.deliver.errors import SinkMisconfigured
 from agents.deliver.secrets.files import FileRefused, inside, read_inside
 from agents.deliver.secrets.masking import SHORTEST, Masker
 from rules.parse.problems import name_hint
@@ -89,11 +90,11 @@ class Secrets:
         }
         self._masker = Masker()
 
-    def get(self, secret: Secret, to: Sequence[Place]) -> str:
+    def get(self, secret: Secret, to: Sequence[Endpoint]) -> str:
         """The value, to be sent to these places. Raises SinkMisconfigured, also where one may not have it."""
         return self.get_for(secret, lambda _: to)
 
-    def get_for(self, secret: Secret, places: Callable[[str], Sequence[Place]]) -> str:
+    def get_for(self, secret: Secret, places: Callable[[str], Sequence[Endpoint]]) -> str:
         """The value, where it says itself to which ``places`` it is sent. Raises SinkMisconfigured."""
         declared = self.declared(secret)
         value = self._value(declared)
@@ -102,7 +103,7 @@ class Secrets:
             self.allow(secret, place)
         return value
 
-    def text(self, text: Text, to: Sequence[Place]) -> str:
+    def text(self, text: Text, to: Sequence[Endpoint]) -> str:
         """A text, looked up where it is a secret. Raises SinkMisconfigured."""
         return self.get(text, to) if isinstance(text, Secret) else text
 
@@ -116,7 +117,7 @@ class Secrets:
             raise SinkMisconfigured(f"the settings (deliver.secrets) have no secret {secret.name!r}{hint}")
         return known[secret.name]
 
-    def allow(self, secret: Secret, place: Place) -> None:
+    def allow(self, secret: Secret, place: Endpoint) -> None:
         """Raises SinkMisconfigured where the secret may not be sent to a place."""
         hosts = self.declared(secret).hosts
         if not any(each.matches(place) for each in hosts):
@@ -210,13 +211,3 @@ def _from_base64(value: str) -> Iterator[str]:
 def is_own_variable(name: str) -> bool:
     """Whether an environment variable is one of our own settings."""
     return name.upper().startswith("TURNSTILE_")
-
-
-def how_to_declare(secret: Secret) -> str:
-    """Of a reference as definitions had them before the settings declared secrets."""
-    named = Path(secret.name).name if secret.old_source == "file" else secret.name
-    return (
-        f"{{{secret.old_source}: {secret.name}}} is not looked up any more. Declare it in the settings, "
-        f"deliver.secrets: [{{name: {named}, source: {{{secret.old_source}: {secret.name}}}, hosts: [HOST]}}]"
-        f", and write {{secret: {named}}}"
-    )

@@ -11,9 +11,9 @@ from azure.eventhub import EventHubConnectionStringProperties, parse_connection_
 from azure.eventhub.aio import EventHubProducerClient
 
 from agents.deliver.definitions.destination import EventHub
-from agents.deliver.definitions.hosts import HostPattern, NoHost, Place, place_of
+from agents.deliver.definitions.hosts import Endpoint, HostPattern, NoHost, endpoint_of
 from agents.deliver.definitions.parse_targets import AMQPS
-from agents.deliver.engine.errors import SinkMisconfigured
+from agents.deliver.errors import SinkMisconfigured
 from agents.deliver.secrets.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ Make = Callable[[], EventHubProducerClient]
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class HubAddress:
     """Where a hub is: a connection string (a secret) with the hub's name, or a namespace."""
 
     hub: str
@@ -66,7 +66,7 @@ class Address:
         )
 
 
-def address_of(target: EventHub, secrets: Secrets, hosts: Sequence[HostPattern]) -> Address:
+def address_of(target: EventHub, secrets: Secrets, hosts: Sequence[HostPattern]) -> HubAddress:
     """Looks the secret up, so that a rotated one is found. Raises SinkMisconfigured.
 
     ``hosts``: where hubs may be beside Azure. An identity's token, or a signed one, goes to no other place.
@@ -75,12 +75,12 @@ def address_of(target: EventHub, secrets: Secrets, hosts: Sequence[HostPattern])
         assert target.hub is not None
         assert target.namespace is not None
         _check_host(target.namespace, hosts)
-        return Address(target.hub, namespace=target.namespace)
+        return HubAddress(target.hub, namespace=target.namespace)
     text = secrets.get_for(
         target.connection_string, lambda text: [_check_host(_parsed(text, secrets)[0], hosts)]
     )
     host, parsed = _parsed(text, secrets)
-    if _is_emulator(text) and not any(each.matches(place_of(host, AMQPS)) for each in hosts):
+    if _is_emulator(text) and not any(each.matches(endpoint_of(host, AMQPS)) for each in hosts):
         raise SinkMisconfigured(
             "the connection string has UseDevelopmentEmulator, which sends without TLS: "
             f"deliver.eventhub_hosts must have {host} for that"
@@ -95,7 +95,7 @@ def address_of(target: EventHub, secrets: Secrets, hosts: Sequence[HostPattern])
     hub = target.hub or parsed.eventhub_name
     if hub is None:
         raise SinkMisconfigured("no hub: neither 'hub' nor an EntityPath in the connection string")
-    return Address(hub, connection_string=text)
+    return HubAddress(hub, connection_string=text)
 
 
 def _parsed(text: str, secrets: Secrets) -> tuple[str, EventHubConnectionStringProperties]:
@@ -112,12 +112,12 @@ def _is_emulator(text: str) -> bool:
     return any(each.strip().lower() == "usedevelopmentemulator=true" for each in text.split(";"))
 
 
-def _check_host(text: str, hosts: Sequence[HostPattern]) -> Place:
+def _check_host(text: str, hosts: Sequence[HostPattern]) -> Endpoint:
     """Raises SinkMisconfigured for a host that isn't Azure's and isn't among ``hosts``."""
     try:
         if not text.isascii():
             raise NoHost(f"{text!r}: give an international name as xn--...")
-        place = place_of(text, AMQPS)
+        place = endpoint_of(text, AMQPS)
     except NoHost as error:
         raise SinkMisconfigured(f"the event hub's address: {error}") from None
     if not any(each.matches(place) for each in (*AZURE, *hosts)):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.eventhub.exceptions import AuthenticationError, EventHubError, OperationTimeoutError
 
-from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable
-from agents.deliver.engine.sink import Delivery, Refused, Retry, Unknown
+from agents.deliver.contract.delivery import Delivery
+from agents.deliver.contract.outcomes import Rejected, Retry, Unknown
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.secrets.secrets import Secrets
 
 BUSY_SECONDS = 4.0
@@ -47,17 +48,17 @@ def outcome_of(error: Exception, secrets: Secrets, refused_s: float = 0.0) -> Re
     return Unknown(code, text, whole=True)
 
 
-def refusal_of(delivery: Delivery, by_key: bool) -> Refused | None:
+def refusal_of(delivery: Delivery, by_key: bool) -> Rejected | None:
     """Why a message can never be sent, whatever becomes of the hub; None: it can, if it isn't too large."""
     try:
         for text in (delivery.id, delivery.id_sent, delivery.user_id):
             text.encode()
     except UnicodeEncodeError:
-        return Refused("invalid_text", "a property would have half a surrogate pair in it")
+        return Rejected("invalid_text", "a property would have half a surrogate pair in it")
     if by_key and len(delivery.user_id) > LONGEST_KEY:
         size = len(delivery.user_id)
         reason = f"a user id of {size} characters can't be a partition key ({LONGEST_KEY} at most)"
-        return Refused("invalid_key", reason)
+        return Rejected("invalid_key", reason)
     return None
 
 

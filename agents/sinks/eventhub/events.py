@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from azure.eventhub import EventData, EventDataBatch
 
-from agents.deliver.engine.sink import Delivery
+from agents.deliver.contract.delivery import Delivery
 from agents.evaluate.transitions import TransitionBody, TriggerBody
 
 log = structlog.get_logger("turnstile.deliver.eventhub")

@@ -21,18 +21,11 @@ from azure.eventhub import EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 from azure.identity.aio import DefaultAzureCredential
 
+from agents.deliver.contract.delivery import Delivery
+from agents.deliver.contract.outcomes import DELIVERED, Outcome, Rejected, Retry, Unknown
+from agents.deliver.contract.sink import Lanes, SinkContext
 from agents.deliver.definitions.destination import Destination, EventHub
-from agents.deliver.engine.errors import SinkUnavailable
-from agents.deliver.engine.sink import (
-    DELIVERED,
-    Delivery,
-    Lanes,
-    Outcome,
-    Refused,
-    Retry,
-    SinkContext,
-    Unknown,
-)
+from agents.deliver.errors import SinkUnavailable
 from agents.sinks.eventhub.client import Clients, address_of
 from agents.sinks.eventhub.errors import (
     SDK_ERRORS,
@@ -152,7 +145,7 @@ class EventHubSink:
                 if len(failure.publication) > 1:
                     most = len(failure.publication) // 2
                     continue
-                outcomes[id(failure.publication[0])] = Refused("too_large", failure.outcome.reason)
+                outcomes[id(failure.publication[0])] = Rejected("too_large", failure.outcome.reason)
             else:
                 self._trace(published, "delivered", "")
                 outcomes.update((id(each), DELIVERED) for each in published)
@@ -223,9 +216,9 @@ class EventHubSink:
             # Closed for idleness, most likely: no failure of the hub's, so no reason to wait.
             await client.send_batch(batch, timeout=timeout_s)
 
-    def _refused(self, delivery: Delivery) -> Refused:
+    def _refused(self, delivery: Delivery) -> Rejected:
         body, most = len(delivery.body), self._largest_bytes
-        return Refused("too_large", f"a body of {body} bytes doesn't fit into a message of {most} bytes")
+        return Rejected("too_large", f"a body of {body} bytes doesn't fit into a message of {most} bytes")
 
     def _trace(self, publication: Sequence[Delivery], code: str, reason: str) -> None:
         if self._context.trace is not None:

@@ -8,7 +8,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from agents.deliver.engine.errors import SinkUnavailable
+from agents.deliver.errors import SinkUnavailable
 from agents.kafka.broker import Broker
 
 

@@ -25,8 +25,8 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable, Unsendable
-from agents.deliver.engine.sink import DELIVERED, Outcome, Refused, Retry, Unknown
+from agents.deliver.contract.outcomes import DELIVERED, Outcome, Rejected, Retry, Unknown
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable, Unsendable
 from agents.sinks.kafka.guard import BrokerRefused, KafkaGuard, guarded_create_conn
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError, RecordListTooLargeError)
@@ -59,11 +59,11 @@ def outcome_of(result: object, guard: KafkaGuard | None = None, topic: str = "")
     if not isinstance(result, BaseException):
         return DELIVERED
     if isinstance(result, Unsendable):
-        return Refused(result.code, result.reason)
+        return Rejected(result.code, result.reason)
     if isinstance(result, TOO_LARGE):
-        return Refused("too_large", f"the record is larger than the topic takes: {result}")
+        return Rejected("too_large", f"the record is larger than the topic takes: {result}")
     if isinstance(result, InvalidTopicError):
-        return Refused("invalid_topic", f"not a topic's name: {result}")
+        return Rejected("invalid_topic", f"not a topic's name: {result}")
     if guard is not None and guard.refusal is not None:
         reason = str(guard.refusal)
         return Retry("address_not_allowed", reason, NEEDS_CHANGE_PAUSE_S, whole=True, needs_change=True)

@@ -18,11 +18,11 @@ from aiokafka import conn as aiokafka_conn
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 
-from agents.deliver.definitions.hosts import NoHost, Place, canonical_host
-from agents.deliver.engine.errors import SinkMisconfigured
+from agents.deliver.definitions.hosts import Endpoint, NoHost, canonical_host
+from agents.deliver.errors import SinkMisconfigured
 from agents.sinks.addresses.guard import AddressNotAllowed, check_address
 
-Allow = Callable[[Place], None]
+Allow = Callable[[Endpoint], None]
 """Raises SinkMisconfigured where the definition's secrets may not be sent to a place."""
 
 
@@ -43,7 +43,7 @@ class KafkaGuard:
         try:
             if not host.isascii():
                 raise NoHost(f"{host!r}: a resolver may read it as another name")
-            self._allow(Place(canonical_host(host), port))
+            self._allow(Endpoint(canonical_host(host), port))
         except (SinkMisconfigured, NoHost) as error:
             self.refusal = BrokerRefused(str(error))
             raise self.refusal from None

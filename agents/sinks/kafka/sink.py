@@ -13,12 +13,15 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from agents.deliver.content.bodies import encode
+from agents.deliver.content.variables import field_of
+from agents.deliver.contract.delivery import Delivery
+from agents.deliver.contract.outcomes import Outcome, Retry, Unknown
+from agents.deliver.contract.sink import Lanes, SinkContext
 from agents.deliver.definitions.destination import Destination, KafkaTopic, Secret
-from agents.deliver.definitions.hosts import Place, place_of
+from agents.deliver.definitions.hosts import Endpoint, endpoint_of
 from agents.deliver.definitions.parse_targets import TOPIC_NAME
-from agents.deliver.definitions.templates import field_of, fill_text
-from agents.deliver.engine.errors import SinkMisconfigured, SinkUnavailable, Unsendable
-from agents.deliver.engine.sink import Delivery, Lanes, Outcome, Retry, SinkContext, Unknown
+from agents.deliver.definitions.templates import fill_text
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable, Unsendable
 from agents.kafka.broker import Broker
 from agents.sinks.kafka.cluster import cluster_id, own_cluster_id
 from agents.sinks.kafka.errors import TOO_LARGE, opening_error, opening_outcome, outcome_of
@@ -135,7 +138,7 @@ class KafkaSink:
             return None
         used = [each for each in (target.sasl_username, target.sasl_password) if isinstance(each, Secret)]
 
-        def allow(place: Place) -> None:
+        def allow(place: Endpoint) -> None:
             for secret in used:
                 secrets.allow(secret, place)
 
@@ -159,7 +162,7 @@ class KafkaSink:
         target, secrets = self._target, self._context.secrets
         if target.bootstrap is None:
             return self._context.broker
-        to = [place_of(each) for each in target.bootstrap.split(",")]
+        to = [endpoint_of(each) for each in target.bootstrap.split(",")]
         return Broker(
             ",".join(map(str, to)),  # as they were checked, not as a resolver may read them
             target.security_protocol,

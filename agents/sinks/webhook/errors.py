@@ -6,8 +6,8 @@ from typing import Final
 
 import aiohttp
 
-from agents.deliver.engine.errors import SinkMisconfigured
-from agents.deliver.engine.sink import Refused, Retry, Unknown
+from agents.deliver.contract.outcomes import Rejected, Retry, Unknown
+from agents.deliver.errors import SinkMisconfigured
 from agents.sinks.addresses.guard import AddressNotAllowed, is_refusal
 
 PAUSE_S: Final = 60.0
@@ -15,15 +15,15 @@ PAUSE_S: Final = 60.0
 _NO_URL: Final = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 
 
-def outcome_of(error: aiohttp.ClientError | OSError, timeout_ms: int) -> Refused | Retry | Unknown:
+def outcome_of(error: aiohttp.ClientError | OSError, timeout_ms: int) -> Rejected | Retry | Unknown:
     """Of an exception of the client's, secrets not masked.
 
-    Refused for good: what it raises before a byte is sent and because of the message alone. ``ValueError``
+    Rejected for good: what it raises before a byte is sent and because of the message alone. ``ValueError``
     is not among them: ``agents.sinks.webhook.requests`` refuses each such message before, so another one is a
     bug.
     """
     if isinstance(error, _NO_URL):
-        return Refused("invalid_url", f"not an address: {error}")
+        return Rejected("invalid_url", f"not an address: {error}")
     if isinstance(error, AddressNotAllowed):
         return _not_allowed(str(error))
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import compress
 
-from agents.deliver.engine.errors import Unsendable
-from agents.deliver.engine.sink import Delivery, Outcome, Refused, Retry, Unknown
+from agents.deliver.contract.delivery import Delivery
+from agents.deliver.contract.outcomes import Outcome, Rejected, Retry, Unknown
+from agents.deliver.errors import Unsendable
 from agents.sinks.webhook.requests import Head, RequestMaker
 
 
@@ -27,7 +28,7 @@ class Parts:
             try:
                 head, body = maker.head(delivery), maker.body(delivery)
             except Unsendable as error:
-                self._outcomes[id(delivery)] = Refused(error.code, error.reason)
+                self._outcomes[id(delivery)] = Rejected(error.code, error.reason)
                 continue
             at = open_parts.get(head, -1)
             if at < last.get(delivery.user_id, 0):

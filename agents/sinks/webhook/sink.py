@@ -17,18 +17,12 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from agents.deliver.content.jobs import is_merged, is_shared
+from agents.deliver.content.grouping import is_merged, is_shared
+from agents.deliver.contract.delivery import Delivery
+from agents.deliver.contract.outcomes import DELIVERED, Outcome, Rejected, Retry
+from agents.deliver.contract.sink import Lanes, SinkContext
 from agents.deliver.definitions.destination import Destination, Webhook
-from agents.deliver.engine.errors import SinkMisconfigured
-from agents.deliver.engine.sink import (
-    DELIVERED,
-    Delivery,
-    Lanes,
-    Outcome,
-    Refused,
-    Retry,
-    SinkContext,
-)
+from agents.deliver.errors import SinkMisconfigured
 from agents.sinks.addresses.guard import guarded_sockets
 from agents.sinks.webhook.errors import misconfigured, outcome_of
 from agents.sinks.webhook.parts import Parts
@@ -97,7 +91,7 @@ class WebhookSink:
                 break
             request = maker.request(head, together, bodies)
             outcome, answer = await self._exchange(request)
-            if isinstance(outcome, Refused) and outcome.code in UNAUTHORIZED and not maker.is_current:
+            if isinstance(outcome, Rejected) and outcome.code in UNAUTHORIZED and not maker.is_current:
                 outcome = Retry("secret_changed", f"a secret was replaced meanwhile: {outcome.reason}", 0.0)
             if self._context.trace is not None:
                 self._context.trace({"request": shown(request), "answer": answer})
@@ -160,8 +154,8 @@ def judge(status: int, headers: object, body: str) -> Outcome:
         return Retry(code, reason, after, whole=after is not None or status == 429)
     if 300 <= status < 400:
         where = headers.get("Location", "nowhere")  # type: ignore[attr-defined]
-        return Refused(code, f"redirects are not followed: {status} to {where}")
-    return Refused(code, reason)
+        return Rejected(code, f"redirects are not followed: {status} to {where}")
+    return Rejected(code, reason)
 
 
 def retry_after_s(value: str | None, now_s: float) -> float | None:

@@ -14,8 +14,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
+from agents.deliver.consumer.faust_app import Start, deliver_app
 from agents.deliver.definitions.starts import FirstStart
-from agents.deliver.faust_app import Start, deliver_app
 from agents.faust.app import worker_app
 from agents.kafka.broker import Broker
 from agents.topics import create_topics
@@ -172,17 +172,17 @@ async def test_a_worker_that_loses_partitions_while_it_waits(
         assert consumer._committed_offset[TP(topic, 1)] == 9
 
 
-class Deliverer:
+class IdleTask:
     """What the app of a destination calls."""
 
     def __init__(self) -> None:
         self.starts: dict[int, Start] = {}
 
-    def watermark(self, partition: int) -> int | None:
+    def committable_offset(self, partition: int) -> int | None:
         return None
 
     async def let_go(self) -> None:
-        """It has no jobs."""
+        """It has no messages."""
 
     def begin(self, starts: Any) -> None:
         self.starts = dict(starts)
@@ -195,7 +195,7 @@ async def test_a_deliverer_that_loses_partitions_while_it_waits(
     kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = f"{topic_prefix}.transitions"
-    deliverer = Deliverer()
+    deliverer = IdleTask()
     app = deliver_app(
         group=topic_prefix,
         broker=broker(kafka),

@@ -11,10 +11,10 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 
 from agents.evaluate.transitions import encode_transition
-from tests.deliver.receiver import receiver
-from tests.deliver.scene import scene as delivery_scene
-from tests.deliver.scene import transition
+from tests.stage.delivery import scene as delivery_scene
+from tests.stage.delivery import transition
 from tests.stage.log import view
+from tests.stage.receiver import receiver
 from tests.stage.scene import Scene, scene
 from tests.stage.workers import Worker, until
 

@@ -1,0 +1,189 @@
+"""The Faust app of one destination: an agent on the transitions topic, in a consumer group of its own.
+
+The worker's transport (``agents.faust.transport``) brings batches. What differs: offsets are those that
+``agents.deliver.consumer.progress`` says are delivered, record by record; a group begins where
+``agents.deliver.definitions.starts`` decided, and that is committed at once; and before partitions move, what
+isn't delivered is let go instead of waited for, for a dead destination may need days.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import faust
+from aiokafka.errors import CommitFailedError
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from agents.deliver.definitions.starts import MEMBERS_FIRST, FirstStart
+from agents.faust.app import faust_options
+from agents.faust.consumer_thread import ConsumerThread, Held
+from agents.faust.transport import Consumer, Poll, Transport
+from agents.kafka.broker import Broker, IsolationLevel
+
+POLL_RECORDS = 2_000
+LONGEST_POLL_PAUSE_SECONDS = 20 * 86_400.0
+"""A dead destination stops the polls; that is no reason to leave the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a partition is taken up: offset, whether members go first, and how many records are gone."""
+
+    offset: int
+    members_first: bool
+    expired: int = 0
+
+
+class DeliveryTask(Protocol):
+    """What the app calls."""
+
+    def committable_offset(self, partition: int) -> int | None:
+        """The offset that may be committed; None: none yet."""
+
+    async def let_go(self) -> None:
+        """Forget all messages that aren't delivered."""
+
+    def begin(self, starts: Mapping[int, Start]) -> None:
+        """Partitions were assigned."""
+
+    async def take(self, partition: int, records: list[ConsumerRecord[bytes, bytes]]) -> None:
+        """Records in log order."""
+
+
+class DeliverThread(ConsumerThread):
+    """Begins where it was decided, and commits that at once."""
+
+    starts: dict[int, Start]
+
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        """Go to the committed offsets; where there are none, to where the destination begins.
+
+        Nothing, if the partitions move meanwhile: their new owner begins anew.
+        """
+        self.starts = {}
+        consumer = self._ensure_consumer()
+        held = Held(consumer)
+        if not held.tps:
+            return {}
+        committed = await held.committed()
+        if not held.is_current:
+            return {}
+        fresh = [tp for tp in held.tps if tp not in committed]
+        if fresh:
+            first_start = cast(DeliverApp, self.app).first_start
+            begun = {tp: first_start.committed(tp.partition) for tp in fresh}
+            try:
+                await consumer.commit(begun)
+            except CommitFailedError:  # the group rebalances: whoever gets the partition commits the same
+                return {}
+            committed = {**committed, **begun}
+        kept = await consumer.beginning_offsets(held.tps)
+        if not held.is_current:
+            return {}
+        offsets: dict[Any, int] = {}
+        for tp, each in committed.items():
+            offset = max(each.offset, kept[tp])
+            consumer.seek(tp, offset)
+            offsets[tp] = offset
+            members_first = each.metadata == MEMBERS_FIRST
+            self.starts[tp.partition] = Start(offset, members_first, offset - each.offset)
+        return offsets
+
+
+class DeliverConsumer(Consumer):
+    """The worker's consumer, with the destination's own account of what is done."""
+
+    @property
+    def _worker(self) -> DeliveryTask:
+        return cast(DeliverApp, self.app).worker
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return DeliverThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
+        return list(self._batches)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        super()._new_offset(tp)  # lets go of the batches that were taken
+        return self._worker.committable_offset(tp.partition)
+
+    async def perform_seek(self) -> None:
+        await self._worker.let_go()
+        await super().perform_seek()
+        self._worker.begin(cast(DeliverThread, self._thread).starts)
+
+    async def wait_empty(self) -> None:
+        """Before a rebalance and at the end: let go of what isn't delivered, commit what is."""
+        await self._worker.let_go()
+        self._unacked_messages.clear()
+        await self.commit_and_end_transactions()
+
+    def lag(self, tp: TP) -> int | None:
+        """Records between the committed offset and the end of the log; None: not known yet."""
+        thread = cast(DeliverThread, self._thread)
+        committed = self._committed_offset.get(tp)
+        if committed is None and tp.partition in thread.starts:
+            committed = thread.starts[tp.partition].offset  # the stock code takes 0 for nothing
+        return self._lag(tp, committed)
+
+
+class DeliverTransport(Transport):
+    """What ``App._new_transport`` gives."""
+
+    Consumer = DeliverConsumer
+
+
+class DeliverApp(faust.App):
+    """One destination's Faust app."""
+
+    worker: DeliveryTask
+    first_start: FirstStart
+    isolation_level: IsolationLevel
+
+    def _new_transport(self) -> Transport:
+        return DeliverTransport(self.conf.broker_consumer, self)
+
+
+def deliver_app(
+    *,
+    group: str,
+    broker: Broker,
+    instance_id: str | None,
+    data_dir: str,
+    topic: str,
+    worker: DeliveryTask,
+    first_start: FirstStart,
+    commit_seconds: float = 0.25,
+) -> DeliverApp:
+    """Build the app; its one agent hands every batch to ``worker``."""
+    app = DeliverApp(
+        group,
+        **faust_options(broker, instance_id, data_dir),
+        broker_max_poll_records=POLL_RECORDS,
+        broker_max_poll_interval=LONGEST_POLL_PAUSE_SECONDS,
+        broker_commit_interval=commit_seconds,
+    )
+    app.worker = worker
+    app.isolation_level = broker.isolation_level
+    app.first_start = first_start
+    transitions = app.topic(topic, maxsize=2, value_serializer="raw", key_serializer="raw")
+
+    @app.agent(transitions, name="deliver", concurrency=1)
+    async def deliver(stream: Any) -> None:
+        async for event in stream.noack().events():
+            consumer, poll = cast(DeliverConsumer, app.consumer), cast(Poll, event.message)
+            try:
+                for batch in consumer.batches_of(poll):
+                    await worker.take(batch.tp.partition, batch.records)
+                    consumer.acknowledge(batch)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                await app.crash(error)
+                raise
+
+    return app

@@ -1,0 +1,31 @@
+"""Which transitions a destination wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from agents.deliver.definitions.destination import Destination
+from agents.evaluate.transitions import TransitionBody
+from rules.predicates.compiled import compile_predicate
+
+
+class Selector:
+    """Which transitions a destination wants."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._project = destination.project
+        self._audiences = destination.audiences
+        self._events = destination.transitions
+        self._where: Callable[[Mapping[str, object]], bool] | None = (
+            None if destination.where is None else compile_predicate(destination.where)
+        )
+
+    def wants(self, transition: TransitionBody) -> bool:
+        return (
+            transition.event in self._events
+            and (self._audiences is None or transition.audience in self._audiences)
+            and transition.project == self._project
+            and (self._where is None or self._where(msgspec.to_builtins(transition)))
+        )

@@ -1,0 +1,48 @@
+"""The values of a template's variables, for one delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agents.deliver.contract.delivery import Delivery
+from agents.deliver.definitions.destination import Variable
+from agents.deliver.definitions.templates import Values
+from rules.predicates.operators import MISSING, lookup
+
+
+def values_of(delivery: Delivery, variables: Mapping[str, Variable]) -> Values:
+    """The variables for one delivery. Empty text counts as no value."""
+
+    def value(name: str) -> object:
+        variable = variables.get(name)
+        if variable is None:
+            return field_of(delivery, (name,))
+        if variable.source == "field":
+            found = field_of(delivery, variable.path)
+        elif variable.source == "property":
+            found = lookup(delivery.properties, variable.path)
+        else:
+            found = attribute_of(delivery, variable.path)
+        return variable.default if found is MISSING or found is None or found == "" else found
+
+    return value
+
+
+def field_of(delivery: Delivery, path: tuple[str, ...]) -> object:
+    """A field of the (first) transition, ``trigger.event`` too."""
+    if path == ("user_id",):
+        return delivery.id_sent
+    value: object = delivery.transitions[0]
+    for name in path:
+        value = getattr(value, name, None)
+    return value
+
+
+def attribute_of(delivery: Delivery, path: tuple[str, ...]) -> object:
+    """An attribute of the user, or the identity of that name."""
+    if delivery.user is None:
+        return MISSING
+    found = lookup(delivery.user.attributes, path)
+    if found is MISSING and len(path) == 1:
+        return delivery.user.identities.get(path[0], MISSING)
+    return found

@@ -1,0 +1,1 @@
+"""Who is in now: the members that a destination gets first."""

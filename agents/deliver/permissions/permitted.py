@@ -1,0 +1,67 @@
+"""What the settings refuse of a destination, told when it is published and not only when it doesn't run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from agents.deliver.definitions.destination import Destination, EventHub, KafkaTopic, Secret, Webhook
+from agents.deliver.definitions.hosts import Endpoint, endpoint_of
+from agents.deliver.definitions.urls import UrlTemplate
+from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.permissions.own_topics import OwnTopics
+from agents.deliver.secrets.secrets import Secrets
+
+
+def secrets_in(destination: Destination) -> list[Secret]:
+    """The secrets that a definition names, each once."""
+    target = destination.target
+    texts: Iterable[object]
+    if isinstance(target, Webhook):
+        maps = (target.headers, target.query, target.form or {})
+        texts = [target.url, *(text for each in maps for text in each.values()), target.signing_secret]
+    elif isinstance(target, EventHub):
+        texts = [target.connection_string]
+    else:
+        texts = [target.sasl_username, target.sasl_password]
+    return list(dict.fromkeys(each for each in texts if isinstance(each, Secret)))
+
+
+def refusals(destination: Destination, secrets: Secrets, own: OwnTopics) -> list[str]:
+    """Why it couldn't run: secrets that aren't declared or may not go there, a topic of our own."""
+    return [*secret_refusals(destination, secrets), *topic_refusals(destination, own)]
+
+
+def secret_refusals(destination: Destination, secrets: Secrets) -> Iterator[str]:
+    """Where a secret is sent to may itself be a secret: then only whether it is declared is looked at."""
+    places = _places(destination)
+    for secret in secrets_in(destination):
+        try:
+            secrets.declared(secret)
+        except SinkMisconfigured as error:
+            hosts = ", ".join(sorted({each.host for each in places})) or "HOST"
+            entry = f"{{name: {secret.name}, source: {{env: VARIABLE}}, hosts: [{hosts}]}}"
+            yield f"{error}; declare it for the delivery workers: deliver.secrets: [{entry}]"
+            continue
+        for place in places:
+            try:
+                secrets.allow(secret, place)
+            except SinkMisconfigured as error:
+                yield str(error)
+
+
+def topic_refusals(destination: Destination, own: OwnTopics) -> Iterator[str]:
+    """Of a topic in our own cluster whose name holds no variable."""
+    target = destination.target
+    if isinstance(target, KafkaTopic) and target.bootstrap is None:
+        reason = own.why_not(target.topic)
+        if reason is not None:
+            yield f"kafka.topic: {reason}"
+
+
+def _places(destination: Destination) -> Sequence[Endpoint]:
+    target = destination.target
+    if isinstance(target, Webhook) and isinstance(target.url, str):
+        return [UrlTemplate.parse(target.url).place]
+    if isinstance(target, KafkaTopic) and target.bootstrap is not None:
+        return [endpoint_of(each) for each in target.bootstrap.split(",")]
+    return []
