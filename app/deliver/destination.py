@@ -28,8 +28,9 @@ from agents.evaluate.outputs import Told
 from agents.kafka.watch import KafkaWatch
 from agents.sinks.make import make_sink
 from agents.topics import make_missing
-from app.deliver.clients import context_of, new_consumer, secrets_of, users_of
+from app.deliver.clients import context_of, new_consumer, users_of
 from app.kafka.configured import broker_of, plan_of
+from app.publish.permitted import secrets_of
 from app.settings.tree import Settings
 
 log = structlog.get_logger("turnstile.deliver")

@@ -22,13 +22,13 @@ from agents.deliver.definitions.published import PublishedDestination, plan_chan
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.permissions.permitted import refusals
 from agents.registry.api_keys import EVERY_PROJECT
-from app.deliver.clients import own_topics_of, secrets_of
 from app.deliver.metrics import DeliveryCollector, lag_of
 from app.deliver.replay import replay
 from app.deliver.trial import TestSend, send_test
 from app.http.base import CALLER, Health, HttpBase, Route, body_of
 from app.http.problems import HttpProblem, json_answer
 from app.http.tls import certificate_of
+from app.publish.permitted import own_topics_of, secrets_of
 from app.worker.metrics import WarningsCollector
 from rules.parse.problems import DefinitionsInvalid, name_hint
 from rules.time.instants import format_instant

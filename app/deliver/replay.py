@@ -23,8 +23,9 @@ from agents.deliver.engine.engine import Engine
 from agents.sinks.make import make_sink
 from agents.topics import existing
 from agents.topics.delivery import dead_letter_topic
-from app.deliver.clients import context_of, new_producer, secrets_of, users_of
+from app.deliver.clients import context_of, new_producer, users_of
 from app.kafka.configured import broker_of, plan_of
+from app.publish.permitted import secrets_of
 from app.settings.tree import Settings
 
 COMMIT_SECONDS = 1.0

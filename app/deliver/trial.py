@@ -17,7 +17,8 @@ from agents.deliver.definitions.destination import Destination
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.evaluate.transitions import TransitionBody, TriggerBody, transition_id
 from agents.sinks.make import make_sink
-from app.deliver.clients import context_of, secrets_of, users_of
+from app.deliver.clients import context_of, users_of
+from app.publish.permitted import secrets_of
 from app.settings.tree import Settings
 from rules.time.instants import format_instant
 

@@ -10,25 +10,15 @@ import asyncio
 import ssl
 from asyncio.sslproto import SSLProtocol
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agents.warnings import Warnings
+from app.certificates import serving_context
 from app.http.connections import CLOSING_SECONDS, HEADER_SECONDS, Connection
-
-if TYPE_CHECKING:
-    from app.settings.http import HttpSettings
+from app.settings.http import HttpSettings
 
 UNUSABLE = "certificate_unusable"
 
 _Stamps = tuple[tuple[int, int, int], ...]
-
-
-def serving_context(cert: Path, key: Path) -> ssl.SSLContext:
-    """What a listener with this certificate needs. Raises OSError and ssl.SSLError (which is one)."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # Without a password OpenSSL would ask for one on the terminal.
-    context.load_cert_chain(cert, key, password="")
-    return context
 
 
 def _stamps(*files: Path) -> _Stamps:

@@ -19,11 +19,11 @@ from agents.deliver.definitions.published import (
 )
 from agents.deliver.permissions.permitted import refusals, secrets_in, topic_refusals
 from agents.topics import existing, make_missing
-from app.deliver.clients import own_topics_of, secrets_of
 from app.failures import CommandFailed, tell_unusable
 from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of, plan_of
 from app.publish.files import read_definition_files
+from app.publish.permitted import own_topics_of, secrets_of
 from app.settings.tree import Settings
 from rules.parse.problems import name_hint
 

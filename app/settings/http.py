@@ -85,7 +85,7 @@ def tls_disagreements(http: HttpSettings) -> Iterator[tuple[tuple[str, ...], str
     if missing:
         return
     if cert is not None and key is not None:
-        from app.http.tls import serving_context
+        from app.certificates import serving_context
 
         try:
             serving_context(cert, key)

@@ -20,8 +20,8 @@ from agents.deliver.secrets.secrets import Declared, OwnSecrets, Secrets, Secret
 from agents.registry.api_keys import KeyRecord, encode_key
 from agents.registry.api_keys_feed import KeysFeed
 from agents.warnings import Warnings
-from app.deliver.clients import secrets_of
 from app.http.api_keys import KeyRing, new_key
+from app.publish.permitted import secrets_of
 from app.settings.tree import SettingsInvalid, load_settings
 from rules.parse.problems import DefinitionsInvalid
 from tests.stage.delivery import transition
