@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
@@ -22,20 +21,18 @@ from agents.deliver.definitions.published import PublishedDestination, plan_chan
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.permissions.permitted import refusals
 from agents.registry.api_keys import EVERY_PROJECT
+from app.deliver.destination import Running
 from app.deliver.metrics import DeliveryCollector, lag_of
 from app.deliver.replay import replay
+from app.deliver.served import Deliveries
 from app.deliver.trial import TestSend, send_test
 from app.http.base import CALLER, Health, HttpBase, Route, body_of
 from app.http.problems import HttpProblem, json_answer
 from app.http.tls import certificate_of
+from app.http.warnings import WarningsCollector
 from app.publish.permitted import own_topics_of, secrets_of
-from app.worker.metrics import WarningsCollector
 from rules.parse.problems import DefinitionsInvalid, name_hint
 from rules.time.instants import format_instant
-
-if TYPE_CHECKING:
-    from app.deliver.destination import Running
-    from app.deliver.service import DeliveryService
 
 TEST_SECONDS = 60.0
 PUBLISH_SECONDS = 45.0
@@ -47,7 +44,7 @@ DEFINITION_BYTES = 128 * 1024
 class DeliverServer:
     """The HTTP side of one delivery worker."""
 
-    def __init__(self, service: DeliveryService) -> None:
+    def __init__(self, service: Deliveries) -> None:
         self._service = service
         self._replays: dict[str, asyncio.Task[dict[str, object]]] = {}
         self._parsing = ThreadPoolExecutor(1, "definitions")  # so that many of them don't take all the time

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faust.types import TP
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from app.deliver.destination import Running
-    from app.deliver.service import DeliveryService
+from app.deliver.destination import Running
+from app.deliver.served import Deliveries
 
 COUNTERS = (
     ("delivered", "turnstile_delivery_transitions", "Transitions that destinations have."),
@@ -28,7 +27,7 @@ COUNTERS = (
 class DeliveryCollector(Collector):
     """All destinations of one process."""
 
-    def __init__(self, service: DeliveryService) -> None:
+    def __init__(self, service: Deliveries) -> None:
         self._service = service
 
     def describe(self) -> list[Any]:

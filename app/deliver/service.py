@@ -1,8 +1,8 @@
-"""``turnstile deliver``: every destination's Faust app, started, watched, started anew, stopped in order.
+"""``turnstile deliver``: every destination's Faust app, started, watched, started again, stopped in order.
 
 One process, one Faust app per destination: each has its own consumer, consumer group, engine and
 connections, so its own pace. A destination waits on its receiver, not on the processor, so a dead one costs
-the others nothing; one that crashes is started anew by itself. Whoever wants a process for a destination,
+the others nothing; one that crashes is started again by itself. Whoever wants a process for a destination,
 or several that share its partitions, names it: ``turnstile deliver crm``.
 """
 
@@ -12,9 +12,8 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -41,10 +40,9 @@ from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, plan_of
 from app.logs import folded_lines
 from app.settings.tree import Settings
+from app.supervisor import Supervisor
 
 log = structlog.get_logger("turnstile.deliver")
-
-T = TypeVar("T")
 
 STOP_SECONDS = 30.0
 
@@ -63,8 +61,6 @@ class DeliveryService:
         new = partial(new_consumer, settings)
         keys = KeysFeed(new, self.plan.keys, self.warnings)
         self.keys = KeyRing(settings.http, keys, self.warnings)
-        self.stopping = asyncio.Event()
-        self.crashed: BaseException | None = None
         self.running: dict[str, Running] = {}
         topic = destinations_topic(settings.topics.prefix)
         self.feed = DestinationsFeed(new, topic, self._reconcile_soon, self.warnings)
@@ -72,16 +68,26 @@ class DeliveryService:
         self._surroundings: Surroundings
         self._producer: AIOKafkaProducer
         self._admin: AIOKafkaAdminClient
+        self._supervisor = Supervisor(_tell)
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        return self._supervisor.stopping
+
+    @property
+    def crashed(self) -> BaseException | None:
+        """Why it ends, if that isn't ``stop``."""
+        return self._supervisor.failure
 
     # -- life ----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Start, deliver until ``stop``, stop."""
         self._admin = AIOKafkaAdminClient(**self.broker.client_options())
-        tasks: list[asyncio.Task[None]] = []
+        life = self._supervisor
         server = DeliverServer(self)
         try:
-            topics = await self._unless_stopped(self._prepare())
+            topics = await life.unless_stopped(self._prepare())
             if topics is None:
                 return
             self._producer = new_producer(self.settings)
@@ -96,20 +102,18 @@ class DeliveryService:
                 self.kafka,
                 self.keys.digests,
             )
-            tasks.append(self._task("keys", self.keys.follow()))
+            life.start("keys", self.keys.follow())
             await self.keys.wait_loaded()
             await server.start()
-            tasks.append(self._task("kafka", self.kafka.run()))
-            tasks.append(self._task("feed", self.feed.run()))
-            tasks.append(self._task("reconcile", self._follow()))
+            life.start("kafka", self.kafka.run())
+            life.start("feed", self.feed.run())
+            life.start("reconcile", self._follow())
             kept = (topics.transitions, self.plan.destinations)
-            tasks.append(self._task("topics", watch_topics(self._admin, kept)))
+            life.start("topics", watch_topics(self._admin, kept))
             log.info("deliver_started", http=server.url, names=sorted(self.names) or "all")
             await self.stopping.wait()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await life.end()
             await asyncio.gather(*(each.end() for each in self.running.values()))
             await server.stop()
             if hasattr(self, "_producer"):
@@ -122,18 +126,7 @@ class DeliveryService:
 
     def stop(self) -> None:
         """Ask for an orderly end."""
-        self.stopping.set()
-
-    async def _unless_stopped(self, coroutine: Coroutine[Any, Any, T]) -> T | None:
-        """What it returns; None after ``stop``, which doesn't wait for a broker that is silent."""
-        asked, stopping = asyncio.create_task(coroutine), asyncio.create_task(self.stopping.wait())
-        await asyncio.wait({asked, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if asked.done():
-            return asked.result()
-        asked.cancel()
-        await asyncio.wait({asked})
-        return None
+        self._supervisor.stop()
 
     async def _prepare(self) -> InputTopics:
         await self._admin.start()
@@ -155,18 +148,6 @@ class DeliveryService:
             counts[plan.changelog],
             plan.audiences,
         )
-
-    def _task(self, name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(coroutine, name=name)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.crashed = error
-            if message_for_users(error) is None:
-                log.error("deliver_crashed", error=repr(error), exc_info=error)
-            self.stopping.set()
 
     # -- destinations --------------------------------------------------------------------------------
 
@@ -260,6 +241,11 @@ class DeliveryService:
         async with asyncio.timeout(STOP_SECONDS):
             while not is_known():
                 await asyncio.sleep(0.02)
+
+
+def _tell(error: BaseException) -> None:
+    if message_for_users(error) is None:
+        log.error("deliver_crashed", error=repr(error), exc_info=error)
 
 
 async def run(settings: Settings, names: Sequence[str]) -> None:

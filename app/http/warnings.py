@@ -1,6 +1,11 @@
-"""Warnings as ``/readyz?verbose`` shows them, on the worker and on the delivery worker."""
+"""Warnings as ``/readyz?verbose`` and ``/metrics`` show them, on the worker and on the delivery worker."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from agents.warnings import Warnings
 from rules.time.instants import format_instant
@@ -19,3 +24,20 @@ def shown_warnings(warnings: Warnings) -> list[dict[str, object]]:
         }
         for each in warnings.active()
     ]
+
+
+class WarningsCollector(Collector):
+    """``turnstile_warnings_total`` by code: what ``/readyz?verbose`` shows in words."""
+
+    def __init__(self, warnings: Warnings) -> None:
+        self._warnings = warnings
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Warnings by code; /readyz?verbose shows them in words."
+        counter = CounterMetricFamily("turnstile_warnings", text, labels=["code"])
+        for code, count in sorted(self._warnings.totals.items()):
+            counter.add_metric([code], count)
+        yield counter

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from agents.evaluate.steps import Step
 from agents.warnings import Warnings
+from app.http.warnings import WarningsCollector
 from tables.codec import split_row_key
-
-
-class WarningsCollector(Collector):
-    """``turnstile_warnings_total`` by code: what ``/readyz?verbose`` shows in words."""
-
-    def __init__(self, warnings: Warnings) -> None:
-        self._warnings = warnings
-
-    def describe(self) -> list[Metric]:
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        text = "Warnings by code; /readyz?verbose shows them in words."
-        counter = CounterMetricFamily("turnstile_warnings", text, labels=["code"])
-        for code, count in sorted(self._warnings.totals.items()):
-            counter.add_metric([code], count)
-        yield counter
 
 
 class WorkerMetrics:

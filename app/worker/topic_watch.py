@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 from msgspec.structs import replace
 
+from agents.evaluate.commits import Topics
 from agents.evaluate.pipeline import Pipeline
 from agents.kafka.topic_limits import largest_batch_bytes
 from agents.registry.audiences import AudiencesFeed
@@ -86,6 +87,22 @@ class TopicWatch:
         )
         self.ids = (await patiently(self._look_at_made)).ids
         self.changelog_bytes = await largest_batch_bytes(self._admin, self.plan.changelog)
+
+    def as_found(self) -> Topics:
+        """What the evaluator's outputs must know of the topics, after ``start``."""
+        plan, counts = self.plan, self.partitions
+        letters = map(plan.dead_letters, (*plan.sources, plan.transitions))
+        return Topics(
+            changelog=plan.changelog,
+            transitions=plan.transitions,
+            repartition=plan.repartition,
+            partitions=counts[plan.changelog],
+            transitions_partitions=counts[plan.transitions],
+            changelog_bytes=self.changelog_bytes,
+            dead_letter_partitions={topic: counts[topic] for topic in letters},
+            sources={name: counts[name] for name in plan.events},
+            changelog_id=self.ids[plan.changelog],
+        )
 
     async def close(self) -> None:
         await self._admin.close()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
+from agents.evaluate.evaluator import Evaluator
+from agents.faust.transport import Consumer
+from agents.restore.restorer import Restorer
 from agents.wall_clock import WallClock
-
-if TYPE_CHECKING:
-    from app.worker.worker import Worker
+from agents.warnings import Warnings
+from app.settings.tree import Settings
+from app.worker.metrics import WorkerMetrics
 
 MEASURE_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
@@ -24,15 +28,40 @@ OPEN_SECONDS = 5.0
 
 
 class WorkerStalled(Exception):
-    """There is lag and the committed offset stands still: the process ends, so that it is started anew."""
+    """There is lag and the committed offset stands still: the process ends, so that it is started again."""
+
+
+class Reading(Protocol):
+    """What reads the sources of a worker's partitions."""
+
+    @property
+    def consumer(self) -> Consumer: ...
+
+    def sources_of(self, partition: int) -> Sequence[TP]: ...
+
+
+class Watched(Reading, Protocol):
+    """What is watched of a worker."""
+
+    settings: Settings
+    warnings: Warnings
+    metrics: WorkerMetrics
+    evaluator: Evaluator
+    restorer: Restorer
+
+    def new_consumer(self) -> AIOKafkaConsumer: ...
+
+    def not_ready(self) -> list[str]: ...
+
+    def crash(self, error: BaseException) -> None: ...
 
 
 class SourceClock:
     """The evaluator's view of the wall clock and of the ends of the source logs."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._wall = WallClock(worker.settings.clock.max_lead_ms, worker.warnings)
+    def __init__(self, reading: Reading, wall: WallClock) -> None:
+        self._reading = reading
+        self._wall = wall
 
     def wall_ms(self) -> int:
         return self._wall.now_ms()
@@ -43,8 +72,8 @@ class SourceClock:
 
     def caught_up_ms(self, partition: int) -> int | None:
         earliest: int | None = None
-        consumer = self._worker.consumer
-        for source in self._worker.sources_of(partition):
+        consumer = self._reading.consumer
+        for source in self._reading.sources_of(partition):
             seen_ms = consumer.seen_to_end_ms(source)
             if seen_ms is None:
                 return None
@@ -55,8 +84,9 @@ class SourceClock:
 class OpenTransactions:
     """Shows transactions of producers that stay open: nothing after their first record is read."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, metrics: WorkerMetrics, warnings: Warnings) -> None:
+        self._metrics = metrics
+        self._warnings = warnings
         self._held: dict[TP, float] = {}
         """Since when (monotonic) records of a partition are held back."""
         self._told: set[TP] = set()
@@ -68,18 +98,18 @@ class OpenTransactions:
 
     def look(self, source: TP, held_back: int) -> None:
         """Note how many records are held back now."""
-        metrics, now = self._worker.metrics, time.monotonic()
+        now = time.monotonic()
         place = f"{source.topic}/{source.partition}"
         if held_back:
             since = self._held.setdefault(source, now)
         else:
             if self._held.pop(source, None) is not None:
                 self._told.discard(source)
-                self._worker.warnings.clear("open_transaction", place)
+                self._warnings.clear("open_transaction", place)
             return
-        metrics.open_transaction.labels(source.topic, str(source.partition)).set(now - since)
+        self._metrics.open_transaction.labels(source.topic, str(source.partition)).set(now - since)
         if now - since >= OPEN_SECONDS:
-            self._worker.warnings.note(
+            self._warnings.note(
                 "open_transaction",
                 place,
                 f"{held_back} records of {place} are behind a transaction that has been open for "
@@ -91,9 +121,9 @@ class OpenTransactions:
             self._told.add(source)
 
 
-async def measure(worker: Worker) -> None:
+async def measure(worker: Watched) -> None:
     """Set the gauges, every second."""
-    transactions = OpenTransactions(worker)
+    transactions = OpenTransactions(worker.metrics, worker.warnings)
     while True:
         dropped = 0
         worker.metrics.forget_partitions()  # others may own them by now
@@ -115,7 +145,7 @@ async def measure(worker: Worker) -> None:
         await asyncio.sleep(MEASURE_SECONDS)
 
 
-async def forget_refused(worker: Worker) -> None:
+async def forget_refused(worker: Watched) -> None:
     """Every hour, let go of what was noted of refused records that the source logs don't hold any more."""
     while True:
         sources = {
@@ -132,9 +162,9 @@ async def forget_refused(worker: Worker) -> None:
         await asyncio.sleep(FORGET_SECONDS)
 
 
-async def watch(worker: Worker) -> None:
-    """End the process when for ``worker.stall_seconds`` there is lag and nothing is committed, or when
-    for as long neither a rebalance ends nor its restoring goes on.
+async def watch(worker: Watched) -> None:
+    """End the process when there is lag and nothing was committed for ``worker.stall_seconds``, or when a
+    rebalance took as long without an end and without a restored row.
     """
     limit = worker.settings.worker.stall_seconds
     moved: dict[TP, tuple[int | None, float]] = {}

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from agents.evaluate.commits import Committer, Topics
 from agents.evaluate.evaluator import Clock, Evaluator
 from agents.evaluate.outputs import Told
-from agents.evaluate.pipeline import Pipeline
-from agents.faust.app import WorkerApp, worker_app
-from agents.faust.transport import Batch, Consumer
+from agents.faust.app import WorkerApp, owner_url, worker_app
+from agents.faust.transport import Consumer
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
-from agents.kafka.lost_records import lost_text
-from agents.kafka.placement import table_partition
+from agents.kafka.placement import partition_of
 from agents.kafka.producer import Producer
-from agents.kafka.sources import learn_partitions
 from agents.kafka.watch import KafkaWatch
 from agents.registry.api_keys_feed import KeysFeed
 from agents.registry.audiences import AudiencesFeed
 from agents.restore.ahead import Job
-from agents.restore.restorer import Restorer, changelog_consumer, send_again
+from agents.restore.restorer import Restorer, changelog_consumer
+from agents.wall_clock import WallClock
 from agents.warnings import Warnings
 from app.address import base_url
 from app.failures import message_for_users
@@ -37,6 +34,8 @@ from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
 from app.settings.limits import limits_of
 from app.settings.tree import Settings
+from app.supervisor import Supervisor
+from app.worker.assigned import Assigned
 from app.worker.http import Server
 from app.worker.metrics import WorkerMetrics
 from app.worker.topic_watch import TopicWatch
@@ -64,19 +63,26 @@ class Worker:
         keys = KeysFeed(self.new_consumer, self.plan.keys, self.warnings)
         self.keys = KeyRing(settings.http, keys, self.warnings)
         self.told = Told(warnings=self.warnings)
-        self.stopping = asyncio.Event()
-        self.crashed: BaseException | None = None
         self.partitions = 0
         """Of the table; source topics may have any number."""
-        self.sources: Mapping[int, Sequence[TP]] = {}
-        """The source partitions whose records each of the table's held partitions takes."""
-        self.clock: Clock = SourceClock(self)
+        self.clock: Clock = SourceClock(self, WallClock(settings.clock.max_lead_ms, self.warnings))
         """Set it before ``run`` for another time than today's."""
         self.evaluator: Evaluator
         self.app: WorkerApp
         self.feed: AudiencesFeed
+        self.assigned: Assigned
+        self.restorer: Restorer
         self.topics: TopicWatch
-        self._tasks: list[asyncio.Task[None]] = []
+        self._supervisor = Supervisor(self._crashed)
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        return self._supervisor.stopping
+
+    @property
+    def crashed(self) -> BaseException | None:
+        """Why it ends, if that isn't ``stop``."""
+        return self._supervisor.failure
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -92,91 +98,63 @@ class Worker:
             raise self.crashed
 
     async def _run(self) -> None:
-        settings = self.settings
-        await self._until(self.topics.start())  # a broker may be silent for long
-        if self.stopping.is_set():
+        life = self._supervisor
+        await life.unless_stopped(self.topics.start())  # a broker may be silent for long
+        if life.stopping.is_set():
             return
-        counts = self.topics.partitions
-        self.partitions = counts[self.plan.changelog]
-        topics = Topics(
-            changelog=self.plan.changelog,
-            transitions=self.plan.transitions,
-            repartition=self.plan.repartition,
-            partitions=self.partitions,
-            transitions_partitions=counts[self.plan.transitions],
-            changelog_bytes=self.topics.changelog_bytes,
-            dead_letter_partitions={
-                topic: counts[topic]
-                for topic in map(self.plan.dead_letters, (*self.plan.sources, self.plan.transitions))
-            },
-            sources={name: counts[name] for name in self.plan.events},
-            changelog_id=self.topics.ids[self.plan.changelog],
-        )
-        producer = Producer(self.broker, settings.kafka.idempotence, max_batch_size=PRODUCE_BATCH_BYTES)
+        topics = self.topics.as_found()
+        self.partitions = topics.partitions
+        idempotence = self.settings.kafka.idempotence
+        producer = Producer(self.broker, idempotence, max_batch_size=PRODUCE_BATCH_BYTES)
         await producer.start()
         server = Server(self)
         try:
-            self._spawn(self.kafka.run(), "kafka")
             self._wire(producer, topics)
-            self._spawn(self.keys.follow(), "keys")
-            await self._until(self.keys.wait_loaded())
+            life.start("kafka", self.kafka.run())
+            life.start("keys", self.keys.follow())
+            await life.unless_stopped(self.keys.wait_loaded())
             await server.start()
-            self._spawn(self.feed.run(), "definitions")
-            await self._until(self.feed.loaded.wait())
+            life.start("definitions", self.feed.run())
+            await life.unless_stopped(self.feed.loaded.wait())
             self.evaluator.start()
-            self._spawn(watch(self), "watchdog")
-            await self._until(self._start_app())
-            if not self.stopping.is_set():
-                self._spawn(measure(self), "measure")
-                self._spawn(forget_refused(self), "refused")
-                self._spawn(self.topics.run(), "topics")
+            life.start("watchdog", watch(self))
+            await life.unless_stopped(self._start_app())
+            if not life.stopping.is_set():
+                life.start("measure", measure(self))
+                life.start("refused", forget_refused(self))
+                life.start("topics", self.topics.run())
                 started = {"topics": self.plan.sources, "partitions": self.partitions}
                 log.info("worker_started", http=server.url, **started)
-            await self.stopping.wait()
+            await life.stopping.wait()
             log.info("worker_stopping", crashed=type(self.crashed).__name__ if self.crashed else None)
         finally:
             await self._stop(producer, server)
 
     def stop(self) -> None:
         """Ask for an orderly end."""
-        self.stopping.set()
+        self._supervisor.stop()
 
     def crash(self, error: BaseException) -> None:
         """End without committing anything more."""
-        if self.crashed is None:
-            self.crashed = error
-            self.evaluator.paused = True
-            reason = message_for_users(error)
-            if reason is None:
-                log.error("worker_crashed", error=repr(error), exc_info=error)
-            else:
-                log.error("worker_stopped_itself", reason=reason)
-        self.stopping.set()
+        self._supervisor.fail(error)
+
+    def _crashed(self, error: BaseException) -> None:
+        self.evaluator.paused = True
+        reason = message_for_users(error)
+        if reason is None:
+            log.error("worker_crashed", error=repr(error), exc_info=error)
+        else:
+            log.error("worker_stopped_itself", reason=reason)
 
     def _wire(self, producer: Producer, topics: Topics) -> None:
         settings = self.settings
         make_directory(settings.worker.data_dir)
-        memory = RocksMemory.of(settings.cache.block_bytes, settings.cache.write_buffer_bytes)
         committer = Committer(producer, topics, self.metrics, self.told)
         committer.may_write = lambda: self.consumer.is_member()
         # Another clock than today's, as of a replay, has no records from its future.
         latest_ms = self.clock.latest_ms if isinstance(self.clock, SourceClock) else lambda: None
         self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash, latest_ms)
-        self.restorer = Restorer(
-            self.new_consumer,
-            Path(settings.worker.data_dir),
-            memory,
-            topics,
-            limits_of(settings),
-            max(1000, settings.cache.rows // max(1, self.partitions)),
-            Job(
-                self.broker,
-                topics,
-                str(settings.worker.data_dir),
-                settings.cache.block_bytes,
-                settings.cache.write_buffer_bytes,
-            ),
-        )
+        self.restorer = self._new_restorer(topics)
         self.restorer.warnings = self.warnings
         self.feed = AudiencesFeed(
             self.new_consumer,
@@ -186,8 +164,30 @@ class Worker:
             settings.state.max_samples,
             self.warnings,
         )
-        self._producer, self._topics = producer, topics
-        self.app = worker_app(
+        self.assigned = Assigned(
+            self.plan,
+            topics,
+            producer,
+            self.evaluator,
+            self.restorer,
+            self.topics,
+            self.feed,
+            self.metrics,
+            self.told,
+        )
+        self.app = self._new_app()
+
+    def _new_restorer(self, topics: Topics) -> Restorer:
+        settings, cache = self.settings, self.settings.cache
+        folder = settings.worker.data_dir
+        memory = RocksMemory.of(cache.block_bytes, cache.write_buffer_bytes)
+        rows = max(1000, cache.rows // max(1, self.partitions))
+        job = Job(self.broker, topics, str(folder), cache.block_bytes, cache.write_buffer_bytes)
+        return Restorer(self.new_consumer, Path(folder), memory, topics, limits_of(settings), rows, job)
+
+    def _new_app(self) -> WorkerApp:
+        settings = self.settings
+        return worker_app(
             app_id=settings.worker.app_id,
             broker=self.broker,
             instance_id=settings.worker.id,
@@ -197,27 +197,25 @@ class Worker:
             table="profiles",
             partitions=self.partitions,
             poll_records=settings.worker.poll_records,
-            take=self._take,
-            restore=self._restore,
-            hand_over=self._hand_over,
-            rebalancing_began=self._pause,
+            take=self.assigned.take,
+            restore=self.assigned.restore,
+            hand_over=self.evaluator.hand_over,
+            rebalancing_began=self.assigned.pause,
             warnings=self.warnings,
-            lost=self._lost,
-            taken=self._taken,
+            lost=self.assigned.lost,
+            taken=self.assigned.taken,
             refused=self._refused,
         )
 
     async def _start_app(self) -> None:
         self.app.finalize()
-        self._spawn(self.consumer.watch_group(), "group")
+        self._supervisor.start("group", self.consumer.watch_group())
         await self.app.start()
-        self._spawn(self._watch_app(), "faust")
+        self._supervisor.start("faust", self._watch_app())
 
     async def _stop(self, producer: Producer, server: Server) -> None:
         started = hasattr(self, "app")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._supervisor.end()
         await server.stop()
         try:
             async with asyncio.timeout(STOP_SECONDS):
@@ -230,68 +228,18 @@ class Worker:
                 if self.crashed is None:
                     await producer.stop()
         except TimeoutError:
-            self.crashed = WorkerStalled(
-                f"did not end in order within {STOP_SECONDS} s; the next start takes again what was in hand"
-            )
+            text = f"did not end in order within {STOP_SECONDS} s"
+            self.crash(WorkerStalled(f"{text}; the next start takes again what was in hand"))
         self.told.letters.close()
         log.info("worker_stopped")
 
-    # -- what Faust calls ----------------------------------------------------------------------------
-
-    async def _take(self, batch: Batch, ack: Callable[[], object]) -> None:
-        if batch.tp.topic == self.plan.repartition:
-            await learn_partitions(self._topics.sources, batch.records, self._producer)
-        partition = table_partition(batch.tp.partition, self.partitions)
-        await self.evaluator.take(partition, batch.records, ack)
-
-    def _pause(self) -> None:
-        self.evaluator.paused = True
-
-    def _lost(self, tp: TopicPartition, first: int, there: int) -> None:
-        """Retention took records of a source before they were read."""
-        place = f"{tp.topic}/{tp.partition}"
-        self.metrics.records_lost.labels(tp.topic, str(tp.partition)).inc(there - first)
-        text = lost_text(place, first, there, "read", "the workers'")
-        self.warnings.note("records_lost", place, text, there - first)
-
-    def _taken(self, tp: TopicPartition) -> int:
-        task = self.evaluator.tasks.get(table_partition(tp.partition, self.partitions))
-        return 0 if task is None else task.pipeline.position_of(tp.topic, tp.partition) + 1
+    # -- what others call ----------------------------------------------------------------------------
 
     def _refused(self, error: BaseException) -> bool:
         if message_for_users(error) is None:
             return False
         self.crash(error)
         return True
-
-    async def _hand_over(self) -> None:
-        await self.evaluator.hand_over()
-
-    async def _restore(self, sources: Mapping[int, Sequence[TP]], is_current: Callable[[], bool]) -> None:
-        evaluator, partitions = self.evaluator, set(sources)
-        await self.topics.check()
-        await evaluator.drain()
-        kept = partitions & evaluator.tasks.keys()
-        if kept:
-            ends = await self.restorer.ends(kept)
-            kept = {each for each in kept if ends[each] == evaluator.tasks[each].pipeline.changelog_next}
-        evaluator.drop(set(evaluator.tasks) - kept)
-        pipelines, pending = await self.restorer.open(partitions - kept)
-        try:
-            await self.topics.check_restored(pipelines, sources, self.feed)
-            if is_current():
-                await send_again(self._producer, self._topics, pending, self.told)
-        except BaseException:
-            _close(pipelines)
-            raise
-        if not is_current():
-            _close(pipelines)  # they may be another's already; the next assignment says what is still ours
-            return
-        evaluator.adopt(pipelines)
-        self.sources = sources
-        evaluator.paused = False
-        self.metrics.partitions.set(len(evaluator.tasks))
-        self.metrics.restored_rows.set(self.restorer.rows_restored)
 
     def _defined(self, rules: RuleSet) -> None:
         self.evaluator.define(rules)
@@ -305,10 +253,14 @@ class Worker:
         return cast(Consumer, self.app.consumer)
 
     def sources_of(self, partition: int) -> Sequence[TP]:
-        """The source partitions whose records a partition of the table takes; before the first rebalance,
-        those of its own number."""
-        known = self.sources.get(partition)
-        return [TP(topic, partition) for topic in self.plan.sources] if known is None else known
+        """The source partitions whose records a partition of the table takes."""
+        return self.assigned.sources_of(partition)
+
+    def owner_of(self, user_id: str) -> tuple[int, str | None]:
+        """The user's partition, and the URL of the worker that has it; None: not known now."""
+        partition = partition_of(user_id, self.partitions) if self.partitions else 0
+        url = owner_url(self.app, self.plan.changelog, partition) if hasattr(self, "app") else None
+        return partition, url
 
     async def _watch_app(self) -> None:
         await self.app.wait_until_stopped()
@@ -339,29 +291,3 @@ class Worker:
 
     def new_consumer(self) -> AIOKafkaConsumer:
         return changelog_consumer(self.broker)
-
-    def _spawn(self, coroutine, name: str) -> None:  # type: ignore[no-untyped-def]
-        task = asyncio.create_task(coroutine, name=name)
-        task.add_done_callback(self._task_done)
-        self._tasks.append(task)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.crash(error)
-
-    async def _until(self, awaitable) -> None:  # type: ignore[no-untyped-def]
-        """Wait for something, or for the end of the worker, whichever comes first. Raises what it raises."""
-        waiting = asyncio.ensure_future(awaitable)
-        stopping = asyncio.ensure_future(self.stopping.wait())
-        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for each in (waiting, stopping):
-            each.cancel()
-        if self.crashed is not None:
-            raise self.crashed
-        if waiting.done() and not waiting.cancelled():
-            waiting.result()
-
-
-def _close(pipelines: Mapping[int, Pipeline]) -> None:
-    for pipeline in pipelines.values():
-        pipeline.profiles.store.close()

@@ -20,8 +20,9 @@ from agents.faust.app import worker_app
 from agents.kafka.broker import Broker
 from agents.topics import create_topics
 from agents.warnings import Warnings
+from app.kafka.configured import plan_of
 from app.settings.tree import load_settings
-from app.worker.worker import Worker
+from app.worker.assigned import Assigned
 from tests.stage.workers import until
 
 PARTITIONS = 4
@@ -232,7 +233,6 @@ async def test_a_deliverer_that_loses_partitions_while_it_waits(
 async def test_rows_restored_for_an_assignment_that_is_no_more_are_not_used(tmp_path: Path) -> None:
     """Else their clocks would go on, and write, beside the next owner."""
     settings = load_settings(environ={"TURNSTILE_WORKER__DATA_DIR": str(tmp_path)})
-    worker = Worker(settings)
     closed: list[int] = []
     adopted: list[int] = []
     rebalances = 1
@@ -243,11 +243,12 @@ async def test_rows_restored_for_an_assignment_that_is_no_more_are_not_used(tmp_
         store = SimpleNamespace(close=lambda: closed.append(0))
         return {each: SimpleNamespace(profiles=SimpleNamespace(store=store)) for each in partitions}, []
 
-    worker.evaluator = SimpleNamespace(  # type: ignore[assignment]
+    evaluator: Any = SimpleNamespace(
         tasks={}, paused=True, drain=nothing, drop=lambda _: None, adopt=lambda each: adopted.extend(each)
     )
-    worker.restorer = SimpleNamespace(open=opened, rows_restored=0)  # type: ignore[assignment]
-    worker.topics = SimpleNamespace(check=nothing, check_restored=nothing)  # type: ignore[assignment]
-    worker._producer = worker._topics = worker.feed = None  # type: ignore[assignment]
-    await worker._restore({0: [TP("events", 0)]}, lambda: rebalances == 1)
-    assert (closed, adopted, worker.evaluator.paused) == ([0], [], True)
+    restorer: Any = SimpleNamespace(open=opened, rows_restored=0)
+    watch: Any = SimpleNamespace(check=nothing, check_restored=nothing)
+    unused: Any = None
+    assigned = Assigned(plan_of(settings), unused, unused, evaluator, restorer, watch, unused, unused, unused)
+    await assigned.restore({0: [TP("events", 0)]}, lambda: rebalances == 1)
+    assert (closed, adopted, evaluator.paused) == ([0], [], True)

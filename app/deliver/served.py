@@ -1,0 +1,32 @@
+"""What the HTTP side of a delivery worker needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination
+from agents.topics import TopicPlan
+from agents.warnings import Warnings
+from app.deliver.destination import Running
+from app.http.api_keys import KeyRing
+from app.settings.tree import Settings
+
+
+class Deliveries(Protocol):
+    """The destinations that a process delivers to, and how one more is published."""
+
+    settings: Settings
+    warnings: Warnings
+    keys: KeyRing
+    plan: TopicPlan
+    feed: DestinationsFeed
+
+    @property
+    def running(self) -> Mapping[str, Running]: ...
+
+    @property
+    def crashed(self) -> BaseException | None: ...
+
+    async def publish(self, published: PublishedDestination) -> None:
+        """Returns once this process has read it, too."""
