@@ -12,7 +12,7 @@ import msgspec
 from agents.deliver.content.bodies import body_maker, encode, message_id
 from agents.deliver.content.users import LookupFailed, needs_user
 from agents.deliver.contract.delivery import Delivery, UserFacts
-from agents.deliver.contract.outcomes import Delivered, Outcome
+from agents.deliver.contract.outcomes import Delivered, Outcome, Rejected, Retry, Unknown
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.evaluate.transitions import TransitionBody, TriggerBody, transition_id
@@ -21,6 +21,9 @@ from app.deliver.clients import context_of, users_of
 from app.publish.permitted import secrets_of
 from app.settings.tree import Settings
 from rules.time.instants import format_instant
+
+OUTCOMES = {Rejected: "refused", Retry: "retry", Unknown: "unknown"}
+"""As they are shown."""
 
 
 class TestSend(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +79,7 @@ async def send_test(
     if problem is not None:
         shown["outcome"] = problem
     elif outcome is not None and not isinstance(outcome, Delivered):
-        shown["outcome"] = f"{type(outcome).__name__.lower()}: {outcome.code}: {outcome.reason}"
+        shown["outcome"] = f"{OUTCOMES[type(outcome)]}: {outcome.code}: {outcome.reason}"
     else:
         shown["outcome"] = "delivered"
     shown["exchanges"] = exchanges

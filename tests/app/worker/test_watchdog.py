@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from faust.types import TP
 
-from app.settings.tree import load_settings
+from app.kafka.configured import plan_of
+from app.settings.tree import Settings, load_settings
 from app.worker.watchdog import WorkerStalled, watch
-from app.worker.worker import Worker
 
 LIMIT = 1
 EVENTS = TP("turnstile.events", 0)
@@ -34,27 +36,32 @@ class Log:
         return self.end - self.committed if source == EVENTS else 0
 
 
-class Watched(Worker):
-    """A worker without Kafka."""
+class Watched:
+    """A worker without Kafka: what the watchdog looks at, and an end."""
 
-    log: Log
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.log = self.consumer = Log()
+        self.evaluator = SimpleNamespace(paused=False, tasks={0: None})
+        self.restorer = SimpleNamespace(rows_restored=0)
+        self.stopping = asyncio.Event()
+        self.crashed: BaseException | None = None
 
-    @property
-    def consumer(self) -> Log:  # type: ignore[override]
-        return self.log
+    def sources_of(self, partition: int) -> Sequence[TP]:
+        return [TP(topic, partition) for topic in plan_of(self.settings).sources]
+
+    def crash(self, error: BaseException) -> None:
+        self.crashed = self.crashed or error
+        self.stopping.set()
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Watched:
+def worker(tmp_path: Path) -> Any:
     environ = {"TURNSTILE_WORKER__STALL_SECONDS": str(LIMIT), "TURNSTILE_WORKER__DATA_DIR": str(tmp_path)}
-    worker = Watched(load_settings(environ=environ))
-    worker.log = Log()
-    worker.evaluator = SimpleNamespace(paused=False, tasks={0: None})  # type: ignore[assignment]
-    worker.restorer = SimpleNamespace(rows_restored=0)  # type: ignore[assignment]
-    return worker
+    return Watched(load_settings(environ=environ))
 
 
-async def watched(worker: Watched, seconds: float) -> None:
+async def watched(worker: Any, seconds: float) -> None:
     watching = asyncio.create_task(watch(worker))
     try:
         async with asyncio.timeout(seconds):
@@ -65,14 +72,14 @@ async def watched(worker: Watched, seconds: float) -> None:
         watching.cancel()
 
 
-async def test_lag_without_progress_ends_the_worker(worker: Watched) -> None:
+async def test_lag_without_progress_ends_the_worker(worker: Any) -> None:
     worker.log.end = 5
     await watched(worker, 4 * LIMIT)
     assert isinstance(worker.crashed, WorkerStalled)
     assert "turnstile.events/0 has lag and stood at offset 0" in str(worker.crashed)
 
 
-async def test_progress_or_no_lag_keeps_it(worker: Watched) -> None:
+async def test_progress_or_no_lag_keeps_it(worker: Any) -> None:
     async def work() -> None:
         while True:
             worker.log.committed += 1
@@ -87,7 +94,7 @@ async def test_progress_or_no_lag_keeps_it(worker: Watched) -> None:
     assert worker.crashed is None
 
 
-async def test_a_restore_that_stands_still_ends_the_worker(worker: Watched) -> None:
+async def test_a_restore_that_stands_still_ends_the_worker(worker: Any) -> None:
     worker.evaluator.paused = True
 
     async def restore() -> None:

@@ -73,6 +73,7 @@ async def test_the_worker_asks_before_it_writes(tmp_path: Path) -> None:
     worker = Worker(Settings.model_validate({"worker": {"data_dir": str(tmp_path)}}))
     worker.partitions = 1
     producer: Any = SimpleNamespace()
+    worker.topics = SimpleNamespace()  # type: ignore[assignment]
     worker._wire(producer, Topics("changelog", "transitions", "rekeyed", 1, 1))
     may_write = worker.evaluator._committer.may_write
     now = time.monotonic()
