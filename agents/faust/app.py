@@ -24,6 +24,7 @@ from mode import Service
 from agents.faust.assignor import Assignor
 from agents.faust.transport import Batch, Consumer, Poll, Transport
 from agents.kafka.broker import Broker, IsolationLevel
+from agents.kafka.clients import credentials
 from agents.kafka.lost_records import Lost
 from agents.warnings import Warnings
 
@@ -33,19 +34,6 @@ RestoreCallback = Callable[[Mapping[int, Sequence[TP]], Callable[[], bool]], Awa
 """Gets the table's partitions to bring up to date, each with the source partitions whose records it takes,
 and a function that says whether they are still ours: not so as soon as the next rebalance begins."""
 TakeCallback = Callable[[Batch, Callable[[], object]], Awaitable[None]]
-
-
-def credentials(broker: Broker) -> faust.auth.Credentials | None:
-    """What Faust's own clients take for the broker's security."""
-    context = broker.ssl_context() if broker.security_protocol.endswith("SSL") else None
-    if broker.security_protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=broker.sasl_username,
-            password=broker.sasl_password,
-            mechanism=broker.sasl_mechanism or "PLAIN",
-            ssl_context=context,
-        )
-    return faust.SSLCredentials(context) if context is not None else None
 
 
 class Recovery(StockRecovery):
@@ -144,7 +132,7 @@ def faust_options(broker: Broker, instance_id: str | None, data_dir: str) -> dic
     """Settings that every app of ours has: how Kafka is reached, and what of Faust is not used."""
     return {
         "broker": [f"kafka://{each}" for each in broker.bootstrap.split(",")],
-        "broker_credentials": credentials(broker),
+        "broker_credentials": credentials(broker.security),
         "broker_session_timeout": broker.session_timeout_ms / 1000,
         "broker_rebalance_timeout": broker.rebalance_timeout_ms / 1000,
         "broker_heartbeat_interval": broker.heartbeat_interval_ms / 1000,

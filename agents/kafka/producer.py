@@ -24,6 +24,7 @@ from aiokafka.errors import (
 )
 
 from agents.kafka.broker import Broker
+from agents.kafka.clients import client_options
 from agents.topics import LARGE_MESSAGE_BYTES
 
 
@@ -52,7 +53,7 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
 
     def __init__(self, broker: Broker, idempotence: bool, **options: Any) -> None:
         super().__init__(
-            **broker.client_options(),
+            **client_options(broker),
             acks="all",
             enable_idempotence=idempotence,
             max_request_size=MAX_REQUEST_BYTES,

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from agents.kafka.broker import Broker
+from agents.kafka.clients import new_client
 from agents.warnings import Warnings
 
 ASK_SECONDS = 2.0
@@ -46,7 +47,7 @@ class KafkaWatch:
         try:
             while True:
                 if client is None:
-                    client = AIOKafkaClient(**self._broker.client_options(), **_OPTIONS)
+                    client = new_client(self._broker, **_OPTIONS)
                 try:
                     await self._ask(client)
                 except (KafkaError, OSError, TimeoutError) as error:

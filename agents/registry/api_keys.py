@@ -33,26 +33,13 @@ class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     revoked: bool = False
 
 
-_decode = msgspec.json.Decoder(KeyRecord).decode
+decode_key = msgspec.json.Decoder(KeyRecord).decode
+"""Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError."""
 _encode = msgspec.json.Encoder().encode
 
 
 def keys_topic(prefix: str) -> str:
     return f"{prefix}.keys"
-
-
-class KeyUnusable(Exception):
-    """A record on the topic that isn't a key; the text says why."""
-
-
-def decode_key(name: bytes | None, value: bytes) -> tuple[str, KeyRecord]:
-    """Name and key of a record. Raises KeyUnusable, whatever the bytes are."""
-    try:
-        if not name:
-            raise KeyUnusable("the record has no key")
-        return name.decode(), _decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise KeyUnusable(f"the record isn't an API key of this version: {error}") from None
 
 
 def encode_key(key: KeyRecord) -> bytes:

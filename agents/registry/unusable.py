@@ -6,14 +6,10 @@ warning (``agents.warnings``), a command on standard error.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.structs import ConsumerRecord
-
-POLL_MS = 500
 KEY_CHARACTERS = 200
 
 Read = TypeVar("Read")
@@ -61,17 +57,3 @@ def shown_key(key: bytes | None) -> str:
     except UnicodeDecodeError:
         return repr(key[:KEY_CHARACTERS])
     return repr(text[:KEY_CHARACTERS])
-
-
-async def everything_on(
-    consumer: AIOKafkaConsumer, topic: str
-) -> AsyncIterator[ConsumerRecord[bytes | None, bytes | None]]:
-    """All records of a topic's one partition, up to the end as it is now."""
-    partition = TopicPartition(topic, 0)
-    consumer.assign([partition])
-    await consumer.seek_to_beginning(partition)
-    end = (await consumer.end_offsets([partition]))[partition]
-    while await consumer.position(partition) < end:
-        polled = await consumer.getmany(timeout_ms=POLL_MS)
-        for record in polled.get(partition, []):
-            yield record

@@ -13,9 +13,10 @@ import msgspec
 import structlog
 
 from agents.evaluate.steps import Limits
+from agents.kafka.clients import new_consumer
 from agents.kafka.consumed import use_light_records
 from agents.restore.ahead import Job
-from agents.restore.restorer import Restorer, changelog_consumer
+from agents.restore.restorer import Restorer
 from tables.store import RocksMemory
 
 TELL_SECONDS = 0.5
@@ -24,7 +25,7 @@ TELL_SECONDS = 0.5
 async def run(job: Job) -> None:
     """Bring the job's stores up to date and close them; prints how many rows came in, as it goes."""
     restorer = Restorer(
-        lambda: changelog_consumer(job.broker),
+        lambda: new_consumer(job.broker),
         Path(job.directory),
         RocksMemory.of(job.block_cache_bytes, job.write_buffer_bytes),
         job.topics,

@@ -22,7 +22,6 @@ from agents.evaluate.commits import Topics
 from agents.evaluate.outputs import Outputs, Told
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import DeadLetter, Limits
-from agents.kafka.broker import Broker
 from agents.kafka.consumed import Consumed
 from agents.kafka.placement import Place
 from agents.restore.ahead import RECORDS, Job, cores, restore_ahead, shares
@@ -77,17 +76,6 @@ def stores_of(directory: Path, changelog: str) -> dict[int, Path]:
     """The stores in a data directory, by partition."""
     found = {each.name.removeprefix(f"{changelog}-"): each for each in directory.glob(f"{changelog}-*")}
     return {int(number): path for number, path in sorted(found.items()) if number.isdigit() and path.is_dir()}
-
-
-def changelog_consumer(broker: Broker) -> AIOKafkaConsumer:
-    """A consumer outside any group, for changelogs and definitions."""
-    return AIOKafkaConsumer(
-        **broker.consumer_options(),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-        fetch_max_wait_ms=100,
-    )
 
 
 class Restorer:

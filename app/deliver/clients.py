@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaConsumer
-
 from agents.deliver.content.users import Users
 from agents.deliver.contract.sink import SinkContext
 from agents.deliver.secrets.secrets import Secrets
@@ -41,15 +39,3 @@ def users_of(settings: Settings) -> Users:
 def new_producer(settings: Settings) -> Producer:
     """For dead letters and definitions; not started."""
     return Producer(broker_of(settings), settings.kafka.idempotence)
-
-
-def new_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsumer:
-    """A consumer that is given its partitions, by default outside of groups; not started."""
-    return AIOKafkaConsumer(
-        **broker_of(settings).consumer_options(),
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-        fetch_max_wait_ms=100,
-    )

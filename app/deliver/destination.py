@@ -25,10 +25,11 @@ from agents.deliver.engine.dead_letters import DeadLetters
 from agents.deliver.engine.engine import Engine
 from agents.deliver.engine.report import DestinationReport
 from agents.evaluate.outputs import Told
+from agents.kafka.clients import new_consumer
 from agents.kafka.watch import KafkaWatch
 from agents.sinks.make import make_sink
 from agents.topics import make_missing
-from app.deliver.clients import context_of, new_consumer, users_of
+from app.deliver.clients import context_of, users_of
 from app.kafka.configured import broker_of, plan_of
 from app.publish.permitted import secrets_of
 from app.settings.tree import Settings
@@ -155,7 +156,7 @@ class Running:
             engine,
             letters,
             then,
-            partial(new_consumer, settings),
+            partial(new_consumer, broker_of(settings)),
             commit,
             fail,
             around.told.warnings,

@@ -114,7 +114,7 @@ class DeliverServer:
         feed = self._service.feed
         caller, before = request[CALLER], feed.published.get(name)
         caller.require_project(destination.project)
-        if name in feed.versions:  # of what project is it that can't be read?
+        if name in feed.registry.versions:  # of what project is it that can't be read?
             caller.require_every_project()
         if before is not None and not caller.covers(before.destination.project):
             raise HttpProblem(
@@ -127,7 +127,7 @@ class DeliverServer:
         if refused:
             errors = [{"code": "not_permitted", "path": "", "message": each, "hint": ""} for each in refused]
             raise HttpProblem(422, "Not a destination", "\n".join(refused), errors=errors)
-        (change,) = plan_changes(feed.published, [destination], feed.versions)
+        (change,) = plan_changes(feed.published, [destination], feed.registry.versions)
         if change.action != "unchanged":
             await self._publish(change.published)
         shown = {"name": name, "action": change.action, "version": change.published.version}

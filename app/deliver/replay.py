@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from agents.deliver.consumer.progress import Progress
@@ -20,6 +19,7 @@ from agents.deliver.content.messages import Message, Original, Unreadable, read_
 from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.deliver.engine.dead_letters import OURS, DeadLetters
 from agents.deliver.engine.engine import Engine
+from agents.kafka.clients import new_admin, new_consumer
 from agents.sinks.make import make_sink
 from agents.topics import existing
 from agents.topics.delivery import dead_letter_topic
@@ -60,12 +60,8 @@ async def replay(
     secrets = secrets_of(settings, digests, project=destination.project)
     users, producer = users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)
-    consumer = AIOKafkaConsumer(
-        **broker_of(settings).consumer_options(),
-        group_id=replay_group(prefix, published),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
+    broker = broker_of(settings)
+    consumer = new_consumer(broker, replay_group(prefix, published))
     letters = DeadLetters(producer, prefix, destination.name, plan_of(settings).transitions)
     failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
@@ -77,7 +73,7 @@ async def replay(
     engine = Engine(destination, sink, secrets, users, letters.bury, fail, settings.deliver.in_flight)
     result = Replayed()
     progress: dict[TopicPartition, Progress] = {}
-    admin = AIOKafkaAdminClient(**broker_of(settings).client_options())
+    admin = new_admin(broker)
     await producer.start()
     await consumer.start()
     await admin.start()

@@ -21,17 +21,23 @@ from aiokafka.admin import AIOKafkaAdminClient
 from msgspec.structs import replace
 
 from agents.deliver.consumer.deliverer import InputTopics
-from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination, group_of, publish
+from agents.deliver.definitions.published import (
+    DestinationsFeed,
+    PublishedDestination,
+    group_of,
+    publish_destinations,
+)
 from agents.deliver.definitions.starts import FirstStart, decide_start, encode_start, start_key, start_over
 from agents.evaluate.outputs import Told
+from agents.kafka.clients import new_admin, new_consumer
 from agents.kafka.watch import KafkaWatch
-from agents.registry.api_keys_feed import KeysFeed
+from agents.registry.api_keys_topic import api_keys_feed
 from agents.topics import ensure_topics, make_missing
 from agents.topics.delivery import destinations_topic
 from agents.topics.judge import judge, raise_if_unusable
 from agents.topics.look import look
 from agents.warnings import Warnings
-from app.deliver.clients import new_consumer, new_producer
+from app.deliver.clients import new_producer
 from app.deliver.destination import Running, Surroundings
 from app.deliver.http import DeliverServer
 from app.deliver.topics import check_destinations, watch_topics
@@ -58,8 +64,8 @@ class DeliveryService:
         self.broker = broker_of(settings)
         self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
         self.plan = plan_of(settings)
-        new = partial(new_consumer, settings)
-        keys = KeysFeed(new, self.plan.keys, self.warnings)
+        new = partial(new_consumer, self.broker)
+        keys = api_keys_feed(new, self.plan.keys, self.warnings)
         self.keys = KeyRing(settings.http, keys, self.warnings)
         self.running: dict[str, Running] = {}
         topic = destinations_topic(settings.topics.prefix)
@@ -83,7 +89,7 @@ class DeliveryService:
 
     async def run(self) -> None:
         """Start, deliver until ``stop``, stop."""
-        self._admin = AIOKafkaAdminClient(**self.broker.client_options())
+        self._admin = new_admin(self.broker)
         life = self._supervisor
         server = DeliverServer(self)
         try:
@@ -164,7 +170,8 @@ class DeliveryService:
 
     async def _follow(self) -> None:
         await self.feed.loaded.wait()
-        known = self.feed.published.keys() | self.feed.unreadable.keys()
+        registry = self.feed.registry
+        known = registry.published.keys() | registry.versions.keys()
         await check_destinations(self._admin, self.plan, known)
         while True:
             await self._reconcile.wait()
@@ -201,7 +208,7 @@ class DeliveryService:
         topic = (await look(self._admin, [transitions])).topics[transitions]
 
         def known() -> FirstStart | None:
-            found = self.feed.starts.get(name)
+            found = self.feed.registry.starts.get(name)
             return found if found is not None and found.generation == generation else None
 
         def is_known() -> bool:
@@ -210,7 +217,7 @@ class DeliveryService:
 
         if not is_known():
             before = known()
-            async with new_consumer(self.settings, group_of(prefix, published)) as consumer:
+            async with new_consumer(self.broker, group_of(prefix, published)) as consumer:
                 if before is None:
                     members_first = published.destination.existing_members
                     decided = await decide_start(
@@ -233,7 +240,7 @@ class DeliveryService:
     async def publish(self, published: PublishedDestination) -> None:
         """Write a definition to the topic; returns once this process has read it, too."""
         name, topic = published.destination.name, destinations_topic(self.settings.topics.prefix)
-        await publish(self._producer, topic, [published])
+        await publish_destinations(self._producer, topic, [published])
         await self._read(lambda: self.feed.published.get(name) == published)
 
     async def _read(self, is_known: Callable[[], bool]) -> None:

@@ -12,6 +12,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.deliver.definitions.published import PublishedDestination, group_of
+from agents.kafka.clients import new_consumer
 from agents.topics import existing
 from agents.topics.delivery import dead_letter_topic
 from app.deliver.replay import replay_group
@@ -72,7 +73,7 @@ async def _from_kafka(settings: Settings, live: Mapping[str, Mapping[str, Any]])
         published = [each for _, each in sorted((await topic.read()).items()) if not each.deleted]
         if not published:
             return []  # a consumer that is stopped before it was used for anything raises CancelledError
-        consumer = AIOKafkaConsumer(**broker_of(settings).consumer_options(), enable_auto_commit=False)
+        consumer = new_consumer(broker_of(settings))
         await consumer.start()
         try:
             return [

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
-from agents.registry.audiences import publish
+from agents.kafka.clients import new_admin, new_producer
+from agents.registry.audiences import publish_audiences
 from agents.topics import create_topics
 from app.demo.counts import Follower, MemberCounts
 from app.demo.needs import PARTITIONS, demo_settings, embedded_kafka, free_port, load_audiences, own_kafka
@@ -98,11 +98,11 @@ class Stage:
 
     async def _prepare(self) -> None:
         worker = Worker(self.settings)
-        client, plan = worker.broker.client_options(), worker.plan
+        plan = worker.plan
         wanted = dict.fromkeys((*plan.sources, plan.transitions), (PARTITIONS, KEPT))
         compacted = {"cleanup.policy": "compact"}
         try:
-            admin = AIOKafkaAdminClient(**client, request_timeout_ms=int(CONNECT_SECONDS * 1000))
+            admin = new_admin(worker.broker, request_timeout_ms=int(CONNECT_SECONDS * 1000))
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await admin.start()
@@ -110,15 +110,14 @@ class Stage:
             finally:
                 await admin.close()
             self._topics_made = plan.names  # the worker makes those that are missing here
-            self._producer = AIOKafkaProducer(
-                **client,
-                acks="all",
-                enable_idempotence=self.settings.kafka.idempotence,
+            self._producer = new_producer(
+                worker.broker,
+                idempotence=self.settings.kafka.idempotence,
                 max_batch_size=PRODUCE_BATCH_BYTES,
             )
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._producer.start()
-                await publish(
+                await publish_audiences(
                     self._producer, plan.audiences, [PublishedAudience(each, 1) for each in self.audiences]
                 )
         except (KafkaError, OSError) as error:
@@ -232,7 +231,7 @@ class Stage:
         return True
 
     async def _delete_topics(self) -> None:
-        admin = AIOKafkaAdminClient(**broker_of(self.settings).client_options())
+        admin = new_admin(broker_of(self.settings))
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await admin.start()

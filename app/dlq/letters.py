@@ -16,11 +16,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from agents.evaluate.dead_letters import OURS
+from agents.kafka.clients import new_consumer
 from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TIMESTAMP, ORIGIN_TOPIC
 from agents.topics import existing
-from app.deliver.clients import new_consumer
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
+from app.kafka.configured import broker_of
 from app.settings.tree import Settings
 from rules.parse.problems import name_hint
 
@@ -167,7 +168,7 @@ async def letter_topic(settings: Settings, topic: str) -> AsyncIterator[LetterTo
             others = [each for each in known if each.endswith(SUFFIX)]
             hint = f"; {name_hint(name, others)}" if others else ": the broker has no dead-letter topic"
             raise CommandFailed(f"there is no topic '{name}'{hint}")
-        consumer = new_consumer(settings)
+        consumer = new_consumer(broker_of(settings))
         try:
             await consumer.start()
             tps = [TopicPartition(name, each) for each in range(known[name])]

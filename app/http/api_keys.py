@@ -1,7 +1,7 @@
 """API keys: who a request comes from, and what that key is good for.
 
 Keys are in the settings (``http.api_keys``), in a file (``http.api_keys_file``, read again when it changes),
-and on a topic (``agents.registry.api_keys_feed``). Only their SHA-256 is known here: a key has 256 random
+and on a topic (``agents.registry.api_keys_topic``). Only their SHA-256 is known here: a key has 256 random
 bits, so nothing slower is needed. Where there is no key at all everybody may do all, which
 ``app.http.listen`` allows on loopback only.
 """
@@ -23,7 +23,8 @@ from multidict import MultiMapping
 from pydantic import ValidationError
 
 from agents.registry.api_keys import EVERY_PROJECT, Scope
-from agents.registry.api_keys_feed import KeysFeed
+from agents.registry.api_keys_topic import ApiKeys
+from agents.registry.feed import Feed
 from agents.warnings import Warnings
 from app.failures import CommandFailed
 from app.http.problems import HttpProblem
@@ -117,7 +118,7 @@ class KeyRing:
     def __init__(
         self,
         http: HttpSettings,
-        feed: KeysFeed,
+        feed: Feed[ApiKeys],
         warnings: Warnings,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -144,7 +145,7 @@ class KeyRing:
     @property
     def asks(self) -> bool:
         """Keys are asked for. As long as the topic isn't read, too, because it may hold some."""
-        return self._is_closed_here or not self._feed.loaded.is_set() or self._feed.has_records
+        return self._is_closed_here or not self._feed.loaded.is_set() or self._feed.registry.has_records
 
     def digests(self) -> frozenset[str]:
         """SHA-256 of every key that isn't revoked."""
@@ -195,7 +196,7 @@ class KeyRing:
     def _known(self) -> Iterable[_Known]:
         yield from self._settings_keys
         yield from self._file_keys
-        for name, record in self._feed.published.items():
+        for name, record in self._feed.registry.published.items():
             if not record.revoked:
                 caller = Caller(name, frozenset(record.scopes), frozenset(record.projects))
                 yield _Known(caller, record.sha256, record.expires_ms)

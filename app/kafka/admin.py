@@ -12,6 +12,7 @@ from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from agents.deliver.errors import SinkMisconfigured
+from agents.kafka.clients import client_options, new_admin
 from agents.sinks.kafka.errors import opening_error
 from app.failures import CommandFailed
 from app.kafka.configured import broker_of
@@ -30,8 +31,7 @@ async def connected_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClie
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the messages below say it once
     bootstrap = settings.kafka.bootstrap
-    options = broker_of(settings).client_options()
-    admin = AIOKafkaAdminClient(**options, request_timeout_ms=int(CONNECT_SECONDS * 1000))
+    admin = new_admin(broker_of(settings), request_timeout_ms=int(CONNECT_SECONDS * 1000))
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await admin.start()
@@ -54,7 +54,7 @@ async def unreachable(settings: Settings, error: BaseException) -> CommandFailed
     text = f"Kafka can't be reached at {kafka.bootstrap} (kafka.bootstrap): "
     with suppress(TimeoutError):
         async with asyncio.timeout(ASK_SECONDS):
-            found = await opening_error(broker_of(settings).client_options(), error, None)
+            found = await opening_error(client_options(broker_of(settings)), error, None)
             if isinstance(found, SinkMisconfigured):
                 hint = (
                     "kafka.security_protocol, kafka.sasl_mechanism, kafka.sasl_username, kafka.sasl_password"

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from agents.kafka.broker import Broker
+from agents.kafka.security import Security
 from agents.topics import TopicPlan
-from app.settings.tree import Settings
+from app.settings.tree import KafkaSettings, Settings
 from rules.model.language import Audience
 from rules.parse.definitions import load_definition
+
+
+def security_of(kafka: KafkaSettings) -> Security:
+    return Security(
+        protocol=kafka.security_protocol,
+        sasl_mechanism=kafka.sasl_mechanism,
+        sasl_username=kafka.sasl_username,
+        sasl_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+        ssl_cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None,
+    )
 
 
 def broker_of(settings: Settings) -> Broker:
     kafka = settings.kafka
     return Broker(
         bootstrap=kafka.bootstrap,
-        security_protocol=kafka.security_protocol,
-        sasl_mechanism=kafka.sasl_mechanism,
-        sasl_username=kafka.sasl_username,
-        sasl_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
-        ssl_cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None,
+        security=security_of(kafka),
         session_timeout_ms=kafka.session_timeout_ms,
         rebalance_timeout_ms=kafka.rebalance_timeout_ms,
         heartbeat_interval_ms=kafka.heartbeat_interval_ms,

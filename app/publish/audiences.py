@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeAlias
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-
-from agents.registry.audiences import AudienceChange, definition_keys, publish, read_published
+from agents.kafka.clients import new_consumer
+from agents.registry.audiences import AudienceChange, Audiences, audience_record
 from agents.registry.audiences_together import as_parsed
-from agents.restore.restorer import changelog_consumer
-from agents.topics import existing, make_missing
 from agents.topics.judge import raise_if_unusable
 from agents.topics.look import look
 from agents.topics.noted import changed, emptied, last_checkpoints, missed_definitions
-from app.failures import tell_unusable
+from agents.topics.plan import TopicPlan, Wanted
 from app.kafka.admin import connected_admin
-from app.kafka.configured import broker_of, plan_of
+from app.kafka.configured import parse_published
+from app.publish.topic import DefinitionsTopic
 from app.settings.tree import Settings
 from rules.compile.rule_set import PublishedAudience
 from rules.model.canonical import condition_key, schedule_scope
 from rules.model.language import Audience, Condition, EventCondition, NotFollowed, Sequence, conditions
 from rules.parse.audience import ParsedAudience
-from rules.parse.definitions import check_together, load_definition
+from rules.parse.definitions import check_together
 from rules.parse.problems import DefinitionProblem
 from rules.parse.references import referrers
 from tables.codec import topic_key
-
-READ_SECONDS = 60.0
 
 Published = Mapping[bytes, PublishedAudience]
 """By the key on the topic, ``project/id``; deleted ones are there, too."""
@@ -40,78 +34,59 @@ Published = Mapping[bytes, PublishedAudience]
 OnEvents: TypeAlias = EventCondition | Sequence | NotFollowed
 
 
-class AudiencesTopic:
+class AudiencesTopic(DefinitionsTopic):
     """The definitions topic, for one command. Made by ``connected``."""
 
-    def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
-        self._settings = settings
-        self._admin = admin
-        self._broker = broker_of(settings)
-        self._plan = plan_of(settings)
-        self.name = self._plan.audiences
-        self._exists = False
-        self.versions: Mapping[bytes, int] = {}
-        """Of records that can't be used; known after a ``read``."""
-        self.version_floor = 0
-        """Versions of new definitions begin above it; set by ``read_to_change``."""
+    versions: Mapping[bytes, int] = {}
+    """Of records that can't be used; known after a ``read``."""
+    version_floor = 0
+    """Versions of new definitions begin above it; set by ``read_to_change``."""
+
+    @staticmethod
+    def wanted(plan: TopicPlan) -> Wanted:
+        return plan.audiences_topic()
 
     async def read_to_change(self) -> Published:
         """``read``, for publishing what follows from it. Raises TopicsUnusable when the topic was lost.
 
         Then version 1 of a definition would come again, with another body, and nobody would notice.
         """
-        published, plan = await self.read(), self._plan
-        cluster = await look(self._admin)
+        registry, plan = await self._read(), self.plan
+        cluster = await look(self.admin)
         if plan.changelog not in cluster.topics:
-            return published
-        async with changelog_consumer(broker_of(self._settings)) as consumer:
+            return registry.published
+        async with new_consumer(self.broker) as consumer:
             partitions = range(cluster.topics[plan.changelog].partitions)
             checkpoints = (await last_checkpoints(consumer, plan.changelog, partitions)).values()
-            found = len(await definition_keys(consumer, self.name)) if self._exists else 0
         for checkpoint in checkpoints:
             self.version_floor = max(self.version_floor, checkpoint.ground.version_floor)
             noted = checkpoint.ground.topics.get(topic_key(self.name), b"")
             if noted and (fault := changed(plan, self.name, noted, cluster.ids)) is not None:
                 raise_if_unusable([fault])
+        found = len(registry.found)
         if found < (known := missed_definitions(checkpoints)):
             raise_if_unusable([emptied(plan, found, known)])
-        return published
+        return registry.published
 
     async def read(self) -> Published:
         """Everything that is published now; nothing when there is no such topic yet.
 
         Records that can't be used are told on standard error, and passed by.
         """
-        self._exists = self.name in await existing(self._admin)
-        if not self._exists:
-            return {}
-        consumer = AIOKafkaConsumer(**self._broker.consumer_options(), enable_auto_commit=False)
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                await consumer.start()
-                found = await read_published(consumer, self.name, self._parse)
-        finally:
-            await consumer.stop()
-        tell_unusable(found.unusable.values())
+        return (await self._read()).published
+
+    async def _read(self) -> Audiences:
+        found = await self.read_into(Audiences(self.name, self._parse))
         self.versions = found.versions
-        return found.published
+        return found
 
     async def write(self, published: Collection[PublishedAudience]) -> None:
-        """Publish after a ``read``; the topic is made when it was missing. Returns when replicas have it."""
-        if not published:
-            return
-        if not self._exists:
-            await make_missing(self._admin, [self._plan.audiences_topic()], self._settings.topics.replication)
-        # Not idempotent, which takes a right that clients may lack: a definition written twice does no harm.
-        producer = AIOKafkaProducer(**self._broker.client_options(), acks="all")
-        try:
-            await producer.start()
-            await publish(producer, self.name, list(published))
-        finally:
-            await producer.stop()
+        """Publish; the topic is made when it is missing. Returns when replicas have it."""
+        if published:
+            await self.write_records(map(audience_record, published))
 
     def _parse(self, text: str, source: str) -> Audience:
-        return load_definition(f"{source}.json", text, self._settings.state.max_samples)
+        return parse_published(text, source, self.settings.state.max_samples)
 
 
 @asynccontextmanager

@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-
-from agents.registry.api_keys import KeyRecord, KeyUnusable
-from agents.registry.api_keys_feed import publish_key, read_keys
-from agents.topics import existing, make_missing
+from agents.registry.api_keys import KeyRecord, encode_key
+from agents.registry.api_keys_topic import ApiKeys
+from agents.registry.unusable import UnusableRecord
+from agents.topics.plan import TopicPlan, Wanted
 from app.kafka.admin import connected_admin
-from app.kafka.configured import broker_of, plan_of
+from app.publish.topic import DefinitionsTopic
 from app.settings.tree import Settings
 
-READ_SECONDS = 60.0
 
-
-class KeysTopic:
+class KeysTopic(DefinitionsTopic):
     """The topic on a broker that answers. Made by ``connected``."""
 
-    def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
-        self._plan = plan_of(settings)
-        self.name = self._plan.keys
-        self._admin = admin
-        self._replication = settings.topics.replication
-        self._broker = broker_of(settings)
+    @staticmethod
+    def wanted(plan: TopicPlan) -> Wanted:
+        return plan.keys_topic()
 
-    async def read(self) -> Mapping[str, KeyRecord | KeyUnusable]:
+    async def read(self) -> Mapping[str, KeyRecord | UnusableRecord]:
         """Everything on it by name, revoked ones too; nothing when there is no such topic yet."""
-        if self.name not in await existing(self._admin):
-            return {}
-        consumer = AIOKafkaConsumer(**self._broker.consumer_options(), enable_auto_commit=False)
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                await consumer.start()
-                return await read_keys(consumer, self.name)
-        finally:
-            await consumer.stop()
+        keys = await self.read_into(ApiKeys(self.name), tell=False)
+        unusable = {(key or b"").decode("utf-8", "replace"): each for key, each in keys.unusable.items()}
+        return {**keys.published, **unusable}
 
     async def write(self, name: str, key: KeyRecord) -> None:
         """Publish one; the topic is made when it is missing. Returns when all replicas have it."""
-        await make_missing(self._admin, [self._plan.keys_topic()], self._replication)
-        producer = AIOKafkaProducer(**self._broker.client_options(), acks="all")
-        try:
-            await producer.start()
-            await publish_key(producer, self.name, name, key)
-        finally:
-            await producer.stop()
+        await self.write_records([(name.encode(), encode_key(key))])
 
 
 @asynccontextmanager

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
+from agents.deliver.definitions.destination import Destination
 from agents.deliver.permissions.own_topics import OwnTopics
+from agents.deliver.permissions.permitted import refusals, secrets_in, topic_refusals
 from agents.deliver.secrets.secrets import OwnSecrets, Secrets, SecretSources
+from app.failures import CommandFailed
 from app.http.api_keys import digests_in_settings
 from app.kafka.configured import plan_of
 from app.settings.tree import Settings
@@ -53,3 +56,26 @@ def _all_values(section: BaseModel, path: str = "") -> Iterator[tuple[str, objec
             yield from _all_values(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", value
+
+
+def check_permitted(settings: Settings, wanted: Sequence[Destination]) -> str | None:
+    """What isn't looked at, because only the settings of delivery workers tell it; None: all is.
+
+    Raises CommandFailed with all that the settings refuse.
+    """
+    own = own_topics_of(settings)
+    knows_secrets = "secrets" in settings.deliver.model_fields_set
+    refused = [
+        f"destination {each.name}: {reason}"
+        for each in wanted
+        for reason in (
+            refusals(each, secrets_of(settings, project=each.project), own)
+            if knows_secrets
+            else topic_refusals(each, own)
+        )
+    ]
+    if refused:
+        raise CommandFailed("\n".join(refused))
+    if knows_secrets or not any(map(secrets_in, wanted)):
+        return None
+    return "the settings here declare no deliver.secrets, so whether delivery workers have them isn't known"

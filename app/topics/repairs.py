@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.evaluate.commits import Topics
+from agents.kafka.clients import new_consumer, new_producer
 from agents.kafka.topic_limits import largest_batch_bytes
 from agents.restore.rebuild import Lost, StoreUnusable, rebuild
-from agents.restore.restorer import changelog_consumer, stores_of
+from agents.restore.restorer import stores_of
 from agents.topics.accept import (
     accepted,
     set_offsets,
@@ -59,7 +60,7 @@ class TopicRepairs:
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
         self._settings = settings
         self._admin = admin
-        self._options = broker_of(settings).client_options()
+        self._broker = broker_of(settings)
         self._plan = plan_of(settings)
 
     # -- check and apply -----------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class TopicRepairs:
                 raise CommandFailed(f"{name} does not exist: make it first (`turnstile topics apply`)")
         await self._check_nobody_works()
         made = cluster.topics[topic]
-        async with changelog_consumer(broker_of(self._settings)) as consumer:
+        async with new_consumer(broker_of(self._settings)) as consumer:
             partitions = range(cluster.topics[plan.changelog].partitions)
             records = await checkpoint_records(consumer, plan.changelog, partitions)
             checkpoints = {partition: checkpoint for partition, (checkpoint, _) in records.items()}
@@ -187,7 +188,7 @@ class TopicRepairs:
         )
         done: dict[int, int] = {}
         failed: list[str] = []
-        async with changelog_consumer(broker_of(settings)) as consumer:
+        async with new_consumer(broker_of(settings)) as consumer:
             tps = [TopicPartition(plan.changelog, each) for each in stores if each < changelog.partitions]
             begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
             checkpoints = await last_checkpoints(consumer, plan.changelog, [tp.partition for tp in tps])
@@ -236,7 +237,7 @@ class TopicRepairs:
         return sum(found)
 
     async def _go_back(self, offsets: Mapping[TopicPartition, int]) -> None:
-        consumer = AIOKafkaConsumer(**self._options, group_id=self._plan.app_id, enable_auto_commit=False)
+        consumer = new_consumer(self._broker, self._plan.app_id)
         try:
             await consumer.start()
             await set_offsets(consumer, offsets)
@@ -245,7 +246,7 @@ class TopicRepairs:
 
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
-        async with AIOKafkaProducer(**self._options, acks="all", max_request_size=1 << 24) as producer:
+        async with new_producer(self._broker, idempotence=False, max_request_size=1 << 24) as producer:
             yield producer
 
 

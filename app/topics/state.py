@@ -11,8 +11,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError
 
-from agents.registry.audiences import definition_keys
-from agents.restore.restorer import changelog_consumer, stores_of
+from agents.kafka.clients import new_consumer
+from agents.registry.topic import keys_on
+from agents.restore.restorer import stores_of
 from agents.topics.judge import Fault
 from agents.topics.look import Cluster
 from agents.topics.lost_changelog import changelog_faults
@@ -42,7 +43,7 @@ async def faults_of_state(
     checkpoints: dict[int, Checkpoint] = {}
     faults: dict[str, Fault] = {}
     if changelog is not None:
-        async with changelog_consumer(broker_of(settings)) as consumer:
+        async with new_consumer(broker_of(settings)) as consumer:
             tps = [TopicPartition(plan.changelog, each) for each in range(changelog.partitions)]
             found = await consumer.beginning_offsets(tps)
             begins = {tp.partition: offset for tp, offset in found.items()}
@@ -71,8 +72,8 @@ async def faults_of_state(
 
 async def count_definitions(settings: Settings, plan: TopicPlan) -> int:
     """How many definitions are on their topic, which exists."""
-    async with changelog_consumer(broker_of(settings)) as consumer:
-        return len(await definition_keys(consumer, plan.audiences))
+    async with new_consumer(broker_of(settings)) as consumer:
+        return len(await keys_on(consumer, plan.audiences))
 
 
 async def _of_others(

@@ -16,7 +16,7 @@ from agents.kafka.lost_records import lost_text
 from agents.kafka.placement import table_partition
 from agents.kafka.producer import Producer
 from agents.kafka.sources import learn_partitions
-from agents.registry.audiences import AudiencesFeed
+from agents.registry.audiences_feed import AudiencesFeed
 from agents.restore.restorer import Restorer, send_again
 from agents.topics import TopicPlan
 from app.worker.metrics import WorkerMetrics

@@ -15,16 +15,16 @@ from typing import TypeVar
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 from msgspec.structs import replace
 
 from agents.evaluate.commits import Topics
 from agents.evaluate.pipeline import Pipeline
+from agents.kafka.clients import new_admin, new_consumer
 from agents.kafka.topic_limits import largest_batch_bytes
-from agents.registry.audiences import AudiencesFeed
-from agents.restore.restorer import ChangelogLost, changelog_consumer, stores_of
+from agents.registry.audiences_feed import AudiencesFeed
+from agents.restore.restorer import ChangelogLost, stores_of
 from agents.topics import ensure_topics
 from agents.topics.judge import Fault, judge, raise_if_unusable
 from agents.topics.look import Cluster, look
@@ -64,7 +64,7 @@ class TopicWatch:
         self._settings = settings
         self._warnings = warnings
         self.plan = plan_of(settings)
-        self._admin = AIOKafkaAdminClient(**broker_of(settings).client_options())
+        self._admin = new_admin(broker_of(settings))
         self.partitions: Mapping[str, int] = {}
         """Of every topic of the plan."""
         self.ids: dict[str, bytes] = {}
@@ -153,12 +153,12 @@ class TopicWatch:
         }
         without_id = [name for name in self.plan.sources if not self.ids.get(name)]
         if taken:  # aiokafka's stop raises CancelledError when nothing was asked before
-            async with changelog_consumer(broker_of(self._settings)) as consumer:
+            async with new_consumer(broker_of(self._settings)) as consumer:
                 for tp, offset in (await changed_records(consumer, taken, without_id)).items():
                     faults.setdefault(tp.topic, cut(self.plan, tp, offset))
         known = known_definitions(pipelines.values())
-        if len(feed.found) < known and self.plan.audiences not in faults:
-            faults[self.plan.audiences] = emptied(self.plan, len(feed.found), known)
+        if len(feed.registry.found) < known and self.plan.audiences not in faults:
+            faults[self.plan.audiences] = emptied(self.plan, len(feed.registry.found), known)
         raise_if_unusable(faults.values())
         for pipeline in pipelines.values():
             self.note(pipeline, feed)
@@ -170,7 +170,7 @@ class TopicWatch:
             pipeline.ground,
             topics={topic_key(name): self.ids[name] for name in names if self.ids.get(name)},
             definitions=feed.standing,
-            top_version=max(pipeline.ground.top_version, feed.top_version),
+            top_version=max(pipeline.ground.top_version, feed.registry.top_version),
         )
 
     # -- inside --------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class TopicWatch:
                 known = f"there are rows of it in {next(iter(stores.values()))}" if stores else taken[0]
                 raise ChangelogLost(f"{plan.changelog} does not exist, but {known}\n{CHANGELOG_MEND}")
         elif missing:
-            async with changelog_consumer(broker_of(self._settings)) as consumer:
+            async with new_consumer(broker_of(self._settings)) as consumer:
                 partitions = range(cluster.topics[plan.changelog].partitions)
                 checkpoints = await last_checkpoints(consumer, plan.changelog, partitions)
             faults: dict[str, Fault] = {}

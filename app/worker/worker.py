@@ -18,13 +18,14 @@ from agents.evaluate.outputs import Told
 from agents.faust.app import WorkerApp, owner_url, worker_app
 from agents.faust.transport import Consumer
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
+from agents.kafka.clients import new_consumer
 from agents.kafka.placement import partition_of
 from agents.kafka.producer import Producer
 from agents.kafka.watch import KafkaWatch
-from agents.registry.api_keys_feed import KeysFeed
-from agents.registry.audiences import AudiencesFeed
+from agents.registry.api_keys_topic import api_keys_feed
+from agents.registry.audiences_feed import AudiencesFeed
 from agents.restore.ahead import Job
-from agents.restore.restorer import Restorer, changelog_consumer
+from agents.restore.restorer import Restorer
 from agents.wall_clock import WallClock
 from agents.warnings import Warnings
 from app.address import base_url
@@ -60,7 +61,7 @@ class Worker:
         self.warnings = Warnings()
         self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
         self.metrics = WorkerMetrics(self.warnings)
-        keys = KeysFeed(self.new_consumer, self.plan.keys, self.warnings)
+        keys = api_keys_feed(self.new_consumer, self.plan.keys, self.warnings)
         self.keys = KeyRing(settings.http, keys, self.warnings)
         self.told = Told(warnings=self.warnings)
         self.partitions = 0
@@ -290,4 +291,4 @@ class Worker:
         return http.advertised_url or base_url(http.host, http.port, http.scheme)
 
     def new_consumer(self) -> AIOKafkaConsumer:
-        return changelog_consumer(self.broker)
+        return new_consumer(self.broker)

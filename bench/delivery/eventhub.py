@@ -19,10 +19,15 @@ from typing import Any
 
 import aiohttp
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.deliver.definitions.parse import load_destinations
-from agents.deliver.definitions.published import PublishedDestination, destinations_topic, publish
+from agents.deliver.definitions.published import (
+    PublishedDestination,
+    destinations_topic,
+    publish_destinations,
+)
+from agents.kafka.broker import Broker
+from agents.kafka.clients import new_admin, new_producer
 from agents.topics import create_topics
 from app.kafka.embedded import free_ports
 from bench.delivery.measure import DELIVER_SECONDS, bodies, get_json, wait_until
@@ -260,7 +265,7 @@ class _Stage:
 async def _stage(broker: BenchBroker, folder: Path, hub: HubProcess) -> AsyncIterator[_Stage]:
     prefix = f"bench-{uuid.uuid4().hex[:8]}"
     stage = _Stage(broker, folder, prefix, await hub.connection_string())
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    admin = new_admin(Broker(broker.bootstrap))
     await admin.start()
     definitions = destinations_topic(prefix)
     try:
@@ -275,9 +280,9 @@ async def _stage(broker: BenchBroker, folder: Path, hub: HubProcess) -> AsyncIte
     text = f"{{name: bench, kind: eventhub, eventhub: {target}}}"
     (destination,) = load_destinations([("bench.yaml", text)])
     async with (
-        AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer,
+        new_producer(Broker(broker.bootstrap), idempotence=False) as producer,
         aiohttp.ClientSession() as session,
     ):
-        await publish(producer, definitions, [PublishedDestination(destination, 1)])
+        await publish_destinations(producer, definitions, [PublishedDestination(destination, 1)])
         stage.producer, stage.session = producer, session
         yield stage

@@ -12,11 +12,16 @@ from typing import Any
 
 import aiohttp
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.deliver.definitions.parse import load_destinations
-from agents.deliver.definitions.published import PublishedDestination, destinations_topic, publish
+from agents.deliver.definitions.published import (
+    PublishedDestination,
+    destinations_topic,
+    publish_destinations,
+)
 from agents.evaluate.transitions import encode_transition
+from agents.kafka.broker import Broker
+from agents.kafka.clients import new_admin, new_producer
 from agents.topics import create_topics
 from app.kafka.embedded import free_ports
 from bench.kafka.brokers import BenchBroker
@@ -103,7 +108,7 @@ async def _ours(
 ) -> WebhookRun:
     prefix, partitions = f"bench-{uuid.uuid4().hex[:8]}", 4
     (port,) = free_ports(1)
-    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+    async with new_producer(Broker(broker.bootstrap), idempotence=False) as producer:
         await _prepare(broker, producer, prefix, partitions, url, concurrency)
         environment = {
             "TURNSTILE_KAFKA__BOOTSTRAP": broker.bootstrap,
@@ -148,7 +153,7 @@ async def _prepare(
     url: str,
     concurrency: int,
 ) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    admin = new_admin(Broker(broker.bootstrap))
     await admin.start()
     topic = destinations_topic(prefix)
     try:
@@ -163,7 +168,7 @@ async def _prepare(
     target = f"{{url: '{url}', concurrency: {concurrency}}}"
     text = f"{{name: bench, kind: webhook, webhook: {target}}}"
     (destination,) = load_destinations([("bench.yaml", text)])
-    await publish(producer, topic, [PublishedDestination(destination, 1)])
+    await publish_destinations(producer, topic, [PublishedDestination(destination, 1)])
 
 
 async def _counted(session: aiohttp.ClientSession, url: str) -> bool:

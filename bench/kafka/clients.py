@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.kafka.batches import Batches
-from agents.registry.audiences import publish
+from agents.kafka.broker import Broker
+from agents.kafka.clients import new_admin, new_consumer, new_producer
+from agents.registry.audiences import publish_audiences
 from agents.topics import TopicPlan, create_topics, ensure_topics
 from bench.workload.events import LogRecord
 from bench.workload.rules import published
@@ -21,7 +23,7 @@ BATCH_RECORDS = 2_000
 
 @asynccontextmanager
 async def admin_client(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = new_admin(Broker(bootstrap))
     await admin.start()
     try:
         yield admin
@@ -31,20 +33,9 @@ async def admin_client(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def producer_client(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, max_batch_size=PRODUCE_BATCH_BYTES
-    )
+    producer = new_producer(Broker(bootstrap), idempotence=True, max_batch_size=PRODUCE_BATCH_BYTES)
     async with producer:
         yield producer
-
-
-def new_consumer(bootstrap: str) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-    )
 
 
 async def make_topic(
@@ -59,7 +50,7 @@ async def prepare(bootstrap: str, plan: TopicPlan, partitions: int, audiences: I
     async with admin_client(bootstrap) as admin:
         await ensure_topics(admin, plan, partitions, 1, create_sources=True)
     async with producer_client(bootstrap) as producer:
-        await publish(producer, plan.audiences, published(audiences))
+        await publish_audiences(producer, plan.audiences, published(audiences))
 
 
 async def produce(bootstrap: str, topic: str, partitions: int, log: Iterable[LogRecord]) -> int:
@@ -90,7 +81,7 @@ async def committed(admin: AIOKafkaAdminClient, group: str, topic: str) -> int:
 
 async def read_all(bootstrap: str, topic: str, partitions: int) -> AsyncIterator[object]:
     """Every record that is on a topic now."""
-    async with new_consumer(bootstrap) as consumer:
+    async with new_consumer(Broker(bootstrap)) as consumer:
         tps = [TopicPartition(topic, each) for each in range(partitions)]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)

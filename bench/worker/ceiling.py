@@ -11,7 +11,8 @@ import msgspec
 from aiokafka import TopicPartition
 
 from agents.evaluate.records import InputRecord
-from bench.kafka.clients import new_consumer
+from agents.kafka.broker import Broker
+from agents.kafka.clients import new_consumer
 from bench.processes import write_result
 
 MAX_RECORDS = 10_000
@@ -22,7 +23,7 @@ async def run(bootstrap: str, topic: str, partitions: int, result: str) -> None:
     decode = msgspec.json.Decoder(InputRecord).decode
     records = first_batch = 0
     began = cpu_began = 0.0
-    async with new_consumer(bootstrap) as consumer:
+    async with new_consumer(Broker(bootstrap)) as consumer:
         tps = [TopicPartition(topic, each) for each in range(partitions)]
         consumer.assign(tps)
         end = sum((await consumer.end_offsets(tps)).values())

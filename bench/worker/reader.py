@@ -13,7 +13,8 @@ import time
 import msgspec
 from aiokafka import TopicPartition
 
-from bench.kafka.clients import new_consumer
+from agents.kafka.broker import Broker
+from agents.kafka.clients import new_consumer
 from bench.processes import write_result
 
 WRITE_SECONDS = 0.5
@@ -65,7 +66,7 @@ class Ages:
 async def run(bootstrap: str, topic: str, kind: str, partitions: int, warm_up: float, result: str) -> None:
     decode = msgspec.json.Decoder(Seen).decode
     ages, is_event = Ages(warm_up), kind == "event"
-    async with new_consumer(bootstrap) as consumer:
+    async with new_consumer(Broker(bootstrap)) as consumer:
         tps = [TopicPartition(topic, each) for each in range(partitions)]
         consumer.assign(tps)
         await asyncio.gather(*(consumer.position(tp) for tp in tps))

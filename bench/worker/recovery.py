@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from agents.evaluate.commits import Committer, Topics, Work
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits, Step
+from agents.kafka.broker import Broker
+from agents.kafka.clients import new_consumer
 from agents.kafka.placement import Place
 from agents.topics import TopicPlan
 from bench.kafka.brokers import BenchBroker
@@ -132,9 +134,7 @@ async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> i
 
 async def _commit_all(bootstrap: str, plan: TopicPlan, partitions: int) -> None:
     tps = [TopicPartition(plan.events[0], each) for each in range(partitions)]
-    async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=plan.app_id, enable_auto_commit=False
-    ) as consumer:
+    async with new_consumer(Broker(bootstrap), plan.app_id) as consumer:
         consumer.assign(tps)
         await consumer.commit(await consumer.end_offsets(tps))
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from agents.evaluate.steps import Limits
 from agents.kafka.broker import Broker
+from agents.kafka.clients import new_consumer
 from agents.kafka.consumed import use_light_records
 from agents.restore.ahead import Job
-from agents.restore.restorer import Restorer, changelog_consumer
+from agents.restore.restorer import Restorer
 from app.settings.tree import CacheSettings
 from bench.processes import write_result
 from bench.worker.ours import worker_plan
@@ -26,7 +27,7 @@ async def run(bootstrap: str, name: str, partitions: int, folder: str, result: s
     topics = topics_of(worker_plan(name), partitions)
     ahead = Job(broker, topics, folder, cache.block_bytes, cache.write_buffer_bytes)
     restorer = Restorer(
-        lambda: changelog_consumer(broker),
+        lambda: new_consumer(broker),
         Path(folder),
         RocksMemory.of(cache.block_bytes, cache.write_buffer_bytes),
         topics,

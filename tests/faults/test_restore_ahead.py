@@ -13,9 +13,10 @@ from structlog.testing import capture_logs
 from agents.evaluate.commits import Topics
 from agents.evaluate.steps import Limits
 from agents.kafka.broker import Broker
+from agents.kafka.clients import new_consumer
 from agents.restore import restorer as restore
 from agents.restore.ahead import Job, restore_ahead, shares
-from agents.restore.restorer import Restorer, changelog_consumer
+from agents.restore.restorer import Restorer
 from rules.state.row import Transition
 from tables.store import RocksMemory, Timer
 from tests.stage.log import make_log
@@ -94,7 +95,7 @@ async def _restored(stage: Scene, broker: Broker, folder: Path, theirs: Broker |
     """``theirs`` is the broker of the processes that restore ahead; None: there are none."""
     topics = Topics(stage.changelog, stage.transitions, stage.repartition, stage.partitions, stage.partitions)
     restorer = Restorer(
-        lambda: changelog_consumer(broker),
+        lambda: new_consumer(broker),
         folder,
         RocksMemory.of(1 << 20, 8 << 20),
         topics,

@@ -15,7 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.structs import ConsumerRecord
 
 from agents.deliver.definitions.parse import load_destinations
-from agents.deliver.definitions.published import PublishedDestination, destinations_topic, publish
+from agents.deliver.definitions.published import (
+    PublishedDestination,
+    destinations_topic,
+    publish_destinations,
+)
 from agents.evaluate.transitions import encode_transition
 from agents.topics import create_topics, existing
 from app.kafka.embedded import start_tied
@@ -80,7 +84,7 @@ class DeliveryScene:
 
     async def define(self, text: str, version: int = 1) -> None:
         found = [PublishedDestination(each, version) for each in load_destinations([("test.yaml", text)])]
-        await publish(self.producer, destinations_topic(self.prefix), found)
+        await publish_destinations(self.producer, destinations_topic(self.prefix), found)
 
     def settings(self, **changed: object) -> dict[str, object]:
         return {

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from agents.registry.audiences import publish
+from agents.registry.audiences import publish_audiences
 from agents.topics import create_topics
 from rules.compile.rule_set import PublishedAudience
 from rules.parse.definitions import load_definitions
@@ -73,7 +73,7 @@ class Scene:
         audiences = load_definitions([("test.yaml", definitions)])
         gone = set(deleted)
         published = [PublishedAudience(each, version, each.id in gone) for each in audiences]
-        await publish(self.producer, f"{self.prefix}.audiences", published)
+        await publish_audiences(self.producer, f"{self.prefix}.audiences", published)
 
     async def load(self, log: Log) -> None:
         """Write the whole log, every partition in order."""

@@ -1,4 +1,4 @@
-"""Destinations on their compacted topic (``<prefix>.destinations``, key: the name): publish and follow.
+"""Destinations on their compacted topic (``<prefix>.destinations``, key: the name).
 
 Value: ``{"version": n, "definition": {…}}``, the definition as it was written. A deleted one stays, with
 ``deleted``: one that comes back under its name is a new ``generation`` with a consumer group of its own, so
@@ -8,23 +8,25 @@ it doesn't go on where the old one stopped. Beside each lies where it began
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.structs import ConsumerRecord
 
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_published
 from agents.deliver.definitions.starts import FirstStart, decode_start, destination_of_start
-from agents.registry.audiences import MAX_VERSION, Version
-from agents.registry.follow import follow
-from agents.registry.unusable import Unusable, UnusableRecord, everything_on, shown_key, usable
+from agents.registry.feed import Feed
+from agents.registry.registry import MAX_VERSION, Registry, Version
+from agents.registry.topic import publish
+from agents.registry.unusable import Unusable, shown_key, usable
 from agents.topics.delivery import destinations_topic as destinations_topic
 from agents.warnings import Warnings
+
+UNREADABLE = "destination_unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,74 +47,66 @@ class DestinationRecord(msgspec.Struct, omit_defaults=True):
     """The value of a record on the topic."""
 
     version: Version
-    definition: dict[str, Any]
+    definition: msgspec.Raw
+    """As its author wrote it; JSON."""
     generation: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)] = 1
     deleted: bool = False
 
 
-class _VersionAlone(msgspec.Struct):
-    """What can still be read of a record that is unusable otherwise."""
-
-    version: Version
-
-
 _decode = msgspec.json.Decoder(DestinationRecord).decode
-_decode_version = msgspec.json.Decoder(_VersionAlone).decode
 
 
 def encode_destination(published: PublishedDestination) -> bytes:
-    document: Any = published.destination.document
+    definition = msgspec.Raw(msgspec.json.encode(published.destination.document))
     return msgspec.json.encode(
-        DestinationRecord(published.version, document, published.generation, published.deleted)
+        DestinationRecord(published.version, definition, published.generation, published.deleted)
     )
 
 
+def destination_record(published: PublishedDestination) -> tuple[bytes, bytes]:
+    """Key and value of the record that publishes it."""
+    return published.destination.name.encode(), encode_destination(published)
+
+
 def decode_destination(value: bytes) -> PublishedDestination:
-    """Raises DefinitionsInvalid, Unusable or a decode error for a record that this program can't read."""
+    """Raises DefinitionsInvalid or a decode error for a record that this program can't read.
+
+    The positions in what it raises are those in the definition as it lies in the record.
+    """
     record = _decode(value)
-    text = msgspec.json.encode(record.definition).decode()
-    destination = load_published(text, "destinations topic.json")
+    destination = load_published(str(record.definition, "utf-8"), "destinations topic.json")
     return PublishedDestination(destination, record.version, record.generation, record.deleted)
 
 
-@dataclass(slots=True)
-class Destinations:
-    """What was read of the topic."""
+class Destinations(Registry[str, PublishedDestination]):
+    """The published destinations, by name, and where they began. What was published before an unusable
+    record stays in force."""
 
-    published: dict[str, PublishedDestination] = field(default_factory=dict)
-    starts: dict[str, FirstStart] = field(default_factory=dict)
-    unusable: dict[bytes | None, UnusableRecord] = field(default_factory=dict)
-    """By key. What was published before it, if there is something, is still there."""
-    versions: dict[str, int] = field(default_factory=dict)
-    """Of names with an unusable record: no version that was ever published is higher."""
+    key_is: ClassVar[str] = "a destination needs its name as the key"
 
-    def take(self, topic: str, record: ConsumerRecord[bytes | None, bytes | None]) -> bool:
-        """Take one record, in the order of the topic. False: it can't be used, and ``unusable`` has it."""
-        key, value = record.key, record.value
-        try:
-            if key is None:
-                raise Unusable("a destination needs its name as the key, and this record has no key")
-            name = usable(key.decode)
-            started = destination_of_start(name)
-            if started is not None:
-                if value is not None:
-                    self._take_start(started, usable(lambda: decode_start(value)))
-            elif value is None:
-                self.published.pop(name, None)
-                self.versions.pop(name, None)
-            else:
-                self.published[name] = usable(lambda: _read(name, value))
-                self.versions.pop(name, None)
-        except Unusable as reason:
-            self.unusable[key] = UnusableRecord(topic, record.offset, key, str(reason))
-            if key is not None and value is not None:
-                name = key.decode("utf-8", "replace")
-                self.versions[name] = max(self.versions.get(name, 0), _version_of(value, record.offset))
-            return False
-        self.unusable.pop(key, None)
-        return True
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self.starts: dict[str, FirstStart] = {}
+        """Where destinations began, by name."""
 
-    def _take_start(self, name: str, start: FirstStart) -> None:
+    def id_of(self, key: bytes) -> str:
+        return key.decode()
+
+    def decode(self, key: bytes, value: bytes) -> PublishedDestination:
+        published = decode_destination(value)
+        name = published.destination.name
+        if name.encode() != key:
+            raise Unusable(f"its key must be {name!r}, as its definition says")
+        return published
+
+    def _put_in_force(self, key: bytes, value: bytes | None) -> None:
+        name = destination_of_start(usable(partial(self.id_of, key)))
+        if name is None:
+            super()._put_in_force(key, value)
+        elif value is not None:
+            self._put_start(name, usable(partial(decode_start, value)))
+
+    def _put_start(self, name: str, start: FirstStart) -> None:
         """Two processes may decide at the same time; both go by what was written first."""
         known = self.starts.get(name)
         about = (start.generation, start.topic_id)
@@ -120,19 +114,28 @@ class Destinations:
             self.starts[name] = start
 
 
-def _read(name: str, value: bytes) -> PublishedDestination:
-    published = decode_destination(value)
-    if published.destination.name != name:
-        raise Unusable(f"its key must be {published.destination.name!r}, as its definition says")
-    return published
+class DestinationsFeed(Feed[Destinations]):
+    """Reads the topic from its start and goes on; ``changed`` is called whenever something is new."""
 
+    def __init__(
+        self,
+        new_consumer: Callable[[], AIOKafkaConsumer],
+        topic: str,
+        changed: Callable[[], None],
+        warnings: Warnings | None = None,
+    ) -> None:
+        super().__init__(new_consumer, Destinations(topic), UNREADABLE, warnings, changed)
 
-def _version_of(value: bytes, offset: int) -> int:
-    """The version of an unusable record; where that can't be read, one that none before it had."""
-    try:
-        return usable(lambda: _decode_version(value).version)
-    except Unusable:
-        return offset + 1
+    @property
+    def published(self) -> Published:
+        return self.registry.published
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Why the latest records of some keys can't be used, by the key as it is shown to people."""
+        return {
+            shown_key(key): each.reason for key, each in self.registry.unusable.items() if key is not None
+        }
 
 
 def group_name(prefix: str, destination: str, generation: int = 1) -> str:
@@ -162,7 +165,7 @@ def plan_changes(
 ) -> list[DestinationChange]:
     """What publishing ``wanted`` would do; others stay as they are.
 
-    ``versions`` are those of records that can't be used (``Destinations.versions``): they are overwritten.
+    ``versions`` are those of records that can't be used (``Registry.versions``): they are overwritten.
     ``generations``: those that have consumer groups, by name; one that was lost goes on with its own.
     """
     changes = []
@@ -188,75 +191,8 @@ def plan_changes(
     return changes
 
 
-async def publish(producer: AIOKafkaProducer, topic: str, published: Sequence[PublishedDestination]) -> None:
+async def publish_destinations(
+    producer: AIOKafkaProducer, topic: str, published: Sequence[PublishedDestination]
+) -> None:
     """Write destinations; returns when all replicas have them."""
-    for each in published:
-        await producer.send(topic, encode_destination(each), each.destination.name.encode(), partition=0)
-    await producer.flush()
-
-
-async def read_published(consumer: AIOKafkaConsumer, topic: str) -> Destinations:
-    """Everything on the topic now."""
-    found = Destinations()
-    async for record in everything_on(consumer, topic):
-        found.take(topic, record)
-    return found
-
-
-class DestinationsFeed:
-    """Reads the topic from its start and goes on; ``changed`` is called whenever something is new."""
-
-    def __init__(
-        self,
-        new_consumer: Callable[[], AIOKafkaConsumer],
-        topic: str,
-        changed: Callable[[], None],
-        warnings: Warnings | None = None,
-    ) -> None:
-        self._new_consumer = new_consumer
-        self._topic = topic
-        self._changed = changed
-        self._warnings = warnings or Warnings()
-        self._read = Destinations()
-        self.loaded = asyncio.Event()
-
-    @property
-    def published(self) -> Mapping[str, PublishedDestination]:
-        return self._read.published
-
-    @property
-    def starts(self) -> Mapping[str, FirstStart]:
-        """Where destinations began, by name."""
-        return self._read.starts
-
-    @property
-    def versions(self) -> Mapping[str, int]:
-        return self._read.versions
-
-    @property
-    def unreadable(self) -> Mapping[str, str]:
-        """Why the latest records of some keys can't be used."""
-        return {shown_key(key): each.reason for key, each in self._read.unusable.items() if key is not None}
-
-    async def run(self) -> None:
-        """Follow the topic until cancelled."""
-        await follow(self._new_consumer, self._topic, self._take_all, self._all_read)
-
-    def _all_read(self) -> None:
-        self.loaded.set()
-        self._changed()
-
-    def _take_all(self, records: Sequence[ConsumerRecord[bytes | None, bytes | None]]) -> None:
-        for record in records:
-            self._take(record)
-        if self.loaded.is_set():
-            self._changed()
-
-    def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
-        place = f"{self._topic}/0 key {shown_key(record.key)}"
-        if self._read.take(self._topic, record):
-            self._warnings.clear("destination_unreadable", place)
-            return
-        told = self._read.unusable[record.key]
-        text = f"offset {told.offset} can't be used, and what was published before it stays: {told.reason}"
-        self._warnings.note("destination_unreadable", place, text)
+    await publish(producer, topic, map(destination_record, published))

@@ -17,7 +17,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from agents.deliver.content.messages import Message, Original
 from agents.deliver.content.selector import Selector
 from agents.evaluate.transitions import encode_transition, transition_body
-from agents.registry.unusable import Unusable, everything_on, shown_key, usable
+from agents.registry.topic import everything_on
+from agents.registry.unusable import Unusable, shown_key, usable
 from agents.restore.foreign_records import foreign
 from rules.model.canonical import audience_key
 from rules.state.row import Row, Transition

@@ -10,6 +10,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from agents.deliver.errors import SinkUnavailable
 from agents.kafka.broker import Broker
+from agents.kafka.clients import new_client
 
 
 async def cluster_id(client: AIOKafkaClient) -> str | None:
@@ -20,8 +21,7 @@ async def cluster_id(client: AIOKafkaClient) -> str | None:
 
 async def own_cluster_id(broker: Broker) -> str | None:
     """That of the service's own cluster. Raises SinkUnavailable."""
-    options = broker.client_options()
-    client = AIOKafkaClient(**options)
+    client = new_client(broker)
     try:
         await client.bootstrap()
         return await cluster_id(client)

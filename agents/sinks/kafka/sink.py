@@ -23,6 +23,8 @@ from agents.deliver.definitions.parse_targets import TOPIC_NAME
 from agents.deliver.definitions.templates import fill_text
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable, Unsendable
 from agents.kafka.broker import Broker
+from agents.kafka.clients import client_options, new_producer
+from agents.kafka.security import Security
 from agents.sinks.kafka.cluster import cluster_id, own_cluster_id
 from agents.sinks.kafka.errors import TOO_LARGE, opening_error, opening_outcome, outcome_of
 from agents.sinks.kafka.guard import KafkaGuard, guard_producer
@@ -106,17 +108,16 @@ class KafkaSink:
         """Raises SinkUnavailable, SinkMisconfigured."""
         guard = self._guard
         try:
-            options = self._broker().client_options()
+            broker = self._broker()
+            producer = new_producer(
+                broker,
+                idempotence=False,
+                request_timeout_ms=self._target.timeout_ms,
+                max_batch_size=PRODUCE_BATCH_BYTES,
+                linger_ms=0,
+            )
         except (OSError, ssl.SSLError) as error:
             raise SinkMisconfigured(f"kafka.ssl_cafile can't be read: {error}") from None
-        options["request_timeout_ms"] = self._target.timeout_ms
-        producer = AIOKafkaProducer(
-            **options,
-            acks="all",
-            enable_idempotence=False,
-            max_batch_size=PRODUCE_BATCH_BYTES,
-            linger_ms=0,
-        )
         if guard is not None:
             guard.refusal = None
             guard_producer(producer, guard)
@@ -128,6 +129,7 @@ class KafkaSink:
                     await guard.check(each.host, each.port)
         except (KafkaError, OSError) as error:
             await producer.stop()
+            options = {**client_options(broker), "request_timeout_ms": self._target.timeout_ms}
             raise await opening_error(options, error, guard) from None
         return producer
 
@@ -165,11 +167,13 @@ class KafkaSink:
         to = [endpoint_of(each) for each in target.bootstrap.split(",")]
         return Broker(
             ",".join(map(str, to)),  # as they were checked, not as a resolver may read them
-            target.security_protocol,
-            target.sasl_mechanism,
-            None if target.sasl_username is None else secrets.text(target.sasl_username, to),
-            None if target.sasl_password is None else secrets.get(target.sasl_password, to),
-            None if target.ssl_cafile is None else str(secrets.file(target.ssl_cafile)),
+            Security(
+                target.security_protocol,
+                target.sasl_mechanism,
+                None if target.sasl_username is None else secrets.text(target.sasl_username, to),
+                None if target.sasl_password is None else secrets.get(target.sasl_password, to),
+                None if target.ssl_cafile is None else str(secrets.file(target.ssl_cafile)),
+            ),
         )
 
     async def send(self, lane: int, batch: Sequence[Delivery]) -> Sequence[Outcome]:

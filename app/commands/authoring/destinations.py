@@ -40,7 +40,8 @@ def apply(
 async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: bool) -> None:
     from agents.deliver.definitions.published import plan_changes
     from app.deliver.topics import generations
-    from app.publish.destinations import check_permitted, connected
+    from app.publish.destinations import connected
+    from app.publish.permitted import check_permitted
 
     unknown = check_permitted(settings, wanted)
     if unknown is not None:

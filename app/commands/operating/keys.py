@@ -12,7 +12,8 @@ from app.commands.options import SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
-    from agents.registry.api_keys import KeyRecord, KeyUnusable
+    from agents.registry.api_keys import KeyRecord
+    from agents.registry.unusable import UnusableRecord
     from app.settings.tree import Settings
 
 cli = typer.Typer(help="Make, list and revoke API keys; no restart is needed.", no_args_is_help=True)
@@ -162,7 +163,7 @@ async def _create(settings: Settings, name: str, record: KeyRecord) -> None:
         await topic.write(name, record)
 
 
-async def _read(settings: Settings) -> Mapping[str, KeyRecord | KeyUnusable]:
+async def _read(settings: Settings) -> Mapping[str, KeyRecord | UnusableRecord]:
     from app.publish.keys import connected
 
     async with connected(settings) as topic:
@@ -191,12 +192,12 @@ async def _revoke(settings: Settings, name: str) -> None:
         await topic.write(name, msgspec.structs.replace(before, revoked=True))
 
 
-def _row(name: str, key: KeyRecord | KeyUnusable, now_ms: int) -> tuple[str, ...]:
+def _row(name: str, key: KeyRecord | UnusableRecord, now_ms: int) -> tuple[str, ...]:
     from agents.registry.api_keys import KeyRecord
     from rules.time.instants import format_instant
 
     if not isinstance(key, KeyRecord):
-        return (name, "unusable", str(key), "", "")
+        return (name, "unusable", key.reason, "", "")
     expires = "" if key.expires_ms is None else f"until {format_instant(key.expires_ms)}"
     state = "revoked" if key.revoked else "good"
     if key.expires_ms is not None and key.expires_ms <= now_ms and not key.revoked:

@@ -13,6 +13,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from agents.kafka.broker import Broker
+from agents.kafka.clients import client_options
 from agents.kafka.consumed import Consumed, use_light_records
 
 NAME = "a name that isn't UTF-8"
@@ -25,7 +26,7 @@ SHOWN = "\\xff\\xfea\\xfc"
 def _as_in_our_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetcher.PartitionRecords, "_consumer_record", None)
     use_light_records()
-    Broker("nowhere:9092").client_options()
+    client_options(Broker("nowhere:9092"))
 
 
 def batch(offset: int, *names: str, producer: int = -1, abort: bool = False) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.kafka.consumed import Consumed
-from agents.registry.audiences import Definitions, encode_audience, plan_changes, record_key
+from agents.registry.audiences import Audiences, encode_audience, plan_changes, record_key
 from agents.registry.audiences_together import compile_usable
 from app.kafka.configured import parse_published
 from rules.compile.rule_set import PublishedAudience, RuleSet
@@ -39,8 +39,8 @@ def nested(levels: int, **rule: object) -> dict[str, object]:
     return {**GOOD, "rule": inner}
 
 
-def take(found: Definitions, key: bytes | None, value: bytes | None, offset: int = 0) -> bool:
-    return found.take(TOPIC, Consumed(TOPIC, 0, offset, T, key, value, []), PARSE)  # type: ignore[arg-type]
+def take(found: Audiences, key: bytes | None, value: bytes | None, offset: int = 0) -> bool:
+    return found.take(Consumed(TOPIC, 0, offset, T, key, value, []))
 
 
 BAD: list[tuple[bytes | None, bytes]] = [
@@ -74,7 +74,7 @@ BAD: list[tuple[bytes | None, bytes]] = [
 def test_a_record_that_can_not_be_used_leaves_the_one_before_in_force(
     key: bytes | None, value: bytes
 ) -> None:
-    found = Definitions()
+    found = Audiences(TOPIC, PARSE)
     assert take(found, b"default/fans", value_of(GOOD))
     assert not take(found, key, value, 7)
     assert found.published.keys() == {b"default/fans"}
@@ -86,7 +86,7 @@ def test_a_record_that_can_not_be_used_leaves_the_one_before_in_force(
 
 
 def test_a_bad_record_is_overwritten_with_a_version_above_its_own() -> None:
-    found = Definitions()
+    found = Audiences(TOPIC, PARSE)
     (audience,) = load_definitions([("x", json.dumps(GOOD))])
     assert take(found, b"default/fans", value_of(GOOD))
     assert not take(found, b"default/fans", b'{"version": 9, "definition": {}}', 1)
@@ -128,7 +128,7 @@ def test_any_json_is_used_or_told(data: st.DataObject) -> None:
         places = list(_places(document))
         holder, key = places[data.draw(st.integers(0, len(places) - 1))]
         holder[key] = data.draw(anything)
-    found = Definitions()
+    found = Audiences(TOPIC, PARSE)
     version = data.draw(st.integers(-1, 3) | scalars)
     take(found, b"default/fans", json.dumps({"version": version, "definition": document}).encode())
     rules, faults = compile_usable(found.published, 1000)
@@ -206,7 +206,7 @@ def test_a_long_chain_of_references_compiles_in_any_order() -> None:
 
 
 def test_the_deepest_rule_that_is_read_also_runs() -> None:
-    found, rule = Definitions(), {"event": "view", "within": "1h"}
+    found, rule = Audiences(TOPIC, PARSE), {"event": "view", "within": "1h"}
     levels = next(
         at for at in range(200, 0, -2) if take(found, b"default/fans", value_of(nested(at, **rule)))
     )

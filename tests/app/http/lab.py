@@ -12,8 +12,9 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer
 from prometheus_client import CollectorRegistry
 
+from agents.kafka.consumed import Consumed
 from agents.registry.api_keys import KeyRecord
-from agents.registry.api_keys_feed import KeysFeed
+from agents.registry.api_keys_topic import api_keys_feed
 from agents.warnings import Warnings
 from app.http.api_keys import KeyRing
 from app.http.base import CALLER, Health, HttpBase, Route, body_of, parameter
@@ -43,7 +44,7 @@ class Lab:
 
     def __init__(self, **http: Any) -> None:
         self.warnings = Warnings()
-        self.feed = KeysFeed(no_consumer, "t.keys", self.warnings)
+        self.feed = api_keys_feed(no_consumer, "t.keys", self.warnings)
         self.settings = HttpSettings.model_validate({"port": 0, "probe_port": 0, **http})
         self.keys = KeyRing(self.settings, self.feed, self.warnings)
         self.released = asyncio.Event()
@@ -61,7 +62,11 @@ class Lab:
         from agents.registry.api_keys import encode_key
 
         record = KeyRecord(digest(key), tuple(scopes), tuple(projects), 0, **more)
-        self.feed.take(key.encode(), encode_key(record), 0)
+        self.take(key.encode(), encode_key(record), 0)
+
+    def take(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        """A record of the topic of keys."""
+        self.feed.take(Consumed("t.keys", 0, offset, 0, key, value, []))
 
     async def _echo(self, request: web.Request) -> web.StreamResponse:
         request[CALLER].require_project(parameter(request, "project") or "default")

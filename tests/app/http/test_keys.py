@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agents.registry.api_keys_feed import UNUSABLE
+from agents.registry.api_keys_topic import UNUSABLE
 from app.failures import CommandFailed
 from app.http.api_keys import FILE_UNUSABLE
 from app.http.connections import FOR_ALL
@@ -121,7 +121,7 @@ async def test_keys_of_the_topic_come_and_go_without_a_restart() -> None:
         made.publish("new", "lookup", revoked=True)
         assert await status(made, api_key="new") == 401
         made.publish("new", "lookup")
-        made.feed.take(b"new", None, 9)
+        made.take(b"new", None, 9)
         assert await status(made, api_key="new") == 401
 
 
@@ -146,7 +146,7 @@ async def test_the_first_key_closes_and_the_last_revocation_does_not_open() -> N
         assert await status(made) == 401
         made.publish("first", "lookup", revoked=True)
         assert await status(made) == 401
-        made.feed.take(b"first", None, 9)
+        made.take(b"first", None, 9)
         assert await status(made) == 401
 
 
@@ -180,7 +180,7 @@ async def test_a_record_that_cannot_be_used_is_a_warning_and_lets_nobody_in(
     async with lab() as made:
         made.publish("k", "lookup")
         assert await status(made, api_key="k") == 200
-        made.feed.take(name, value, 7)
+        made.take(name, value, 7)
         assert [each.code for each in made.warnings.active()] == [UNUSABLE]
         assert await status(made, api_key="k") == (401 if name == b"k" else 200)
         made.publish("k", "lookup")
@@ -191,7 +191,7 @@ async def test_a_record_that_cannot_be_used_is_a_warning_and_lets_nobody_in(
 
 async def test_an_unusable_record_alone_closes() -> None:
     async with lab() as made:
-        made.feed.take(None, b"\xff", 0)
+        made.take(None, b"\xff", 0)
         assert await status(made) == 401
 
 

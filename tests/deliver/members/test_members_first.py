@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.deliver.definitions.parse import load_destinations
-from agents.deliver.definitions.published import PublishedDestination, destinations_topic, publish
+from agents.deliver.definitions.published import (
+    PublishedDestination,
+    destinations_topic,
+    publish_destinations,
+)
 from tests.stage.delivery import DelivererProcess
 from tests.stage.receiver import Receiver, receiver
 from tests.stage.scene import Scene, scene
@@ -124,7 +128,7 @@ async def make_destination(stage: Scene, hook: Receiver) -> None:
     (destination,) = load_destinations([("crm.json", json.dumps(definition))])
     await stage.make(destinations_topic(stage.prefix), 1, {"cleanup.policy": "compact"})
     topic = destinations_topic(stage.prefix)
-    await publish(stage.producer, topic, [PublishedDestination(destination, 1)])
+    await publish_destinations(stage.producer, topic, [PublishedDestination(destination, 1)])
 
 
 async def flip(stage: Scene) -> None:

@@ -13,7 +13,7 @@ from agents.kafka.broker import Broker
 from agents.topics.delivery import dead_letter_topic
 from agents.topics.plan import TopicPlan, wanted_topics
 from app.failures import CommandFailed
-from app.publish.destinations import check_permitted
+from app.publish.permitted import check_permitted
 from app.settings.tree import load_settings
 from tests.sinks.kafka.test_kafka_sink import keys_in, tells, topic
 from tests.stage.delivery import scene, transition

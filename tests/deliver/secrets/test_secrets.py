@@ -17,8 +17,9 @@ from agents.deliver.definitions.hosts import HostPattern, NoHost, canonical_host
 from agents.deliver.definitions.parse import load_destinations, load_published
 from agents.deliver.errors import SinkMisconfigured
 from agents.deliver.secrets.secrets import Declared, OwnSecrets, Secrets, SecretSources
+from agents.kafka.consumed import Consumed
 from agents.registry.api_keys import KeyRecord, encode_key
-from agents.registry.api_keys_feed import KeysFeed
+from agents.registry.api_keys_topic import api_keys_feed
 from agents.warnings import Warnings
 from app.http.api_keys import KeyRing, new_key
 from app.publish.permitted import secrets_of
@@ -283,7 +284,7 @@ def test_our_own_secrets_are_never_sent_under_whatever_name(
 @pytest.mark.parametrize("kept", ["file", "topic"])
 def test_api_keys_of_the_file_and_of_the_topic_are_never_sent(kept: str, around: str, tmp_path: Path) -> None:
     key = new_key()
-    feed = KeysFeed(lambda: None, "keys", Warnings())  # type: ignore[arg-type, return-value]
+    feed = api_keys_feed(lambda: None, "keys", Warnings())  # type: ignore[arg-type, return-value]
     digest = hashlib.sha256(key.encode()).hexdigest()
     environ = {"TURNSTILE_DELIVER__SECRETS": json.dumps([declared(env="OTHER")])}
     if kept == "file":
@@ -297,7 +298,7 @@ def test_api_keys_of_the_file_and_of_the_topic_are_never_sent(kept: str, around:
     if kept == "topic":
         assert made.get(Secret("S"), [HERE]) == value
         record = KeyRecord(digest, ("lookup",), ("*",), 0)  # made while the process runs
-        feed.take(b"k", encode_key(record), 0)
+        feed.take(Consumed("keys", 0, 0, 0, b"k", encode_key(record), []))
     with pytest.raises(SinkMisconfigured, match=r"value of the setting http\.api_keys"):
         made.get(Secret("S"), [HERE])
     if kept == "file":

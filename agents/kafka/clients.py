@@ -1,0 +1,103 @@
+"""The one way to make a client of Kafka: where it is and how it is secured is said here, for all of them.
+
+Faust makes its own consumer and producer, with ``credentials``; everything else goes through these functions
+(``tests/agents/kafka/test_clients.py``). From the first client on asking for a topic doesn't make it, and
+every record can be read.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import faust
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+
+from agents.kafka.broker import Broker
+from agents.kafka.requests import never_create_by_asking
+from agents.kafka.security import Security
+from agents.kafka.unreadable_fetches import read_every_record
+
+FETCH_BYTES: Final = 4 * 1024 * 1024
+"""Of one partition at once."""
+FETCH_WAIT_MS: Final = 100
+
+
+class _WithoutCredentials(logging.Filter):
+    """aiokafka logs whole requests when the level is debug, those that authenticate with their passwords."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        given = record.args if isinstance(record.args, tuple) else ()
+        return not any(type(each).__name__.startswith("SaslAuthenticate") for each in given)
+
+
+_WITHOUT_CREDENTIALS: Final = _WithoutCredentials()
+
+
+def client_options(broker: Broker) -> dict[str, Any]:
+    """Keyword arguments of every aiokafka client. Raises OSError, ssl.SSLError for unusable certificates."""
+    never_create_by_asking()
+    read_every_record()
+    return {"bootstrap_servers": broker.bootstrap, **security_options(broker.security)}
+
+
+def security_options(security: Security) -> dict[str, Any]:
+    """What of ``client_options`` says how connections are secured."""
+    options: dict[str, Any] = {"security_protocol": security.protocol}
+    if security.uses_tls:
+        options["ssl_context"] = security.ssl_context()
+    if security.uses_sasl:
+        logging.getLogger("aiokafka.conn").addFilter(_WITHOUT_CREDENTIALS)
+        options["sasl_mechanism"] = security.mechanism
+        options["sasl_plain_username"] = security.sasl_username
+        options["sasl_plain_password"] = security.sasl_password
+    return options
+
+
+def credentials(security: Security) -> faust.auth.Credentials | None:
+    """The same for the clients that Faust makes."""
+    options = security_options(security)
+    if security.uses_sasl:
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options.get("ssl_context"),
+        )
+    return faust.SSLCredentials(options["ssl_context"]) if security.uses_tls else None
+
+
+def new_consumer(broker: Broker, group: str | None = None) -> AIOKafkaConsumer:
+    """A consumer that is assigned its partitions, by default outside of groups; not started."""
+    return AIOKafkaConsumer(
+        **client_options(broker),
+        group_id=group,
+        isolation_level=broker.isolation_level,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    )
+
+
+def new_producer(broker: Broker, *, idempotence: bool, **varied: Any) -> AIOKafkaProducer:
+    """A producer for which a record is written when all replicas have it; not started.
+
+    ``varied``: sizes and times. Workers and deliverers have ``agents.kafka.producer``, which goes on after a
+    refused batch.
+    """
+    return AIOKafkaProducer(
+        **{**client_options(broker), **varied}, acks="all", enable_idempotence=idempotence
+    )
+
+
+def new_admin(broker: Broker, **varied: Any) -> AIOKafkaAdminClient:
+    """An admin client; not started. ``varied``: times."""
+    return AIOKafkaAdminClient(**client_options(broker), **varied)
+
+
+def new_client(broker: Broker, **varied: Any) -> AIOKafkaClient:
+    """A bare connection to the cluster, for single requests; not bootstrapped. ``varied``: times."""
+    return AIOKafkaClient(**client_options(broker), **varied)

@@ -1,0 +1,57 @@
+"""Following the topic of audiences: every change gives a new rule set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from aiokafka import AIOKafkaConsumer
+
+from agents.registry.audiences import Audiences, Parse
+from agents.registry.audiences_together import Fault, compile_usable
+from agents.registry.feed import Feed
+from agents.warnings import Warnings
+from rules.compile.rule_set import PublishedAudience, RuleSet
+
+UNREADABLE = "definition_unreadable"
+
+
+class AudiencesFeed(Feed[Audiences]):
+    """Reads the topic from its start and goes on; ``changed`` gets every new rule set."""
+
+    def __init__(
+        self,
+        new_consumer: Callable[[], AIOKafkaConsumer],
+        topic: str,
+        parse: Parse,
+        changed: Callable[[RuleSet], None],
+        max_samples: int,
+        warnings: Warnings | None = None,
+    ) -> None:
+        super().__init__(new_consumer, Audiences(topic, parse), UNREADABLE, warnings, self._use)
+        self._use_rules = changed
+        self._max_samples = max_samples
+        self._together: dict[bytes, Fault] = {}
+        """Warnings about definitions beside one another, by key."""
+
+    @property
+    def published(self) -> Mapping[bytes, PublishedAudience]:
+        return self.registry.published
+
+    @property
+    def unreadable(self) -> Mapping[bytes, str]:
+        """Why the latest records of some keys can't be used."""
+        return {key: each.reason for key, each in self.registry.unusable.items() if key is not None}
+
+    @property
+    def standing(self) -> int:
+        """How many definitions there are, deleted ones included."""
+        return len(self.published)
+
+    def _use(self) -> None:
+        rules, faults = compile_usable(self.published, self._max_samples)
+        for key in [key for key, told in self._together.items() if faults.get(key) != told]:
+            self._warnings.clear(self._together.pop(key)[0], self.place(key))
+        for key in faults.keys() - self._together.keys():
+            code, text = self._together[key] = faults[key]
+            self._warnings.note(code, self.place(key), text)
+        self._use_rules(rules)
