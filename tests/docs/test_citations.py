@@ -1,7 +1,8 @@
-"""What texts and code cite is there: pages, files, folders, and headings that links go to."""
+"""What texts and code cite is there: pages, files, folders, headings, functions and classes."""
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from tests import ROOT
 PAGE = re.compile(r"(?<![\w./-])(docs/[\w/-]+\.md)(?:, sections? (\d+))?")
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s#]*)(?:#([\w-]+))?\)")
 PATH = re.compile(r"`((?:agents|app|bench|docs|helm|rules|tables|tests)/[\w./-]+)`")
+SYMBOL = re.compile(r"\[`([A-Za-z_][\w.]*)`\]\(([^)\s#]+\.py)\)")
+"""A link to a function, method or class, under its name."""
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -58,9 +61,51 @@ def missing_links() -> Iterator[str]:
                 yield f"{file.relative_to(ROOT)} names {path}, which isn't there"
 
 
+def defined_in(file: Path) -> set[str]:
+    """Functions and classes of a module, and those in its classes as ``Class.method``."""
+    found: set[str] = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            inside = (each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+            found |= {f"{node.name}.{each.name}" for each in inside}
+    return found
+
+
+def missing_symbols() -> Iterator[str]:
+    for page in tracked("*.md"):
+        for name, target in SYMBOL.findall(page.read_text()):
+            file = page.parent / target
+            if file.is_file() and name not in defined_in(file):
+                yield f"{page.relative_to(ROOT)} links to {name}, which {target} doesn't define"
+
+
 def test_pages_that_code_and_texts_cite_are_there() -> None:
     assert list(missing_pages()) == []
 
 
 def test_what_pages_link_to_is_there() -> None:
     assert list(missing_links()) == []
+
+
+def test_architecture_names_every_room_of_the_house() -> None:
+    rooms = {
+        str(file.relative_to(ROOT).parent)
+        for package in ("rules", "agents", "app", "bench")
+        for file in (ROOT / package).glob("*/__init__.py")
+    }
+    page = (ROOT / "docs/architecture.md").read_text()
+    assert rooms <= set(re.findall(r"^\| `(\w+/\w+)` \|", page, re.MULTILINE))
+    drawn = re.findall(r"monospace\">(\w+)<", (ROOT / "docs/pictures/house.svg").read_text())
+    assert {each.partition("/")[2] for each in rooms if not each.startswith("bench")} <= set(drawn)
+
+
+def test_functions_that_pages_link_to_are_there() -> None:
+    assert list(missing_symbols()) == []
+
+
+def test_the_tour_links_to_a_function_in_each_of_its_steps() -> None:
+    steps = re.split(r"^\d+\. ", (ROOT / "docs/tour.md").read_text(), flags=re.MULTILINE)[1:]
+    assert 1 < len(steps) <= 12
+    assert [each for each in steps if not SYMBOL.search(each)] == []
