@@ -18,6 +18,7 @@ from faust.types import TP
 
 from agents.deliver.consumer.deliverer import Deliverer, InputTopics
 from agents.deliver.consumer.faust_app import DeliverApp, DeliverConsumer, deliver_app
+from agents.deliver.consumer.progress import Backlog
 from agents.deliver.content.users import Users
 from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.deliver.definitions.starts import FirstStart
@@ -141,7 +142,18 @@ class Running:
         users = users_of(settings)
         sink = make_sink(destination, context_of(settings, self.secrets))
         in_flight = settings.deliver.in_flight
-        engine = Engine(destination, sink, self.secrets, users, letters.bury, fail, in_flight, self.report)
+        backlog = Backlog()
+        engine = Engine(
+            destination,
+            sink,
+            self.secrets,
+            users,
+            letters.bury,
+            fail,
+            in_flight,
+            self.report,
+            span=backlog.span,
+        )
 
         async def commit(offsets: Mapping[int, int]) -> None:
             consumer: Any = app.consumer
@@ -159,6 +171,7 @@ class Running:
             partial(new_consumer, broker_of(settings)),
             commit,
             fail,
+            backlog,
             around.told.warnings,
         )
         with tempfile.TemporaryDirectory(prefix="turnstile-deliver-") as folder:
@@ -168,7 +181,7 @@ class Running:
                 instance_id=settings.worker.id and f"{settings.worker.id}-{destination.name}",
                 data_dir=folder,
                 topic=topics.transitions,
-                worker=deliverer,
+                task=deliverer,
                 first_start=first_start,
             )
             opening = asyncio.create_task(engine.open())

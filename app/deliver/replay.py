@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from agents.deliver.consumer.progress import Progress
+from agents.deliver.consumer.progress import Backlog, Progress
 from agents.deliver.content.messages import Message, Original, Unreadable, read_transition
 from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.deliver.engine.dead_letters import OURS, DeadLetters
@@ -70,9 +70,10 @@ async def replay(
             failed.set_result(error)
 
     sink = make_sink(destination, context_of(settings, secrets))
-    engine = Engine(destination, sink, secrets, users, letters.bury, fail, settings.deliver.in_flight)
+    progress = Backlog()
+    in_flight = settings.deliver.in_flight
+    engine = Engine(destination, sink, secrets, users, letters.bury, fail, in_flight, span=progress.span)
     result = Replayed()
-    progress: dict[TopicPartition, Progress] = {}
     admin = new_admin(broker)
     await producer.start()
     await consumer.start()
@@ -87,7 +88,7 @@ async def replay(
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         await engine.let_go()
-        await _commit(consumer, progress)
+        await _commit(consumer, topic, progress)
         if failed in done:
             raise failed.result()
         if sending in done and not sending.cancelled() and (error := sending.exception()) is not None:
@@ -111,7 +112,7 @@ async def _send(
     partitions: int,
     project: str,
     engine: Engine,
-    progress: dict[TopicPartition, Progress],
+    progress: Backlog,
     result: Replayed,
 ) -> None:
     tps = [TopicPartition(topic, each) for each in range(partitions)]
@@ -120,13 +121,12 @@ async def _send(
     consumer.assign(tps)
     ends: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
     for tp in tps:
-        progress[tp] = Progress(await consumer.position(tp))
-        result.found += max(0, ends[tp] - progress[tp].reached)
-    engine.span = lambda: sum(each.span for each in progress.values())
-    committing = asyncio.create_task(_keep_committing(consumer, progress))
+        progress[tp.partition] = Progress(await consumer.position(tp))
+        result.found += max(0, ends[tp] - progress[tp.partition].reached)
+    committing = asyncio.create_task(_keep_committing(consumer, topic, progress))
     opening = asyncio.create_task(engine.open())
     try:
-        while any(progress[tp].reached < ends[tp] for tp in tps):
+        while any(progress[tp.partition].reached < ends[tp] for tp in tps):
             for tp, records in (await consumer.getmany(timeout_ms=200)).items():
                 messages = []
                 for record in records:
@@ -138,9 +138,9 @@ async def _send(
                     elif message.transitions[0].project != project:
                         result.other_project += 1
                     else:
-                        progress[tp].add(message)
+                        progress[tp.partition].add(message)
                         messages.append(message)
-                    progress[tp].reached = record.offset + 1
+                    progress[tp.partition].reach(record.offset + 1)
                 await engine.put(messages)
         await engine.drained()
     finally:
@@ -175,14 +175,18 @@ def _number(text: bytes | None, otherwise: int) -> int:
         return otherwise
 
 
-async def _keep_committing(consumer: AIOKafkaConsumer, progress: Mapping[TopicPartition, Progress]) -> None:
+async def _keep_committing(consumer: AIOKafkaConsumer, topic: str, progress: Backlog) -> None:
     while True:
         await asyncio.sleep(COMMIT_SECONDS)
-        await _commit(consumer, progress)
+        await _commit(consumer, topic, progress)
 
 
-async def _commit(consumer: AIOKafkaConsumer, progress: Mapping[TopicPartition, Progress]) -> None:
-    marks = {tp: each.committable_offset() for tp, each in progress.items()}
-    offsets = {tp: OffsetAndMetadata(mark, "") for tp, mark in marks.items() if mark is not None}
-    if offsets:
-        await consumer.commit(offsets)
+async def _commit(consumer: AIOKafkaConsumer, topic: str, progress: Backlog) -> None:
+    offsets = {at: each.committable_offset() for at, each in progress.items()}
+    done = {
+        TopicPartition(topic, at): OffsetAndMetadata(offset, "")
+        for at, offset in offsets.items()
+        if offset is not None
+    }
+    if done:
+        await consumer.commit(done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -52,6 +52,7 @@ class DeliveryLab:
         secrets: Secrets | None = None,
         made: Destination | None = None,
         own: OwnTopics | None = None,
+        span: Callable[[], int] = lambda: 0,
     ) -> None:
         self.buried: list[tuple[Message, str, str]] = []
         self.bugs: list[BaseException] = []
@@ -68,6 +69,7 @@ class DeliveryLab:
             self.bugs.append,
             in_flight,
             random=Random(1),
+            span=span,
         )
 
     async def _bury(self, message: Message, code: str, reason: str) -> None:

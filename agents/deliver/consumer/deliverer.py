@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from agents.deliver.consumer.faust_app import Start
-from agents.deliver.consumer.progress import Progress
+from agents.deliver.consumer.progress import Backlog, Progress
 from agents.deliver.content.grouping import Grouping, is_merged
 from agents.deliver.content.messages import Message, Unreadable, original_of, read_transition
 from agents.deliver.content.selector import Selector
@@ -43,7 +43,10 @@ class InputTopics:
 
 
 class Deliverer:
-    """The task of one ``DeliverApp``. ``commit`` commits offsets without metadata."""
+    """The task of one ``DeliverApp``. ``commit`` commits offsets without metadata.
+
+    ``backlog`` is that of ``engine``: partitions come and go in it here.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Deliverer:
         new_consumer: Callable[[], AIOKafkaConsumer],
         commit: Callable[[Mapping[int, int]], Awaitable[None]],
         failed: Callable[[BaseException], None],
+        backlog: Backlog,
         warnings: Warnings | None = None,
     ) -> None:
         self._destination = destination
@@ -66,7 +70,7 @@ class Deliverer:
         self._warnings = warnings or Warnings()
         self._selector = Selector(destination)
         self._is_merged = is_merged(destination)
-        self._progress: dict[int, Progress] = {}
+        self._progress = backlog
         self._groups: dict[int, Grouping] = {}
         self._sent: dict[int, dict[tuple[str, str], int]] = {}
         """Per partition: up to which ``seq`` the backfill sent (user, audience)."""
@@ -77,7 +81,6 @@ class Deliverer:
         self._ready = asyncio.Event()
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        engine.span = lambda: sum(each.span for each in self._progress.values())
 
     @property
     def partitions(self) -> list[int]:
@@ -102,14 +105,15 @@ class Deliverer:
 
     def begin(self, starts: Mapping[int, Start]) -> None:
         self._assigned = self.joined = True
-        self._progress = {partition: Progress(start.offset) for partition, start in starts.items()}
+        self._progress.clear()
+        self._progress |= {partition: Progress(start.offset) for partition, start in starts.items()}
         self._groups = {partition: Grouping() for partition in starts}
         self._sent = {}
         for partition, start in starts.items():
             if start.expired:
                 self._expired(partition, start.offset - start.expired, start.offset)
             if start.members_first:
-                self._progress[partition].hold_until = -1
+                self._progress[partition].hold()
         first = sorted(partition for partition, start in starts.items() if start.members_first)
         if first:
             self._ready.clear()
@@ -143,7 +147,7 @@ class Deliverer:
             except Unreadable as error:
                 await self._dead_letters.bury_records((original,), "unreadable", str(error), 0)
                 self._engine.report.dead_letters += 1
-                progress.reached = record.offset + 1
+                progress.reach(record.offset + 1)
                 continue
             known = sent.get((transition.user_id, transition.audience), 0) if sent else 0
             if transition.seq <= known or not wants(transition):
@@ -153,9 +157,9 @@ class Deliverer:
                 if groups is None or groups.add(message) is not None:
                     progress.add(message)
                     messages.append(message)
-            progress.reached = record.offset + 1
-        is_over = progress.hold_until is not None and progress.reached >= progress.hold_until
-        if is_over and self._sent.get(partition) is sent:  # partitions may have moved in an await above
+            progress.reach(record.offset + 1)
+        # Partitions may have moved in an await above.
+        if progress.is_past_hold and self._sent.get(partition) is sent:
             self._sent.pop(partition, None)
         if groups is None:
             return messages
@@ -223,7 +227,7 @@ class Deliverer:
             self._engine.report.backfilled += len(sent)
             log.info("members_sent", destination=name, partition=partition, members=len(sent))
             progress = self._progress[partition]
-            progress.hold_until = end
+            progress.hold(end)
             if progress.reached >= end:
                 await self._commit({partition: progress.reached})
             else:

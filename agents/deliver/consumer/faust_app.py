@@ -57,7 +57,11 @@ class DeliveryTask(Protocol):
 class DeliverThread(ConsumerThread):
     """Begins where it was decided, and commits that at once."""
 
-    starts: dict[int, Start]
+    def __init__(self, consumer: Consumer, first_start: FirstStart, **rest: Any) -> None:
+        super().__init__(consumer, **rest)
+        self.starts: dict[int, Start] = {}
+        """Where the assigned partitions were taken up."""
+        self._first_start = first_start
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Go to the committed offsets; where there are none, to where the destination begins.
@@ -74,8 +78,7 @@ class DeliverThread(ConsumerThread):
             return {}
         fresh = [tp for tp in held.tps if tp not in committed]
         if fresh:
-            first_start = cast(DeliverApp, self.app).first_start
-            begun = {tp: first_start.committed(tp.partition) for tp in fresh}
+            begun = {tp: self._first_start.committed(tp.partition) for tp in fresh}
             try:
                 await consumer.commit(begun)
             except CommitFailedError:  # the group rebalances: whoever gets the partition commits the same
@@ -98,27 +101,28 @@ class DeliverConsumer(Consumer):
     """The worker's consumer, with the destination's own account of what is done."""
 
     @property
-    def _worker(self) -> DeliveryTask:
-        return cast(DeliverApp, self.app).worker
+    def _delivery_task(self) -> DeliveryTask:
+        return cast(DeliverApp, self.app).delivery_task
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return DeliverThread(self, loop=self.loop, beacon=self.beacon)
+        first_start = cast(DeliverApp, self.app).first_start
+        return DeliverThread(self, first_start, loop=self.loop, beacon=self.beacon)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
         return list(self._batches)
 
     def _new_offset(self, tp: TP) -> int | None:
         super()._new_offset(tp)  # lets go of the batches that were taken
-        return self._worker.committable_offset(tp.partition)
+        return self._delivery_task.committable_offset(tp.partition)
 
     async def perform_seek(self) -> None:
-        await self._worker.let_go()
+        await self._delivery_task.let_go()
         await super().perform_seek()
-        self._worker.begin(cast(DeliverThread, self._thread).starts)
+        self._delivery_task.begin(cast(DeliverThread, self._thread).starts)
 
     async def wait_empty(self) -> None:
         """Before a rebalance and at the end: let go of what isn't delivered, commit what is."""
-        await self._worker.let_go()
+        await self._delivery_task.let_go()
         self._unacked_messages.clear()
         await self.commit_and_end_transactions()
 
@@ -138,11 +142,20 @@ class DeliverTransport(Transport):
 
 
 class DeliverApp(faust.App):
-    """One destination's Faust app."""
+    """One destination's Faust app. ``deliver_app`` makes one."""
 
-    worker: DeliveryTask
-    first_start: FirstStart
-    isolation_level: IsolationLevel
+    def __init__(
+        self,
+        group: str,
+        task: DeliveryTask,
+        first_start: FirstStart,
+        isolation_level: IsolationLevel,
+        **options: Any,
+    ) -> None:
+        self.delivery_task = task
+        self.first_start = first_start
+        self.isolation_level = isolation_level
+        super().__init__(group, **options)
 
     def _new_transport(self) -> Transport:
         return DeliverTransport(self.conf.broker_consumer, self)
@@ -155,21 +168,21 @@ def deliver_app(
     instance_id: str | None,
     data_dir: str,
     topic: str,
-    worker: DeliveryTask,
+    task: DeliveryTask,
     first_start: FirstStart,
     commit_seconds: float = 0.25,
 ) -> DeliverApp:
-    """Build the app; its one agent hands every batch to ``worker``."""
+    """Build the app; its one agent hands all records to ``task``."""
     app = DeliverApp(
         group,
+        task,
+        first_start,
+        broker.isolation_level,
         **faust_options(broker, instance_id, data_dir),
         broker_max_poll_records=POLL_RECORDS,
         broker_max_poll_interval=LONGEST_POLL_PAUSE_SECONDS,
         broker_commit_interval=commit_seconds,
     )
-    app.worker = worker
-    app.isolation_level = broker.isolation_level
-    app.first_start = first_start
     transitions = app.topic(topic, maxsize=2, value_serializer="raw", key_serializer="raw")
 
     @app.agent(transitions, name="deliver", concurrency=1)
@@ -178,7 +191,7 @@ def deliver_app(
             consumer, poll = cast(DeliverConsumer, app.consumer), cast(Poll, event.message)
             try:
                 for batch in consumer.batches_of(poll):
-                    await worker.take(batch.tp.partition, batch.records)
+                    await task.take(batch.tp.partition, batch.records)
                     consumer.acknowledge(batch)
             except asyncio.CancelledError:
                 raise

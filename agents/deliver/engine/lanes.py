@@ -6,7 +6,10 @@ Times are seconds of a monotonic clock.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from agents.deliver.content.messages import Message
@@ -29,12 +32,33 @@ class Lane:
     parked: dict[str, Parked] = field(default_factory=dict)
     failures: int = 0
     pause_until_s: float = 0.0
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    sending: bool = False
+    is_sending: bool = False
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, message: Message) -> None:
         self.ready.append(message)
-        self.wake.set()
+        self._wake.set()
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """While a send is under way."""
+        self.is_sending = True
+        try:
+            yield
+        finally:
+            self.is_sending = False
+            self._idle.set()
+
+    async def wait_for_send(self, deadline_s: float) -> None:
+        """Until the send under way has ended, or the deadline is over."""
+        while self.is_sending and time.monotonic() < deadline_s:
+            self._idle.clear()
+            try:
+                async with asyncio.timeout(max(0.01, deadline_s - time.monotonic())):
+                    await self._idle.wait()
+            except TimeoutError:
+                return
 
     def take(self, now_s: float, most: int) -> list[Message]:
         """Up to ``most`` messages to send now: those of parked users whose time has come, then the others."""
@@ -82,28 +106,39 @@ class Lane:
     async def wait(self, now_s: float) -> None:
         """Until there may be something to send."""
         next_s = self.next_s()
-        self.wake.clear()
+        self._wake.clear()
         if next_s is None:
-            await self.wake.wait()
+            await self._wake.wait()
             return
         try:
             async with asyncio.timeout(max(0.0, next_s - now_s)):
                 # New messages don't end a pause, nor do they come before a user's time.
                 while True:
-                    await self.wake.wait()
-                    self.wake.clear()
+                    await self._wake.wait()
+                    self._wake.clear()
                     changed = self.next_s()
                     if changed is None or changed < next_s:
                         return
         except TimeoutError:
             return
 
+    def failed(self) -> None:
+        """A send of which nothing was taken."""
+        self.failures += 1
+
+    def succeeded(self) -> None:
+        self.failures = 0
+
+    def pause(self, until_s: float) -> None:
+        """Send nothing before then, or before the end of a pause that lasts longer."""
+        self.pause_until_s = max(self.pause_until_s, until_s)
+
     def revive(self, at_s: float) -> None:
         """The destination takes again: don't wait out what was begun while it didn't."""
         self.pause_until_s = min(self.pause_until_s, at_s)
         for each in self.parked.values():
             each.due_s = min(each.due_s, at_s)
-        self.wake.set()
+        self._wake.set()
 
     def clear(self) -> None:
         self.ready.clear()

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from agents.deliver.engine.engine import LEAST_IN_FLIGHT
+from agents.deliver.engine.admission import LEAST_IN_FLIGHT
 from tests.stage.delivery import DelivererProcess, DeliveryScene, many, scene, transition
 from tests.stage.receiver import close_mid_body, first, ok, receiver, slow, status
 from tests.stage.workers import COMMAND, environment, until

@@ -47,18 +47,18 @@ def test_offsets_are_committed_up_to_the_first_that_is_not_done() -> None:
     first, second = message(transition("u1", 1), 7), message(transition("u2", 1), 9)
     progress.add(first)
     progress.add(second)
-    progress.reached = 12
+    progress.reach(12)
     assert progress.committable_offset() == 7
     second.done = True
     assert progress.committable_offset() == 7
     assert progress.span == 2
     first.done = True
     assert progress.committable_offset() == 12
-    progress.hold_until = -1
+    progress.hold()
     assert progress.committable_offset() is None
-    progress.hold_until = 15
+    progress.hold(15)
     assert progress.committable_offset() is None
-    progress.reached = 15
+    progress.reach(15)
     assert progress.committable_offset() == 15
 
 
@@ -77,7 +77,7 @@ async def test_a_parked_user_waits_with_all_behind_it_while_others_go_on() -> No
     assert lane.next_s() == 10.0
     assert lane.take(10.0, 2) == [a1, a2]
     lane.park([a2], due_s=20.0)
-    lane.pause_until_s = 30.0
+    lane.pause(30.0)
     assert lane.take(25.0, 5) == []
     lane.revive(26.0)
     assert lane.take(26.0, 5) == [a2, a3]

@@ -141,11 +141,10 @@ async def test_one_user_who_fails_holds_up_nobody_else_and_is_buried_when_time_i
 
 
 async def test_one_that_fails_alone_is_buried_early_when_it_stops_all_reading() -> None:
-    async with receiver() as hook, lab(text(hook), in_flight=10) as made:
+    span = 0
+    async with receiver() as hook, lab(text(hook), in_flight=10, span=lambda: span) as made:
         hook.answer = poisoned
         bad = message(transition("bad", 1))
-        span = 0
-        made.engine.span = lambda: span
         assert await made.engine.put([bad])
         await made.deliver(messages(many(20)))
         span = 100

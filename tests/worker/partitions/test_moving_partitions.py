@@ -203,7 +203,7 @@ async def test_a_deliverer_that_loses_partitions_while_it_waits(
         instance_id=None,
         data_dir=str(tmp_path),
         topic=topic,
-        worker=deliverer,
+        task=deliverer,
         first_start=FirstStart(1, dict.fromkeys(range(PARTITIONS), 0)),
     )
     async with living(kafka, app, topic) as member:
