@@ -2,28 +2,30 @@
 
 A step changes cached rows in place, then ``stage``s them: from that moment reads see the new rows while
 the changelog and the outputs follow. Then the step is ``durable``, and its rows may go to the store: many
-steps in one write, for a row that changes often is then written once. What a crash keeps from the store is
-in the changelog, after the offset that the store remembers.
+steps in one write, because a row that changes often is then written once. What a crash keeps from the store
+is in the changelog, after the offset that the store remembers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from itertools import chain
 
 import msgspec
 
-from rules.decide.upgrade import OLD
+from rules.compile.rule_set import EMPTY, RuleSet
+from rules.decide.upgrade import OLD, upgrade
 from rules.state.row import Row
-from rules.time.instants import FAR_MS
-from tables.codec import RowUnreadable, decode_row, encode_row, is_newer
+from tables.codec import RowUnreadable, decode_row, encode_row, is_newer, split_row_key
 from tables.store import RowStore, Timer, Write
+from tables.timer_index import TimerIndex
 
 LARGE_BYTES = 32 * 1024
 """Rows from here on are known by their size."""
 ANY_BYTES = 1 << 62
-_ABSENT = (0, True)
+Encoded = list[tuple[bytes, bytes]]
+"""Key and value of rows."""
 
 
 @dataclass(slots=True)
@@ -54,22 +56,21 @@ class Profiles:
         self.behind_rows = behind_rows
         self._durable: list[Staged] = []
         self.durable_rows = 0
-        """Rows and due entries that the store doesn't have yet and may have."""
+        """Rows and dropped timers that may go to the store and are not there yet."""
         self._half = max(1, cache_rows // 2)
         self._young: dict[bytes, Row] = {}
         self._old: dict[bytes, Row] = {}
-        self._unstored: dict[bytes, bytes | None] = {}
+        self._unstored: dict[bytes, bytes] = {}
+        """Encoded rows that are staged and not in the store yet."""
         self._stages = 0
-        self._unstored_due: dict[Timer, tuple[int, bool]] = {}
-        """Per due entry, the last unstored stage that changed it, and whether the entry is there then."""
-        self._added_due: list[Timer] = []  # a heap of the entries that unstored stages added
-        self._hidden_due = 0  # how many entries of ``_unstored_due`` are not there
-        self.upgrade: Callable[[bytes, Row], None] = _keep
-        """What is done to a row of an older version before it is used."""
+        self.timers = TimerIndex(store)
+        self._rules: RuleSet = EMPTY
         self.large: dict[bytes, int] = {}
         """Bytes of the large rows among those in memory."""
-        self._due_floor_ms = -FAR_MS
-        self._quiet_until_ms = -FAR_MS
+
+    def define(self, rules: RuleSet) -> None:
+        """Rows of an older version are upgraded to the states of these rules before they are used."""
+        self._rules = rules
 
     def age(self) -> None:
         """Between steps: when the young half is full it becomes the old one, and the old one goes."""
@@ -102,9 +103,8 @@ class Profiles:
         wanted: list[bytes] = []
         for key in missing:
             if key in unstored:
-                value = unstored[key]
-                if value is not None and key not in into:
-                    into[key] = self._decoded(key, value)
+                if key not in into:
+                    into[key] = self._decoded(key, unstored[key])
             else:
                 wanted.append(key)
         if wanted:
@@ -124,7 +124,7 @@ class Profiles:
         if len(value) > LARGE_BYTES:
             self.large[key] = len(value)
         if row.used == OLD:
-            self.upgrade(key, row)
+            upgrade(self._rules.project(split_row_key(key)[0]), row)
         return row
 
     def add(self, key: bytes, row: Row) -> None:
@@ -172,42 +172,41 @@ class Profiles:
         ``local`` rows changed in nothing but ``timer_ms``, a lower bound that recovery may find older:
         they go to the store without a changelog record. ``stale`` entries of the timer index are no row's.
         """
+        rows = self._encoded(changed, most_bytes)
+        local_rows = self._encoded(local)
+        self._unstored.update(rows)
+        self._unstored.update(local_rows)
+        added, dropped = self._moved_timers(chain(changed.items(), local.items()))
+        dropped = [*stale, *dropped]
+        self._stages += 1
+        self.timers.stage(self._stages, added, dropped)
+        write = Write(rows=rows + local_rows, timers_added=added, timers_dropped=dropped)
+        return Staged(number=self._stages, rows=rows, write=write)
+
+    def _encoded(self, keys: Iterable[bytes], most_bytes: int = ANY_BYTES) -> Encoded:
         young = self._young
-        unstored = self._unstored
-        rows = [(key, encode_row(young[key])) for key in changed]
-        large = [(key, value) for key, value in rows if len(value) > LARGE_BYTES]
-        for key, value in large:
-            self.large[key] = len(value)
+        rows = [(key, encode_row(young[key])) for key in keys]
+        self.large.update([(key, len(value)) for key, value in rows if len(value) > LARGE_BYTES])
         too_large = [key for key, value in rows if len(key) + len(value) > most_bytes]
         if too_large:
             raise RowsTooLarge(too_large)
-        local_rows = [(key, encode_row(young[key])) for key in local]
+        return rows
+
+    def _moved_timers(
+        self, due_before: Iterable[tuple[bytes, int | None]]
+    ) -> tuple[list[Timer], list[Timer]]:
+        """The entries that changed rows have now, and those that they had before."""
+        young = self._young
         added: list[Timer] = []
-        dropped: list[Timer] = [*stale]
-        for keys, encoded in ((changed, rows), (local, local_rows)):
-            for (key, due_before), (_, value) in zip(keys.items(), encoded, strict=True):
-                row = young[key]
-                unstored[key] = value
-                if row.timer_ms != due_before:
-                    if due_before is not None:
-                        dropped.append((due_before, key))
-                    if row.timer_ms is not None:
-                        added.append((row.timer_ms, key))
-        self._stages = number = self._stages + 1
-        unstored_due = self._unstored_due
-        for entry in dropped:
-            if unstored_due.get(entry, _ABSENT)[1]:
-                self._hidden_due += 1
-            unstored_due[entry] = number, False
-        for entry in added:
-            if not unstored_due.get(entry, _ABSENT)[1]:
-                self._hidden_due -= 1
-            unstored_due[entry] = number, True
-            heappush(self._added_due, entry)
-        if added:
-            self._quiet_until_ms = min(self._quiet_until_ms, min(added)[0])
-        write = Write(rows=rows + local_rows, timers_added=added, timers_dropped=dropped)
-        return Staged(number=number, rows=rows, write=write)
+        dropped: list[Timer] = []
+        for key, before_ms in due_before:
+            timer_ms = young[key].timer_ms
+            if timer_ms != before_ms:
+                if before_ms is not None:
+                    dropped.append((before_ms, key))
+                if timer_ms is not None:
+                    added.append((timer_ms, key))
+        return added, dropped
 
     def durable(self, *staged: Staged) -> None:
         """Steps are in the changelog, their outputs are in Kafka: the store may have them.
@@ -222,77 +221,19 @@ class Profiles:
 
     def flush(self, meta: bytes | None = None) -> None:
         """Write all durable steps to the store, with the last one's note or ``meta`` in its place."""
-        rows: dict[bytes, bytes] = {}
-        added: set[Timer] = set()
-        dropped: set[Timer] = set()
-        notes: dict[bytes, bytes | None] = {}
-        last_meta: bytes | None = None
-        for staged in self._durable:
-            write = staged.write
-            rows.update(write.rows)
-            for entry in write.timers_dropped:
-                if entry in added:
-                    added.discard(entry)
-                else:
-                    dropped.add(entry)
-            for entry in write.timers_added:
-                if entry in dropped:
-                    dropped.discard(entry)
-                else:
-                    added.add(entry)
-            notes.update(write.notes)
-            last_meta = write.meta or last_meta
-        meta = meta or last_meta
-        if self._durable or meta is not None:
-            # In order of the keys: RocksDB takes them in a third less time.
-            self.store.write(
-                Write(sorted(rows.items()), (), sorted(added), sorted(dropped), meta, list(notes.items()))
-            )
+        write = _together([each.write for each in self._durable])
+        write.meta = meta or write.meta
+        if self._durable or write.meta is not None:
+            self.store.write(write)
         unstored = self._unstored
-        for key, value in rows.items():
+        for key, value in write.rows:
             if unstored.get(key) is value:
                 del unstored[key]
         for staged in self._durable:
-            for entry in (*staged.write.timers_dropped, *staged.write.timers_added):
-                number, there = self._unstored_due.get(entry, _ABSENT)
-                if number == staged.number:
-                    del self._unstored_due[entry]
-                    self._hidden_due -= not there
-        # Entries far ahead would stay for as long, one for each user that ever passed.
-        self._added_due = [entry for entry, (_, there) in self._unstored_due.items() if there]
-        heapify(self._added_due)
+            self.timers.stored(staged.number, chain(staged.write.timers_dropped, staged.write.timers_added))
+        self.timers.tidy()
         self._durable.clear()
         self.durable_rows = 0
-
-    def due(self, before_ms: int, limit: int) -> list[Timer]:
-        """Up to ``limit`` due entries before ``before_ms``, stored or staged, in order of time."""
-        unstored, heap = self._unstored_due, self._added_due
-        added: list[Timer] = []
-        while heap and heap[0][0] < before_ms:
-            entry = heappop(heap)
-            number, there = unstored.get(entry, _ABSENT)
-            if number and there:
-                added.append(entry)
-        staged_ms = heap[0][0] if heap else FAR_MS
-        for entry in added:
-            heappush(heap, entry)  # until it is handled, that is dropped
-        found = self.store.timers(self._due_floor_ms, before_ms, limit + self._hidden_due)
-        if unstored:
-            found = [entry for entry in found if entry not in unstored]
-        if added:
-            found = sorted({*added, *found})
-        if not found:
-            later = self.store.timers(max(before_ms, self._due_floor_ms), FAR_MS, 1)
-            self._quiet_until_ms = min([staged_ms, *(at_ms for at_ms, _ in later)])
-        return found[:limit]
-
-    def is_due(self, before_ms: int) -> bool:
-        """Whether ``due`` may find something: False is certain."""
-        return before_ms > self._quiet_until_ms
-
-    def fired_until(self, before_ms: int) -> None:
-        """All entries before this instant are handled: start the next search there, past the deleted ones."""
-        self._due_floor_ms = max(self._due_floor_ms, before_ms)
 
     def scan(self, after: bytes, limit: int) -> list[bytes]:
         """Stored row keys above ``after``; staged new rows come with their own steps."""
@@ -309,10 +250,27 @@ class Profiles:
     def unstored_rows(self) -> int:
         return len(self._unstored)
 
-    @property
-    def timers_in_memory(self) -> int:
-        return len(self._added_due)
 
-
-def _keep(key: bytes, row: Row) -> None:
-    """Rows are used as they are decoded."""
+def _together(writes: Sequence[Write]) -> Write:
+    """What several writes, one after the other, change together."""
+    rows: dict[bytes, bytes] = {}
+    added: set[Timer] = set()
+    dropped: set[Timer] = set()
+    notes: dict[bytes, bytes | None] = {}
+    meta: bytes | None = None
+    for write in writes:
+        rows.update(write.rows)
+        for entry in write.timers_dropped:
+            if entry in added:
+                added.discard(entry)
+            else:
+                dropped.add(entry)
+        for entry in write.timers_added:
+            if entry in dropped:
+                dropped.discard(entry)
+            else:
+                added.add(entry)
+        notes.update(write.notes)
+        meta = write.meta or meta
+    # In order of the keys: RocksDB takes them in a third less time.
+    return Write(sorted(rows.items()), (), sorted(added), sorted(dropped), meta, list(notes.items()))

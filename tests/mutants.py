@@ -65,27 +65,28 @@ TESTS: dict[str, list[str]] = {
     ],
     "tables/changelog.py": ["tests/tables/test_changelog.py", *DRIVEN],
     "tables/profiles.py": ["tests/tables/test_profiles.py", *DRIVEN],
+    "tables/timer_index.py": ["tests/tables/test_profiles.py", *DRIVEN],
     "tables/store.py": ["tests/tables/test_stores.py", "tests/tables/test_profiles.py"],
 }
 """Per file, the quick tests that must notice, those that fail soonest first."""
 
 BY_HAND: list[tuple[str, str, str]] = [
-    ("tables/profiles.py", "max(self._due_floor_ms, before_ms)", "max(self._due_floor_ms, before_ms + 1)"),
+    ("tables/timer_index.py", "max(self._floor_ms, before_ms)", "max(self._floor_ms, before_ms + 1)"),
     (
         "agents/evaluate/pipeline.py",
-        "self.profiles.fired_until(stream_time_ms)",
-        "self.profiles.fired_until(stream_time_ms + 1)",
+        "self.profiles.timers.fired_until(stream_time_ms)",
+        "self.profiles.timers.fired_until(stream_time_ms + 1)",
     ),
     (
         "agents/evaluate/outgoing.py",
         "for at, each in unacked[key] if at <= number",
         "for at, each in unacked[key] if at == number",
     ),
-    ("agents/evaluate/commits.py", "while not self.may_write():", "while False:"),
+    ("agents/evaluate/commits.py", "while not self._may_write():", "while False:"),
     (
         "app/worker/worker.py",
-        "committer.may_write = lambda: self.consumer.is_member()",
-        "committer.may_write = lambda: True",
+        "may_write=lambda: self.consumer.is_member()",
+        "may_write=lambda: True",
     ),
     (
         "agents/evaluate/outgoing.py",

@@ -74,17 +74,25 @@ class Topics:
 
 
 class Committer:
-    """Writes the steps of one partition of the table."""
+    """Writes the steps of a worker's partitions.
+
+    ``may_write`` tells whether the partitions are surely still ours. It may raise: then what is in hand is
+    given up.
+    """
 
     def __init__(
-        self, producer: AIOKafkaProducer, topics: Topics, listener: Listener, told: Told | None = None
+        self,
+        producer: AIOKafkaProducer,
+        topics: Topics,
+        listener: Listener,
+        told: Told | None = None,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._producer = producer
         self._topics = topics
         self._listener = listener
         self._told = told or Told()
-        self.may_write: Callable[[], bool] = lambda: True
-        """Whether the partitions are surely still ours. May raise, to give up what is in hand."""
+        self._may_write = may_write
 
     async def commit(self, works: Sequence[Work]) -> None:
         """Make the steps of several partitions durable, in the order of this module's text; then ack.
@@ -93,7 +101,7 @@ class Committer:
         way for a broker, and it carries what is ready for any partition.
         """
         started = time.monotonic()
-        while not self.may_write():
+        while not self._may_write():
             await asyncio.sleep(MEMBERSHIP_SECONDS)
         changelogs = [(work, await self._changelog(work)) for work in works]
         for work, batches in changelogs:
@@ -118,7 +126,7 @@ class Committer:
         """Send the changelog of a partition's steps; None when they changed nothing that must be kept."""
         pipeline = work.pipeline
         outgoing = pipeline.outgoing
-        records = [outgoing.note(pipeline.checkpoint_now())] if work.is_note else []
+        records = [pipeline.note()] if work.is_note else []
         records += [outgoing.records(step) for step in work.steps if step.is_logged]
         if not records:
             return None

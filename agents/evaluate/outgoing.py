@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from agents.evaluate.partition import Recovered
 from agents.evaluate.steps import DeadLetter, Draft, Step
 from rules.state.row import Transition
 from tables.changelog import ChangelogWriter, Written
@@ -11,18 +12,22 @@ from tables.codec import Checkpoint, Letter, Outbox, UnsentLetters
 
 
 class Outgoing:
-    """Steps go through it in order: ``made``, ``records`` to write them, ``written``, ``acked``."""
+    """Steps go through it in order: ``made``, ``records`` to write them, ``written``, ``acked``.
 
-    def __init__(self, acked_step: int, record_bytes: int, used_slots: Iterable[int] = ()) -> None:
-        self.acked_step = acked_step
+    What recovery found unsent is sent again before anything else is: so all of that counts as acknowledged.
+    """
+
+    def __init__(self, recovered: Recovered, record_bytes: int) -> None:
+        checkpoint = recovered.checkpoint
+        self.acked_step = checkpoint.step if checkpoint else 0
         """Every output of the steps up to this one is in Kafka."""
-        self.noted_step = acked_step
+        self.noted_step = checkpoint.acked_step if checkpoint else 0
         """What the changelog's last checkpoint says of that."""
-        self.changelog_next = 0
+        self.changelog_next = recovered.changelog_next
         """Offset after the last changelog record that is acknowledged, or that recovery has read."""
-        self.writer = ChangelogWriter(record_bytes, used_slots)
-        self._noting_step = acked_step
-        self._telling_step = 0
+        self.writer = ChangelogWriter(record_bytes, recovered.used_slots)
+        self._noting_step = self.noted_step
+        self._telling_step = self.acked_step
         """The last step that has any."""
         self._unacked: dict[bytes, list[tuple[int, Transition]]] = {}
         self._letters: list[tuple[int, Letter]] = []
@@ -40,17 +45,19 @@ class Outgoing:
         """The step's changelog records. Made when they are written: they say what is acknowledged now."""
         self._noting_step = acked = self.acked_step
         step.checkpoint.acked_step = step.end_checkpoint.acked_step = acked
-        letters = [each for at, each in self._letters if at <= step.number]
+        letters = [*step.refused_before, *(each for at, each in self._letters if at <= step.number)]
         unsent = UnsentLetters(step.number, letters) if letters else None
         staged, outboxes = step.staged, self._outboxes(step)
         return self.writer.step(
             step.checkpoint, staged.rows, outboxes, step.end_checkpoint, staged.write.notes, unsent
         )
 
-    def note(self, checkpoint: Checkpoint) -> Iterator[Written]:
+    def note(self, checkpoint: Checkpoint, refused_before: list[Letter]) -> Iterator[Written]:
         """The changelog records of a quiet moment."""
-        self._noting_step = checkpoint.acked_step
-        return self.writer.note(checkpoint)
+        self._noting_step = acked = checkpoint.acked_step
+        # Of a step that isn't acknowledged yet, so that recovery takes them for open.
+        letters = UnsentLetters(acked + 1, refused_before) if refused_before else None
+        return self.writer.note(checkpoint, letters)
 
     @property
     def is_unnoted(self) -> bool:
@@ -73,10 +80,6 @@ class Outgoing:
                 self._unacked[key] = waiting
             else:
                 self._unacked.pop(key, None)
-
-    def resume(self, step: int) -> None:
-        """After recovery: what was not acknowledged up to this step is sent again before any other."""
-        self.acked_step = self._telling_step = step
 
     def _outboxes(self, step: Step) -> dict[bytes, Outbox]:
         """Per changed row, its transitions that are not known to be in Kafka, up to this step's."""

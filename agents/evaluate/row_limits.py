@@ -11,20 +11,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from agents.evaluate.apply import take_records
 from agents.evaluate.intake import decode_records
+from agents.evaluate.partition import Partition
 from agents.evaluate.steps import DeadLetter, Draft, Limits, Record
 from rules.decide.decide import fire
 from tables.changelog import largest_row_bytes
 from tables.codec import split_row_key
-
-if TYPE_CHECKING:
-    from agents.evaluate.pipeline import Pipeline
+from tables.profiles import RowsTooLarge, Staged
 
 ROW_TOO_LARGE = "row_too_large"
 _ABSENT = (-1,)
 Before = int | None | tuple[int]
+
+
+def stage_what_fits(partition: Partition, draft: Draft) -> tuple[Draft, Staged]:
+    """Stage a draft's rows. If some are too large: the draft without what made them so, and its rows."""
+    profiles, most_bytes = partition.profiles, largest_row_bytes(partition.limits.changelog_bytes)
+    may_have = by_records_bytes(partition.limits) if draft.fed else most_bytes
+    try:
+        return draft, profiles.stage(draft.changed, draft.local, draft.stale, may_have)
+    except RowsTooLarge as found:
+        large = frozenset(found.keys)
+    if draft.fed:
+        draft = _compute_again(partition, draft, large)
+    else:
+        _leave(partition, draft, large, by_time=draft.counts.timers > 0)
+    return draft, profiles.stage(draft.changed, draft.local, draft.stale, most_bytes)
 
 
 def by_records_bytes(limits: Limits) -> int:
@@ -32,59 +46,59 @@ def by_records_bytes(limits: Limits) -> int:
     return largest_row_bytes(limits.changelog_bytes) * 2 // 3
 
 
-def compute_again(pipeline: Pipeline, draft: Draft, large: Collection[bytes]) -> Draft:
+def _compute_again(partition: Partition, draft: Draft, large: Collection[bytes]) -> Draft:
     """The step of a draft's records once more, without those that make the rows of ``large`` too large."""
-    pipeline.rewind(draft)
-    made = pipeline.begin()
+    partition.rewind(draft)
+    made = partition.begin()
     made.is_bounded = False  # it has the records that the draft took
     for records in draft.fed:
-        batch = decode_records(pipeline.place, records, pipeline.limits, Draft(0, {}))
+        read, _ = decode_records(partition.place, records, partition.limits)
         waiting: list[Record] = []
-        for record, (_, _, key, _) in zip(records, batch, strict=True):
+        for record, _, key, _ in read:
             if key not in large:
                 waiting.append(record)
                 continue
-            pipeline.feed(made, waiting)
+            take_records(partition, made, waiting)
             waiting = []
-            _feed_checked(pipeline, made, record, key)
-        pipeline.feed(made, waiting)
+            _take_checked(partition, made, record, key)
+        take_records(partition, made, waiting)
     return made
 
 
-def _feed_checked(pipeline: Pipeline, draft: Draft, record: Record, key: bytes) -> None:
+def _take_checked(partition: Partition, draft: Draft, record: Record, key: bytes) -> None:
     """Take one record, or refuse it: its effect is put back, but not stream time, and not what time does."""
 
-    def feed() -> object:
-        return pipeline.feed(draft, [record])
+    def take() -> object:
+        return take_records(partition, draft, [record])
 
-    size = _try(pipeline, draft, key, feed, by_record=True)
+    size = _try(partition, draft, key, take, by_record=True)
     if size:
         # Time may have made it so large: that goes first, and if it doesn't fit, the record may make room.
-        fits = not _try(pipeline, draft, key, lambda: _fire(pipeline, draft, key), by_record=False)
-        size = _try(pipeline, draft, key, feed, by_record=fits)
+        fits = not _try(partition, draft, key, lambda: _fire(partition, draft, key), by_record=False)
+        size = _try(partition, draft, key, take, by_record=fits)
     if not size:
         return
     message = (
         f"the user's row would have {size} bytes; rows may fill half of a changelog record, and the "
-        f"changelog takes records of {pipeline.limits.changelog_bytes} bytes (max.message.bytes)"
+        f"changelog takes records of {partition.limits.changelog_bytes} bytes (max.message.bytes)"
     )
-    letter = DeadLetter(record, pipeline.place.origin(record), ROW_TOO_LARGE, message, "apply")
-    draft.dead.append(letter)
-    draft.refused.append(letter)
+    draft.refuse(DeadLetter(record, partition.place.origin(record), ROW_TOO_LARGE, message, "apply"))
 
 
-def _try(pipeline: Pipeline, draft: Draft, key: bytes, change: Callable[[], object], by_record: bool) -> int:
-    """Change one row; when it gets too large it is put back, and its size is the answer. Otherwise 0."""
-    profiles = pipeline.profiles
+def _try(
+    partition: Partition, draft: Draft, key: bytes, change: Callable[[], object], by_record: bool
+) -> int:
+    """Change one row. If it gets too large it is put back, and its size is the answer; otherwise 0."""
+    profiles = partition.profiles
     before = profiles.read_encoded(key)
     emitted, dead, counts = len(draft.transitions), len(draft.dead), replace(draft.counts)
     changed: Before = draft.changed.get(key, _ABSENT)
     local: Before = draft.local.get(key, _ABSENT)
     change()
     after = profiles.read_encoded(key)
-    allowed = largest_row_bytes(pipeline.limits.changelog_bytes)
-    if by_record and (before is None or len(key) + len(before) <= by_records_bytes(pipeline.limits)):
-        allowed = by_records_bytes(pipeline.limits)  # else it has grown by time or definitions
+    allowed = largest_row_bytes(partition.limits.changelog_bytes)
+    if by_record and (before is None or len(key) + len(before) <= by_records_bytes(partition.limits)):
+        allowed = by_records_bytes(partition.limits)  # otherwise it has grown by time or definitions
     if after is None or after == before or len(key) + len(after) <= allowed:
         return 0
     profiles.put_back(key, before)
@@ -97,20 +111,19 @@ def _try(pipeline: Pipeline, draft: Draft, key: bytes, change: Callable[[], obje
     return len(key) + len(after)
 
 
-def _fire(pipeline: Pipeline, draft: Draft, key: bytes) -> None:
+def _fire(partition: Partition, draft: Draft, key: bytes) -> None:
     """The user's timers that stream time has passed."""
-    row = pipeline.profiles.load([key]).get(key)
-    if row is None or row.timer_ms is None or row.timer_ms >= pipeline.stream_time_ms:
+    row = partition.profiles.load([key]).get(key)
+    if row is None or row.timer_ms is None or row.timer_ms >= partition.stream_time_ms:
         return
     project, user_id = split_row_key(key)
-    emitted, timer_ms = len(draft.transitions), row.timer_ms
-    fire(pipeline.rules.project(project), user_id, row, pipeline.stream_time_ms, draft.transitions)
-    draft.keys.extend([key] * (len(draft.transitions) - emitted))
-    if key not in draft.changed:
-        draft.changed[key] = draft.local.pop(key, timer_ms)
+    due_before = row.timer_ms
+    fire(partition.rules.project(project), user_id, row, partition.stream_time_ms, draft.transitions)
+    draft.claim(key)
+    draft.change(key, due_before)
 
 
-def leave(pipeline: Pipeline, draft: Draft, large: Collection[bytes], by_time: bool) -> None:
+def _leave(partition: Partition, draft: Draft, large: Collection[bytes], by_time: bool) -> None:
     """Take these users out of a draft that time or definitions made: their rows stay as they were.
 
     Their timers are looked at again with their next records, and after a restart.
@@ -121,6 +134,6 @@ def leave(pipeline: Pipeline, draft: Draft, large: Collection[bytes], by_time: b
     for key in large:
         timer_ms = draft.changed.pop(key)
         if by_time and timer_ms is not None:
-            draft.stale.append((timer_ms, key))  # or it would be found again at once, for ever
-    pipeline.profiles.forget(large)
+            draft.stale.append((timer_ms, key))  # otherwise it is found again at once, for ever
+    partition.profiles.forget(large)
     draft.left.extend(large)

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agents.evaluate.records import InputRecord, PlainEvent
 from agents.kafka.placement import Located, Origin
 from rules.state.dedupe import DAY_MS, Dedupe, dedupe_of
 from rules.state.row import Transition
-from tables.codec import Checkpoint
+from tables.codec import Checkpoint, Letter
 from tables.profiles import Staged
 from tables.store import Timer
 
@@ -24,10 +23,6 @@ class Record(Located, Protocol):
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
-
-
-ReadRecord = tuple[Record, InputRecord | PlainEvent | None, bytes, int]
-"""A record, its decoded value (None: a dead letter), its row key and its time in ms."""
 
 
 STEP_TRANSITIONS = 4_000
@@ -109,6 +104,8 @@ class Step:
     counts: Counts = field(default_factory=Counts)
     accepted: Mapping[str, int] = field(default_factory=dict)
     """``tables.codec.Ground.accepted``, for the headers of repartitioned records."""
+    refused_before: list[Letter] = field(default_factory=list)
+    """``RefusedBefore.to_come`` at the beginning of the step: its checkpoints keep them."""
 
     @property
     def is_logged(self) -> bool:
@@ -133,12 +130,16 @@ class Draft:
     positions: dict[int, int]
     prints: dict[int, int] = field(default_factory=dict)
     changed: dict[bytes, int | None] = field(default_factory=dict)
+    """Keys of the rows that changed, each with the ``timer_ms`` that the row had before the step."""
     local: dict[bytes, int | None] = field(default_factory=dict)
+    """Likewise, of rows in which nothing but ``timer_ms`` changed."""
     transitions: list[Transition] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
+    """Of the rows of the transitions, in their order."""
     dead: list[DeadLetter] = field(default_factory=list)
     repartitioned: list[tuple[str, Record, Origin]] = field(default_factory=list)
     stale: list[Timer] = field(default_factory=list)
+    """Entries of the timer index that are no row's any more."""
     stream_time_moved: bool = False
     counts: Counts = field(default_factory=Counts)
     fed: list[Sequence[Record]] = field(default_factory=list)
@@ -157,3 +158,39 @@ class Draft:
             len(self.transitions) >= limits.step_transitions
             or self.fed_bytes + self.row_bytes >= limits.step_bytes
         )
+
+    def change(self, key: bytes, due_before: int | None) -> None:
+        """A row changed, and must go to the changelog; ``due_before`` is the ``timer_ms`` that it had."""
+        if key not in self.changed:
+            self.changed[key] = self.local.pop(key, due_before)
+
+    def move_timer(self, key: bytes, due_before: int | None) -> None:
+        """Nothing but the row's ``timer_ms`` changed."""
+        if key not in self.changed:
+            self.local.setdefault(key, due_before)
+
+    def claim(self, key: bytes) -> bool:
+        """The transitions that came since the last call are of this row; whether there are any."""
+        news = len(self.transitions) - len(self.keys)
+        if news:
+            self.keys.extend([key] * news)
+        return news > 0
+
+    def counted(self) -> Counts:
+        """The counts, at the end of the step."""
+        counts = self.counts
+        counts.dead = len(self.dead)
+        counts.repartitioned = len(self.repartitioned)
+        counts.enters = sum(each.is_enter for each in self.transitions)
+        counts.exits = len(self.transitions) - counts.enters
+        return counts
+
+    def refuse(self, letter: DeadLetter) -> None:
+        """A record becomes a dead letter because of its user's row."""
+        self.dead.append(letter)
+        self.refused.append(letter)
+
+    def take(self, records: Sequence[Record]) -> None:
+        """These records are part of the step."""
+        self.fed.append(records)
+        self.fed_bytes += sum(len(each.value) for each in records if each.value)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from struct import unpack
 from typing import Protocol
 
+from tables.codec import source_key
+
 ORIGIN_TOPIC = "source.topic"
 ORIGIN_PARTITION = "source.partition"
 ORIGIN_OFFSET = "source.offset"
@@ -92,6 +94,14 @@ class Place:
 
     def owns(self, user_id: str) -> bool:
         return partition_of(user_id, self.partitions) == self.partition
+
+    def reads(self, topic: str) -> bool:
+        """Whether records of this topic may come."""
+        return not self.sources or topic in self.sources or topic == self.repartition_topic
+
+    def source(self, topic: str, partition: int) -> int:
+        """Key of a source partition in checkpoints and in ``Row.applied``."""
+        return source_key(topic, partition, self.accepted.get(topic, 0))
 
     def origin(self, record: Located) -> Origin:
         """Where the producer wrote it; a repartitioned record carries that along in its headers.

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.evaluate.commits import Topics
 from agents.evaluate.outputs import Outputs, Told
+from agents.evaluate.partition import Recovered
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import DeadLetter, Limits
 from agents.kafka.consumed import Consumed
@@ -31,7 +32,7 @@ from agents.topics.noted import CHANGELOG_MEND, last_checkpoints
 from agents.warnings import Warnings
 from rules.state.row import Transition
 from tables.changelog import ChangelogReader
-from tables.codec import Letter, record_print
+from tables.codec import Letter
 from tables.meta import StoreMeta, decode_meta
 from tables.opening import open_store
 from tables.profiles import Profiles
@@ -284,18 +285,14 @@ class Restorer:
             )
         profiles = Profiles(reading.store, self._cache_rows, self._cache_rows // 2)
         limits = replace(self._limits, changelog_bytes=self._topics.changelog_bytes)
-        pipeline = Pipeline(place, profiles, limits, checkpoint, changelog.used_slots)
-        for unreadable in pipeline.refused.unreadable:
+        letters = changelog.unsent_letters()
+        recovered = Recovered(
+            checkpoint, reading.end, self._topics.changelog_id, changelog.used_slots, letters
+        )
+        pipeline = Pipeline(place, profiles, limits, recovered)
+        for unreadable in pipeline.judge.unreadable_notes:
             text = f"a note of refused records in {self._topics.changelog}/{partition} can't be read"
             self.warnings.note("note_unreadable", repr(unreadable), text)
-        pipeline.outgoing.changelog_next = reading.end
-        pipeline.changelog_id = self._topics.changelog_id
-        if checkpoint is not None:
-            pipeline.resume(checkpoint.step)
-        letters = changelog.unsent_letters()
-        pipeline.told = {
-            each.origin: record_print(each.timestamp_ms, each.key, each.value) for each in letters
-        }
         unsent: list[Pending] = [*changelog.unsent(), *map(_from_kept, letters)]
         pending.extend(unsent)
         log.info(

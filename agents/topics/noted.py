@@ -36,8 +36,10 @@ WINDOW_RECORDS = 1_000
 class Knows(Protocol):
     """A partition's checkpoint, or its pipeline."""
 
-    ground: Ground
-    swept: str
+    @property
+    def ground(self) -> Ground: ...
+    @property
+    def swept(self) -> str: ...
 
 
 Taken = Callable[[str], bool]

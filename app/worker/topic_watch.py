@@ -17,7 +17,6 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
-from msgspec.structs import replace
 
 from agents.evaluate.commits import Topics
 from agents.evaluate.pipeline import Pipeline
@@ -166,12 +165,8 @@ class TopicWatch:
     def note(self, pipeline: Pipeline, feed: AudiencesFeed) -> None:
         """Have a partition's next checkpoint say what the topics and definitions are."""
         names = (*self.plan.sources, self.plan.transitions, self.plan.audiences)
-        pipeline.ground = replace(
-            pipeline.ground,
-            topics={topic_key(name): self.ids[name] for name in names if self.ids.get(name)},
-            definitions=feed.standing,
-            top_version=max(pipeline.ground.top_version, feed.registry.top_version),
-        )
+        ids = {topic_key(name): self.ids[name] for name in names if self.ids.get(name)}
+        pipeline.note_topics(ids, feed.standing, feed.registry.top_version)
 
     # -- inside --------------------------------------------------------------------------------------
 

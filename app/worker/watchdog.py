@@ -152,13 +152,13 @@ async def forget_refused(worker: Watched) -> None:
             TopicPartition(*source): task.pipeline
             for number, task in worker.evaluator.tasks.items()
             for source in worker.sources_of(number)
-            if task.pipeline.refuses(*source)
+            if task.pipeline.judge.refuses(*source)
         }
         if sources:
             with suppress(KafkaError):  # the next time, then
                 async with worker.new_consumer() as consumer:
                     for tp, begin in (await consumer.beginning_offsets(list(sources))).items():
-                        sources[tp].forget_refused(tp.topic, tp.partition, begin)
+                        sources[tp].judge.forget(tp.topic, tp.partition, begin)
         await asyncio.sleep(FORGET_SECONDS)
 
 

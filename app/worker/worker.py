@@ -150,8 +150,9 @@ class Worker:
     def _wire(self, producer: Producer, topics: Topics) -> None:
         settings = self.settings
         make_directory(settings.worker.data_dir)
-        committer = Committer(producer, topics, self.metrics, self.told)
-        committer.may_write = lambda: self.consumer.is_member()
+        committer = Committer(
+            producer, topics, self.metrics, self.told, may_write=lambda: self.consumer.is_member()
+        )
         # Another clock than today's, as of a replay, has no records from its future.
         latest_ms = self.clock.latest_ms if isinstance(self.clock, SourceClock) else lambda: None
         self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash, latest_ms)

@@ -107,7 +107,8 @@ async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> i
     ]
     for pipeline in pipelines:
         pipeline.define(rules)
-        pipeline.swept = rules.fingerprint
+        while pipeline.sweeping:
+            pipeline.sweep(1)
     waiting: list[list[LogRecord]] = [[] for _ in range(partitions)]
     size = 0
     async with producer_client(bootstrap) as producer:

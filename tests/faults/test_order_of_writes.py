@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,14 +65,17 @@ async def let_others_run() -> None:
         await asyncio.sleep(0)
 
 
-def made() -> tuple[Pipeline, Committer, Producer, list[str]]:
+def made(
+    may_write: Callable[[], bool] = lambda: True,
+) -> tuple[Pipeline, Committer, Producer, list[str]]:
     done: list[str] = []
     producer = Producer(done)
     pipeline = Pipeline(Place(0, 1, "rekeyed"), Profiles(Store(done), 100), Limits())
     pipeline.define(rules_of(RULES))
     listener = SimpleNamespace(step_done=lambda *_: done.append("counted"))
     topics = Topics("changelog", "transitions", "rekeyed", 1, 1)
-    return pipeline, Committer(producer, topics, listener), producer, done  # type: ignore[arg-type]
+    committer = Committer(producer, topics, listener, may_write=may_write)  # type: ignore[arg-type]
+    return pipeline, committer, producer, done
 
 
 def records() -> list[Rec]:
@@ -116,7 +120,6 @@ async def test_a_changelog_that_fails_lets_nothing_out() -> None:
 
 
 async def test_a_worker_that_is_no_member_writes_nothing() -> None:
-    pipeline, committer, _, done = made()
     member: list[bool] = [False]
 
     def may_write() -> bool:
@@ -124,7 +127,7 @@ async def test_a_worker_that_is_no_member_writes_nothing() -> None:
             raise MembershipLost
         return member[0]
 
-    committer.may_write = may_write
+    pipeline, committer, _, done = made(may_write)
     step = pipeline.apply(records())
     commit = asyncio.create_task(committer.commit([Work(pipeline, [step], [lambda: done.append("ack")])]))
     await asyncio.sleep(0.15)

@@ -107,7 +107,7 @@ async def _restored(stage: Scene, broker: Broker, folder: Path, theirs: Broker |
     stores = [pipelines[each].profiles.store for each in sorted(pipelines)]
     rows = [store.scan(b"", 10_000) for store in stores]
     due = [store.timers(-EVER, EVER, 100_000) for store in stores]
-    ends = [pipelines[each].checkpoint() for each in sorted(pipelines)]
+    ends = [pipelines[each].checkpoint_now() for each in sorted(pipelines)]
     for store in stores:
         store.close()
     return _Found(pending, rows, due, ends)

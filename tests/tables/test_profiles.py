@@ -59,8 +59,8 @@ def test_due_entries_far_ahead_stay_in_memory_no_longer_than_they_are_unstored()
     profiles = Profiles(MemoryStore(), 2, 10)
     for number in range(1000):
         profiles.durable(put(profiles, b"%d" % number, 1 << 40))
-    assert profiles.timers_in_memory <= 10
-    assert len(profiles.due(1 << 41, 2000)) == 1000
+    assert profiles.timers.in_memory <= 10
+    assert len(profiles.timers.due(1 << 41, 2000)) == 1000
 
 
 def test_the_store_may_stay_behind_but_never_has_what_is_not_durable() -> None:
@@ -94,7 +94,7 @@ def test_local_rows_go_to_the_store_but_not_to_the_changelog() -> None:
     staged = put(profiles, b"a", 5, local=True)
     assert staged.rows == []
     profiles.durable(staged)
-    assert profiles.due(9, 9) == [(5, b"a")]
+    assert profiles.timers.due(9, 9) == [(5, b"a")]
 
 
 @pytest.mark.parametrize("where", ["cached", "unstored", "stored"])
@@ -121,9 +121,9 @@ def test_an_entry_added_dropped_and_added_again_in_unstored_steps_is_as_the_last
     profiles = Profiles(MemoryStore(), 10)
     steps = [put(profiles, b"a", due) for due in (5, 7, 5, None)]
     for step in steps:
-        assert profiles.due(9, 9) == []
+        assert profiles.timers.due(9, 9) == []
         profiles.durable(step)
-    assert profiles.due(9, 9) == []
+    assert profiles.timers.due(9, 9) == []
 
 
 @settings(max_examples=200, deadline=None)
@@ -152,7 +152,7 @@ def test_due_is_what_the_rows_say_however_much_is_stored(
         if store:
             profiles.durable(waiting.pop(0))
         expected = sorted((due, each) for each, due in rows.items() if due < before_ms)
-        assert profiles.due(before_ms, limit) == expected[:limit]
+        assert profiles.timers.due(before_ms, limit) == expected[:limit]
     for staged in waiting:
         profiles.durable(staged)
     profiles.flush()
@@ -164,7 +164,7 @@ def test_a_search_for_due_entries_begins_where_the_last_one_was_done() -> None:
     profiles = Profiles(MemoryStore(), 10)
     for key, due in ((b"a", -5), (b"b", 5)):
         profiles.durable(put(profiles, key, due))
-    assert profiles.due(0, 9) == [(-5, b"a")]
-    profiles.fired_until(0)
-    profiles.fired_until(-9)
-    assert profiles.due(9, 9) == [(5, b"b")]
+    assert profiles.timers.due(0, 9) == [(-5, b"a")]
+    profiles.timers.fired_until(0)
+    profiles.timers.fired_until(-9)
+    assert profiles.timers.due(9, 9) == [(5, b"b")]

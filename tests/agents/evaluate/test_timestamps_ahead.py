@@ -124,7 +124,7 @@ def test_notes_go_when_the_log_begins_after_them(tmp_path: Path) -> None:
         driver.track("ann", "view", at_ms)
     driver.pipeline.profiles.flush()
     assert len(driver.pipeline.profiles.store.notes()) == 2 + 1
-    driver.pipeline.forget_refused(EVENTS, 0, 3)
+    driver.pipeline.judge.forget(EVENTS, 0, 3)
     driver.track("ann", "view", T + 3)
     driver.pipeline.profiles.flush()
     assert [key[-1] for key, _ in driver.pipeline.profiles.store.notes()] == [3, 4]

@@ -75,7 +75,7 @@ async def test_the_worker_asks_before_it_writes(tmp_path: Path) -> None:
     producer: Any = SimpleNamespace()
     worker.topics = SimpleNamespace()  # type: ignore[assignment]
     worker._wire(producer, Topics("changelog", "transitions", "rekeyed", 1, 1))
-    may_write = worker.evaluator._committer.may_write
+    may_write = worker.evaluator._committer._may_write
     now = time.monotonic()
     for at, expected in ((now, True), (now - SESSION_SECONDS - 1, False)):
         worker.app._consumer = seen(at)

@@ -1,0 +1,189 @@
+"""Records of one source partition, taken in log order: each is repartitioned, a repeat, refused, or applied.
+
+stream time follows ──▶ whose row? ──▶ taken before? ──▶ too large? ──▶ same id? ──▶ fire the user's
+the timestamp                                                                       earlier timers, apply
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.evaluate.intake import decode_records, letter_of
+from agents.evaluate.partition import Partition
+from agents.evaluate.records import NO_PROPERTIES, InputRecord, PlainEvent, RecordRefused, to_update
+from agents.evaluate.steps import Draft, Record
+from agents.kafka.placement import was_untimed
+from rules.compile.rule_set import ProjectRules
+from rules.decide.decide import apply_event, apply_profile, fire, new_row
+from rules.state.dedupe import hash_of, is_repeated, remember
+from rules.state.row import Row, Transition
+from rules.time.instants import MAX_MS
+from tables.codec import encode_attributes, source_key
+
+
+def take_records(
+    partition: Partition, draft: Draft, records: Sequence[Record], latest_ms: int | None = None
+) -> int:
+    """Take a slice of the records of one source partition, in log order; how many were taken.
+
+    Fewer than all when the draft is full: the rest is another step's. A record with a later timestamp than
+    ``latest_ms`` (None: none is too late) that would move stream time there is a dead letter and moves
+    nothing; but what was decided of a record before holds.
+    """
+    if not records:
+        return 0
+    place, first, time_before_ms = partition.place, records[0], partition.stream_time_ms
+    source = place.source(first.topic, first.partition)
+    in_time = records
+    if first.topic != place.repartition_topic:  # otherwise they were judged before they were repartitioned
+        in_time, letters = partition.judge.judge(source, records, time_before_ms, latest_ms)
+        draft.dead += letters
+    read, letters = decode_records(place, in_time, partition.limits)
+    draft.dead += letters
+    rows = partition.profiles.load([key for _, _, key, _ in read])
+    applier = _Applier(partition, draft, source, first.topic == place.repartition_topic)
+    for record, decoded, key, time_ms in read:
+        if partition.stream_time_ms < record.timestamp <= MAX_MS:
+            partition.stream_time_ms = record.timestamp
+        if decoded is None:
+            continue  # a dead letter
+        row = rows.get(key)
+        if row is None and not place.owns(decoded.user_id):
+            draft.repartitioned.append((decoded.user_id, record, place.origin(record)))
+            continue
+        if applier.take(record, decoded, key, time_ms, row) and draft.is_full(partition.limits):
+            records = _up_to(record, records)
+            draft.dead = [each for each in draft.dead if each.record.offset <= record.offset]
+            break
+    partition.positions.take(source, records[-1])
+    partition.judge.judged_to(source, records[-1].offset)
+    draft.take(records)
+    if partition.profiles.large:
+        draft.row_bytes = sum(partition.profiles.large.get(key, 0) for key in draft.changed)
+    draft.stream_time_moved = draft.stream_time_moved or partition.stream_time_ms > time_before_ms
+    return len(records)
+
+
+class _Applier:
+    """Takes records of one source partition, whose users' rows are here, one by one."""
+
+    def __init__(self, partition: Partition, draft: Draft, source: int, is_repartitioned: bool) -> None:
+        self._partition = partition
+        self._place = partition.place
+        self._draft = draft
+        self._counts = draft.counts
+        self._source = source
+        self._is_repartitioned = is_repartitioned
+        # What a row notes of applied offsets is not enough: a record that changed nothing left no trace, and
+        # if it comes again at a later stream time it would share its step with a timer due just then.
+        self._floor = partition.positions.recovered.get(source, -1)
+        self._dedupe = partition.limits.dedupe
+        self._refused_before = partition.refused_before
+
+    def take(
+        self, record: Record, decoded: InputRecord | PlainEvent, key: bytes, time_ms: int, row: Row | None
+    ) -> bool:
+        """Take one record of a user; ``row`` None: the first one. Whether transitions came of it."""
+        partition, draft = self._partition, self._draft
+        known = row is not None
+        if row is None:
+            row = new_row(partition.stream_time_ms)
+        now_ms = max(partition.stream_time_ms, row.now_ms)
+        source, offset, is_timed = self._written(record)
+        if offset <= row.applied.get(source, -1) or self._was_taken(record):
+            self._counts.repeated += 1
+            return False
+        if not is_timed and decoded.time is None:
+            time_ms = now_ms
+        if isinstance(decoded, InputRecord) and self._is_refused(row, decoded, record):
+            return False
+        due_before = row.timer_ms
+        record_id = decoded.id if decoded.type == "track" and self._dedupe.run_ms > 0 else None
+        if record_id is not None and self._is_same_id(row, record_id, now_ms):
+            # Noted, because the window may be over when it is read once more.
+            row.applied[source] = offset
+            draft.change(key, due_before)
+            return False
+        rules = partition.rules.project(decoded.project)
+        if due_before is not None and due_before < now_ms:
+            fire(rules, decoded.user_id, row, now_ms, draft.transitions)
+        has_effect = _apply(rules, row, decoded, time_ms, now_ms, known, draft.transitions)
+        self._counts.applied += 1
+        if not known:
+            partition.profiles.add(key, row)
+        has_transitions = draft.claim(key)
+        # A repartitioned one may be copied once more, so that even one without effect must leave a trace.
+        if has_effect or has_transitions or record_id is not None or self._is_repartitioned:
+            row.applied[source] = offset
+            draft.change(key, due_before)
+        elif row.timer_ms != due_before:
+            draft.move_timer(key, due_before)
+        return has_transitions
+
+    def _written(self, record: Record) -> tuple[int, int, bool]:
+        """Where the producer wrote it: source key and offset; and whether it wrote a timestamp."""
+        if not self._is_repartitioned:
+            return self._source, record.offset, record.timestamp >= 0
+        topic, partition, offset = self._place.origin(record)
+        source = source_key(topic, partition, self._place.accepted_ms(record))
+        return source, offset, record.timestamp > 0 or (record.timestamp == 0 and not was_untimed(record))
+
+    def _was_taken(self, record: Record) -> bool:
+        """Whether an earlier life of the partition took it or refused it."""
+        return record.offset <= self._floor or self._refused_before.holds(record)
+
+    def _is_refused(self, row: Row, decoded: InputRecord, record: Record) -> bool:
+        """Whether attributes or identities would let the row grow without bound; then it's a dead letter."""
+        identities = decoded.identities
+        news = identities is not None and not identities.items() <= row.identities.items()
+        if not (news or decoded.set or decoded.set_once or decoded.add):
+            return False
+        limit = self._partition.limits.max_attributes_bytes
+        kept = {"attributes": row.attributes, "changed": row.changed_ms, "identities": row.identities}
+        size = len(record.value or b"") + len(encode_attributes(kept))
+        if size <= limit:
+            return False
+        message = f"the attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
+        refusal = RecordRefused("attributes_too_large", message, "apply")
+        self._draft.refuse(letter_of(self._place, record, refusal))
+        return True
+
+    def _is_same_id(self, row: Row, record_id: str, now_ms: int) -> bool:
+        """Whether the user sent a record of this id lately; otherwise the id is remembered."""
+        record_hash = hash_of(record_id)
+        if is_repeated(row, record_hash, now_ms, self._dedupe):
+            self._counts.repeated += 1
+            return True
+        self._counts.ids_dropped += remember(row, record_hash, now_ms, self._dedupe)
+        return False
+
+
+def _apply(
+    rules: ProjectRules,
+    row: Row,
+    record: InputRecord | PlainEvent,
+    time_ms: int,
+    now_ms: int,
+    known: bool,
+    out: list[Transition],
+) -> bool:
+    """A record of any kind; says whether the row changed in anything that must be kept."""
+    user_id = record.user_id
+    if record.type == "track":
+        assert record.event is not None
+        properties = record.properties or NO_PROPERTIES
+        has_effect = apply_event(
+            rules, user_id, row, record.event, record.id, time_ms, properties, now_ms, known, out
+        )
+    else:
+        has_effect = apply_profile(rules, user_id, row, to_update(record, time_ms), now_ms, known, out)
+    identities = record.identities
+    if identities is not None and not identities.items() <= row.identities.items():
+        row.identities |= identities
+        has_effect = True
+    return has_effect
+
+
+def _up_to(record: Record, records: Sequence[Record]) -> Sequence[Record]:
+    at = next(at for at, each in enumerate(records) if each is record)
+    return records[: at + 1]
