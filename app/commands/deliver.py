@@ -12,6 +12,8 @@ from app.commands.options import SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
+    from app.deliver.replay import Replayed
+    from app.deliver.trial import TestSend, TestSendResult
     from app.settings.tree import Settings
 
 FAILED = 1
@@ -105,12 +107,12 @@ def trial(
     except msgspec.ValidationError as error:
         raise CommandFailed(f"not a test send: {error}") from None
     result = asyncio.run(_test(load_quiet(settings), name, file, wanted))
-    typer.echo(safe_json(result))
-    if not result["ok"]:
+    typer.echo(safe_json(msgspec.to_builtins(result)))
+    if not result.ok:
         raise typer.Exit(FAILED)
 
 
-async def _test(settings: Settings, name: str, file: Path | None, wanted: Any) -> dict[str, object]:
+async def _test(settings: Settings, name: str, file: Path | None, wanted: TestSend) -> TestSendResult:
     from app.deliver.trial import send_test
     from app.failures import CommandFailed
     from app.publish.destinations import connected, load_destination_files
@@ -140,21 +142,21 @@ def replay(
     from app.shown_bytes import safe
 
     result = asyncio.run(_replay(load_quiet(settings), name, seconds))
-    noun = "dead letter" if result["found"] == 1 else "dead letters"
+    noun = "dead letter" if result.found == 1 else "dead letters"
     typer.echo(
-        f"{result['found']} {noun}: {result['delivered']} delivered, "
-        f"{result['refused']} refused again, {result['left']} left for the next replay, "
-        f"{result['unreadable']} unreadable"
+        f"{result.found} {noun}: {result.delivered} delivered, "
+        f"{result.refused} refused again, {result.left} left for the next replay, "
+        f"{result.unreadable} unreadable"
     )
-    if result["other_project"]:
-        typer.echo(f"{result['other_project']} not sent, because they are of another project")
-    if result["last_error"]:
-        typer.echo(safe(f"last error: {result['last_error']}"))
-    if result["found"] != result["delivered"]:
+    if result.other_project:
+        typer.echo(f"{result.other_project} not sent, because they are of another project")
+    if result.last_error:
+        typer.echo(safe(f"last error: {result.last_error}"))
+    if result.found != result.delivered:
         raise typer.Exit(FAILED)
 
 
-async def _replay(settings: Settings, name: str, seconds: float) -> dict[str, object]:
+async def _replay(settings: Settings, name: str, seconds: float) -> Replayed:
     from app.deliver.replay import replay as replay_letters
     from app.publish.destinations import connected
 

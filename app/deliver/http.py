@@ -10,7 +10,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import msgspec
 from aiohttp import web
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
@@ -20,25 +19,35 @@ from agents.deliver.definitions.parse import load_destinations
 from agents.deliver.definitions.published import PublishedDestination, plan_changes
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.permissions.permitted import refusals
-from agents.registry.api_keys import EVERY_PROJECT
+from agents.registry.api_keys import EVERY_PROJECT, Scope
+from app.deliver.answers import (
+    DeliverReadiness,
+    DestinationStatus,
+    DestinationStatuses,
+    PublishedVersion,
+    status_of,
+)
 from app.deliver.destination import Running
-from app.deliver.metrics import DeliveryCollector, lag_of
-from app.deliver.replay import replay
+from app.deliver.metrics import DeliveryCollector
+from app.deliver.replay import Replayed, replay
 from app.deliver.served import Deliveries
-from app.deliver.trial import TestSend, send_test
-from app.http.base import CALLER, Health, HttpBase, Route, body_of
-from app.http.problems import HttpProblem, json_answer
+from app.deliver.trial import TestSend, TestSendResult, send_test
+from app.http.answers import Json, ProblemError
+from app.http.base import CALLER, Health, HttpBase
+from app.http.problems import HttpProblem
+from app.http.routes import Body, JsonBody, Route
 from app.http.tls import certificate_of
-from app.http.warnings import WarningsCollector
+from app.http.warnings import WarningsCollector, shown_warnings
 from app.publish.permitted import own_topics_of, secrets_of
 from rules.parse.problems import DefinitionsInvalid, name_hint
-from rules.time.instants import format_instant
 
 TEST_SECONDS = 60.0
 PUBLISH_SECONDS = 45.0
 REPLAY_SECONDS = 330.0
 DEFINITION_BYTES = 128 * 1024
 """Of a definition: some YAML takes long to read, more than in proportion to its length."""
+DEFINITION = Body("application/json", "application/yaml", most_bytes=DEFINITION_BYTES)
+TEST = JsonBody(TestSend, "Not a test send")
 
 
 class DeliverServer:
@@ -46,29 +55,64 @@ class DeliverServer:
 
     def __init__(self, service: Deliveries) -> None:
         self._service = service
-        self._replays: dict[str, asyncio.Task[dict[str, object]]] = {}
+        self._replays: dict[str, asyncio.Task[Replayed]] = {}
         self._parsing = ThreadPoolExecutor(1, "definitions")  # so that many of them don't take all the time
         registry = CollectorRegistry()
         registry.register(DeliveryCollector(service))
         registry.register(WarningsCollector(service.warnings))
-        one = "/v1/destinations/{name:[^/]+}"
+        health = Health(
+            lambda: service.crashed is None, self._not_ready, self._readiness, registry, service.warnings
+        )
         self._base = HttpBase(
             "deliver",
             service.settings.deliver,
             service.keys,
-            Health(
-                lambda: service.crashed is None, self._not_ready, self._details, registry, service.warnings
-            ),
-            [
-                Route("GET", "/v1/destinations", self._destinations, "destinations"),
-                Route("POST", one + ":test", self._test, "destinations", TEST_SECONDS),
-                Route("POST", one + ":replay", self._replay, "destinations", REPLAY_SECONDS),
-                Route("GET", one, self._destination, "destinations"),
-                Route("PUT", one, self._put, "destinations", PUBLISH_SECONDS),
-                Route("DELETE", one, self._delete, "destinations", PUBLISH_SECONDS),
-            ],
+            health,
+            self._routes(),
             certificate=certificate_of(service.settings.http, service.warnings),
         )
+
+    def _routes(self) -> list[Route]:
+        scope: Scope = "destinations"
+        all_of_them, one = "/v1/destinations", "/v1/destinations/{name:[^/]+}"
+        listed = "Destinations of the key's projects, with status and definition"
+        tried = "Send one made-up transition; the request and its answer, secrets masked"
+        put = "Publish a definition, YAML or JSON; 422 with every error found"
+        return [
+            Route("GET", all_of_them, self._destinations, scope, listed),
+            Route("POST", one + ":test", self._test, scope, tried, TEST_SECONDS, body=TEST, problems=(404,)),
+            Route(
+                "POST",
+                one + ":replay",
+                self._replay,
+                scope,
+                "Send the dead letters once more",
+                REPLAY_SECONDS,
+                problems=(404, 409),
+            ),
+            Route("GET", one, self._destination, scope, "One of them", problems=(404,)),
+            Route(
+                "PUT",
+                one,
+                self._put,
+                scope,
+                put,
+                PUBLISH_SECONDS,
+                body=DEFINITION,
+                statuses=(200, 201),
+                problems=(422,),
+            ),
+            Route(
+                "DELETE",
+                one,
+                self._delete,
+                scope,
+                "Delete it",
+                PUBLISH_SECONDS,
+                statuses=(204,),
+                problems=(404,),
+            ),
+        ]
 
     @property
     def url(self) -> str:
@@ -87,7 +131,7 @@ class DeliverServer:
 
     # -- destinations --------------------------------------------------------------------------------
 
-    async def _destinations(self, request: web.Request) -> web.StreamResponse:
+    async def _destinations(self, request: web.Request) -> Json[DestinationStatuses]:
         caller, service = request[CALLER], self._service
         found = [
             status_of(each, service.plan.transitions)
@@ -96,16 +140,14 @@ class DeliverServer:
         ]
         # Nobody knows of what project one is that can't be read.
         unreadable = service.feed.unreadable if caller.covers(EVERY_PROJECT) else {}
-        return json_answer({"destinations": found, "unreadable": unreadable})
+        return Json(DestinationStatuses(found, unreadable))
 
-    async def _destination(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(status_of(self._running(request), self._service.plan.transitions))
+    async def _destination(self, request: web.Request) -> Json[DestinationStatus]:
+        return Json(status_of(self._running(request), self._service.plan.transitions))
 
-    async def _put(self, request: web.Request) -> web.StreamResponse:
+    async def _put(self, request: web.Request) -> Json[PublishedVersion]:
         """Publish a definition, YAML or JSON; 422 with every error found."""
-        name, body = request.match_info["name"], await body_of(request)
-        if len(body) > DEFINITION_BYTES:
-            raise HttpProblem(413, "Too large", f"a definition has {DEFINITION_BYTES} bytes at most")
+        name, body = request.match_info["name"], await DEFINITION.read(request)
         loop = asyncio.get_running_loop()
         destination = await loop.run_in_executor(self._parsing, _parsed, name, body)
         if destination.name != name:
@@ -125,15 +167,15 @@ class DeliverServer:
             destination, secrets_of(settings, project=destination.project), own_topics_of(settings)
         )
         if refused:
-            errors = [{"code": "not_permitted", "path": "", "message": each, "hint": ""} for each in refused]
+            errors = [ProblemError("not_permitted", "", each, "") for each in refused]
             raise HttpProblem(422, "Not a destination", "\n".join(refused), errors=errors)
         (change,) = plan_changes(feed.published, [destination], feed.registry.versions)
         if change.action != "unchanged":
             await self._publish(change.published)
-        shown = {"name": name, "action": change.action, "version": change.published.version}
-        return json_answer(shown, 201 if change.action == "created" else 200)
+        told = PublishedVersion(name, change.action, change.published.version)
+        return Json(told, 201 if change.action == "created" else 200)
 
-    async def _delete(self, request: web.Request) -> web.StreamResponse:
+    async def _delete(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         published = self._service.feed.published.get(name)
         if published is None or published.deleted or not self._may_see(request, published):
@@ -147,18 +189,14 @@ class DeliverServer:
         except KafkaError as error:
             raise HttpProblem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
 
-    async def _test(self, request: web.Request) -> web.StreamResponse:
-        running, body = self._running(request), await body_of(request)
-        try:
-            wanted = msgspec.json.decode(body or b"{}", type=TestSend)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise HttpProblem(400, "Not a test send", str(error)) from None
+    async def _test(self, request: web.Request) -> Json[TestSendResult]:
+        running, wanted = self._running(request), await TEST.decoded(request)
         result = await send_test(
             self._service.settings, running.published.destination, wanted, self._service.keys.digests
         )
-        return json_answer(result)
+        return Json(result)
 
-    async def _replay(self, request: web.Request) -> web.StreamResponse:
+    async def _replay(self, request: web.Request) -> Json[Replayed]:
         running = self._running(request)
         name = running.published.destination.name
         going = self._replays.get(name)
@@ -169,7 +207,7 @@ class DeliverServer:
         )
         self._replays[name] = task
         try:
-            return json_answer(await asyncio.shield(task))
+            return Json(await asyncio.shield(task))
         except (KafkaError, SinkMisconfigured, SinkUnavailable) as error:
             raise HttpProblem(503, "Not available now", str(error) or repr(error)) from None
 
@@ -179,8 +217,10 @@ class DeliverServer:
         seen = {each for each, running in known.items() if self._may_see(request, running.published)}
         if name in seen:
             return known[name]
-        hint = {"hint": name_hint(name, seen)} if seen else {}
-        raise HttpProblem(404, "No such destination", f"no destination {name!r} is delivered to here", **hint)
+        hint = name_hint(name, seen) if seen else ""
+        raise HttpProblem(
+            404, "No such destination", f"no destination {name!r} is delivered to here", hint=hint
+        )
 
     def _may_see(self, request: web.Request, published: PublishedDestination) -> bool:
         return request[CALLER].covers(published.destination.project)
@@ -196,8 +236,14 @@ class DeliverServer:
             reasons.append("API keys are not read")
         return reasons
 
-    def _details(self) -> dict[str, object]:
-        return {"unreadable_destinations": self._service.feed.unreadable}
+    def _readiness(self) -> DeliverReadiness:
+        reasons = self._not_ready()
+        return DeliverReadiness(
+            ready=not reasons,
+            reasons=reasons,
+            warnings=shown_warnings(self._service.warnings),
+            unreadable_destinations=self._service.feed.unreadable,
+        )
 
 
 def _parsed(name: str, body: bytes) -> Destination:
@@ -205,41 +251,8 @@ def _parsed(name: str, body: bytes) -> Destination:
     try:
         (destination,) = load_destinations([(f"{name}.yaml", body.decode())])
     except DefinitionsInvalid as invalid:
-        errors = [
-            {"code": each.code, "path": each.path, "message": each.message, "hint": each.hint}
-            for each in invalid.problems
-        ]
+        errors = [ProblemError(each.code, each.path, each.message, each.hint) for each in invalid.problems]
         raise HttpProblem(422, "Not a destination", str(invalid), errors=errors) from None
     except (ValueError, RecursionError):
         raise HttpProblem(422, "Not a destination", "the body must be one definition, UTF-8") from None
     return destination
-
-
-def status_of(running: Running, topic: str) -> dict[str, object]:
-    """A destination and how its delivery goes; secrets are references here."""
-    report, destination = running.report, running.published.destination
-    since_ms = running.unreachable_since_ms
-    lag = lag_of(running, topic) if since_ms is None else None
-    return {
-        "name": destination.name,
-        "kind": destination.kind,
-        "version": running.published.version,
-        "state": running.state,
-        "unreachable_since": None if since_ms is None else format_instant(since_ms),
-        "partitions": running.deliverer.partitions if running.deliverer is not None else [],
-        "lag": lag,
-        "in_hand": report.in_hand,
-        "delivered": report.delivered,
-        "filtered": report.filtered,
-        "backfilled": report.backfilled,
-        "requests": report.requests,
-        "retries": report.retries,
-        "unknown": report.unknown,
-        "dead_letters": report.dead_letters,
-        "expired": report.expired,
-        "last_success": None if report.last_success_ms is None else format_instant(report.last_success_ms),
-        "last_error": None
-        if report.last_error_ms is None
-        else {"at": format_instant(report.last_error_ms), "error": report.last_error},
-        "definition": destination.document,
-    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Set
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -54,7 +54,7 @@ async def replay(
     published: PublishedDestination,
     seconds: float = 300.0,
     digests: Callable[[], Set[str]] | None = None,
-) -> dict[str, object]:
+) -> Replayed:
     """Send the dead letters that are there now; ``seconds`` at most. ``digests`` as of ``secrets_of``."""
     destination, prefix = published.destination, settings.topics.prefix
     secrets = secrets_of(settings, digests, project=destination.project)
@@ -103,7 +103,7 @@ async def replay(
     result.delivered, result.refused = report.delivered, report.dead_letters
     result.left = result.found - result.delivered - result.refused - result.unreadable - result.other_project
     result.last_error = report.last_error
-    return asdict(result)
+    return result
 
 
 async def _send(

@@ -39,13 +39,24 @@ class TestSend(msgspec.Struct, forbid_unknown_fields=True):
     properties: dict[str, object] = {}
 
 
+class TestSendResult(msgspec.Struct, frozen=True):
+    """``exchanges``: the requests that were made and their answers."""
+
+    __test__ = False
+
+    ok: bool
+    destination: str
+    outcome: str
+    exchanges: list[object]
+
+
 async def send_test(
     settings: Settings,
     destination: Destination,
     wanted: TestSend,
     digests: Callable[[], Set[str]] | None = None,
-) -> dict[str, object]:
-    """Send once, without retries. The result's ``ok``, ``outcome`` and ``exchanges`` hold no secret.
+) -> TestSendResult:
+    """Send once, without retries. The result holds no secret.
 
     ``digests`` as of ``secrets_of``.
     """
@@ -75,18 +86,15 @@ async def send_test(
         await sink.close()
         await users.close()
     ok = isinstance(outcome, Delivered)
-    shown: dict[str, object] = {"ok": ok, "destination": destination.name}
+    told = "delivered"
     if problem is not None:
-        shown["outcome"] = problem
+        told = problem
     elif outcome is not None and not isinstance(outcome, Delivered):
-        shown["outcome"] = f"{OUTCOMES[type(outcome)]}: {outcome.code}: {outcome.reason}"
-    else:
-        shown["outcome"] = "delivered"
-    shown["exchanges"] = exchanges
+        told = f"{OUTCOMES[type(outcome)]}: {outcome.code}: {outcome.reason}"
+    result = TestSendResult(ok, destination.name, told, exchanges)
     # What a receiver answers may be long, and take long to mask.
-    masked = await asyncio.to_thread(secrets.masked_all, shown)
-    assert isinstance(masked, dict)
-    return masked
+    masked = await asyncio.to_thread(secrets.masked_all, msgspec.to_builtins(result))
+    return msgspec.convert(masked, TestSendResult)
 
 
 def made_up(destination: Destination, wanted: TestSend, facts: UserFacts | None) -> Delivery:

@@ -8,33 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from agents.registry.api_keys import Scope
 from agents.warnings import Warnings
+from app.http.answers import Json, Readiness, Text, answers_of
 from app.http.api_keys import Caller, KeyRing
 from app.http.connections import FOR_ALL, FOR_PROBES, connection_of
 from app.http.guard import check_host, check_origin, check_target
 from app.http.listen import ListenAddress, Listener, PortTaken
-from app.http.openapi import openapi
-from app.http.problems import Handler, HttpProblem, answer_or_problem, json_answer
+from app.http.openapi import openapi_of
+from app.http.problems import Handler, HttpProblem, answer_or_problem
+from app.http.routes import BODY_BYTES, REQUEST_SECONDS, ROUTE, Query, Route
 from app.http.tls import ServingCertificate
-from app.http.warnings import shown_warnings
 from app.settings.deliver import DeliverSettings
 from app.settings.http import HttpSettings
 
 log = structlog.get_logger("turnstile.http")
 
-REQUEST_SECONDS = 30.0
-"""A handler's time, unless its route says otherwise."""
-BODY_SECONDS = 10.0
-BODY_BYTES = 1024 * 1024
 WRITE_SECONDS = 5.0
 """Beyond a handler's time, for a connection whose handler doesn't end with it."""
 
@@ -48,29 +45,18 @@ AnswerListener = Callable[[str, int, float], None]
 """Gets route, status and seconds of every answer."""
 
 
+VERBOSE = Query("verbose", "Says why not; takes a key with the scope `admin` for all projects")
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What probes ask of a process. ``details`` is what ``/readyz?verbose`` says beyond the reasons."""
+    """What probes ask of a process."""
 
     is_alive: Callable[[], bool]
     not_ready: Callable[[], list[str]]
-    details: Callable[[], Mapping[str, object]]
+    readiness: Callable[[], Readiness]
     registry: CollectorRegistry
     warnings: Warnings
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """``scope``: what the caller's key must have; None: no key is asked for."""
-
-    method: str
-    path: str
-    handler: Handler
-    scope: Scope | None
-    seconds: float = REQUEST_SECONDS
-
-
-ROUTE = web.RequestKey("route", Route)
 
 
 class HttpBase:
@@ -95,10 +81,26 @@ class HttpBase:
         self._observe = observe
         self._routes = [
             *routes,
-            Route("GET", "/livez", self._livez, None),
-            Route("GET", "/readyz", self._readyz, None),
-            Route("GET", "/metrics", self._own_metrics, "admin"),
-            Route("GET", "/openapi.json", self._openapi, None),
+            Route("GET", "/livez", self._livez, None, "Whether the process works", statuses=(200, 500)),
+            Route(
+                "GET",
+                "/readyz",
+                self._readyz,
+                None,
+                "Whether requests are answered and streams run",
+                query=(VERBOSE,),
+                statuses=(200, 503),
+                problems=(401, 403),
+                answer=answers_of(health.readiness)[0] or Readiness,
+            ),
+            Route(
+                "GET",
+                "/metrics",
+                self._own_metrics,
+                "admin",
+                "Prometheus metrics; without a key on the port of the probes",
+            ),
+            Route("GET", "/openapi.json", self._openapi, None, "This description"),
         ]
         self._probes = [
             Route("GET", "/livez", self._livez, None),
@@ -206,58 +208,30 @@ class HttpBase:
 
     # -- what all have ---------------------------------------------------------------------------------
 
-    async def _livez(self, request: web.Request) -> web.StreamResponse:
+    async def _livez(self, request: web.Request) -> Text:
         alive = self._health.is_alive()
-        return web.Response(text="ok\n" if alive else "crashed\n", status=200 if alive else 500)
+        return Text("ok\n" if alive else "crashed\n", 200 if alive else 500)
 
-    async def _readyz(self, request: web.Request) -> web.StreamResponse:
+    async def _readyz(self, request: web.Request) -> Json[Readiness] | Text:
         """``?verbose`` tells of all projects, so it takes a key like ``/metrics``."""
-        if "verbose" not in request.query:
+        if VERBOSE.of(request) is None:
             return await self._readyz_in_short(request)
         caller = self._keys.caller(request.headers)
         caller.require("admin")
         caller.require_every_project()
-        reasons = self._health.not_ready()
-        body = {
-            "ready": not reasons,
-            "reasons": reasons,
-            **self._health.details(),
-            "warnings": shown_warnings(self._health.warnings),
-        }
-        return json_answer(body, 503 if reasons else 200)
+        readiness = self._health.readiness()
+        return Json(readiness, 200 if readiness.ready else 503)
 
-    async def _readyz_in_short(self, request: web.Request) -> web.StreamResponse:
+    async def _readyz_in_short(self, request: web.Request) -> Text:
         reasons = self._health.not_ready()
-        return web.Response(text="not ready\n" if reasons else "ok\n", status=503 if reasons else 200)
+        return Text("not ready\n" if reasons else "ok\n", 503 if reasons else 200)
 
-    async def _own_metrics(self, request: web.Request) -> web.StreamResponse:
+    async def _own_metrics(self, request: web.Request) -> Text:
         request[CALLER].require_every_project()
         return await self._metrics(request)
 
-    async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        body = generate_latest(self._health.registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def _metrics(self, request: web.Request) -> Text:
+        return Text(generate_latest(self._health.registry).decode(), content_type=CONTENT_TYPE_LATEST)
 
-    async def _openapi(self, request: web.Request) -> web.StreamResponse:
-        return json_answer(openapi(self._section))
-
-
-def parameter(request: web.Request, name: str, default: str | None = None) -> str | None:
-    """A parameter of the query. Raises HttpProblem when it is given twice: two readers might take either."""
-    given = request.query.getall(name, [])
-    if len(given) > 1:
-        raise HttpProblem(400, "Bad request", f"the query has {name} more than once")
-    return given[0] if given else default
-
-
-async def body_of(request: web.Request) -> bytes:
-    """The request's body. Raises HttpProblem: 400, 408, and 413 where it has more than ``BODY_BYTES``."""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
-    except TimeoutError:
-        raise HttpProblem(
-            408, "Request Timeout", f"the body was not here within {BODY_SECONDS:.0f} s"
-        ) from None
-    except (web.RequestPayloadError, ConnectionError) as error:
-        raise HttpProblem(400, "Bad request", f"the body can't be read: {error}") from None
+    async def _openapi(self, request: web.Request) -> Json[dict[str, Any]]:
+        return Json(openapi_of(self._routes))

@@ -1,262 +1,138 @@
-"""The OpenAPI 3.1 descriptions that workers and delivery workers serve at ``/openapi.json``."""
+"""The OpenAPI 3.1 description of routes, made from the routes themselves: served at ``/openapi.json``.
+
+Bodies are described by the types that handlers decode and answer with (``msgspec.json.schema_components``),
+so a field that is added to an answer is in the description, too.
+"""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, get_args, get_origin
 
-from rules.explain.explain import Kind
+import msgspec
 
-_PROBLEM = {
-    "description": "RFC 9457 problem",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
-_INSTANT = {"type": "string", "format": "date-time"}
-_MAYBE_INSTANT = {"type": ["string", "null"], "format": "date-time"}
-_USER = {
-    "name": "user_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-    "description": "Percent-encoded; '-' when the query names the user",
-}
-_USER_IN_QUERY = {
-    "name": "user_id",
-    "in": "query",
-    "schema": {"type": "string"},
-    "description": "For ids that no proxy lets through in a path, such as '..'; the path has '-' then",
-}
-_AUDIENCE = {"name": "audience", "in": "path", "required": True, "schema": {"type": "string"}}
-_PROJECT = {"name": "project", "in": "query", "schema": {"type": "string", "default": "default"}}
-_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-_OPEN: dict[str, Any] = {"security": []}
-_TEXT = {"description": "text"}
+from app.http.answers import Json, ProblemDetails, Text, answers_of
+from app.http.routes import Query, Route
+
+_PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
+_OF_ALL = (400, 401, 403, 503)
+"""Problems of every route that asks for a key."""
+_OF_BODIES = (408, 413)
+_KEYS: list[dict[str, Any]] = [{"apiKey": []}, {"bearer": []}]
+_DESCRIBED = {"user_id": "Percent-encoded; '-' when the query names the user"}
+"""Parameters of paths whose names don't say all."""
 
 
-def _ok(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": "OK", "content": {"application/json": {"schema": schema}}}
-
-
-def _schema(name: str) -> dict[str, Any]:
-    return _ok({"$ref": f"#/components/schemas/{name}"})
-
-
-def _needs(scope: str, responses: dict[str, Any], *problems: int) -> dict[str, Any]:
-    """What an operation says of the key that it takes, and of its answers."""
-    told = dict.fromkeys(map(str, (*problems, 400, 401, 403, 503)), _PROBLEM)
-    return {
-        "description": f"The key must have the scope `{scope}` (or `admin`) and be for the project.",
-        "security": [{"apiKey": []}, {"bearer": []}],
-        "responses": {**responses, **dict(sorted(told.items()))},
-    }
-
-
-def _lookup(summary: str, schema: str, parameters: list[dict[str, Any]], *problems: int) -> dict[str, Any]:
-    all_parameters = [*parameters, _USER_IN_QUERY, _PROJECT]
-    return {
-        "get": {
-            "summary": summary,
-            "parameters": all_parameters,
-            **_needs("lookup", {"200": _schema(schema)}, *problems),
-        }
-    }
-
-
-_WORKER_PATHS: dict[str, Any] = {
-    "/v1/users/{user_id}/audiences": _lookup(
-        "Audiences the user is in, at the instant of the request", "UserAudiences", [_USER]
-    ),
-    "/v1/users/{user_id}": _lookup("Attributes, identities and memberships of a user", "User", [_USER], 404),
-    "/v1/users/{user_id}/explain/{audience}": _lookup(
-        "Why the user is in the audience or not: the rule as a tree of sentences, facts",
-        "Explanation",
-        [_USER, _AUDIENCE],
-        404,
-        409,
-    ),
-    "/v1/audiences/{audience}/members/{user_id}": _lookup(
-        "Whether the user is in the audience, at the instant of the request",
-        "Member",
-        [_AUDIENCE, _USER],
-        404,
-        409,
-    ),
-}
-
-_DELIVER_PATHS: dict[str, Any] = {
-    "/v1/destinations": {
-        "get": {
-            "summary": "Destinations of the key's projects, with status and definition",
-            **_needs("destinations", {"200": _ok({"type": "object"})}),
-        }
-    },
-    "/v1/destinations/{name}": {
-        "parameters": [_NAME],
-        "get": {
-            "summary": "One of them",
-            **_needs("destinations", {"200": _ok({"type": "object"})}, 404),
-        },
-        "put": {
-            "summary": "Publish a definition, YAML or JSON; 422 with every error found",
-            "requestBody": {"content": {"application/json": {}, "application/yaml": {}}},
-            **_needs(
-                "destinations",
-                {"200": _ok({"type": "object"}), "201": _ok({"type": "object"})},
-                408,
-                413,
-                422,
-            ),
-        },
-        "delete": {
-            "summary": "Delete it",
-            **_needs("destinations", {"204": {"description": "deleted"}}, 404),
-        },
-    },
-    "/v1/destinations/{name}:test": {
-        "parameters": [_NAME],
-        "post": {
-            "summary": "Send one made-up transition; the request and its answer, secrets masked",
-            "requestBody": {"content": {"application/json": {}}},
-            **_needs("destinations", {"200": _ok({"type": "object"})}, 404, 408, 413),
-        },
-    },
-    "/v1/destinations/{name}:replay": {
-        "parameters": [_NAME],
-        "post": {
-            "summary": "Send the dead letters once more",
-            **_needs("destinations", {"200": _ok({"type": "object"})}, 404, 409),
-        },
-    },
-}
-
-_PROBES: dict[str, Any] = {
-    "/livez": {"get": {"summary": "The process works", **_OPEN, "responses": {"200": _TEXT, "500": _TEXT}}},
-    "/readyz": {
-        "get": {
-            "summary": "Lookups are answered and streams run; ?verbose says why not",
-            "description": "`?verbose` takes a key with the scope `admin` for all projects.",
-            "security": [{}, {"apiKey": []}, {"bearer": []}],
-            "parameters": [{"name": "verbose", "in": "query", "schema": {"type": "string"}}],
-            "responses": {"200": _TEXT, "401": _PROBLEM, "403": _PROBLEM, "503": _TEXT},
-        }
-    },
-    "/metrics": {
-        "get": {
-            "summary": "Prometheus metrics; without a key on the port of the probes",
-            **_needs("admin", {"200": _TEXT}),
-        }
-    },
-    "/openapi.json": {"get": {"summary": "This description", **_OPEN, "responses": {"200": _TEXT}}},
-}
-
-_COMPONENTS: dict[str, Any] = {
-    "securitySchemes": {
-        "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
-        "bearer": {"type": "http", "scheme": "bearer"},
-    },
-    "schemas": {
-        "Member": {
-            "type": "object",
-            "required": ["member", "since", "exit_at", "at"],
-            "properties": {
-                "member": {"type": "boolean"},
-                "since": _MAYBE_INSTANT,
-                "exit_at": _MAYBE_INSTANT,
-                "version": {"type": "integer"},
-                "at": _INSTANT,
-            },
-        },
-        "Explanation": {
-            "type": "object",
-            "required": ["user_id", "project", "audience", "at", "member", "since", "exit_at", "rule"],
-            "properties": {
-                "user_id": {"type": "string"},
-                "project": {"type": "string"},
-                "audience": {"type": "string"},
-                "audience_name": {"type": "string"},
-                "audience_version": {"type": "integer"},
-                "at": _INSTANT,
-                "member": {"type": "boolean"},
-                "since": _MAYBE_INSTANT,
-                "exit_at": _MAYBE_INSTANT,
-                "rule": {"$ref": "#/components/schemas/ExplainedNode"},
-            },
-        },
-        "ExplainedNode": {
-            "type": "object",
-            "required": ["kind", "text", "value", "found", "flips_at"],
-            "properties": {
-                "kind": {"enum": list(get_args(Kind))},
-                "text": {"type": "string", "description": "What the node asks for, as a sentence"},
-                "value": {"type": "boolean"},
-                "found": {"type": "string", "description": "What was found, as a sentence"},
-                "flips_at": {
-                    **_MAYBE_INSTANT,
-                    "description": "When the value changes next if nothing more happens; null: never",
-                },
-                "points": {"type": "number", "description": "Of a part of a score"},
-                "parts": {"type": "array", "items": {"$ref": "#/components/schemas/ExplainedNode"}},
-                "rule": {"type": "object", "description": "A condition as the language writes it"},
-                "facts": {"type": "object", "description": "What a condition rests on"},
-            },
-        },
-        "User": {
-            "type": "object",
-            "required": ["user_id", "project", "at", "attributes", "identities", "audiences"],
-            "properties": {
-                "user_id": {"type": "string"},
-                "project": {"type": "string"},
-                "at": _INSTANT,
-                "attributes": {"type": "object"},
-                "identities": {"type": "object", "additionalProperties": {"type": "string"}},
-                "audiences": {"type": "array", "items": {"type": "object"}},
-                "state": {"type": "object"},
-            },
-        },
-        "UserAudiences": {
-            "type": "object",
-            "required": ["user_id", "project", "at", "audiences"],
-            "properties": {
-                "user_id": {"type": "string"},
-                "project": {"type": "string"},
-                "at": _INSTANT,
-                "audiences": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["id", "name", "since", "exit_at", "version"],
-                        "properties": {
-                            "id": {"type": "string"},
-                            "name": {"type": "string"},
-                            "since": _INSTANT,
-                            "exit_at": _MAYBE_INSTANT,
-                            "version": {"type": "integer"},
-                        },
-                    },
-                },
-            },
-        },
-        "Problem": {
-            "type": "object",
-            "required": ["type", "title", "status", "detail"],
-            "properties": {
-                "type": {"type": "string"},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string"},
-                "instance": {"type": "string"},
-                "hint": {"type": "string"},
-            },
-        },
-    },
-}
-
-
-def openapi(section: str) -> dict[str, Any]:
-    """What a worker (``http``) or a delivery worker (``deliver``) serves."""
-    paths = _DELIVER_PATHS if section == "deliver" else _WORKER_PATHS
+def openapi_of(routes: Sequence[Route]) -> dict[str, Any]:
+    """What these routes are reached by, take and answer."""
+    types = _types(routes)
+    schemas, components = msgspec.json.schema_components(
+        types, schema_hook=_anything, ref_template="#/components/schemas/{name}"
+    )
+    described = _Described(dict(zip(types, schemas, strict=True)))
+    paths: dict[str, Any] = {}
+    for route in routes:
+        path = _PATH_PARAMETER.sub(r"{\1}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = described.operation(route)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Turnstile", "version": "1", "license": {"name": "Apache-2.0"}},
-        "paths": {**paths, **_PROBES},
-        "components": _COMPONENTS,
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+            "schemas": components,
+        },
     }
+
+
+def _anything(kind: type) -> dict[str, Any]:
+    """The schema of ``object``, as which we type what others wrote."""
+    if kind is not object:
+        raise NotImplementedError
+    return {"description": "Any JSON"}
+
+
+def _json_of(route: Route) -> Any:
+    """The type of the answer in JSON; None: there is none."""
+    if route.answer is not None:
+        return route.answer
+    bodies = [get_args(each)[0] for each in answers_of(route.handler) if get_origin(each) is Json]
+    return bodies[0] if bodies else None
+
+
+def _types(routes: Iterable[Route]) -> list[Any]:
+    """All that are answered or taken, each once."""
+    found: list[Any] = [ProblemDetails]
+    for route in routes:
+        for each in (_json_of(route), route.body.type if route.body is not None else None):
+            if each is not None and each not in found:
+                found.append(each)
+    return found
+
+
+class _Described:
+    """Parts of the description, with the schemas of all types that are in it."""
+
+    def __init__(self, schemas: Mapping[Any, Any]) -> None:
+        self._schemas = schemas
+
+    def operation(self, route: Route) -> dict[str, Any]:
+        operation: dict[str, Any] = {"summary": route.summary, "security": self._security(route)}
+        if route.scope is not None:
+            whose = f"The key must have the scope `{route.scope}` (or `admin`)"
+            operation["description"] = f"{whose} and be for the project."
+        parameters = [*_in_path(route.path), *map(_in_query, route.query)]
+        if parameters:
+            operation["parameters"] = parameters
+        if route.body is not None:
+            schema = {} if route.body.type is None else {"schema": self._schemas[route.body.type]}
+            operation["requestBody"] = {"content": dict.fromkeys(route.body.content_types, schema)}
+        operation["responses"] = self._responses(route)
+        return operation
+
+    def _security(self, route: Route) -> list[dict[str, Any]]:
+        if route.scope is not None:
+            return _KEYS
+        return [{}, *_KEYS] if 401 in route.problems else []
+
+    def _responses(self, route: Route) -> dict[str, Any]:
+        content: dict[str, Any] = {}
+        if (kind := _json_of(route)) is not None:
+            content["application/json"] = {"schema": self._schemas[kind]}
+        if Text in answers_of(route.handler):
+            content["text/plain"] = {"schema": {"type": "string"}}
+        problem = {"application/problem+json": {"schema": self._schemas[ProblemDetails]}}
+        problems = {*route.problems, *(_OF_ALL if route.scope is not None else ())}
+        if route.body is not None:
+            problems.update(_OF_BODIES)
+        responses = {
+            **{status: {"description": _phrase(status), "content": problem} for status in problems},
+            **{status: _answer(status, content) for status in route.statuses},
+        }
+        return {str(status): responses[status] for status in sorted(responses)}
+
+
+def _answer(status: int, content: dict[str, Any]) -> dict[str, Any]:
+    has_body = content and status != HTTPStatus.NO_CONTENT
+    return {"description": _phrase(status), **({"content": content} if has_body else {})}
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase
+
+
+def _in_path(path: str) -> Iterator[dict[str, Any]]:
+    for name in _PATH_PARAMETER.findall(path):
+        described = {"description": _DESCRIBED[name]} if name in _DESCRIBED else {}
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, **described}
+
+
+def _in_query(query: Query) -> dict[str, Any]:
+    schema = {"type": "string", **({} if query.default is None else {"default": query.default})}
+    described = {"description": query.description} if query.description else {}
+    return {"name": query.name, "in": "query", "schema": schema, **described}

@@ -1,34 +1,45 @@
-"""Answers of our HTTP servers: JSON, and errors as RFC 9457 problem+json."""
+"""Errors of our HTTP servers, as RFC 9457 problem+json."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
 import structlog
 from aiohttp import web
+from msgspec import UNSET
+
+from app.http.answers import Json, ProblemDetails, ProblemError
 
 RETRY_SECONDS = "1"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = structlog.get_logger("turnstile.http")
 
-_encode = msgspec.json.Encoder().encode
-
 
 class HttpProblem(Exception):
-    """An answer as problem+json; ``more`` are further members."""
+    """An answer as problem+json."""
 
-    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, *, hint: str = "", errors: Sequence[ProblemError] = ()
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.headers = {"Retry-After": RETRY_SECONDS} if status == 503 else {}
-        self.body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+        self._title = title
+        self._hint = hint
+        self._errors = tuple(errors)
 
-
-def json_answer(body: object, status: int = 200, content_type: str = "application/json") -> web.Response:
-    return web.Response(body=_encode(body), status=status, content_type=content_type, charset="utf-8")
+    def details(self, instance: str) -> ProblemDetails:
+        """``instance`` is the path that was asked for."""
+        return ProblemDetails(
+            "about:blank",
+            self._title,
+            self.status,
+            str(self),
+            instance,
+            self._hint or UNSET,
+            self._errors or UNSET,
+        )
 
 
 async def answer_or_problem(request: web.Request, handler: Handler, hint: str = "") -> web.StreamResponse:
@@ -64,7 +75,6 @@ def shown_path(request: web.Request) -> str:
 
 
 def _answer(request: web.Request, problem: HttpProblem) -> web.Response:
-    body = {**problem.body, "instance": shown_path(request)}
-    response = json_answer(body, problem.status, "application/problem+json")
+    response = Json(problem.details(shown_path(request)), problem.status, "application/problem+json")
     response.headers.update(problem.headers)
     return response

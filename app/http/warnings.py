@@ -8,20 +8,20 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agents.warnings import Warnings
+from app.http.answers import ShownWarning
 from rules.time.instants import format_instant
 
 
-def shown_warnings(warnings: Warnings) -> list[dict[str, object]]:
-    """JSON objects with code, place, text, count, first and last instant."""
+def shown_warnings(warnings: Warnings) -> list[ShownWarning]:
     return [
-        {
-            "code": each.code,
-            "place": each.place,
-            "text": each.text,
-            "count": each.count,
-            "first": format_instant(each.first_ms),
-            "last": format_instant(each.last_ms),
-        }
+        ShownWarning(
+            each.code,
+            each.place,
+            each.text,
+            each.count,
+            format_instant(each.first_ms),
+            format_instant(each.last_ms),
+        )
         for each in warnings.active()
     ]
 

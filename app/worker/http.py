@@ -7,71 +7,129 @@ What another worker owns is fetched from it.
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import Protocol
 
-import structlog
-from aiohttp import ClientError, ClientSession, ClientTimeout, web
-from yarl import URL
+from aiohttp import web
 
-from agents.evaluate.evaluator import Answer
+from agents.evaluate.evaluator import Answer, Evaluator
 from agents.evaluate.records import MAX_NAME_CHARS
-from agents.faust.app import owner_url
-from agents.kafka.placement import partition_of
-from app.http.base import CALLER, Health, HttpBase, Route, parameter
-from app.http.problems import HttpProblem, json_answer
+from agents.registry.audiences import AudiencesFeed
+from agents.warnings import Warnings
+from app.http.answers import Json
+from app.http.api_keys import KeyRing
+from app.http.base import CALLER, Health, HttpBase
+from app.http.problems import HttpProblem
+from app.http.routes import Query, Route
 from app.http.tls import Trust, certificate_of
+from app.http.warnings import shown_warnings
+from app.settings.tree import Settings
+from app.worker.answers import (
+    Explanation,
+    Member,
+    MemberAudience,
+    StateSummary,
+    User,
+    UserAudiences,
+    WorkerReadiness,
+)
+from app.worker.forwarding import Forwarding
 from app.worker.http_explain import explanation
+from app.worker.metrics import WorkerMetrics
 from rules.compile.rule_set import CompiledAudience, ProjectRules
 from rules.decide.predict import predict_exit
 from rules.state.row import Membership, Row
 from rules.time.instants import format_instant
 
-if TYPE_CHECKING:
-    from app.worker.worker import Worker
-
-log = structlog.get_logger("turnstile.http")
-
-FORWARDED = "x-turnstile-forwarded"
-"""Marks a request from another worker, which is answered here or not at all. It opens nothing."""
-FORWARD_SECONDS = 5.0
-KEY_HEADERS = ("api-key", "Authorization")
-"""Where a key may be; the first that is there counts."""
-ANSWER_HEADERS = ("Retry-After", "WWW-Authenticate")
 INSTEAD = "-"
 """In a path, for a user whom the query names."""
-RESERVED = "%!$&'()*+,/:;=?@[]-._~"
-"""What a request's target holds unquoted (RFC 3986)."""
+
+PROJECT = Query("project", default="default")
+USER_ID = Query(
+    "user_id", "For ids that no proxy lets through in a path, such as '..'; the path then has '-'"
+)
+
+
+class Holder(Protocol):
+    """What lookups need of a worker: the rows that it holds, and who holds the others."""
+
+    settings: Settings
+    warnings: Warnings
+    keys: KeyRing
+    metrics: WorkerMetrics
+    evaluator: Evaluator
+    feed: AudiencesFeed
+    partitions: int
+
+    @property
+    def advertised_url(self) -> str: ...
+
+    @property
+    def crashed(self) -> BaseException | None: ...
+
+    def not_ready(self) -> list[str]: ...
+
+    def owner_of(self, user_id: str) -> tuple[int, str | None]: ...
 
 
 class Server:
     """The HTTP side of one worker."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Holder) -> None:
         self._worker = worker
-        self._session: ClientSession | None = None
-        self._trust = Trust(worker.settings.http.tls_ca_file, worker.warnings)
-        routes = (
-            ("/v1/users/{user_id:[^/]+}/audiences", self._user_audiences),
-            ("/v1/users/{user_id:[^/]+}", self._user),
-            ("/v1/users/{user_id:[^/]+}/explain/{audience:[^/]+}", self._explain),
-            ("/v1/audiences/{audience:[^/]+}/members/{user_id:[^/]+}", self._member),
+        http, warnings = worker.settings.http, worker.warnings
+        trust = Trust(http.tls_ca_file, warnings)
+        self._forwarding = Forwarding(worker.owner_of, worker.advertised_url, worker.keys, trust)
+        health = Health(
+            lambda: worker.crashed is None,
+            worker.not_ready,
+            self._readiness,
+            worker.metrics.registry,
+            warnings,
         )
-        self._base = HttpBase(
-            "http",
-            worker.settings.http,
-            worker.keys,
-            Health(
-                lambda: worker.crashed is None,
-                worker.not_ready,
-                self._details,
-                worker.metrics.registry,
-                worker.warnings,
+        certificate = certificate_of(http, warnings)
+        routes = self._routes()
+        self._base = HttpBase("http", http, worker.keys, health, routes, self._answered, certificate)
+
+    def _routes(self) -> list[Route]:
+        asked = (USER_ID, PROJECT)
+        user = "/v1/users/{user_id:[^/]+}"
+        return [
+            Route(
+                "GET",
+                user + "/audiences",
+                self._user_audiences,
+                "lookup",
+                "Audiences the user is in, at the instant of the request",
+                query=asked,
             ),
-            [Route("GET", path, handler, "lookup") for path, handler in routes],
-            self._answered,
-            certificate_of(worker.settings.http, worker.warnings),
-        )
+            Route(
+                "GET",
+                user,
+                self._user,
+                "lookup",
+                "Attributes, identities and memberships of a user",
+                query=asked,
+                problems=(404,),
+            ),
+            Route(
+                "GET",
+                user + "/explain/{audience:[^/]+}",
+                self._explain,
+                "lookup",
+                "Why the user is in the audience or not: the rule as a tree of sentences, facts",
+                query=asked,
+                problems=(404, 409),
+            ),
+            Route(
+                "GET",
+                "/v1/audiences/{audience:[^/]+}/members/{user_id:[^/]+}",
+                self._member,
+                "lookup",
+                "Whether the user is in the audience, at the instant of the request",
+                query=asked,
+                problems=(404, 409),
+            ),
+        ]
 
     @property
     def url(self) -> str:
@@ -79,94 +137,84 @@ class Server:
 
     async def start(self) -> None:
         """Raises CommandFailed when it can't listen."""
-        self._session = ClientSession(timeout=ClientTimeout(total=FORWARD_SECONDS))
+        await self._forwarding.start()
         await self._base.start()
 
     async def stop(self) -> None:
         await self._base.stop()
-        if self._session is not None:
-            await self._session.close()
+        await self._forwarding.stop()
 
     # -- lookups -------------------------------------------------------------------------------------
 
-    async def _user(self, request: web.Request) -> web.StreamResponse:
+    async def _user(self, request: web.Request) -> Json[User] | web.Response:
         """Attributes, identities, memberships; 404 for a user of whom nothing is known."""
         project, user_id = _project(request), _user_id(request)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
-            return await self._forward(request, user_id)
+            return await self._forwarding.fetch(request, user_id)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
         if row is None:
             raise _no_such_user(project, user_id)
-        return json_answer(
-            {
-                "user_id": user_id,
-                "project": project,
-                "at": _at(answer),
-                "attributes": row.attributes,
-                "identities": row.identities,
-                "audiences": self._memberships(answer, project, row),
-                "state": {"conditions": len(row.conditions), "now": format_instant(row.now_ms)},
-            }
+        return Json(
+            User(
+                user_id,
+                project,
+                _at(answer),
+                row.attributes,
+                row.identities,
+                self._memberships(answer, project, row),
+                StateSummary(len(row.conditions), format_instant(row.now_ms)),
+            )
         )
 
-    async def _user_audiences(self, request: web.Request) -> web.StreamResponse:
+    async def _user_audiences(self, request: web.Request) -> Json[UserAudiences] | web.Response:
         project, user_id = _project(request), _user_id(request)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
-            return await self._forward(request, user_id)
+            return await self._forwarding.fetch(request, user_id)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
-        return json_answer(
-            {
-                "user_id": user_id,
-                "project": project,
-                "at": format_instant(answer.at_ms),
-                "audiences": self._memberships(answer, project, row),
-            }
-        )
+        audiences = self._memberships(answer, project, row)
+        return Json(UserAudiences(user_id, project, _at(answer), audiences))
 
-    def _memberships(self, answer: Answer, project: str, row: Row | None) -> list[dict[str, object]]:
+    def _memberships(self, answer: Answer, project: str, row: Row | None) -> list[MemberAudience]:
         """The audiences that a user is in."""
         rules = answer.pipeline.rules.project(project)
-        found: list[dict[str, object]] = []
+        found: list[MemberAudience] = []
         if row is not None:
             for audience in rules.audiences:
                 membership = row.audiences.get(audience.key)
                 if membership is not None and membership.inside:
-                    exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
-                    found.append(
-                        {"id": audience.id, "name": audience.name, **_stay(row, membership, exit_ms)}
-                    )
+                    stay = _stay(answer, rules, audience, row, membership)
+                    found.append(MemberAudience(audience.id, audience.name, *stay, membership.version))
         return found
 
-    async def _member(self, request: web.Request) -> web.StreamResponse:
+    async def _member(self, request: web.Request) -> Json[Member] | web.Response:
         project, user_id = _project(request), _user_id(request)
         audience_id = request.match_info["audience"]
         rules, audience = self._audience(project, audience_id)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
-            return await self._forward(request, user_id)
+            return await self._forwarding.fetch(request, user_id)
         _ready(answer, audience_id)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
         membership = row.audiences.get(audience.key) if row is not None else None
-        body: dict[str, object] = {"member": False, "since": None, "exit_at": None}
-        if row is not None and membership is not None and membership.inside:
-            exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
-            body = {"member": True, **_stay(row, membership, exit_ms)}
-        return json_answer({**body, "at": _at(answer)})
+        if row is None or membership is None or not membership.inside:
+            return Json(Member(False, None, None, _at(answer)))
+        since, exit_at = _stay(answer, rules, audience, row, membership)
+        return Json(Member(True, since, exit_at, _at(answer), membership.version))
 
-    async def _explain(self, request: web.Request) -> web.StreamResponse:
+    async def _explain(self, request: web.Request) -> Json[Explanation] | web.Response:
         project, user_id = _project(request), _user_id(request)
         audience_id = request.match_info["audience"]
         rules, audience = self._audience(project, audience_id)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
-            return await self._forward(request, user_id)
+            return await self._forwarding.fetch(request, user_id)
         _ready(answer, audience_id)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
         if row is None:
             raise _no_such_user(project, user_id)
-        return json_answer(explanation(rules, audience, user_id, row, max(answer.at_ms, row.now_ms)))
+        return Json(explanation(rules, audience, user_id, row, max(answer.at_ms, row.now_ms)))
 
     def _audience(self, project: str, audience_id: str) -> tuple[ProjectRules, CompiledAudience]:
         rules = self._worker.evaluator.rules.project(project)
@@ -178,55 +226,27 @@ class Server:
             404,
             "No such audience",
             f"project {project!r} has no audience {audience_id!r}",
-            **({"hint": f"did you mean {near[0]!r}?"} if near else {}),
+            hint=f"did you mean {near[0]!r}?" if near else "",
         )
-
-    async def _forward(self, request: web.Request, user_id: str) -> web.StreamResponse:
-        """Fetch the answer from the worker that owns the user."""
-        worker = self._worker
-        partition = partition_of(user_id, worker.partitions) if worker.partitions else 0
-        url = owner_url(worker.app, worker.plan.changelog, partition) if hasattr(worker, "app") else None
-        own = worker.advertised_url.rstrip("/")
-        if url is None or url.rstrip("/") == own or FORWARDED in request.headers:
-            raise HttpProblem(503, "Not available now", f"partition {partition} is being moved or restored")
-        headers = {FORWARDED: "1"}
-        if self._worker.keys.asks:  # the owner asks, too; where nobody does, a header might be anything
-            used = next(name for name in KEY_HEADERS if name in request.headers)
-            headers[used] = request.headers[used]
-        assert self._session is not None
-        try:
-            async with self._session.get(
-                URL(url.rstrip("/") + _target(request), encoded=True),
-                headers=headers,
-                allow_redirects=False,
-                ssl=self._trust(),
-            ) as answer:
-                body = await answer.read()
-                forwarded = web.Response(
-                    body=body, status=answer.status, content_type=answer.content_type, charset="utf-8"
-                )
-                for name in ANSWER_HEADERS:
-                    if name in answer.headers:
-                        forwarded.headers[name] = answer.headers[name]
-                return forwarded
-        except (ClientError, TimeoutError, ValueError) as error:
-            detail = f"the owner at {url} does not answer: {error!r}"
-            raise HttpProblem(503, "Not available now", detail) from None
 
     # -- health --------------------------------------------------------------------------------------
 
-    def _details(self) -> dict[str, object]:
+    def _readiness(self) -> WorkerReadiness:
         worker, tasks = self._worker, self._worker.evaluator.tasks
-        return {
-            "partitions": sorted(tasks),
-            "of_partitions": worker.partitions,
-            "sweeping": sorted(each for each, task in tasks.items() if task.pipeline.sweeping),
-            "overdue": sorted(each for each, task in tasks.items() if task.pipeline.overdue),
-            "audiences": sum(len(each.audiences) for each in worker.evaluator.rules.projects.values()),
-            "unreadable_definitions": {
+        reasons = worker.not_ready()
+        return WorkerReadiness(
+            ready=not reasons,
+            reasons=reasons,
+            warnings=shown_warnings(worker.warnings),
+            partitions=sorted(tasks),
+            of_partitions=worker.partitions,
+            sweeping=sorted(each for each, task in tasks.items() if task.pipeline.sweeping),
+            overdue=sorted(each for each, task in tasks.items() if task.pipeline.overdue),
+            audiences=sum(len(each.audiences) for each in worker.evaluator.rules.projects.values()),
+            unreadable_definitions={
                 key.decode("utf-8", "replace"): text for key, text in worker.feed.unreadable.items()
             },
-        }
+        )
 
     def _answered(self, route: str, status: int, seconds: float) -> None:
         if route.startswith("/v1/"):
@@ -236,7 +256,7 @@ class Server:
 
 def _project(request: web.Request) -> str:
     """The project that is asked about. Raises HttpProblem when the caller's key isn't for it."""
-    project = parameter(request, "project") or "default"
+    project = PROJECT.of(request) or "default"
     request[CALLER].require_project(project)
     return project
 
@@ -247,7 +267,7 @@ def _user_id(request: web.Request) -> str:
     A path can't carry every id through every client and proxy: ``.`` and ``..`` go out of it on the way.
     Raises HttpProblem for an id that no user can have.
     """
-    user_id, other = request.match_info["user_id"], parameter(request, "user_id")
+    user_id, other = request.match_info["user_id"], USER_ID.of(request)
     if other is not None:
         if user_id not in (INSTEAD, other):
             detail = f"the path names user {user_id!r}, the query {other!r}: write {INSTEAD!r} in the path"
@@ -256,11 +276,6 @@ def _user_id(request: web.Request) -> str:
     if not 0 < len(user_id) <= MAX_NAME_CHARS:
         raise HttpProblem(400, "Bad request", f"a user id has 1 to {MAX_NAME_CHARS} characters")
     return user_id
-
-
-def _target(request: web.Request) -> str:
-    """Path and query as they came, for the owner: nothing may be resolved or decoded on the way."""
-    return quote(request.rel_url.raw_path_qs, safe=RESERVED)
 
 
 def _no_such_user(project: str, user_id: str) -> HttpProblem:
@@ -274,12 +289,15 @@ def _ready(answer: Answer, audience_id: str) -> None:
         )
 
 
-def _stay(row: Row, membership: Membership, exit_ms: int | None) -> dict[str, object]:
-    return {
-        "since": format_instant(row.since_ms(membership)),
-        "exit_at": None if exit_ms is None else format_instant(exit_ms),
-        "version": membership.version,
-    }
+def _stay(
+    answer: Answer, rules: ProjectRules, audience: CompiledAudience, row: Row, membership: Membership
+) -> tuple[str, str | None]:
+    """Since when a user is in, and when the user leaves if nothing happens."""
+    exit_ms = predict_exit(rules, audience, row, max(answer.at_ms, row.now_ms))
+    return (
+        format_instant(row.since_ms(membership)),
+        None if exit_ms is None else format_instant(exit_ms),
+    )
 
 
 def _at(answer: Answer) -> str:

@@ -16,15 +16,24 @@ from agents.kafka.consumed import Consumed
 from agents.registry.api_keys import KeyRecord
 from agents.registry.api_keys_topic import api_keys_feed
 from agents.warnings import Warnings
+from app.http.answers import Json, Readiness
 from app.http.api_keys import KeyRing
-from app.http.base import CALLER, Health, HttpBase, Route, body_of, parameter
-from app.http.problems import json_answer
+from app.http.base import CALLER, Health, HttpBase
+from app.http.routes import Body, Query, Route
 from app.http.tls import certificate_of
 from app.settings.http import HttpSettings
 
 SECONDS = 10.0
 LARGE_BYTES = 40_000_000
 """More than the buffers of two sockets hold."""
+
+
+PROJECT = Query("project")
+BODY = Body("text/plain")
+
+
+def ready() -> Readiness:
+    return Readiness(ready=True, reasons=[], warnings=[])
 
 
 def no_consumer() -> AIOKafkaConsumer:
@@ -48,12 +57,12 @@ class Lab:
         self.settings = HttpSettings.model_validate({"port": 0, "probe_port": 0, **http})
         self.keys = KeyRing(self.settings, self.feed, self.warnings)
         self.released = asyncio.Event()
-        health = Health(lambda: True, lambda: [], lambda: {}, CollectorRegistry(), self.warnings)
+        health = Health(lambda: True, list, ready, CollectorRegistry(), self.warnings)
         routes = [
-            Route("GET", "/v1/users/{user_id:[^/]+}", self._echo, "lookup"),
+            Route("GET", "/v1/users/{user_id:[^/]+}", self._echo, "lookup", query=(PROJECT,)),
             Route("GET", "/large", self._large, "lookup"),
             Route("GET", "/held", self._held, "lookup"),
-            Route("PUT", "/v1/destinations/{user_id:[^/]+}", self._put, "destinations"),
+            Route("PUT", "/v1/destinations/{user_id:[^/]+}", self._put, "destinations", body=BODY),
         ]
         certificate = certificate_of(self.settings, self.warnings)
         self.base = HttpBase("http", self.settings, self.keys, health, routes, certificate=certificate)
@@ -69,18 +78,18 @@ class Lab:
         self.feed.take(Consumed("t.keys", 0, offset, 0, key, value, []))
 
     async def _echo(self, request: web.Request) -> web.StreamResponse:
-        request[CALLER].require_project(parameter(request, "project") or "default")
-        return json_answer({"user_id": request.match_info["user_id"]})
+        request[CALLER].require_project(PROJECT.of(request) or "default")
+        return Json({"user_id": request.match_info["user_id"]})
 
     async def _large(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=b"x" * LARGE_BYTES)
 
     async def _held(self, request: web.Request) -> web.StreamResponse:
         await self.released.wait()
-        return json_answer({})
+        return Json({})
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
-        return json_answer({"bytes": len(await body_of(request))})
+        return Json({"bytes": len(await BODY.read(request))})
 
 
 @asynccontextmanager

@@ -137,7 +137,7 @@ async def test_the_longest_waiting_goes_and_requests_at_work_stay() -> None:
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_body_must_come_in_time_and_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.http.base.BODY_SECONDS", 0.3)
+    monkeypatch.setattr("app.http.routes.BODY_SECONDS", 0.3)
     put = b"PUT /v1/destinations/a HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     async with lab() as made:
         assert b" 408 " in await talk(made.base.url, put + b"Content-Length: 10\r\n\r\nab", 5)
