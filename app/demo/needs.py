@@ -8,15 +8,15 @@ import uuid
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import ByteSize, ValidationError
 
 from app.failures import CommandFailed
 from app.settings.http import HttpSettings
+from app.settings.kafka import KafkaSettings
 from app.settings.tree import (
     MIB,
     CacheSettings,
     ClockSettings,
-    KafkaSettings,
     Settings,
     TopicsSettings,
     WorkerSettings,
@@ -26,6 +26,7 @@ from rules.model.language import Audience
 from rules.parse.definitions import load_definitions
 
 PARTITIONS = 4
+CACHE = ByteSize(64 * MIB)
 HTTP_PORT = 6066
 PORTS_TRIED = 20
 
@@ -38,7 +39,7 @@ def demo_settings(kafka: KafkaSettings, port: int, folder: Path, *, is_own: bool
         topics=TopicsSettings(prefix=name, partitions=PARTITIONS, create=True),
         worker=WorkerSettings(app_id=name, data_dir=folder / "rows"),
         clock=ClockSettings(grace_ms=0),
-        cache=CacheSettings(block_bytes=64 * MIB, write_buffer_bytes=64 * MIB),
+        cache=CacheSettings(block_bytes=CACHE, write_buffer_bytes=CACHE),
         http=HttpSettings(port=port),
     )
 

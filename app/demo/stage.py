@@ -27,7 +27,8 @@ from app.failures import CommandFailed
 from app.kafka.configured import broker_of
 from app.kafka.embedded import EmbeddedBroker, log_end
 from app.logs import configure_logs
-from app.settings.tree import KafkaSettings, LogsSettings, Settings
+from app.settings.kafka import KafkaSettings
+from app.settings.tree import LogsSettings, Settings
 from app.worker.worker import Worker
 from rules.compile.rule_set import PublishedAudience
 from rules.model.language import Audience

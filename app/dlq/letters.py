@@ -37,7 +37,7 @@ Header = tuple[str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class KeptLetter:
     """A record on a dead-letter topic. Texts of headers are as others wrote them: not safe for a terminal."""
 
     record: ConsumerRecord[bytes | None, bytes | None]
@@ -98,7 +98,7 @@ class LetterFilter:
     partition: int | None = None
     offset: int | None = None
 
-    def has(self, letter: DeadLetter) -> bool:
+    def has(self, letter: KeptLetter) -> bool:
         partition, offset = letter.place
         return (
             self.reason in (None, letter.code)
@@ -116,10 +116,10 @@ class LetterTopic:
     admin: AIOKafkaAdminClient
     ends: Mapping[TopicPartition, int] = field(default_factory=dict)
 
-    async def letters(self, wanted: LetterFilter) -> AsyncIterator[DeadLetter]:
+    async def letters(self, wanted: LetterFilter) -> AsyncIterator[KeptLetter]:
         """In the order of each partition, notes left out."""
         async for record, headers in self._records(wanted):
-            if REPLAYED_OFFSET not in headers and wanted.has(letter := DeadLetter(record, headers)):
+            if REPLAYED_OFFSET not in headers and wanted.has(letter := KeptLetter(record, headers)):
                 yield letter
 
     async def replayed(self) -> set[tuple[int, int]]:
@@ -190,7 +190,7 @@ class Reason:
     first: tuple[int, int] = (0, 0)
     last: tuple[int, int] = (0, 0)
 
-    def add(self, letter: DeadLetter, is_replayed: bool) -> None:
+    def add(self, letter: KeptLetter, is_replayed: bool) -> None:
         at_ms = letter.record.timestamp
         if self.letters == 0 or at_ms < self.first_ms:
             self.first_ms, self.first = at_ms, letter.place

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from agents.kafka.producer import Producer
 from agents.topics import existing
-from app.dlq.letters import REPLAYED_AT, REPLAYED_OFFSET, DeadLetter, LetterFilter, LetterTopic
+from app.dlq.letters import REPLAYED_AT, REPLAYED_OFFSET, KeptLetter, LetterFilter, LetterTopic
 from app.kafka.configured import broker_of
 from app.settings.tree import Settings
 from rules.time.instants import format_instant
@@ -32,7 +32,7 @@ class ReplayedLetters:
     """By reason and topic; in a dry run those that would be sent."""
     done_before: int = 0
     """Sent by an earlier replay."""
-    left: list[tuple[DeadLetter, str]] = field(default_factory=list)
+    left: list[tuple[KeptLetter, str]] = field(default_factory=list)
 
 
 async def replay(
@@ -46,7 +46,7 @@ async def replay(
     producer = Producer(broker_of(settings), idempotence=False)
     await producer.start()
     try:
-        chunk: list[DeadLetter] = []
+        chunk: list[KeptLetter] = []
         async for letter in topic.letters(wanted):
             if letter.place in replayed:
                 result.done_before += 1
@@ -65,7 +65,7 @@ async def replay(
     return result
 
 
-def why_not(letter: DeadLetter, partitions: Mapping[str, int]) -> str | None:
+def why_not(letter: KeptLetter, partitions: Mapping[str, int]) -> str | None:
     """Why a letter can't be sent again; None: it can."""
     source = letter.source
     if letter.destination is not None:
@@ -88,7 +88,7 @@ def why_not(letter: DeadLetter, partitions: Mapping[str, int]) -> str | None:
 async def _send(
     producer: Producer,
     topic: LetterTopic,
-    letters: Sequence[DeadLetter],
+    letters: Sequence[KeptLetter],
     partitions: Mapping[str, int],
     now: bool,
     result: ReplayedLetters,
@@ -112,7 +112,7 @@ async def _send(
 
 
 async def _sent(
-    producer: Producer, letter: DeadLetter, partitions: Mapping[str, int], now: bool
+    producer: Producer, letter: KeptLetter, partitions: Mapping[str, int], now: bool
 ) -> Awaitable[object]:
     """Of a letter that is on its way: what will be known of it."""
     assert letter.source is not None
@@ -134,5 +134,5 @@ async def _sent(
     return sent
 
 
-def _what(letter: DeadLetter) -> tuple[str, str]:
+def _what(letter: KeptLetter) -> tuple[str, str]:
     return letter.code, letter.source[0] if letter.source else ""

@@ -22,13 +22,12 @@ from app.http.answers import Json, Readiness, Text, answers_of
 from app.http.api_keys import Caller, KeyRing
 from app.http.connections import FOR_ALL, FOR_PROBES, connection_of
 from app.http.guard import check_host, check_origin, check_target
-from app.http.listen import ListenAddress, Listener, PortTaken
+from app.http.listen import HttpListener, ListenAddress, PortTaken
 from app.http.openapi import openapi_of
 from app.http.problems import Handler, HttpProblem, answer_or_problem
 from app.http.routes import BODY_BYTES, REQUEST_SECONDS, ROUTE, Query, Route
 from app.http.tls import ServingCertificate
-from app.settings.deliver import DeliverSettings
-from app.settings.http import HttpSettings
+from app.settings.listener import ListenerSettings
 
 log = structlog.get_logger("turnstile.http")
 
@@ -65,7 +64,7 @@ class HttpBase:
     def __init__(
         self,
         section: str,
-        settings: HttpSettings | DeliverSettings,
+        settings: ListenerSettings,
         keys: KeyRing,
         health: Health,
         routes: Sequence[Route],
@@ -107,8 +106,8 @@ class HttpBase:
             Route("GET", "/readyz", self._readyz_in_short, None),
             Route("GET", "/metrics", self._metrics, None),
         ]
-        self._main: Listener | None = None
-        self._probe: Listener | None = None
+        self._main: HttpListener | None = None
+        self._probe: HttpListener | None = None
 
     async def start(self) -> None:
         """Listen on both ports. Raises CommandFailed when that can't be, or would let strangers in."""
@@ -153,7 +152,7 @@ class HttpBase:
 
     # -- around every request --------------------------------------------------------------------------
 
-    def _listener(self, routes: Sequence[Route], address: ListenAddress) -> Listener:
+    def _listener(self, routes: Sequence[Route], address: ListenAddress) -> HttpListener:
         is_probe = routes is self._probes
         by_route: dict[web.AbstractRoute, Route] = {}
 
@@ -203,7 +202,7 @@ class HttpBase:
                 by_route[app.router.add_route(method, each.path, each.handler)] = each
         room = FOR_PROBES if is_probe else FOR_ALL
         certificate = None if is_probe else self._certificate
-        listener = Listener(app, around, address, room, self._health.warnings, certificate)
+        listener = HttpListener(app, around, address, room, self._health.warnings, certificate)
         return listener
 
     # -- what all have ---------------------------------------------------------------------------------

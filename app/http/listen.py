@@ -67,7 +67,7 @@ class ListenAddress:
         return f"{self.section}.{self.key}"
 
 
-class Listener:
+class HttpListener:
     """One port. ``start`` it, then ``url`` says where it is. ``around`` is given every whole request."""
 
     def __init__(

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, model_validator
 from agents.deliver.definitions.hosts import HOST_PATTERNS, HostPattern
 from agents.deliver.secrets.secrets import Declared, is_own_variable
 from agents.registry.api_keys import EVERY_PROJECT
-from app.address import may_be_loopback
+from app.settings.listener import ListenerSettings, port, probe_port
 from app.settings.values import BaseUrl, JsonList, Section, Text, Whole, setting, text_list, whole
 
 SECRETS: Final = "a list of {name, source, hosts, projects} (JSON in a variable)"
@@ -82,14 +82,11 @@ class SecretSettings(Section):
     )
 
 
-class DeliverSettings(Section):
+class DeliverSettings(ListenerSettings):
     """Delivery workers (``turnstile deliver``). Their HTTP interface takes http.api_keys, too."""
 
-    host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
-    port: Whole = whole(6067, 0, 65_535, "Port to listen on; 0: any free one.")
-    probe_port: Whole = whole(
-        6069, 0, 65_535, "Port of /livez, /readyz and /metrics alone, which need no key; 0: any free one."
-    )
+    port: Whole = port(6067)
+    probe_port: Whole = probe_port(6069)
     lookup_url: BaseUrl = setting(
         "http://127.0.0.1:6066",
         "http://host:port",
@@ -123,11 +120,6 @@ class DeliverSettings(Section):
     in_flight: Whole = whole(
         10_000, 1, 1_000_000, "Messages in hand per destination, before its reading stops."
     )
-
-    @property
-    def is_loopback(self) -> bool:
-        """Nobody outside this machine gets through."""
-        return may_be_loopback(self.host)
 
     @property
     def declared_secrets(self) -> dict[str, Declared]:

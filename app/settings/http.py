@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from agents.registry.api_keys import EVERY_PROJECT, Scope
-from app.address import may_be_loopback
-from app.settings.values import BaseUrl, JsonList, Section, Sha256, Text, Whole, setting, whole
+from app.settings.listener import ListenerSettings, port, probe_port
+from app.settings.values import BaseUrl, JsonList, Section, Sha256, Text, Whole, setting
 
 
 class ApiKey(Section):
@@ -29,14 +29,11 @@ class ApiKey(Section):
     )
 
 
-class HttpSettings(Section):
+class HttpSettings(ListenerSettings):
     """The HTTP interface: lookups, definitions, probes, metrics."""
 
-    host: Text = setting("127.0.0.1", "a host name or an IP address", "Address to listen on.")
-    port: Whole = whole(6066, 0, 65_535, "Port to listen on; 0: any free one.")
-    probe_port: Whole = whole(
-        6068, 0, 65_535, "Port of /livez, /readyz and /metrics alone, which need no key; 0: any free one."
-    )
+    port: Whole = port(6066)
+    probe_port: Whole = probe_port(6068)
     advertised_url: BaseUrl | None = setting(
         None, "http://host:port", "Where other workers reach this one; by default http://<host>:<port>."
     )
@@ -62,11 +59,6 @@ class HttpSettings(Section):
         "the path of a file in PEM form",
         "Certificates that vouch for our other processes (https); else the system's.",
     )
-
-    @property
-    def is_loopback(self) -> bool:
-        """Nobody outside this machine gets through."""
-        return may_be_loopback(self.host)
 
     @property
     def scheme(self) -> str:

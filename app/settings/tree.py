@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import Field, PrivateAttr
 
-from agents.kafka.broker import IsolationLevel
 from app.settings import deliver as deliver_settings
 from app.settings.deliver import DeliverSettings
 from app.settings.http import HttpSettings, tls_disagreements
+from app.settings.kafka import KafkaSettings, kafka_disagreements
 from app.settings.sources import (
     FILE_VARIABLE,
     GivenSetting,
@@ -30,14 +30,13 @@ from app.settings.sources import (
     validate,
 )
 from app.settings.values import (
+    HOUR_MS,
     KAFKA_NAME,
     TIMEZONES,
     TOPIC_NAMES,
-    Bootstrap,
     KafkaName,
     Section,
     Size,
-    Text,
     Timezones,
     TopicNames,
     Whole,
@@ -48,47 +47,7 @@ from app.settings.values import (
 from rules.state.dedupe import LONGEST_MS
 
 MIB = 1024**2
-_HOUR_MS = 3_600_000
-_YEAR_MS = 366 * 24 * _HOUR_MS
-
-
-class KafkaSettings(Section):
-    """How to reach Kafka."""
-
-    bootstrap: Bootstrap = setting(
-        "localhost:9092", "host:port, or several separated by commas", "Addresses of some brokers."
-    )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
-        "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", "How connections are secured."
-    )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = setting(
-        None, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "How the brokers check who we are."
-    )
-    sasl_username: Text | None = setting(None, "text", "Name of the SASL account.")
-    sasl_password: SecretStr | None = setting(None, "text", "Password of the SASL account.", secret=True)
-    ssl_cafile: Path | None = setting(
-        None, "the path of a file in PEM form", "Certificates that vouch for the brokers; else the system's."
-    )
-    session_timeout_ms: Whole = whole(
-        45_000, 1_000, _HOUR_MS, "After so long without a heartbeat (ms) a worker's partitions go to others."
-    )
-    rebalance_timeout_ms: Whole = whole(
-        60_000, 1_000, _HOUR_MS, "How long workers have (ms) to finish what is in hand in a rebalance."
-    )
-    heartbeat_interval_ms: Whole = whole(
-        3_000, 100, _HOUR_MS, "Time between heartbeats (ms); less than half of kafka.session_timeout_ms."
-    )
-    metadata_max_age_ms: Whole = whole(
-        30_000, 100, _HOUR_MS, "How often (ms) to ask which partitions topics have; added ones are then read."
-    )
-    idempotence: bool = setting(
-        True, "true or false", "Whether producers are idempotent; false for brokers that refuse it."
-    )
-    isolation_level: IsolationLevel = setting(
-        "read_committed",
-        "read_committed or read_uncommitted",
-        "Whether records of a producer's transaction count once it is committed, or at once and for good.",
-    )
+_YEAR_MS = 366 * 24 * HOUR_MS
 
 
 class TopicsSettings(Section):
@@ -137,7 +96,7 @@ class ClockSettings(Section):
     """Time while no records come (docs/semantics.md, section 2)."""
 
     grace_ms: Whole = whole(
-        500, 0, _HOUR_MS, "How far the clock of an idle partition stays behind the wall clock (ms)."
+        500, 0, HOUR_MS, "How far the clock of an idle partition stays behind the wall clock (ms)."
     )
     max_lead_ms: Whole = whole(
         600_000,
@@ -272,7 +231,7 @@ def load_with_sources(file: Path | None = None, environ: Mapping[str, str] | Non
 
 def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with settings only beside one another: the names (the one to blame first), the text."""
-    yield from _kafka_disagreements(settings.kafka)
+    yield from kafka_disagreements(settings.kafka)
     yield from deliver_settings.disagreements(settings.deliver)
     topics, app_id = settings.topics, settings.worker.app_id
     own = {
@@ -297,28 +256,3 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     names = [key.name for key in http.api_keys]
     if len(set(names)) < len(names):
         yield ("http.api_keys",), "two keys have one name"
-
-
-def _kafka_disagreements(kafka: KafkaSettings) -> Iterator[tuple[tuple[str, ...], str]]:
-    protocol = "kafka.security_protocol"
-    for key in ("sasl_mechanism", "sasl_username", "sasl_password"):
-        is_given = getattr(kafka, key) is not None
-        if kafka.security_protocol.startswith("SASL_") and not is_given:
-            yield (
-                (f"kafka.{key}", protocol),
-                f"must be given, because {protocol} is {kafka.security_protocol}",
-            )
-        elif is_given and not kafka.security_protocol.startswith("SASL_"):
-            message = (
-                f"has no effect, because {protocol} is {kafka.security_protocol}: SASL_SSL or SASL_PLAINTEXT?"
-            )
-            yield (f"kafka.{key}", protocol), message
-    if kafka.ssl_cafile is not None:
-        if not kafka.security_protocol.endswith("SSL"):
-            message = f"has no effect, because {protocol} is {kafka.security_protocol}: SSL or SASL_SSL?"
-            yield ("kafka.ssl_cafile", protocol), message
-        elif not kafka.ssl_cafile.is_file():
-            yield ("kafka.ssl_cafile",), "there is no such file"
-    if kafka.heartbeat_interval_ms * 2 >= kafka.session_timeout_ms:
-        message = f"must be less than half of kafka.session_timeout_ms, which is {kafka.session_timeout_ms}"
-        yield ("kafka.heartbeat_interval_ms", "kafka.session_timeout_ms"), message

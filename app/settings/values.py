@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rules.parse.values import NAME
 
-UNITS_BYTES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+HOUR_MS: Final = 3_600_000
+UNITS: Final = ("GiB", "MiB", "KiB")
 
-_SIZE = re.compile(r"(\d{1,15}) ?(B|KiB|MiB|GiB)?", re.ASCII)
+_SIZE = re.compile(r"\d{1,15} ?(B|KiB|MiB|GiB)?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
@@ -50,22 +51,20 @@ def size(default: int, low: int, high: int, description: str) -> Any:
     return setting(default, allowed, description, ge=low, le=high)
 
 
-def parse_size(value: object) -> object:
-    """``256MiB`` to bytes; what isn't text stays, for the check of the type. Raises ValueError."""
-    if not isinstance(value, str):
-        return _no_bool(value)
-    match = _SIZE.fullmatch(value.strip())
-    if match is None:
+def _plain_size(value: object) -> object:
+    """What of the many ways to write a ``ByteSize`` is taken: no fractions, and no units that mean 1000 to
+    some and 1024 to others. Raises ValueError."""
+    if isinstance(value, str) and _SIZE.fullmatch(value.strip()) is None:
         raise ValueError("not a size")
-    number, unit = match.groups()
-    return int(number) * UNITS_BYTES[unit or "B"]
+    return _no_bool(value)
 
 
 def format_size(number_bytes: int) -> str:
     """In the largest unit that divides it: ``256MiB``; plain bytes have none."""
-    for unit in ("GiB", "MiB", "KiB"):
-        if number_bytes and number_bytes % UNITS_BYTES[unit] == 0:
-            return f"{number_bytes // UNITS_BYTES[unit]}{unit}"
+    for unit in UNITS:
+        found = ByteSize(number_bytes).to(unit)
+        if number_bytes and found.is_integer():
+            return f"{found:.0f}{unit}"
     return str(number_bytes)
 
 
@@ -148,7 +147,7 @@ def _filled(value: str) -> str:
 
 
 Whole = Annotated[int, BeforeValidator(_no_bool)]
-Size = Annotated[int, BeforeValidator(parse_size)]
+Size = Annotated[ByteSize, BeforeValidator(_plain_size)]
 Text = Annotated[str, AfterValidator(_filled)]
 KafkaName = Annotated[str, AfterValidator(_name_up_to(200))]
 TopicNames = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidator(_topics)]

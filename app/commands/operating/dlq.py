@@ -11,7 +11,7 @@ from app.commands.options import SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
-    from app.dlq.letters import DeadLetter, LetterFilter, Reason
+    from app.dlq.letters import KeptLetter, LetterFilter, Reason
     from app.dlq.replay import ReplayedLetters
     from app.settings.tree import Settings
 
@@ -91,10 +91,10 @@ def show(
 
 async def _show(
     settings: Settings, topic: str, wanted: LetterFilter, limit: int
-) -> tuple[str, list[DeadLetter], bool]:
+) -> tuple[str, list[KeptLetter], bool]:
     from app.dlq.letters import letter_topic
 
-    found: list[DeadLetter] = []
+    found: list[KeptLetter] = []
     async with letter_topic(settings, topic) as letters:
         async for letter in letters.letters(wanted):
             if len(found) == limit:
@@ -103,7 +103,7 @@ async def _show(
         return letters.name, found, False
 
 
-def _lines(topic: str, letter: DeadLetter) -> Iterator[str]:
+def _lines(topic: str, letter: KeptLetter) -> Iterator[str]:
     from app.shown_bytes import safe, shown
     from rules.time.instants import format_instant
 

@@ -15,7 +15,7 @@ from agents.deliver.definitions.parse import load_destinations
 from agents.deliver.definitions.published import PublishedDestination, group_of
 from app.commands.operating.dlq import _lines as letter_lines
 from app.deliver.replay import replay_group
-from app.dlq.letters import DeadLetter
+from app.dlq.letters import KeptLetter
 from app.main import cli, main
 from app.settings.tree import SettingsInvalid, load_settings
 from tests import ROOT
@@ -230,7 +230,7 @@ def test_a_letter_without_a_record_behind_it_shows_the_topic_alone() -> None:
         "source.offset": b"-1",
     }
     record = ConsumerRecord("d", 0, 7, 1, 0, b"u", b"v", None, 1, 1, tuple(headers.items()))
-    assert "  from     shop.transitions" in list(letter_lines("d", DeadLetter(record, headers)))
+    assert "  from     shop.transitions" in list(letter_lines("d", KeptLetter(record, headers)))
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -14,7 +14,7 @@ from agents.registry.api_keys_topic import UNUSABLE
 from app.failures import CommandFailed
 from app.http.api_keys import FILE_UNUSABLE
 from app.http.connections import FOR_ALL
-from app.http.listen import ListenAddress, Listener
+from app.http.listen import HttpListener, ListenAddress
 from app.settings.sources import SettingsInvalid
 from app.settings.tree import load_settings
 from tests.app.http.lab import Lab, api_key, ask, lab, talk
@@ -255,7 +255,7 @@ def test_without_keys_only_loopback_is_listened_on(host: str, section: str) -> N
 async def test_a_listener_looks_at_the_addresses_that_it_would_bind(host: str) -> None:
     """Whatever let the setting through."""
     made = Lab(host="127.0.0.1")
-    listener = Listener(*_parts(made), ListenAddress(host, 0, "http"), FOR_ALL, made.warnings)
+    listener = HttpListener(*_parts(made), ListenAddress(host, 0, "http"), FOR_ALL, made.warnings)
     with pytest.raises(CommandFailed, match=r"without API keys only this machine may|not known"):
         await listener.start(needs_loopback=True)
 
