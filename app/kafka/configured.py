@@ -5,7 +5,8 @@ from __future__ import annotations
 from agents.kafka.broker import Broker
 from agents.kafka.security import Security
 from agents.topics import TopicPlan
-from app.settings.tree import KafkaSettings, Settings
+from app.settings.kafka import KafkaSettings
+from app.settings.tree import Settings
 from rules.model.language import Audience
 from rules.parse.definitions import load_definition
 

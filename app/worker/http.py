@@ -13,7 +13,7 @@ from aiohttp import web
 
 from agents.evaluate.evaluator import Answer, Evaluator
 from agents.evaluate.records import MAX_NAME_CHARS
-from agents.registry.audiences import AudiencesFeed
+from agents.registry.audiences_feed import AudiencesFeed
 from agents.warnings import Warnings
 from app.http.answers import Json
 from app.http.api_keys import KeyRing
