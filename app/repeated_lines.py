@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 FIRST_SECONDS = 60.0
 """After so long the next repetition passes, with the number of those that didn't; then ten times as long."""
@@ -36,7 +37,7 @@ class RepeatedLines(logging.Filter):
         super().__init__()
         self._names = frozenset(names)
         self._now = now
-        self._kinds: OrderedDict[tuple[str, int, str], _Kind] = OrderedDict()
+        self._kinds: LRUCache[tuple[str, int, str], _Kind] = LRUCache(KINDS)
         self.folded = 0
         """Lines that did not pass, since the start."""
 
@@ -49,10 +50,7 @@ class RepeatedLines(logging.Filter):
         kind = self._kinds.get(key)
         if kind is None:
             self._kinds[key] = _Kind(now, now)
-            if len(self._kinds) > KINDS:
-                self._kinds.popitem(last=False)
             return True
-        self._kinds.move_to_end(key)
         if now - kind.seen > kind.wait:
             kind.wait = FIRST_SECONDS  # it was over, and has come back
         elif now - kind.passed < kind.wait:

@@ -24,7 +24,7 @@ from agents.deliver.contract.outcomes import Outcome, Rejected, Retry, Unknown
 from agents.deliver.definitions.destination import Secret, Webhook
 from agents.deliver.definitions.hosts import HostPattern
 from agents.deliver.definitions.parse import parse_destinations
-from agents.deliver.engine import engine
+from agents.deliver.engine import lane_tasks
 from agents.deliver.errors import SinkMisconfigured, Unsendable
 from agents.kafka.broker import Broker
 from agents.sinks.eventhub.client import address_of
@@ -133,7 +133,7 @@ def test_what_the_http_client_raises_is_told_apart(error: OSError, kind: type, c
 
 async def test_what_nobody_knows_is_a_bug_that_stops_the_destination(monkeypatch: pytest.MonkeyPatch) -> None:
     async with receiver() as hook, lab(webhook(hook)) as made:
-        monkeypatch.setattr(engine, "GRACE_SECONDS", 0.1)
+        monkeypatch.setattr(lane_tasks, "GRACE_SECONDS", 0.1)
         monkeypatch.setattr(RequestMaker, "head", lambda *_: Head(hook.url, (("X", "a\x01"),)))
         assert await made.engine.put([message(transition("u1", 1))])
         await until(lambda: made.bugs, "it stops", 10)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import aiohttp
 import msgspec
+from cachetools import TTLCache
 
 from agents.deliver.contract.delivery import UserFacts
 from agents.deliver.definitions.destination import Destination, Webhook
@@ -55,7 +56,7 @@ class Users:
         self._headers = {"api-key": api_key} if api_key else {}
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(CONCURRENCY)
-        self._known: dict[tuple[str, str], tuple[float, UserFacts]] = {}
+        self._known: TTLCache[tuple[str, str], UserFacts] = TTLCache(CACHED, FRESH_SECONDS, time.monotonic)
 
     async def get_all(self, project: str, users: Sequence[str]) -> Mapping[str, UserFacts | LookupFailed]:
         """By user id; never raises for an unknown user, of whom nothing is known."""
@@ -64,9 +65,8 @@ class Users:
 
     async def _get(self, project: str, user: str) -> UserFacts | LookupFailed:
         cached = self._known.get((project, user))
-        now = time.monotonic()
-        if cached is not None and now - cached[0] < FRESH_SECONDS:
-            return cached[1]
+        if cached is not None:
+            return cached
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
         # In the query: clients and proxies take an id of dots out of a path (docs/http.md).
@@ -93,9 +93,7 @@ class Users:
             except msgspec.DecodeError as error:
                 return LookupFailed(f"{self._url} (deliver.lookup_url) answered with something else: {error}")
             facts = UserFacts(user_found.attributes, user_found.identities)
-        if len(self._known) >= CACHED:
-            self._known.clear()
-        self._known[project, user] = (now, facts)
+        self._known[project, user] = facts
         return facts
 
     async def close(self) -> None:

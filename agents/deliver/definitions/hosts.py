@@ -94,13 +94,13 @@ class HostPattern:
             raise NoHost(f"{text!r}: there are no hosts below an address")
         return cls(host, port, below)
 
-    def matches(self, place: Endpoint) -> bool:
-        """Whether a place is meant; ``*.example.com`` is for whole labels, and not for ``example.com``."""
-        if self.port is not None and self.port != place.port:
+    def matches(self, endpoint: Endpoint) -> bool:
+        """Whether it means an endpoint; ``*.example.com`` takes whole labels, and not ``example.com``."""
+        if self.port is not None and self.port != endpoint.port:
             return False
         if self.below:
-            return place.host.endswith(f".{self.host}")
-        return place.host == self.host
+            return endpoint.host.endswith(f".{self.host}")
+        return endpoint.host == self.host
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

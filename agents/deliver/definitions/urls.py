@@ -35,7 +35,7 @@ class UrlTemplate:
     """``scheme://host:port`` as it goes over the wire, and the path and query with their variables."""
 
     origin: str
-    place: Endpoint
+    endpoint: Endpoint
     segments: tuple[str, ...]
     """Of the path, as they stand between its slashes; the first is empty."""
     query: str | None
@@ -53,7 +53,7 @@ class UrlTemplate:
         if "@" in authority:
             raise UrlWrong("a url must not hold a user name and password")
         try:
-            place = endpoint_of(authority, _PORTS[scheme])
+            endpoint = endpoint_of(authority, _PORTS[scheme])
         except NoHost:
             raise UrlWrong("url isn't an address: there must be a host, or host:port") from None
         if "#" in rest:
@@ -67,9 +67,9 @@ class UrlTemplate:
         segments = tuple((path or "/").split("/"))
         if any("$" not in each and each and _is_dots(_decoded(each)) for each in segments):
             raise UrlWrong("a url must not hold . or .. as a part of its path")
-        host = f"[{place.host}]" if ":" in place.host else place.host
-        port = "" if place.port == _PORTS[scheme] else f":{place.port}"
-        return cls(f"{scheme}://{host}{port}", place, segments, query if mark else None)
+        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        port = "" if endpoint.port == _PORTS[scheme] else f":{endpoint.port}"
+        return cls(f"{scheme}://{host}{port}", endpoint, segments, query if mark else None)
 
     @property
     def names(self) -> list[str]:

@@ -33,18 +33,18 @@ def refusals(destination: Destination, secrets: Secrets, own: OwnTopics) -> list
 
 def secret_refusals(destination: Destination, secrets: Secrets) -> Iterator[str]:
     """Where a secret is sent to may itself be a secret: then only whether it is declared is looked at."""
-    places = _places(destination)
+    endpoints = _endpoints(destination)
     for secret in secrets_in(destination):
         try:
             secrets.declared(secret)
         except SinkMisconfigured as error:
-            hosts = ", ".join(sorted({each.host for each in places})) or "HOST"
+            hosts = ", ".join(sorted({each.host for each in endpoints})) or "HOST"
             entry = f"{{name: {secret.name}, source: {{env: VARIABLE}}, hosts: [{hosts}]}}"
             yield f"{error}; declare it for the delivery workers: deliver.secrets: [{entry}]"
             continue
-        for place in places:
+        for endpoint in endpoints:
             try:
-                secrets.allow(secret, place)
+                secrets.allow(secret, endpoint)
             except SinkMisconfigured as error:
                 yield str(error)
 
@@ -58,10 +58,10 @@ def topic_refusals(destination: Destination, own: OwnTopics) -> Iterator[str]:
             yield f"kafka.topic: {reason}"
 
 
-def _places(destination: Destination) -> Sequence[Endpoint]:
+def _endpoints(destination: Destination) -> Sequence[Endpoint]:
     target = destination.target
     if isinstance(target, Webhook) and isinstance(target.url, str):
-        return [UrlTemplate.parse(target.url).place]
+        return [UrlTemplate.parse(target.url).endpoint]
     if isinstance(target, KafkaTopic) and target.bootstrap is not None:
         return [endpoint_of(each) for each in target.bootstrap.split(",")]
     return []

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final
+
+from cachetools import FIFOCache, LRUCache
+
+from agents.deliver.secrets.readings import readings
 
 MASK: Final = "********"
 SHORTEST: Final = 8
@@ -24,35 +27,14 @@ _LEAST_CUT: Final = 4
 """Of a secret that a text ends within, so many characters must be there to be masked."""
 _REMEMBERED: Final = 64
 """Values masked at a time (of a secret that rotates for months the oldest are forgotten), and texts kept."""
-_DEPTH: Final = 3
-_READINGS: Final = 32
-
-_PERCENT: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_PERCENT_OR_PLUS: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+|\+")
-_ESCAPE: Final = re.compile(r"""(?:\\u[0-9A-Fa-f]{4})+|(?:\\x[0-9A-Fa-f]{2})+|\\["'\\/bfnrt]""")
-_ENTITY: Final = re.compile(r"&(?:[a-z]{2,6}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
-_LINE_END: Final = re.compile(r"[\r\n]+[ \t]?")
 _BEGUN: Final = re.compile(r"(?:%[0-9A-Fa-f]{0,2}|\\(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]{0,2})?|&#?\w{0,7})\Z")
 _LONGEST_CHARACTER: Final = 4
 """Bytes of UTF-8."""
-_SIMPLE: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _TO_SPACES: Final = str.maketrans("\r\n\0", "   ")
 
 Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """A text as one way of reading gives it.
-
-    In the original, each of its characters stands from ``starts`` to ``ends``.
-    """
-
-    text: str
-    starts: Sequence[int]
-    ends: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +46,32 @@ class _Needle:
 
 
 class Masker:
-    """Remembers values, and takes them out of texts."""
+    """Remembers values, and takes them out of texts. Threads may share one."""
 
     def __init__(self) -> None:
-        self._needles: OrderedDict[str, tuple[_Needle, ...]] = OrderedDict()
-        self._shown: dict[str, str] = {}
+        self._lock = Lock()
+        """Held while the caches are used: a long text is masked in a thread."""
+        self._needles: FIFOCache[str, tuple[_Needle, ...]] = FIFOCache(_REMEMBERED)
+        self._shown: LRUCache[str, str] = LRUCache(_REMEMBERED)
         """Texts that were masked lately: one failure is told of each message that it held up."""
 
     def hide(self, value: str) -> None:
         """Mask this from now on: the whole, each line and each word of 8 characters and more, what is in
         ``Basic ...``. A shorter value is masked nowhere.
         """
-        if value in self._needles:
-            self._needles.move_to_end(value)
-            return
-        self._shown.clear()
-        self._needles[value] = tuple(_needle(each) for each in dict.fromkeys(_pieces(value)))
-        while len(self._needles) > _REMEMBERED:
-            self._needles.popitem(last=False)
+        with self._lock:
+            known = self._needles.pop(value, None)
+            if known is None:
+                self._shown.clear()
+                known = tuple(_needle(each) for each in dict.fromkeys(_pieces(value)))
+            self._needles[value] = known  # now the last to be forgotten
 
     def masked(self, text: str, cut: bool = False) -> str:
         """``text`` without any value; ``cut``: it may end in the middle of one."""
         if not self._needles or not text:
             return text
         if not cut:
-            if text not in self._shown:
-                if len(self._shown) >= _REMEMBERED:
-                    self._shown.clear()
-                self._shown[text] = self._masked(text, cut)
-            return self._shown[text]
+            return self._remembered(text)
         shown = self._masked(text, cut)
         # It may be cut within what stands for a character, too.
         rest = text
@@ -105,10 +84,22 @@ class Masker:
             shown = trial if trial.endswith(MASK) else shown
         return shown
 
+    def _remembered(self, text: str) -> str:
+        with self._lock:
+            shown = self._shown.get(text)
+            hidden = set(self._needles)
+        if shown is None:
+            shown = self._masked(text, cut=False)
+            with self._lock:
+                if hidden == set(self._needles):  # otherwise a value came meanwhile that may be in it
+                    self._shown[text] = shown
+        return shown
+
     def _masked(self, text: str, cut: bool) -> str:
-        needles = [each for found in self._needles.values() for each in found]
+        with self._lock:
+            needles = [each for found in self._needles.values() for each in found]
         spans: list[Span] = []
-        for reading in _readings(text):
+        for reading in readings(text):
             for start, end in _found(reading.text, needles, cut):
                 spans.append((reading.starts[start], reading.ends[end - 1]))
         return _without(text, spans)
@@ -184,98 +175,3 @@ def _without(text: str, spans: list[Span]) -> str:
             made += [text[reached:start], MASK]
         reached = end
     return "".join([*made, text[reached:]])
-
-
-# -- ways of reading -------------------------------------------------------------------------------------
-
-
-def _readings(text: str) -> Iterator[_Reading]:
-    """The text as it is, and as every way of reading gives it, up to ``_DEPTH`` of them one on the other."""
-    first = _Reading(text, range(len(text)), range(1, len(text) + 1))
-    yield first
-    seen, fresh = {text}, [first]
-    for _ in range(_DEPTH):
-        before, fresh = fresh, []
-        for reading in before:
-            for pattern, decode in _WAYS:
-                if len(seen) >= _READINGS or pattern.search(reading.text) is None:
-                    continue
-                made = _read(reading, pattern, decode)
-                if made.text not in seen:
-                    seen.add(made.text)
-                    fresh.append(made)
-                    yield made
-
-
-def _read(
-    reading: _Reading, pattern: re.Pattern[str], decode: Callable[[str], Iterator[tuple[str, int]]]
-) -> _Reading:
-    """``decode`` gives what a match is read as: characters, each with how many it took in the match."""
-    texts: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    reached = 0
-
-    def keep(end: int) -> None:
-        texts.append(reading.text[reached:end])
-        starts.extend(reading.starts[reached:end])
-        ends.extend(reading.ends[reached:end])
-
-    for match in pattern.finditer(reading.text):
-        keep(match.start())
-        at = match.start()
-        for character, length in decode(match[0]):
-            texts.append(character)
-            starts.append(reading.starts[at])
-            ends.append(reading.ends[at + length - 1])
-            at += length
-        reached = match.end()
-    keep(len(reading.text))
-    return _Reading("".join(texts), starts, ends)
-
-
-def _bytes_read(data: bytes, each: int) -> Iterator[tuple[str, int]]:
-    """UTF-8, of which a byte is written with ``each`` characters."""
-    for character in data.decode("utf-8", "surrogateescape"):
-        yield character, len(character.encode("utf-8", "surrogateescape")) * each
-
-
-def _percent(found: str) -> Iterator[tuple[str, int]]:
-    return _bytes_read(bytes.fromhex(found.replace("%", "")), 3)
-
-
-def _percent_or_plus(found: str) -> Iterator[tuple[str, int]]:
-    return iter([(" ", 1)]) if found == "+" else _percent(found)
-
-
-def _escape(found: str) -> Iterator[tuple[str, int]]:
-    if found.startswith("\\x"):
-        yield from _bytes_read(bytes.fromhex(found.replace("\\x", "")), 4)
-    elif found.startswith("\\u"):
-        units = bytes.fromhex(found.replace("\\u", ""))
-        for character in units.decode("utf-16-be", "surrogatepass"):
-            yield character, 12 if ord(character) > 0xFFFF else 6
-    else:
-        yield _SIMPLE.get(found[1], found[1]), 2
-
-
-def _entity(found: str) -> Iterator[tuple[str, int]]:
-    read = html.unescape(found)
-    if len(read) == 1:
-        yield read, len(found)
-    else:
-        yield from ((character, 1) for character in found)
-
-
-def _line_end(found: str) -> Iterator[tuple[str, int]]:
-    """Nothing: base64 and long values are broken into lines, also with other line ends than they had."""
-    return iter(())
-
-
-_WAYS: Final = (
-    (_PERCENT, _percent),
-    (_PERCENT_OR_PLUS, _percent_or_plus),
-    (_ESCAPE, _escape),
-    (_ENTITY, _entity),
-    (_LINE_END, _line_end),
-)

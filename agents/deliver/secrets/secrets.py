@@ -91,16 +91,16 @@ class Secrets:
         self._masker = Masker()
 
     def get(self, secret: Secret, to: Sequence[Endpoint]) -> str:
-        """The value, to be sent to these places. Raises SinkMisconfigured, also where one may not have it."""
+        """The value, to be sent to these endpoints. Raises SinkMisconfigured, also if one may not have it."""
         return self.get_for(secret, lambda _: to)
 
-    def get_for(self, secret: Secret, places: Callable[[str], Sequence[Endpoint]]) -> str:
-        """The value, where it says itself to which ``places`` it is sent. Raises SinkMisconfigured."""
+    def get_for(self, secret: Secret, endpoints: Callable[[str], Sequence[Endpoint]]) -> str:
+        """The value, where it says itself to which ``endpoints`` it is sent. Raises SinkMisconfigured."""
         declared = self.declared(secret)
         value = self._value(declared)
         self._masker.hide(value)
-        for place in places(value):
-            self.allow(secret, place)
+        for endpoint in endpoints(value):
+            self.allow(secret, endpoint)
         return value
 
     def text(self, text: Text, to: Sequence[Endpoint]) -> str:
@@ -117,13 +117,13 @@ class Secrets:
             raise SinkMisconfigured(f"the settings (deliver.secrets) have no secret {secret.name!r}{hint}")
         return known[secret.name]
 
-    def allow(self, secret: Secret, place: Endpoint) -> None:
-        """Raises SinkMisconfigured where the secret may not be sent to a place."""
+    def allow(self, secret: Secret, endpoint: Endpoint) -> None:
+        """Raises SinkMisconfigured where the secret may not be sent to an endpoint."""
         hosts = self.declared(secret).hosts
-        if not any(each.matches(place) for each in hosts):
+        if not any(each.matches(endpoint) for each in hosts):
             allowed = ", ".join(map(str, hosts))
             raise SinkMisconfigured(
-                f"secret {secret.name} may be sent to {allowed} (deliver.secrets), not to {place}"
+                f"secret {secret.name} may be sent to {allowed} (deliver.secrets), not to {endpoint}"
             )
 
     def file(self, path: str) -> Path:

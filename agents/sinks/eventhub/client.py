@@ -117,15 +117,15 @@ def _check_host(text: str, hosts: Sequence[HostPattern]) -> Endpoint:
     try:
         if not text.isascii():
             raise NoHost(f"{text!r}: give an international name as xn--...")
-        place = endpoint_of(text, AMQPS)
+        endpoint = endpoint_of(text, AMQPS)
     except NoHost as error:
         raise SinkMisconfigured(f"the event hub's address: {error}") from None
-    if not any(each.matches(place) for each in (*AZURE, *hosts)):
+    if not any(each.matches(endpoint) for each in (*AZURE, *hosts)):
         raise SinkMisconfigured(
-            f"{place.host} is not an address of Azure Event Hubs ({', '.join(map(str, AZURE))}); "
+            f"{endpoint.host} is not an address of Azure Event Hubs ({', '.join(map(str, AZURE))}); "
             "the setting deliver.eventhub_hosts allows others"
         )
-    return place
+    return endpoint
 
 
 @dataclass(slots=True, eq=False)

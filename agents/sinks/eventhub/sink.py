@@ -13,11 +13,9 @@ of the publication is unknown, and it is sent again.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from azure.eventhub import EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 from azure.identity.aio import DefaultAzureCredential
 
@@ -29,22 +27,13 @@ from agents.deliver.errors import SinkUnavailable
 from agents.sinks.eventhub.client import Clients, address_of
 from agents.sinks.eventhub.errors import (
     SDK_ERRORS,
-    is_lost_connection,
-    is_too_large,
-    needs_change,
     opening_error,
-    outcome_of,
     refusal_of,
 )
-from agents.sinks.eventhub.events import add
+from agents.sinks.eventhub.publisher import PublicationFailed, Publisher
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-
-SDK_SHARE = 0.4
-"""Of the deadline, for one attempt of the SDK's two."""
-IDLE_SECONDS = 60.0
-"""The service closes idle links; the first send after so long may find its link closed."""
 
 
 class EventHubSink:
@@ -64,10 +53,8 @@ class EventHubSink:
         self._deadline_s = self._target.timeout_ms / 1000
         self._by_key = self._target.partitioning == "key"
         self._clients: list[Clients] = []
-        self._partitions: list[str] = []
-        self._largest_bytes = 0
-        self._last_success_s: dict[int, float] = {}
-        self._refused_since_s: float | None = None
+        self._publisher: Publisher
+        """Made when the hub is open."""
 
     async def open(self) -> Lanes:
         await self.close()
@@ -75,16 +62,19 @@ class EventHubSink:
         self._clients = [clients]
         try:
             async with asyncio.timeout(self._deadline_s):
-                self._partitions, largest = await clients.call(_asked)
+                partitions, largest = await clients.call(_asked)
         except TimeoutError:
             raise SinkUnavailable(f"the event hub didn't answer within {self._deadline_s:g} s") from None
         except SDK_ERRORS as error:
             raise opening_error(error, self._context.secrets) from None
-        self._largest_bytes = min(largest, self._target.max_batch_bytes or largest)
+        largest = min(largest, self._target.max_batch_bytes or largest)
+        self._publisher = Publisher(
+            partitions, largest, self._by_key, self._deadline_s, self._context.secrets
+        )
         if self._by_key:
             # The SDK has one publication outstanding per client where the service chooses the partition.
-            self._clients += [Clients(self._make_client) for _ in self._partitions[1:]]
-        return Lanes(len(self._partitions), self._target.batch)
+            self._clients += [Clients(self._make_client) for _ in partitions[1:]]
+        return Lanes(len(partitions), self._target.batch)
 
     async def send(self, lane: int, batch: Sequence[Delivery]) -> Sequence[Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -134,10 +124,11 @@ class EventHubSink:
         """
         waiting = list(part)
         most = len(waiting)
+        clients = self._clients[lane if self._by_key else 0]
         while waiting:
             try:
-                published = await self._publish(lane, waiting, most, outcomes)
-            except _Failed as failure:
+                published = await self._publisher.publish(clients, lane, waiting, most, outcomes)
+            except PublicationFailed as failure:
                 self._trace(failure.publication, failure.outcome.code, failure.outcome.reason)
                 if not failure.too_large:
                     outcomes.update((id(each), failure.outcome) for each in failure.publication)
@@ -151,74 +142,6 @@ class EventHubSink:
                 outcomes.update((id(each), DELIVERED) for each in published)
             waiting = [each for each in waiting if id(each) not in outcomes]
         return None
-
-    async def _publish(
-        self, lane: int, waiting: Sequence[Delivery], most: int, outcomes: dict[int, Outcome]
-    ) -> list[Delivery]:
-        """Send as many as fit, up to ``most``, and give them. What never fits goes into ``outcomes``.
-
-        Raises _Failed.
-        """
-        publication: list[Delivery] = []
-        clients = self._clients[lane if self._by_key else 0]
-
-        async def publish(client: EventHubProducerClient) -> None:
-            batch = await self._batch(client, lane, waiting[0].user_id)
-            for delivery in waiting:
-                if len(publication) == most:
-                    break
-                if add(batch, delivery, self._by_key):
-                    publication.append(delivery)
-                elif publication:
-                    break
-                else:
-                    outcomes[id(delivery)] = self._refused(delivery)
-            if publication:
-                await self._send_batch(client, lane, batch)
-
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                await clients.call(publish)
-        except TimeoutError:
-            unknown = Unknown("timeout", f"no answer within {self._deadline_s:g} s", whole=True)
-            raise _Failed(publication, unknown) from None
-        except SDK_ERRORS as error:
-            refused_s = 0.0
-            if needs_change(error):
-                clients.renew()
-                self._refused_since_s = self._refused_since_s or time.monotonic()
-                refused_s = time.monotonic() - self._refused_since_s
-            outcome = outcome_of(error, self._context.secrets, refused_s)
-            raise _Failed(publication, outcome, is_too_large(error)) from None
-        self._last_success_s[lane] = time.monotonic()
-        self._refused_since_s = None
-        return publication
-
-    async def _batch(self, client: EventHubProducerClient, lane: int, user_id: str) -> EventDataBatch:
-        key, partition = (user_id, None) if self._by_key else (None, self._partitions[lane])
-        most = self._largest_bytes
-        try:
-            return await client.create_batch(
-                partition_key=key, partition_id=partition, max_size_in_bytes=most
-            )
-        except ValueError as error:  # the hub takes less than it said when it was opened
-            self._largest_bytes = (await client.create_batch()).max_size_in_bytes
-            raise SinkUnavailable(str(error)) from None
-
-    async def _send_batch(self, client: EventHubProducerClient, lane: int, batch: EventDataBatch) -> None:
-        timeout_s = self._deadline_s * SDK_SHARE
-        try:
-            await client.send_batch(batch, timeout=timeout_s)
-        except SDK_ERRORS as error:
-            idle_s = time.monotonic() - self._last_success_s.get(lane, 0.0)
-            if idle_s < IDLE_SECONDS or not is_lost_connection(error):
-                raise
-            # Closed for idleness, most likely: no failure of the hub's, so no reason to wait.
-            await client.send_batch(batch, timeout=timeout_s)
-
-    def _refused(self, delivery: Delivery) -> Rejected:
-        body, most = len(delivery.body), self._largest_bytes
-        return Rejected("too_large", f"a body of {body} bytes doesn't fit into a message of {most} bytes")
 
     def _trace(self, publication: Sequence[Delivery], code: str, reason: str) -> None:
         if self._context.trace is not None:
@@ -245,15 +168,3 @@ def _behind(failed: Retry | Unknown) -> Retry:
         failed.whole,
         isinstance(failed, Retry) and failed.needs_change,
     )
-
-
-class _Failed(Exception):
-    """A publication didn't go, or perhaps didn't. Empty: it came to none."""
-
-    def __init__(
-        self, publication: Sequence[Delivery], outcome: Retry | Unknown, too_large: bool = False
-    ) -> None:
-        super().__init__(outcome.reason)
-        self.publication = publication
-        self.outcome = outcome
-        self.too_large = too_large

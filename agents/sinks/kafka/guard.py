@@ -23,7 +23,7 @@ from agents.deliver.errors import SinkMisconfigured
 from agents.sinks.addresses.guard import AddressNotAllowed, check_address
 
 Allow = Callable[[Endpoint], None]
-"""Raises SinkMisconfigured where the definition's secrets may not be sent to a place."""
+"""Raises SinkMisconfigured where the definition's secrets may not be sent to an endpoint."""
 
 
 class BrokerRefused(OSError):

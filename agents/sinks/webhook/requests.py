@@ -65,7 +65,7 @@ class RequestMaker:
         # Before they are looked up: what changes meanwhile is looked up again.
         self._stamp = secrets.stamp(self._used)
         self._url = self._address(webhook.url)
-        self.place = self._url.place
+        self.endpoint = self._url.endpoint
         self._headers = {name: self._header_of(name, each) for name, each in webhook.headers.items()}
         self._query = {name: self._template(each) for name, each in webhook.query.items()}
         self._form = (
@@ -77,7 +77,7 @@ class RequestMaker:
         self._given = {name.lower() for name in self._headers}
         self._signer: Signer | None = None
         if webhook.signing_secret is not None:
-            key = secrets.get(webhook.signing_secret, [self.place])
+            key = secrets.get(webhook.signing_secret, [self.endpoint])
             try:
                 self._signer = Signer(key)
             except (ValueError, RuntimeError):
@@ -142,7 +142,9 @@ class RequestMaker:
         try:
             if not isinstance(text, Secret):
                 return UrlTemplate.parse(text)
-            url = UrlTemplate.parse(self._secrets.get_for(text, lambda url: [UrlTemplate.parse(url).place]))
+            url = UrlTemplate.parse(
+                self._secrets.get_for(text, lambda url: [UrlTemplate.parse(url).endpoint])
+            )
         except UrlWrong as error:
             raise SinkMisconfigured(f"webhook.url: {error}") from None
         known = (*self._webhook.variables, *BUILT_IN)
@@ -158,7 +160,7 @@ class RequestMaker:
     def _template(self, text: Text) -> _Template:
         if not isinstance(text, Secret):
             return _Template(text, True)
-        return _Template(self._secrets.get(text, [self.place]), False)
+        return _Template(self._secrets.get(text, [self.endpoint]), False)
 
     def _header_of(self, name: str, text: Text) -> _Template:
         made = self._template(text)

@@ -106,7 +106,7 @@ def print_topics(
     kind: Format = "kafka-topics", destinations: Destinations = None, settings: SettingsFile = None
 ) -> None:
     """Print the exact settings with which to make the topics ahead; nothing is asked of Kafka."""
-    from agents.deliver.definitions.parse import NAME
+    from agents.deliver.definitions.parse_destination import NAME
     from agents.topics.plan import wanted_topics
     from app.failures import CommandFailed
     from app.kafka.configured import plan_of

@@ -182,5 +182,5 @@ async def test_the_literal_part_arrives_as_it_is_written_whatever_the_data() -> 
 )
 def test_an_address_has_one_form(url: str, origin: str, place: str) -> None:
     made = UrlTemplate.parse(url)
-    assert (made.origin, str(made.place)) == (origin, place)
+    assert (made.origin, str(made.endpoint)) == (origin, place)
     assert made.fill(lambda _: None).startswith(origin + "/")

@@ -23,7 +23,7 @@ from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.secrets.secrets import Secrets
 from agents.sinks.eventhub import client as eventhub_client
 from agents.sinks.eventhub import errors as eventhub_errors
-from agents.sinks.eventhub import sink as eventhub
+from agents.sinks.eventhub import publisher as eventhub
 from agents.sinks.eventhub.sink import EventHubSink
 from tests.eventhub.credentials import Credentials
 from tests.eventhub.deliveries import NAME, context, delivery, destination, sink_to
