@@ -9,9 +9,9 @@ from app.shown_bytes import safe
 
 USERS_TURN = frozenset(
     {
-        "agents.faust.consumer_thread.GroupRefused",
-        "agents.restore.restorer.PartitionsChanged",
-        "agents.restore.restorer.ChangelogLost",
+        "agents.kafka.membership.GroupRefused",
+        "agents.restore.lost.PartitionsChanged",
+        "agents.restore.lost.ChangelogLost",
         "agents.topics.judge.TopicsUnusable",
         "app.kafka.embedded.BrokerNotInstalled",
         "app.kafka.embedded.BrokerNotReady",

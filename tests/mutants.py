@@ -63,7 +63,8 @@ TESTS: dict[str, list[str]] = {
         "tests/rules/state/test_dedupe.py",
         "tests/agents/evaluate/test_language_against_model.py",
     ],
-    "tables/changelog.py": ["tests/tables/test_changelog.py", *DRIVEN],
+    "tables/changelog/reader.py": ["tests/tables/test_changelog.py", *DRIVEN],
+    "tables/changelog/writer.py": ["tests/tables/test_changelog.py", *DRIVEN],
     "tables/profiles.py": ["tests/tables/test_profiles.py", *DRIVEN],
     "tables/timer_index.py": ["tests/tables/test_profiles.py", *DRIVEN],
     "tables/store.py": ["tests/tables/test_stores.py", "tests/tables/test_profiles.py"],
@@ -93,7 +94,7 @@ BY_HAND: list[tuple[str, str, str]] = [
         "self._noting_step = acked = self.acked_step",
         "self._noting_step = acked = self.noted_step",
     ),
-    ("tables/changelog.py", "min(begins, default=self.position)", "self.position"),
+    ("tables/changelog/reader.py", "min(begins, default=self.position)", "self.position"),
 ]
 """(file, text, what stands there in the mutant): those that survived once, and others that no rule makes."""
 TESTS["app/worker/worker.py"] = ["tests/worker/partitions/test_membership.py"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from agents.evaluate.outputs import Outputs, Told
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits, Step
 from agents.kafka.batches import Batches
-from agents.topics import LARGE_MESSAGE_BYTES
+from agents.topics.written import WrittenTopics
 
 MEMBERSHIP_SECONDS = 0.05
 """Between two looks, while it isn't known whether the group still counts on this worker."""
@@ -52,27 +52,6 @@ class Work:
         return sum(len(each.transitions) for each in self.steps) >= limits.step_transitions
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """Names of the topics a worker writes, and how many partitions the outputs have."""
-
-    changelog: str
-    transitions: str
-    repartition: str
-    partitions: int
-    """Of the table, so of the changelog and of the repartition topic. Source topics may have any number."""
-    transitions_partitions: int
-    dead_letter_suffix: str = ".dlq"
-    changelog_bytes: int = LARGE_MESSAGE_BYTES
-    """What the changelog takes in one produce batch (``max.message.bytes``)."""
-    dead_letter_partitions: Mapping[str, int] = field(default_factory=dict)
-    """By topic; one that isn't named has as many as the table."""
-    sources: MutableMapping[str, int] = field(default_factory=dict)
-    """Partitions of each source topic, repartitioned records aside; they may grow. Empty: not known."""
-    changelog_id: bytes = b""
-    """The topic's id; a store remembers it, so that it is never joined to another changelog."""
-
-
 class Committer:
     """Writes the steps of a worker's partitions.
 
@@ -83,7 +62,7 @@ class Committer:
     def __init__(
         self,
         producer: AIOKafkaProducer,
-        topics: Topics,
+        topics: WrittenTopics,
         listener: Listener,
         told: Told | None = None,
         may_write: Callable[[], bool] = lambda: True,

@@ -18,7 +18,7 @@ from agents.evaluate.commits import Committer, Work
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Record
 from agents.evaluate.task import SLICE, TURN_RECORDS, USERS, Task
-from agents.faust.transport import MembershipLost
+from agents.kafka.membership import MembershipLost
 from agents.kafka.placement import partition_of
 from rules.compile.rule_set import EMPTY, RuleSet
 

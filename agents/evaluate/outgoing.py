@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from agents.evaluate.partition import Recovered
 from agents.evaluate.steps import DeadLetter, Draft, Step
 from rules.state.row import Transition
-from tables.changelog import ChangelogWriter, Written
+from tables.changelog.format import Written
+from tables.changelog.writer import ChangelogWriter
 from tables.codec import Checkpoint, Letter, Outbox, UnsentLetters
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError
@@ -31,18 +31,16 @@ from agents.kafka.batches import record_bytes
 from agents.kafka.consumed import Consumed
 from agents.kafka.placement import Origin, partition_of
 from agents.kafka.producer import MAX_REQUEST_BYTES, REFUSED, TOO_LARGE
+from agents.topics.written import WrittenTopics
 from agents.warnings import Warnings
 from rules.state.row import Transition
-
-if TYPE_CHECKING:
-    from agents.evaluate.commits import Topics
 
 Sent = tuple[int | None, bytes | None, bytes | None, Headers]
 """Timestamp (ms; None: now), key, value and headers of a record."""
 
 
 @dataclass(slots=True)
-class Limits:
+class BatchLimits:
     """Sizes of batches that topics take, as far as refusals have shown. Kept for the life of a process."""
 
     batch_bytes: dict[str, int] = field(default_factory=dict)
@@ -85,7 +83,7 @@ class Lot:
     """Outputs for one topic partition, in order, in as few batches as they fit."""
 
     def __init__(
-        self, producer: AIOKafkaProducer, limits: Limits, topic: str, partition: int, refusals: Refusals
+        self, producer: AIOKafkaProducer, limits: BatchLimits, topic: str, partition: int, refusals: Refusals
     ) -> None:
         self._producer = producer
         self._limits = limits
@@ -162,13 +160,13 @@ class Told:
 
     letters: LetterLog = field(default_factory=LetterLog)
     warnings: Warnings = field(default_factory=Warnings)
-    limits: Limits = field(default_factory=Limits)
+    limits: BatchLimits = field(default_factory=BatchLimits)
 
 
 class Outputs:
     """The outputs of some steps: ``add`` each, then ``send`` once."""
 
-    def __init__(self, producer: AIOKafkaProducer, topics: Topics, told: Told) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topics: WrittenTopics, told: Told) -> None:
         self._producer = producer
         self._topics = topics
         self._told = told

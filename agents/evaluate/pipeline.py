@@ -36,7 +36,7 @@ from rules.compile.rule_set import RuleSet
 from rules.decide.decide import fire
 from rules.decide.redefine import redefine
 from rules.state.row import Row
-from tables.changelog import Written
+from tables.changelog.format import Written
 from tables.codec import Checkpoint, Ground, encode_checkpoint, row_key, split_row_key
 from tables.meta import StoreMeta, encode_meta
 from tables.profiles import Profiles

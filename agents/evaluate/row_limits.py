@@ -17,7 +17,7 @@ from agents.evaluate.intake import decode_records
 from agents.evaluate.partition import Partition
 from agents.evaluate.steps import DeadLetter, Draft, Limits, Record
 from rules.decide.decide import fire
-from tables.changelog import largest_row_bytes
+from tables.changelog.format import largest_row_bytes
 from tables.codec import split_row_key
 from tables.profiles import RowsTooLarge, Staged
 

@@ -9,12 +9,11 @@ records in batches (``agents.faust.transport``), and recovery, which reads chang
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
 import faust
-from aiokafka.structs import TopicPartition
 from faust.tables.manager import TableManager as StockTableManager
 from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.tables.recovery import Recovery as StockRecovery
@@ -22,18 +21,14 @@ from faust.types import TP
 from mode import Service
 
 from agents.faust.assignor import Assignor
-from agents.faust.transport import Batch, Consumer, Poll, Transport
+from agents.faust.batch import Poll
+from agents.faust.hooks import Hooks
+from agents.faust.transport import Consumer, Transport
 from agents.kafka.broker import Broker, IsolationLevel
 from agents.kafka.clients import credentials
-from agents.kafka.lost_records import Lost
 from agents.warnings import Warnings
 
 MAX_FETCH_BYTES = 4 * 1024 * 1024
-
-RestoreCallback = Callable[[Mapping[int, Sequence[TP]], Callable[[], bool]], Awaitable[None]]
-"""Gets the table's partitions to bring up to date, each with the source partitions whose records it takes,
-and a function that says whether they are still ours: not so as soon as the next rebalance begins."""
-TakeCallback = Callable[[Batch, Callable[[], object]], Awaitable[None]]
 
 
 class Recovery(StockRecovery):
@@ -58,7 +53,7 @@ class Recovery(StockRecovery):
                 self._set_recovery_started()
                 partitions = cast(Assignor, app.assignor).sources()
                 restored = asyncio.ensure_future(
-                    app.restore(partitions, partial(app.is_current, self._rebalance))
+                    app.hooks.restore(partitions, partial(app.is_current, self._rebalance))
                 )
                 try:
                     await self._wait(asyncio.shield(restored))
@@ -73,8 +68,8 @@ class Recovery(StockRecovery):
             except ServiceStopped:
                 return
             except BaseException as error:
-                # One that was cancelled by nobody's wish would else leave the worker waiting for ever.
-                if self.should_stop or self.app.refused(error):  # type: ignore[attr-defined]
+                # Otherwise a recovery that somebody cancelled by mistake leaves the worker waiting for ever.
+                if self.should_stop or self.app.hooks.refused(error):  # type: ignore[attr-defined]
                     return
                 await self.app.crash(error)
                 return
@@ -97,21 +92,22 @@ class TableManager(StockTableManager):
 class WorkerApp(faust.App):
     """The Faust app, with our transport and our recovery."""
 
-    isolation_level: IsolationLevel
-    restore: RestoreCallback
-    hand_over: Callable[[], Awaitable[None]]
-    """Called when partitions are revoked, after the batches in hand are acknowledged."""
-    rebalancing_began: Callable[[], None]
-    """Called as soon as a rebalance begins."""
-    lost: Lost
-    """Called when records of a source were gone before they were read."""
-    taken: Callable[[TopicPartition], int]
-    """The offset after the last record of a source that is in the state; 0: there is none."""
-    table_partitions: int
-    """The table's number of partitions; source topics may have any."""
-    warnings: Warnings
-    refused: Callable[[BaseException], bool]
-    """Told why restoring failed; whether that is no crash but an end for a reason that is told otherwise."""
+    def __init__(
+        self,
+        app_id: str,
+        hooks: Hooks,
+        *,
+        isolation_level: IsolationLevel,
+        table_partitions: int,
+        warnings: Warnings,
+        **options: Any,
+    ) -> None:
+        self.hooks = hooks
+        self.isolation_level = isolation_level
+        self.table_partitions = table_partitions
+        """The table's number of partitions; source topics may have any."""
+        self.warnings = warnings
+        super().__init__(app_id, **options)
 
     def is_current(self, rebalance: int) -> bool:
         """Whether no other rebalance began since this one, by number."""
@@ -121,7 +117,7 @@ class WorkerApp(faust.App):
         """None: Faust's own stores are not used, and a file in their place must not stop the worker."""
 
     def on_rebalance_start(self) -> None:
-        self.rebalancing_began()
+        self.hooks.rebalancing_began()
         super().on_rebalance_start()
 
     def _new_transport(self) -> Transport:
@@ -164,19 +160,16 @@ def worker_app(
     table: str,
     partitions: int,
     poll_records: int,
-    take: TakeCallback,
-    restore: RestoreCallback,
-    hand_over: Callable[[], Awaitable[None]],
-    rebalancing_began: Callable[[], None],
+    hooks: Hooks,
     warnings: Warnings,
-    refused: Callable[[BaseException], bool] = lambda error: False,
-    lost: Lost = lambda tp, first, there: None,
-    taken: Callable[[TopicPartition], int] = lambda tp: 0,
 ) -> WorkerApp:
-    """Build the app. ``take`` gets every batch; ``restore`` what to bring up to date. ``partitions`` is the
-    table's number of them."""
+    """Build the app. ``partitions`` is the table's number of them."""
     app = WorkerApp(
         app_id,
+        hooks,
+        isolation_level=broker.isolation_level,
+        table_partitions=partitions,
+        warnings=warnings,
         **faust_options(broker, instance_id, data_dir),
         broker_max_poll_records=poll_records,
         broker_commit_interval=1.0,
@@ -184,15 +177,6 @@ def worker_app(
         TableManager=TableManager,
         PartitionAssignor=Assignor,
     )
-    app.table_partitions = partitions
-    app.warnings = warnings
-    app.isolation_level = broker.isolation_level
-    app.restore = restore
-    app.hand_over = hand_over
-    app.rebalancing_began = rebalancing_began
-    app.lost = lost
-    app.taken = taken
-    app.refused = refused
     app.Table(table, partitions=partitions)
     topic = app.topic(*sources, maxsize=2, value_serializer="raw", key_serializer="raw")
 
@@ -202,7 +186,7 @@ def worker_app(
             consumer, poll = cast(Consumer, app.consumer), cast(Poll, event.message)
             try:
                 for batch in consumer.batches_of(poll):
-                    await take(batch, partial(consumer.acknowledge, batch))
+                    await hooks.take(batch, partial(consumer.acknowledge, batch))
             except asyncio.CancelledError:
                 raise
             except BaseException as error:

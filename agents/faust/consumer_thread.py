@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import aiokafka
 from aiokafka.errors import KafkaError
@@ -16,21 +16,15 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 from mode.utils.futures import maybe_async
 
+from agents.faust.hooks import Hooked
 from agents.kafka.lost_records import LostRecords
-
-if TYPE_CHECKING:
-    from agents.faust.app import WorkerApp
-    from agents.faust.transport import Consumer
+from agents.kafka.membership import GroupRefused
 
 FETCH_MAX_WAIT_MS = 200
-"""How long a broker holds an empty fetch; also how stale ``Consumer.log_end`` can be on an idle log."""
+"""How long a broker holds an empty fetch; so ``ConsumerThread.log_seen`` may be as stale on an idle log."""
 
 
 WATCH_SECONDS = 1.0
-
-
-class GroupRefused(Exception):
-    """The consumer group doesn't let this process in, or has ended its part in it for good."""
 
 
 class Held:
@@ -82,7 +76,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
     membership_seen: float | None = 0.0
     """When the latest answered heartbeat was sent (monotonic); None: told that we are no member."""
 
-    def __init__(self, consumer: Consumer, *, loop: asyncio.AbstractEventLoop, **rest: Any) -> None:
+    def __init__(self, consumer: stock.Consumer, *, loop: asyncio.AbstractEventLoop, **rest: Any) -> None:
         super().__init__(consumer, loop=loop, thread_loop=loop, **rest)
 
     async def start(self) -> None:
@@ -102,7 +96,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
-        consumer._isolation_level = cast(Any, self.app).isolation_level
+        consumer._isolation_level = cast(Hooked, self.app).isolation_level
         start = consumer.start
 
         async def start_and_listen() -> None:
@@ -132,8 +126,8 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         if fresh:
             await consumer.seek_to_beginning(*fresh)
         begun = {tp: committed[tp].offset if tp in committed else None for tp in held.tps}
-        app = cast("WorkerApp", self.app)
-        moved = await LostRecords(app.lost, app.taken).at_start(consumer, begun)
+        hooks = cast(Hooked, self.app).hooks
+        moved = await LostRecords(hooks.lost, hooks.taken).at_start(consumer, begun)
         if not held.is_current:
             return {}
         found = {tp: each.offset for tp, each in committed.items()} | moved

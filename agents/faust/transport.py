@@ -19,38 +19,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 from faust.transport.drivers import aiokafka as stock
-from faust.types import TP, ConsumerMessage
+from faust.types import TP
 
+from agents.faust.batch import Batch, Poll
 from agents.faust.consumer_thread import ConsumerThread, LogSeen
+from agents.faust.hooks import Hooked
 from agents.kafka.consumed import Consumed
-
-
-class MembershipLost(Exception):
-    """The group went on without this worker: its partitions may be another's, so it must write no more."""
-
-
-class Poll(ConsumerMessage):
-    """What one poll brought: the message that goes through Faust. It bears the names of its first batch."""
-
-    batches: list[Batch]
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Records of one partition from one poll, in log order."""
-
-    poll: Poll
-    tp: TP
-    records: list[Consumed]
-    acked: bool = False
-
-    @property
-    def next_offset(self) -> int:
-        return self.records[-1].offset + 1
+from agents.kafka.membership import MembershipLost
 
 
 class Consumer(stock.Consumer):
@@ -187,9 +165,9 @@ class Consumer(stock.Consumer):
             super().resume_flow()
 
     async def wait_empty(self) -> None:
-        """Before a rebalance and at the end: finish what is in hand, with the timers on their way, commit."""
+        """Before a rebalance and at the end: finish what is in hand, send its transitions, commit."""
         await super().wait_empty()
-        await cast(Any, self.app).hand_over()
+        await cast(Hooked, self.app).hooks.hand_over()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         cast(ConsumerThread, self._thread).membership_seen = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from tables.changelog import RECORD_BYTES
+from tables.changelog.format import RECORD_BYTES
 
 Headers = Sequence[tuple[str, bytes | None]]
 _NO_HEADERS: Headers = []

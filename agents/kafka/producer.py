@@ -25,7 +25,7 @@ from aiokafka.errors import (
 
 from agents.kafka.broker import Broker
 from agents.kafka.clients import client_options
-from agents.topics import LARGE_MESSAGE_BYTES
+from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 
 
 class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""How large a record a topic takes."""
+"""How large a record a topic takes: what we ask for, and what a topic says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from aiokafka.errors import KafkaError
 
 log = structlog.get_logger("turnstile.topics")
 
+LARGE_MESSAGE_BYTES = 8 * 1024 * 1024
+"""For topics that must take whatever the input brings and more: dead letters, repartitioning, changelog."""
 MAX_MESSAGE_BYTES = "max.message.bytes"
 LIKELY_BYTES = 1_000_000
 """Less than the broker's default (1,048,588 bytes), for a broker that doesn't say."""

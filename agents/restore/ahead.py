@@ -17,8 +17,8 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from agents.evaluate.commits import Topics
 from agents.kafka.broker import Broker
+from agents.topics.written import WrittenTopics
 
 log = structlog.get_logger("turnstile.restore")
 
@@ -32,7 +32,7 @@ class Job(msgspec.Struct, frozen=True):
     """What one child does; it comes through its standard input, for the broker's password may be in it."""
 
     broker: Broker
-    topics: Topics
+    topics: WrittenTopics
     directory: str
     block_cache_bytes: int
     write_buffer_bytes: int

@@ -10,7 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from agents.registry.unusable import Unusable, usable
-from tables.changelog import ChangelogReader, Logged, is_row
+from tables.changelog.format import Logged, is_row
+from tables.changelog.reader import ChangelogReader
 from tables.codec import CHECKPOINT_KEY, ROW_VERSION, RowHead, decode_head, decode_row, split_row_key
 
 LAST_VERSION = b"\x1f"

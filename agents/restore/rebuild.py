@@ -14,9 +14,9 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
-from agents.evaluate.commits import Topics
 from agents.kafka.batches import Batches
 from agents.topics.noted import taken_of
+from agents.topics.written import WrittenTopics
 from tables.codec import CHECKPOINT_KEY, Checkpoint, decode_checkpoint, encode_checkpoint
 from tables.meta import StoreMeta, decode_meta, encode_meta
 from tables.store import RocksMemory, RocksStore, Write
@@ -26,12 +26,12 @@ ROWS = 2_000
 MIB = 1024 * 1024
 
 
-class StoreUnusable(Exception):
+class RebuildRefused(Exception):
     """A store on disk can't be the source of a changelog; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostChangelog:
     """One partition of the changelog as it is now. ``checkpoint``: the last that it holds."""
 
     partition: int
@@ -44,15 +44,15 @@ async def rebuild(
     producer: AIOKafkaProducer,
     path: Path,
     sources: Mapping[str, int],
-    topics: Topics,
-    lost: Lost,
+    topics: WrittenTopics,
+    lost: LostChangelog,
     go_back: Callable[[dict[TopicPartition, int]], Awaitable[None]],
 ) -> int:
     """Write the rows of the store at ``path`` to the end of the changelog's partition; their number.
 
     ``sources``: partitions of each source topic, the repartition topic included. ``go_back`` commits where
     the group has to go on reading. The checkpoint comes last: what was not written to its end stays refused.
-    Raises StoreUnusable, and has then written nothing.
+    Raises RebuildRefused, and has then written nothing.
     """
     store = RocksStore(path, RocksMemory.of(8 * MIB, 8 * MIB))
     try:
@@ -85,15 +85,15 @@ async def rebuild(
     return rows
 
 
-def _checkpoint_of(store: RocksStore, path: Path, topics: Topics, lost: Lost) -> Checkpoint:
+def _checkpoint_of(store: RocksStore, path: Path, topics: WrittenTopics, lost: LostChangelog) -> Checkpoint:
     name = f"{topics.changelog}/{lost.partition}"
     value = store.meta()
     meta = decode_meta(value) if value is not None else None
     if meta is None or not meta.checkpoint:
-        raise StoreUnusable(f"{path} holds no rows")
+        raise RebuildRefused(f"{path} holds no rows")
     checkpoint = decode_checkpoint(meta.checkpoint)
     if checkpoint.partitions != topics.partitions:
-        raise StoreUnusable(
+        raise RebuildRefused(
             f"{path} was written for {checkpoint.partitions} partitions, and {topics.changelog} has "
             f"{topics.partitions}"
         )
@@ -103,11 +103,11 @@ def _checkpoint_of(store: RocksStore, path: Path, topics: Topics, lost: Lost) ->
     if is_same and lost.begin > lost.checkpoint.ground.whole_from:  # retention took its head
         if meta.changelog_next == lost.end:
             return checkpoint
-        raise StoreUnusable(
+        raise RebuildRefused(
             f"{name} has records up to offset {lost.end}, and {path} only those up to {meta.changelog_next}: "
             "start a worker there, which reads the rest, and stop it"
         )
-    raise StoreUnusable(f"{name} needs nothing: it holds all rows up to the checkpoint at its end")
+    raise RebuildRefused(f"{name} needs nothing: it holds all rows up to the checkpoint at its end")
 
 
 def _rows(store: RocksStore) -> Iterator[tuple[bytes, bytes]]:

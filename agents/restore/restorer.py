@@ -2,7 +2,7 @@
 
 The store remembers the changelog offset up to which it is complete; what comes after is read with a
 consumer of our own, many records at a time (Faust's recovery goes record by record). Transitions that are
-not known to be in Kafka (``tables.changelog``) are sent again, with the same ids and bodies.
+not known to be in Kafka (``tables.changelog``) are sent again (``agents.restore.resend``).
 """
 
 from __future__ import annotations
@@ -10,29 +10,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.evaluate.commits import Topics
-from agents.evaluate.outputs import Outputs, Told
 from agents.evaluate.partition import Recovered
 from agents.evaluate.pipeline import Pipeline
-from agents.evaluate.steps import DeadLetter, Limits
-from agents.kafka.consumed import Consumed
+from agents.evaluate.steps import Limits
 from agents.kafka.placement import Place
 from agents.restore.ahead import RECORDS, Job, cores, restore_ahead, shares
-from agents.restore.foreign_records import foreign
-from agents.topics.look import shown_id
+from agents.restore.lost import ChangelogLost, PartitionsChanged, fault_of, headless
+from agents.restore.reading import Reading
+from agents.restore.resend import Pending, from_kept
+from agents.restore.stores import store_path
 from agents.topics.noted import CHANGELOG_MEND, last_checkpoints
+from agents.topics.written import WrittenTopics
 from agents.warnings import Warnings
-from rules.state.row import Transition
-from tables.changelog import ChangelogReader
-from tables.codec import Letter
+from tables.changelog.reader import ChangelogReader
+from tables.codec import Checkpoint
 from tables.meta import StoreMeta, decode_meta
 from tables.opening import open_store
 from tables.profiles import Profiles
@@ -45,53 +43,20 @@ LOCKED_SECONDS = 10.0
 """How long a store may stay locked by a process that is ending."""
 
 
-Pending = Transition | DeadLetter
-"""An output that is sent again."""
-
-
-class PartitionsChanged(Exception):
-    """The table was written with another number of partitions; users would be looked for elsewhere."""
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One partition while its changelog is read."""
-
-    store: RocksStore
-    changelog: ChangelogReader
-    end: int
-    known: StoreMeta
-    """What the store remembers."""
-
-
-class ChangelogLost(Exception):
-    """The changelog is not the one that the store or the group's offsets belong to, or its head is gone."""
-
-
-def store_path(directory: Path, changelog: str, partition: int) -> Path:
-    """Where the rows of a partition lie on disk."""
-    return directory / f"{changelog}-{partition}"
-
-
-def stores_of(directory: Path, changelog: str) -> dict[int, Path]:
-    """The stores in a data directory, by partition."""
-    found = {each.name.removeprefix(f"{changelog}-"): each for each in directory.glob(f"{changelog}-*")}
-    return {int(number): path for number, path in sorted(found.items()) if number.isdigit() and path.is_dir()}
-
-
 class Restorer:
-    """Opens partitions: store first, then the rest of the changelog. ``ahead`` is what
-    other processes may do before (``agents.restore.ahead``); without it all is read here."""
+    """Opens partitions: store first, then the rest of the changelog. ``ahead`` is what other processes may do
+    before (``agents.restore.ahead``); without it all is read here."""
 
     def __init__(
         self,
         new_consumer: Callable[[], AIOKafkaConsumer],
         directory: Path,
         memory: RocksMemory,
-        topics: Topics,
+        topics: WrittenTopics,
         limits: Limits,
         cache_rows: int,
         ahead: Job | None = None,
+        warnings: Warnings | None = None,
     ) -> None:
         self._new_consumer = new_consumer
         self._directory = directory
@@ -101,7 +66,7 @@ class Restorer:
         self._cache_rows = cache_rows
         self._ahead = ahead
         self.rows_restored = 0
-        self.warnings = Warnings()
+        self.warnings = warnings or Warnings()
 
     def path(self, partition: int) -> Path:
         return store_path(self._directory, self._topics.changelog, partition)
@@ -119,7 +84,7 @@ class Restorer:
         """
         if not partitions:
             return {}, []  # and no consumer: aiokafka's stop raises CancelledError when it comes at once
-        readings: dict[int, _Reading] = {}
+        readings: dict[int, Reading] = {}
         try:
             async with self._new_consumer() as consumer:
                 await self._open_stores(consumer, partitions, readings)
@@ -138,42 +103,24 @@ class Restorer:
             pipelines[partition] = self._pipeline(partition, reading, pending)
         return pipelines, pending
 
-    async def _check_changelog(self, readings: dict[int, _Reading]) -> None:
+    async def _check_changelog(self, readings: dict[int, Reading]) -> None:
         """Raises ChangelogLost; nothing was written to a store yet, and nothing will be."""
-        faults: list[str] = []
-        cut = {p for p, each in readings.items() if each.known.changelog_next < each.changelog.position}
-        checkpoints = {}
+        topics, cut = self._topics, headless(readings)
+        checkpoints: dict[int, Checkpoint] = {}
         if cut:
             async with self._new_consumer() as consumer:
-                checkpoints = await last_checkpoints(consumer, self._topics.changelog, cut)
+                checkpoints = await last_checkpoints(consumer, topics.changelog, cut)
+        faults: list[str] = []
         for partition, reading in sorted(readings.items()):
-            name, path = f"{self._topics.changelog}/{partition}", self.path(partition)
-            known, position = reading.known, reading.changelog.position
-            now, before, checkpoint = (
-                self._topics.changelog_id,
-                known.changelog_id,
-                checkpoints.get(partition),
-            )
-            if now and before and now != before:
-                faults.append(
-                    f"{name} was deleted and made again: the rows in {path} belong to the topic with the id "
-                    f"{shown_id(before)}, and its id is {shown_id(now)} now"
-                )
-            elif position > reading.end:
-                faults.append(
-                    f"{name} ends at offset {reading.end}, but the rows in {path} were written up to offset "
-                    f"{position}: it was made again or cut"
-                )
-            elif partition in cut and (checkpoint is None or checkpoint.ground.whole_from < position):
-                faults.append(
-                    f"{name} begins at offset {position}, and the rows from offset {known.changelog_next} on "
-                    f"are not in {path} either: retention or somebody removed them"
-                )
+            name, path = f"{topics.changelog}/{partition}", self.path(partition)
+            fault = fault_of(name, topics.changelog_id, path, reading, checkpoints.get(partition))
+            if fault is not None:
+                faults.append(fault)
         if faults:
             raise ChangelogLost("\n".join([*faults, CHANGELOG_MEND]))
 
     async def _open_stores(
-        self, consumer: AIOKafkaConsumer, partitions: set[int], readings: dict[int, _Reading]
+        self, consumer: AIOKafkaConsumer, partitions: set[int], readings: dict[int, Reading]
     ) -> None:
         tps = [self._tp(each) for each in sorted(partitions)]
         consumer.assign(tps)
@@ -186,10 +133,10 @@ class Restorer:
             meta = meta or StoreMeta(0, b"")
             position = max(meta.changelog_next, begins[tp])
             reader = ChangelogReader(position, meta.checkpoint, self._topics.changelog_id)
-            readings[tp.partition] = _Reading(store, reader, ends[tp], meta)
+            readings[tp.partition] = Reading(store, reader, ends[tp], meta)
             consumer.seek(tp, min(reader.position, ends[tp]))
 
-    async def _restored_ahead(self, readings: dict[int, _Reading]) -> bool:
+    async def _restored_ahead(self, readings: dict[int, Reading]) -> bool:
         """With much to read and several cores, close the stores and let other processes write them."""
         behind = {partition: each.end - each.changelog.position for partition, each in readings.items()}
         behind = {partition: records for partition, records in behind.items() if records > 0}
@@ -204,7 +151,7 @@ class Restorer:
         self.rows_restored += rows
 
     async def _open_when_free(self, path: Path) -> tuple[RocksStore, bytes | None]:
-        """A store that is locked may be a dying process's: a while is waited for it. Raises StoreInUse."""
+        """Open a store. A locked one may be of a process that is ending: wait a while. Raises StoreInUse."""
         deadline = time.monotonic() + LOCKED_SECONDS
         while True:
             try:
@@ -215,7 +162,7 @@ class Restorer:
             await asyncio.sleep(0.2)
 
     def _open_store(self, path: Path) -> tuple[RocksStore, bytes | None]:
-        """The store and its meta value; a damaged one starts anew, and the changelog brings its rows."""
+        """The store and its meta value. A damaged one is set aside, and the changelog brings its rows."""
         opened = open_store(path, self._memory)
         if opened.fault is not None:
             self.warnings.note(
@@ -226,53 +173,25 @@ class Restorer:
             )
         return opened.store, opened.meta
 
-    async def _read(self, consumer: AIOKafkaConsumer, readings: dict[int, _Reading]) -> None:
+    async def _read(self, consumer: AIOKafkaConsumer, readings: dict[int, Reading]) -> None:
         behind = {partition for partition, each in readings.items() if each.changelog.position < each.end}
         consumer.pause(*(self._tp(partition) for partition in readings if partition not in behind))
         while behind:
             polled = await consumer.getmany(timeout_ms=200, max_records=20_000)
             for tp, records in polled.items():
                 reading = readings[tp.partition]
-                before = reading.changelog.rows
-                reading.store.write(self._read_ours(reading.changelog, records))
-                self.rows_restored += reading.changelog.rows - before
+                self.rows_restored += reading.take(records, self.warnings)
                 await asyncio.sleep(0)
             for partition in list(behind):
                 reading = readings[partition]
-                # The position passes records that compaction or a transaction checkpoint left out.
+                # The position passes records that compaction took, and markers of transactions.
                 reading.changelog.position = await consumer.position(self._tp(partition))
                 if reading.changelog.position >= reading.end:
                     behind.discard(partition)
                     consumer.pause(self._tp(partition))
                     reading.store.write(Write(meta=reading.changelog.meta))
 
-    def _read_ours(self, changelog: ChangelogReader, records: Sequence[Any]) -> Write:
-        """What the records change, but for those that no worker of ours wrote: these are told.
-
-        They are looked for only when the records can't be read. What is read twice says the same twice.
-        """
-        checkpoint_bytes = changelog.checkpoint_bytes
-        try:
-            change = changelog.read(records)
-            if changelog.checkpoint_bytes != checkpoint_bytes:
-                _ = changelog.checkpoint
-            return change
-        except Exception:
-            ours = [each for each in records if not self._is_foreign(each)]
-            if len(ours) == len(records):
-                raise
-            changelog.checkpoint_bytes = checkpoint_bytes
-            return changelog.read(ours)
-
-    def _is_foreign(self, record: Any) -> bool:
-        fault = foreign(record)
-        if fault is not None:
-            place = f"{record.topic}/{record.partition}@{record.offset}"
-            text = f"no worker wrote this record, and the row before it stays: {fault}"
-            self.warnings.note("changelog_foreign", place, text)
-        return fault is not None
-
-    def _pipeline(self, partition: int, reading: _Reading, pending: list[Pending]) -> Pipeline:
+    def _pipeline(self, partition: int, reading: Reading, pending: list[Pending]) -> Pipeline:
         changelog = reading.changelog
         checkpoint = changelog.checkpoint
         accepted = checkpoint.ground.accepted if checkpoint is not None else {}
@@ -293,7 +212,7 @@ class Restorer:
         for unreadable in pipeline.judge.unreadable_notes:
             text = f"a note of refused records in {self._topics.changelog}/{partition} can't be read"
             self.warnings.note("note_unreadable", repr(unreadable), text)
-        unsent: list[Pending] = [*changelog.unsent(), *map(_from_kept, letters)]
+        unsent: list[Pending] = [*changelog.unsent(), *map(from_kept, letters)]
         pending.extend(unsent)
         log.info(
             "partition_restored",
@@ -306,27 +225,3 @@ class Restorer:
 
     def _tp(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topics.changelog, partition)
-
-
-def _from_kept(letter: Letter) -> DeadLetter:
-    """The dead letter that was kept in an outbox."""
-    record = Consumed(
-        letter.topic,
-        letter.partition,
-        letter.offset,
-        letter.timestamp_ms,
-        letter.key,
-        letter.value,
-        letter.headers,
-    )
-    return DeadLetter(record, letter.origin, letter.code, letter.message, letter.stage)
-
-
-async def send_again(
-    producer: AIOKafkaProducer, topics: Topics, pending: list[Pending], told: Told | None = None
-) -> None:
-    """Send what was in outboxes; transitions have the ids and bodies of the first time."""
-    outputs = Outputs(producer, topics, told or Told())
-    for output in pending:
-        outputs.add_again(output)
-    await outputs.send()

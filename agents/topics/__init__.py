@@ -4,10 +4,9 @@
 from agents.topics.judge import TopicsUnusable
 from agents.topics.look import existing
 from agents.topics.make import create_topics, ensure_topics, make_missing
-from agents.topics.plan import LARGE_MESSAGE_BYTES, TopicPlan
+from agents.topics.plan import TopicPlan
 
 __all__ = [
-    "LARGE_MESSAGE_BYTES",
     "TopicPlan",
     "TopicsUnusable",
     "create_topics",

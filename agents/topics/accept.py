@@ -17,7 +17,7 @@ from agents.kafka.placement import MOST_PARTITIONS
 from agents.topics.look import Topic
 from agents.topics.noted import changed_records, taken_of
 from agents.topics.plan import TopicPlan
-from tables.changelog import Headers
+from tables.changelog.format import Headers
 from tables.codec import CHECKPOINT_KEY, Checkpoint, encode_checkpoint, source_key, topic_key
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 from agents.topics.look import Cluster, Topic
-from agents.topics.plan import LARGE_MESSAGE_BYTES, LEAST_ROW_BYTES, Role, TopicPlan, Wanted
+from agents.topics.plan import LEAST_ROW_BYTES, Role, TopicPlan, Wanted
 from tables.codec import source_key
 
 APPLY = "`turnstile topics apply` mends it"

@@ -13,7 +13,7 @@ from agents.topics.judge import Fault
 from agents.topics.look import shown_id
 from agents.topics.plan import TopicPlan
 from rules.compile.rule_set import EMPTY
-from tables.changelog import Headers
+from tables.changelog.format import Headers
 from tables.codec import (
     CHECKPOINT_KEY,
     Checkpoint,

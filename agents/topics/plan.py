@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 from agents.registry.api_keys import keys_topic
 from agents.topics.delivery import dead_letter_topic, destinations_topic
 
-LARGE_MESSAGE_BYTES = 8 * 1024 * 1024
-"""For topics that must take whatever the input brings and more: dead letters, repartitioning, changelog."""
 LEAST_ROW_BYTES = 1_000_000
 """A changelog that takes less than brokers do by default can't hold the rows of ordinary users."""
 REPARTITION_BYTES = 1024 * 1024 * 1024

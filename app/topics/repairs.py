@@ -12,11 +12,10 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.evaluate.commits import Topics
 from agents.kafka.clients import new_consumer, new_producer
 from agents.kafka.topic_limits import largest_batch_bytes
-from agents.restore.rebuild import Lost, StoreUnusable, rebuild
-from agents.restore.restorer import stores_of
+from agents.restore.rebuild import LostChangelog, RebuildRefused, rebuild
+from agents.restore.stores import stores_of
 from agents.topics.accept import (
     accepted,
     set_offsets,
@@ -31,6 +30,7 @@ from agents.topics.noted import (
     last_checkpoints,
 )
 from agents.topics.plan import Role, Wanted, copies, wanted_topics
+from agents.topics.written import WrittenTopics
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of, plan_of
@@ -177,7 +177,7 @@ class TopicRepairs:
         if faults := [str(each) for each in judge(wanted, cluster) if each.loses]:
             raise CommandFailed("\n".join(faults))
         await self._check_nobody_works()
-        topics = Topics(
+        topics = WrittenTopics(
             plan.changelog,
             plan.transitions,
             plan.repartition,
@@ -194,11 +194,11 @@ class TopicRepairs:
             checkpoints = await last_checkpoints(consumer, plan.changelog, [tp.partition for tp in tps])
         async with self._producer() as producer:
             for tp in tps:
-                lost = Lost(tp.partition, begins[tp], ends[tp], checkpoints.get(tp.partition))
+                lost = LostChangelog(tp.partition, begins[tp], ends[tp], checkpoints.get(tp.partition))
                 try:
                     path = stores[tp.partition]
                     done[tp.partition] = await rebuild(producer, path, sources, topics, lost, self._go_back)
-                except StoreUnusable as error:
+                except RebuildRefused as error:
                     failed.append(str(error))
         return done, failed
 

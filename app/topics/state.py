@@ -13,7 +13,7 @@ from aiokafka.errors import GroupAuthorizationFailedError
 
 from agents.kafka.clients import new_consumer
 from agents.registry.topic import keys_on
-from agents.restore.restorer import stores_of
+from agents.restore.stores import stores_of
 from agents.topics.judge import Fault
 from agents.topics.look import Cluster
 from agents.topics.lost_changelog import changelog_faults

@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
-from agents.evaluate.commits import Topics
 from agents.evaluate.evaluator import Evaluator
 from agents.evaluate.outputs import Told
 from agents.evaluate.pipeline import Pipeline
-from agents.faust.transport import Batch
+from agents.faust.batch import Batch
 from agents.kafka.lost_records import lost_text
 from agents.kafka.placement import table_partition
 from agents.kafka.producer import Producer
 from agents.kafka.sources import learn_partitions
 from agents.registry.audiences_feed import AudiencesFeed
-from agents.restore.restorer import Restorer, send_again
+from agents.restore.resend import send_again
+from agents.restore.restorer import Restorer
 from agents.topics import TopicPlan
+from agents.topics.written import WrittenTopics
 from app.worker.metrics import WorkerMetrics
 from app.worker.topic_watch import TopicWatch
 
@@ -29,7 +30,7 @@ class Assigned:
     def __init__(
         self,
         plan: TopicPlan,
-        topics: Topics,
+        topics: WrittenTopics,
         producer: Producer,
         evaluator: Evaluator,
         restorer: Restorer,

@@ -18,12 +18,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
-from agents.evaluate.commits import Topics
 from agents.evaluate.pipeline import Pipeline
 from agents.kafka.clients import new_admin, new_consumer
 from agents.kafka.topic_limits import largest_batch_bytes
 from agents.registry.audiences_feed import AudiencesFeed
-from agents.restore.restorer import ChangelogLost, stores_of
+from agents.restore.lost import ChangelogLost
+from agents.restore.stores import stores_of
 from agents.topics import ensure_topics
 from agents.topics.judge import Fault, judge, raise_if_unusable
 from agents.topics.look import Cluster, look
@@ -38,6 +38,7 @@ from agents.topics.noted import (
     made_again,
 )
 from agents.topics.plan import wanted_topics
+from agents.topics.written import WrittenTopics
 from agents.warnings import Warnings
 from app.kafka.configured import broker_of, plan_of
 from app.settings.tree import Settings
@@ -87,11 +88,11 @@ class TopicWatch:
         self.ids = (await patiently(self._look_at_made)).ids
         self.changelog_bytes = await largest_batch_bytes(self._admin, self.plan.changelog)
 
-    def as_found(self) -> Topics:
+    def as_found(self) -> WrittenTopics:
         """What the evaluator's outputs must know of the topics, after ``start``."""
         plan, counts = self.plan, self.partitions
         letters = map(plan.dead_letters, (*plan.sources, plan.transitions))
-        return Topics(
+        return WrittenTopics(
             changelog=plan.changelog,
             transitions=plan.transitions,
             repartition=plan.repartition,

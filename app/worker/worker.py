@@ -12,10 +12,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
-from agents.evaluate.commits import Committer, Topics
+from agents.evaluate.commits import Committer
 from agents.evaluate.evaluator import Clock, Evaluator
 from agents.evaluate.outputs import Told
 from agents.faust.app import WorkerApp, owner_url, worker_app
+from agents.faust.hooks import Hooks
 from agents.faust.transport import Consumer
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
 from agents.kafka.clients import new_consumer
@@ -26,6 +27,7 @@ from agents.registry.api_keys_topic import api_keys_feed
 from agents.registry.audiences_feed import AudiencesFeed
 from agents.restore.ahead import Job
 from agents.restore.restorer import Restorer
+from agents.topics.written import WrittenTopics
 from agents.wall_clock import WallClock
 from agents.warnings import Warnings
 from app.address import base_url
@@ -147,7 +149,7 @@ class Worker:
         else:
             log.error("worker_stopped_itself", reason=reason)
 
-    def _wire(self, producer: Producer, topics: Topics) -> None:
+    def _wire(self, producer: Producer, topics: WrittenTopics) -> None:
         settings = self.settings
         make_directory(settings.worker.data_dir)
         committer = Committer(
@@ -157,7 +159,6 @@ class Worker:
         latest_ms = self.clock.latest_ms if isinstance(self.clock, SourceClock) else lambda: None
         self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash, latest_ms)
         self.restorer = self._new_restorer(topics)
-        self.restorer.warnings = self.warnings
         self.feed = AudiencesFeed(
             self.new_consumer,
             self.plan.audiences,
@@ -179,13 +180,15 @@ class Worker:
         )
         self.app = self._new_app()
 
-    def _new_restorer(self, topics: Topics) -> Restorer:
+    def _new_restorer(self, topics: WrittenTopics) -> Restorer:
         settings, cache = self.settings, self.settings.cache
         folder = settings.worker.data_dir
         memory = RocksMemory.of(cache.block_bytes, cache.write_buffer_bytes)
         rows = max(1000, cache.rows // max(1, self.partitions))
         job = Job(self.broker, topics, str(folder), cache.block_bytes, cache.write_buffer_bytes)
-        return Restorer(self.new_consumer, Path(folder), memory, topics, limits_of(settings), rows, job)
+        return Restorer(
+            self.new_consumer, Path(folder), memory, topics, limits_of(settings), rows, job, self.warnings
+        )
 
     def _new_app(self) -> WorkerApp:
         settings = self.settings
@@ -199,14 +202,16 @@ class Worker:
             table="profiles",
             partitions=self.partitions,
             poll_records=settings.worker.poll_records,
-            take=self.assigned.take,
-            restore=self.assigned.restore,
-            hand_over=self.evaluator.hand_over,
-            rebalancing_began=self.assigned.pause,
+            hooks=Hooks(
+                take=self.assigned.take,
+                restore=self.assigned.restore,
+                hand_over=self.evaluator.hand_over,
+                rebalancing_began=self.assigned.pause,
+                lost=self.assigned.lost,
+                taken=self.assigned.taken,
+                refused=self._refused,
+            ),
             warnings=self.warnings,
-            lost=self.assigned.lost,
-            taken=self.assigned.taken,
-            refused=self._refused,
         )
 
     async def _start_app(self) -> None:

@@ -13,13 +13,14 @@ from typing import Any
 import aiohttp
 from aiokafka import TopicPartition
 
-from agents.evaluate.commits import Committer, Topics, Work
+from agents.evaluate.commits import Committer, Work
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits, Step
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_consumer
 from agents.kafka.placement import Place
 from agents.topics import TopicPlan
+from agents.topics.written import WrittenTopics
 from bench.kafka.brokers import BenchBroker
 from bench.kafka.clients import make_topic, prepare, produce, producer_client, read_all
 from bench.machine import usage
@@ -29,7 +30,7 @@ from bench.worker.stock_faust import changelog_of
 from bench.workload.events import NAMES, LogRecord, Places
 from bench.workload.rules import bench_audiences, compiled
 from rules.time.instants import format_instant
-from tables.changelog import is_row
+from tables.changelog.format import is_row
 from tables.profiles import Profiles
 from tables.store import StoreBroken, Timer, Write
 
@@ -87,8 +88,8 @@ class _Nobody:
         pass
 
 
-def topics_of(plan: TopicPlan, partitions: int) -> Topics:
-    return Topics(plan.changelog, plan.transitions, plan.repartition, partitions, partitions)
+def topics_of(plan: TopicPlan, partitions: int) -> WrittenTopics:
+    return WrittenTopics(plan.changelog, plan.transitions, plan.repartition, partitions, partitions)
 
 
 async def fill(bootstrap: str, plan: TopicPlan, rows: int, partitions: int) -> int:

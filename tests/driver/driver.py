@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.evaluate.commits import Committer, Topics
+from agents.evaluate.commits import Committer
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import DeadLetter, Limits, Step
 from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin, partition_of
-from agents.topics import LARGE_MESSAGE_BYTES
+from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
+from agents.topics.written import WrittenTopics
 from rules.compile.rule_set import PublishedAudience, RuleSet, compile_rules
 from rules.parse.definitions import load_definitions
 from tests.driver.kafka import Headers, Producer, Stored, TopicLog
@@ -88,7 +89,7 @@ class Driver:
         """The latest timestamp that a record may have: what a wall clock says."""
         self.dead_to_come: dict[Origin, DeadLetter] = {}
         self._logs: dict[tuple[str, int], TopicLog] = {}
-        self.topics = Topics(
+        self.topics = WrittenTopics(
             CHANGELOG, TRANSITIONS, REPARTITION, partitions, partitions, changelog_bytes=changelog_bytes
         )
         self.producer = Producer(self.log, self.write, {CHANGELOG: changelog_bytes})

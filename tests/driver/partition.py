@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from agents.evaluate.commits import Work
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Step
-from agents.restore.restorer import Restorer, send_again
+from agents.restore.resend import send_again
+from agents.restore.restorer import Restorer
 from tables.store import MemoryStore, RocksMemory, RocksStore, RowStore, StoreBroken, Timer, Write
 from tests.driver.kafka import Consumer, Headers, run
 

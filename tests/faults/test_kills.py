@@ -12,7 +12,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 
 from rules.state.row import Transition
-from tables.changelog import ChangelogReader
+from tables.changelog.reader import ChangelogReader
 from tables.codec import CHECKPOINT_KEY, decode_checkpoint
 from tests.stage.log import make_log
 from tests.stage.scene import Scene, progress, scene

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from agents.kafka.placement import partition_of
 from app.kafka.embedded import start_tied
-from tables.changelog import ChangelogReader, is_row
+from tables.changelog.format import is_row
+from tables.changelog.reader import ChangelogReader
 from tables.codec import CHECKPOINT_KEY
 from tests.stage.log import START_MS, Line, Log
 from tests.stage.scene import scene

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from agents.evaluate.commits import Committer, Topics, Work
+from agents.evaluate.commits import Committer, Work
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
-from agents.faust.transport import MembershipLost
+from agents.kafka.membership import MembershipLost
 from agents.kafka.placement import Place
+from agents.topics.written import WrittenTopics
 from tables.profiles import Profiles
 from tables.store import MemoryStore, Write
 from tests.driver.driver import Rec
@@ -73,7 +74,7 @@ def made(
     pipeline = Pipeline(Place(0, 1, "rekeyed"), Profiles(Store(done), 100), Limits())
     pipeline.define(rules_of(RULES))
     listener = SimpleNamespace(step_done=lambda *_: done.append("counted"))
-    topics = Topics("changelog", "transitions", "rekeyed", 1, 1)
+    topics = WrittenTopics("changelog", "transitions", "rekeyed", 1, 1)
     committer = Committer(producer, topics, listener, may_write=may_write)  # type: ignore[arg-type]
     return pipeline, committer, producer, done
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agents.evaluate.commits import Topics
 from agents.evaluate.steps import Limits
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_consumer
 from agents.restore import restorer as restore
 from agents.restore.ahead import Job, restore_ahead, shares
 from agents.restore.restorer import Restorer
+from agents.topics.written import WrittenTopics
 from rules.state.row import Transition
 from tables.store import RocksMemory, Timer
 from tests.stage.log import make_log
@@ -93,7 +93,9 @@ async def _die_at_work(stage: Scene) -> None:
 
 async def _restored(stage: Scene, broker: Broker, folder: Path, theirs: Broker | None) -> _Found:
     """``theirs`` is the broker of the processes that restore ahead; None: there are none."""
-    topics = Topics(stage.changelog, stage.transitions, stage.repartition, stage.partitions, stage.partitions)
+    topics = WrittenTopics(
+        stage.changelog, stage.transitions, stage.repartition, stage.partitions, stage.partitions
+    )
     restorer = Restorer(
         lambda: new_consumer(broker),
         folder,

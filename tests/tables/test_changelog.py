@@ -10,15 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.state.row import Row, Transition
-from tables.changelog import (
-    RECORD_BYTES,
-    ChangelogBroken,
-    ChangelogReader,
-    ChangelogWriter,
-    Written,
-    is_row,
-    largest_row_bytes,
-)
+from tables.changelog.format import RECORD_BYTES, ChangelogBroken, Written, is_row, largest_row_bytes
+from tables.changelog.reader import ChangelogReader
+from tables.changelog.writer import ChangelogWriter
 from tables.codec import (
     CHECKPOINT_KEY,
     Checkpoint,

@@ -20,8 +20,9 @@ from faust.types import TP
 
 from agents.deliver.definitions.starts import MEMBERS_FIRST, FirstStart
 from agents.faust.app import faust_options
+from agents.faust.batch import Poll
 from agents.faust.consumer_thread import ConsumerThread, Held
-from agents.faust.transport import Consumer, Poll, Transport
+from agents.faust.transport import Consumer, Transport
 from agents.kafka.broker import Broker, IsolationLevel
 
 POLL_RECORDS = 2_000

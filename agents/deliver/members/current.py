@@ -22,7 +22,7 @@ from agents.registry.unusable import Unusable, shown_key, usable
 from agents.restore.foreign_records import foreign
 from rules.model.canonical import audience_key
 from rules.state.row import Row, Transition
-from tables.changelog import is_row
+from tables.changelog.format import is_row
 from tables.codec import RowUnreadable, decode_row, split_row_key
 
 log = structlog.get_logger("turnstile.deliver")

@@ -6,11 +6,12 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from agents.evaluate.commits import Committer, Topics
+from agents.evaluate.commits import Committer
 from agents.evaluate.evaluator import CALM_BEHIND_ROWS, Evaluator
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
 from agents.kafka.placement import Place, partition_of
+from agents.topics.written import WrittenTopics
 from tables.profiles import Profiles
 from tables.store import MemoryStore, Write
 from tests.driver.driver import Rec
@@ -60,7 +61,7 @@ def crash(error: BaseException) -> None:
 def made() -> tuple[Evaluator, list[Store]]:
     stores = [Store() for _ in range(TASKS)]
     listener = SimpleNamespace(step_done=lambda *_: None)
-    topics = Topics("changelog", "transitions", "rekeyed", TASKS, TASKS)
+    topics = WrittenTopics("changelog", "transitions", "rekeyed", TASKS, TASKS)
     committer = Committer(Producer(), topics, listener)  # type: ignore[arg-type]
     evaluator = Evaluator(committer, Clock(), 0, crash)
     evaluator.define(rules_of(RULES))

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from agents.evaluate.commits import Committer, Topics
+from agents.evaluate.commits import Committer
 from agents.evaluate.evaluator import Evaluator
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
 from agents.evaluate.transitions import transition_id
-from agents.faust.transport import MembershipLost
+from agents.kafka.membership import MembershipLost
 from agents.kafka.placement import Place
-from tables.changelog import ChangelogReader
+from agents.topics.written import WrittenTopics
+from tables.changelog.reader import ChangelogReader
 from tables.codec import CHECKPOINT_KEY, decode_outbox
 from tables.profiles import Profiles
 from tables.store import MemoryStore
@@ -65,7 +66,7 @@ class Kafka:
 
 def made(may_write: Callable[[], bool] = lambda: True) -> tuple[Evaluator, Kafka]:
     kafka = Kafka()
-    topics = Topics("changelog", "transitions", "rekeyed", 1, 1)
+    topics = WrittenTopics("changelog", "transitions", "rekeyed", 1, 1)
     listener = SimpleNamespace(step_done=lambda *_: None)
     committer = Committer(kafka, topics, listener, may_write=may_write)  # type: ignore[arg-type]
     evaluator = Evaluator(committer, Clock(), 0, crash)

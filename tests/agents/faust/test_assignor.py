@@ -14,6 +14,7 @@ from faust.assignor.partition_assignor import PartitionAssignor
 
 from agents.faust.app import worker_app
 from agents.faust.assignor import Assignor, SourceWithoutRows
+from agents.faust.hooks import Hooks
 from agents.kafka.broker import Broker
 from agents.warnings import Warnings
 
@@ -38,13 +39,8 @@ def made(folder: Path, name: str, kind: type[PartitionAssignor] = Assignor) -> A
         table="profiles",
         partitions=TABLE,
         poll_records=1,
-        take=nothing,
-        restore=nothing,
-        hand_over=nothing,
-        rebalancing_began=lambda: None,
+        hooks=Hooks(take=nothing, restore=nothing, hand_over=nothing, rebalancing_began=lambda: None),
         warnings=Warnings(),
-        lost=lambda *_: None,
-        taken=lambda _: -1,
     )
     return kind(app)
 

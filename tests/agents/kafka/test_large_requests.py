@@ -8,7 +8,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.kafka.broker import Broker
 from agents.kafka.producer import REQUEST_BYTES, Producer
-from agents.topics import LARGE_MESSAGE_BYTES, create_topics
+from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
+from agents.topics import create_topics
 
 PARTITIONS = 14
 VALUE = bytes(LARGE_MESSAGE_BYTES - 1000)

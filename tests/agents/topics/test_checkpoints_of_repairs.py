@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agents.evaluate.commits import Topics
-from agents.restore.rebuild import Lost, rebuild
+from agents.restore.rebuild import LostChangelog, rebuild
 from agents.topics.accept import write_checkpoints
 from agents.topics.noted import checkpoint_records
+from agents.topics.written import WrittenTopics
 from rules.state.row import Row
-from tables.changelog import ChangelogReader, ChangelogWriter
+from tables.changelog.reader import ChangelogReader
+from tables.changelog.writer import ChangelogWriter
 from tables.codec import Checkpoint, Letter, UnsentLetters, encode_checkpoint, encode_row
 from tables.meta import StoreMeta, encode_meta
 from tables.refused import Refused
@@ -60,7 +61,8 @@ def test_a_changelog_that_is_rebuilt_has_the_notes_of_refused_timestamps(tmp_pat
     async def go_back(_: object) -> None:
         """Nothing was taken."""
 
-    topics = Topics("c", "t", "r", 1, 1)
-    assert run(rebuild(kafka.producer, tmp_path / "store", {}, topics, Lost(0, 0, 0, None), go_back)) == 1
+    topics = WrittenTopics("c", "t", "r", 1, 1)
+    nothing_left = LostChangelog(0, 0, 0, None)
+    assert run(rebuild(kafka.producer, tmp_path / "store", {}, topics, nothing_left, go_back)) == 1
     change = ChangelogReader().read(kafka.log.records)
     assert ([key for key, _ in change.rows], list(change.notes)) == ([b"ann"], [note])

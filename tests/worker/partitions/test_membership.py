@@ -11,8 +11,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
-from agents.evaluate.commits import Topics
-from agents.faust.transport import Consumer, MembershipLost
+from agents.faust.transport import Consumer
+from agents.kafka.membership import MembershipLost
+from agents.topics.written import WrittenTopics
 from app.settings.tree import Settings
 from app.worker.worker import Worker
 from tests.stage.scene import scene
@@ -74,7 +75,7 @@ async def test_the_worker_asks_before_it_writes(tmp_path: Path) -> None:
     worker.partitions = 1
     producer: Any = SimpleNamespace()
     worker.topics = SimpleNamespace()  # type: ignore[assignment]
-    worker._wire(producer, Topics("changelog", "transitions", "rekeyed", 1, 1))
+    worker._wire(producer, WrittenTopics("changelog", "transitions", "rekeyed", 1, 1))
     may_write = worker.evaluator._committer._may_write
     now = time.monotonic()
     for at, expected in ((now, True), (now - SESSION_SECONDS - 1, False)):

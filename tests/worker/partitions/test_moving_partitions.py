@@ -17,6 +17,7 @@ from faust.types import TP
 from agents.deliver.consumer.faust_app import Start, deliver_app
 from agents.deliver.definitions.starts import FirstStart
 from agents.faust.app import worker_app
+from agents.faust.hooks import Hooks
 from agents.kafka.broker import Broker
 from agents.topics import create_topics
 from agents.warnings import Warnings
@@ -120,10 +121,7 @@ async def test_a_worker_that_loses_partitions_while_it_waits(
         table="profiles",
         partitions=PARTITIONS,
         poll_records=10,
-        take=nothing,
-        restore=nothing,
-        hand_over=nothing,
-        rebalancing_began=lambda: None,
+        hooks=Hooks(take=nothing, restore=nothing, hand_over=nothing, rebalancing_began=lambda: None),
         warnings=Warnings(),
     )
     async with living(kafka, app, topic, f"{group}-profiles-changelog") as member:

@@ -11,7 +11,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatch, LegacyRecordBatchBuilder
 
-from agents.topics import LARGE_MESSAGE_BYTES, create_topics
+from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
+from agents.topics import create_topics
 from tests.stage.log import START_MS
 from tests.stage.scene import KEPT, Scene, scene
 from tests.worker.commands.test_definitions import command
