@@ -146,7 +146,7 @@ def _predict(
         if at_ms >= FAR_MS:
             return
         for other in others:
-            _settle(other, ahead, at_ms)
+            _decide_ahead(other, ahead, at_ms)
         for each in waiting:
             if each.node.truth(ahead, at_ms) != each.value:
                 each.timer_ms = at_ms
@@ -155,7 +155,7 @@ def _predict(
             return
 
 
-def _settle(audience: CompiledAudience, ahead: Row, at_ms: int) -> None:
+def _decide_ahead(audience: CompiledAudience, ahead: Row, at_ms: int) -> None:
     membership = ahead.audiences.get(audience.key)
     inside = membership is not None and membership.inside
     if audience.truth(ahead, at_ms) != inside:

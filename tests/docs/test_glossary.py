@@ -51,7 +51,7 @@ def avoided() -> Iterator[Avoided]:
         if not CODE.match(cells[0]):
             continue
         fine = CODE.findall(cells[3])
-        phrases = tuple(words_of(each) for each in fine if "/" not in each)
+        phrases = tuple(words_of(each) for each in fine if " " in each)
         folders = tuple(each for each in fine if "/" in each)
         for each in CODE.findall(cells[0]):
             yield Avoided(words_of(each), phrases, folders)
