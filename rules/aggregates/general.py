@@ -7,17 +7,19 @@ The commonest have faster classes of their own (``rules.aggregates.counts``, ``r
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from typing import Any
 
 from rules.aggregates.accumulator import Accumulator
+from rules.aggregates.aggregate_condition import AggregateCondition
 from rules.aggregates.of_events import Since
 from rules.aggregates.windows import Always, Window, counting, next_change
 from rules.model import language
-from rules.state.condition import Condition, Properties, State
+from rules.state.condition import Properties
 from rules.state.row import Row
 from rules.time.instants import FAR_MS
 
 
-class GeneralAggregate(Condition):
+class GeneralAggregate(AggregateCondition[list[Any]]):
     """State: [event times ascending, their accumulators] (``rules.aggregates.accumulator``)."""
 
     def __init__(
@@ -32,23 +34,20 @@ class GeneralAggregate(Condition):
         self.window = window
         self.accumulator = accumulator
         self._moves = not isinstance(window, Always)
+        self.has_timers = self._moves or isinstance(accumulator, Since)
         self._only_later = not self.has_timers or (
             self.at_least and accumulator.grows and window.joins_at_once
         )
 
-    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: list[Any] | None, at_ms: int) -> bool:
         times, accumulators = state or ([], [])
         first, end = counting(self.window, times, at_ms)
         return self.accumulator.holds(times, accumulators, first, end, at_ms)
 
-    @property
-    def has_timers(self) -> bool:
-        return self._moves or isinstance(self.accumulator, Since)
-
-    def timers_only_later(self, state: State) -> bool:
+    def timers_only_later(self, state: list[Any] | None) -> bool:
         return self._only_later
 
-    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
+    def next_timer(self, row: Row, state: list[Any], after_ms: int) -> int | None:
         times, accumulators = state or ([], [])
         window, accumulator = self.window, self.accumulator
         holds = accumulator.rolling_holds(times, accumulators)
@@ -62,14 +61,15 @@ class GeneralAggregate(Condition):
             if holds(first, end, at_ms) != now:
                 return at_ms
 
-    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+    def apply(
+        self, row: Row, state: list[Any] | None, event_ms: int, properties: Properties, now_ms: int
+    ) -> list[Any] | None:
         window, accumulator = self.window, self.accumulator
         low = window.low(now_ms)
         if event_ms >= low and window.admits(event_ms):
             sample = accumulator.sample(event_ms, properties)
             if sample is not None:
-                if not state:
-                    state.extend(([], []))
+                state = state or [[], []]
                 self._take(state[0], state[1], event_ms, sample)
         if not state:
             return state
@@ -82,7 +82,7 @@ class GeneralAggregate(Condition):
         if over > 0:
             self.dropped_samples += over
             del times[:over], accumulators[:over]
-        return state if times else []
+        return state if times else None
 
     def _take(
         self, times: list[int], accumulators: list[list[object]], event_ms: int, sample: list[object]

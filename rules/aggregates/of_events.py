@@ -12,9 +12,10 @@ from rules.aggregates.distincts import distinct_value
 from rules.aggregates.of_numbers import Average, Extreme, Sum
 from rules.aggregates.windows import Window
 from rules.model import language
+from rules.predicates.comparisons import comparison_of, count_bound
 from rules.predicates.dates import compile_dated_predicate
 from rules.predicates.operators import lookup
-from rules.state.condition import Properties, comparison_of, count_bound
+from rules.state.condition import Properties
 from rules.time.calendar import Calendar
 from rules.time.instants import FAR_MS
 
@@ -62,8 +63,11 @@ class Count(Accumulator):
         while at >= joined:
             before = self._reach(accumulators, at, -1)
             after = self._reach(accumulators, at, 1)
-            covered = before is not None and after is not None
-            if covered and window.joins(times[after]) <= window.leaves(times[before]):  # type: ignore[index]
+            if (
+                before is not None
+                and after is not None
+                and window.joins(times[after]) <= window.leaves(times[before])
+            ):
                 del times[at], accumulators[at]
             at -= 1
 

@@ -10,8 +10,9 @@ from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.sums import add_exactly, number_of
 from rules.aggregates.windows import Window
 from rules.model import language
+from rules.predicates.comparisons import comparison_of
 from rules.predicates.operators import lookup
-from rules.state.condition import Properties, comparison_of
+from rules.state.condition import Properties
 
 
 class Sum(Accumulator):

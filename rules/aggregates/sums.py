@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 from math import fsum
+from typing import Any
 
+from rules.aggregates.aggregate_condition import AggregateCondition, length_ms_of, path_of
 from rules.model import language
 from rules.predicates.operators import lookup
-from rules.state.condition import Condition, Properties, State, length_ms_of, path_of
+from rules.state.condition import Properties
 from rules.state.event_times import by_time, instants, place, reference
-from rules.state.row import Row
+from rules.state.row import Row, State
 
 FLOAT_LIMIT = 1e290
 """Numbers beyond this do not take part in sums, so that no sum of any length overflows."""
 
 
-class SumEver(Condition):
+class SumEver(AggregateCondition[list[float]]):
     """State: the exact sum as non-overlapping floats (Shewchuk 1997, as math.fsum keeps it)."""
 
     def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.path = path_of(source)
 
-    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: list[float] | None, at_ms: int) -> bool:
         return self.compare(round(fsum(state), 9) if state else 0)
 
-    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+    def apply(
+        self, row: Row, state: list[float] | None, event_ms: int, properties: Properties, now_ms: int
+    ) -> list[float]:
+        state = [] if state is None else state
         number = number_of(lookup(properties, self.path))
         if number is not None:
             add_exactly(state, number)
         return state
 
 
-class SumWithin(Condition):
+class SumWithin(AggregateCondition[list[Any]]):
     """State: [references ascending by time, the events' values, their exact sum as in SumEver]."""
+
+    has_timers = True
 
     def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
         self.path = path_of(source)
         self.length_ms = length_ms_of(source)
 
-    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: list[Any] | None, at_ms: int) -> bool:
         if not state:
             return self.compare(0)
         refs, values, exact = state
@@ -50,10 +57,13 @@ class SumWithin(Condition):
                 add_exactly(exact, -expired)
         return self.compare(round(fsum(exact), 9))
 
-    def timers_only_later(self, state: State) -> bool:
-        return self.at_least and len(state[0]) < self.max_samples and min(state[1]) >= 0 if state else True
+    def timers_only_later(self, state: list[Any] | None) -> bool:
+        if not state:
+            return True
+        refs, values, _ = state
+        return self.at_least and len(refs) < self.max_samples and min(values) >= 0
 
-    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
+    def next_timer(self, row: Row, state: list[Any], after_ms: int) -> int | None:
         refs, values, exact = state
         length_ms = self.length_ms
         rest = list(exact)
@@ -63,15 +73,17 @@ class SumWithin(Condition):
             add_exactly(rest, -expired)
         now = self.compare(round(fsum(rest), 9))
         while gone < len(times):
-            timer = times[gone] + length_ms
-            while gone < len(times) and times[gone] + length_ms == timer:
+            timer_ms = times[gone] + length_ms
+            while gone < len(times) and times[gone] + length_ms == timer_ms:
                 add_exactly(rest, -values[gone])
                 gone += 1
             if self.compare(round(fsum(rest), 9)) != now:
-                return timer
+                return timer_ms
         return None
 
-    def apply(self, row: Row, state: State, event_ms: int, properties: Properties, now_ms: int) -> State:
+    def apply(
+        self, row: Row, state: list[Any] | None, event_ms: int, properties: Properties, now_ms: int
+    ) -> list[Any]:
         number = number_of(lookup(properties, self.path))
         horizon = now_ms - self.length_ms
         refs, values, exact = state or _nothing()
@@ -91,8 +103,9 @@ class SumWithin(Condition):
             del values[:gone]
         return [refs, values, exact] if refs else []
 
-    def plain(self, row: Row, state: State) -> State:
-        times, sums = by_time(row, state[0], state[1])
+    def plain(self, row: Row, state: list[Any]) -> State:
+        refs, values, _ = state
+        times, sums = by_time(row, refs, values)
         for exact in sums:
             numbers, exact[1:] = exact[1:], []
             for number in numbers:

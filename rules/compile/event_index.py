@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rules.model import language
-from rules.state.condition import Condition, Update
+from rules.state.condition import AnyCondition, Update
 
 
 @dataclass(frozen=True, slots=True)
 class EventIndex:
     """Who takes the events of one name: always, or where a property has one of the texts they ask for."""
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple[AnyCondition, ...]
     always: tuple[Update, ...]
     by_value: tuple[tuple[str, Mapping[str, tuple[Update, ...]]], ...]
 
@@ -24,7 +24,7 @@ class EventIndex:
 NO_EVENTS = EventIndex((), (), ())
 
 
-def event_index(conditions: Iterable[Condition], name: str) -> EventIndex:
+def event_index(conditions: Iterable[AnyCondition], name: str) -> EventIndex:
     """The conditions that take events of a name; of ``*``: events whose name no condition mentions."""
     mine = tuple(each for each in conditions if name in each.names or language.ANY_EVENT in each.names)
     always: list[Update] = []

@@ -15,11 +15,11 @@ from rules.compile.event_index import NO_EVENTS, EventIndex, event_index
 from rules.compile.readers import Readers, anchors_of, readers_of
 from rules.conditions.attributes import attribute_roots, watched_paths
 from rules.conditions.batch import BatchTruth, build_batch_condition
-from rules.conditions.build import StateCondition, build_condition, compile_row_condition, node_of
-from rules.conditions.truth import CompiledRule, NextChange, Truth, compile_rule, never
+from rules.conditions.build import build_condition, compile_row_condition
+from rules.conditions.truth import CompiledRule, NextChange, Truth, compile_condition, compile_rule, never
 from rules.model import language
 from rules.model.canonical import audience_key, condition_key, schedule_scope
-from rules.state.condition import Condition
+from rules.state.condition import AnyCondition
 from rules.state.profile_update import Watched
 from rules.state.row import Row
 from rules.time.calendar import calendar_of
@@ -69,7 +69,7 @@ class ProjectRules:
     """The audiences of one project, ready to decide."""
 
     audiences: tuple[CompiledAudience, ...] = ()
-    conditions: Mapping[int, Condition] = field(default_factory=dict)
+    conditions: Mapping[int, AnyCondition] = field(default_factory=dict)
     readers: Mapping[int, Readers] = field(default_factory=dict)
     """Per key of a condition."""
     by_time: ByTime = NOTHING_BY_TIME
@@ -142,7 +142,7 @@ class _Project:
         self.max_samples = max_samples
         self.published = _in_order([each for each in published if not each.deleted])
         self.gone = {audience_key(name, each.audience.id): each for each in published if each.deleted}
-        self.shared: dict[int, Condition] = {}
+        self.shared: dict[int, AnyCondition] = {}
         self.readers: dict[int, set[int]] = {}
         self.by_attribute: dict[str, set[int]] = {}
         self.timed_attributes: dict[str, set[int]] = {}
@@ -224,7 +224,7 @@ class _Project:
             instants = str(published.created_ms) if source.schedule.kind == "once" else schedule_scope(source)
             self.together.setdefault(instants, []).append(index)
             rule = compile_rule(source.rule, leaf)
-            node = BatchTruth(key, rule, schedule).node()
+            node = BatchTruth(key, rule, schedule).compiled()
         else:
             node = rule = compile_rule(source.rule, leaf)
         needs, waiting = set[int](), [*asked[index]]
@@ -254,7 +254,7 @@ class _Project:
         self, index: int, source: language.Audience, condition: language.Condition
     ) -> tuple[int | None, CompiledRule]:
         """The key and node of a condition; notes who must look when what it reads changes."""
-        if isinstance(condition, StateCondition):
+        if isinstance(condition, language.StateCondition):
             schedule = self.schedules.get(index)
             if schedule is None:
                 built = build_condition(self.name, condition, self.max_samples, source.timezone)
@@ -263,7 +263,7 @@ class _Project:
                 self.twins[built.key] = condition_key(self.name, condition, source.timezone)
             built = self.shared.setdefault(built.key, built)
             self.readers.setdefault(built.key, set()).add(index)
-            return built.key, node_of(built)
+            return built.key, compile_condition(built)
         node = compile_row_condition(self.name, condition, source.timezone)
         if isinstance(condition, language.InAudience):
             if node.change is not never and index not in self.schedules:

@@ -11,100 +11,112 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from rules.conditions.build import StateCondition, build_condition
+from rules.conditions.build import build_condition
 from rules.conditions.truth import CompiledRule
 from rules.model import language
 from rules.model.canonical import schedule_scope
-from rules.state.condition import Condition, Properties, State, Update
-from rules.state.row import Row
+from rules.state.condition import AnyCondition, Properties, Update
+from rules.state.row import Row, State
 from rules.time.instants import FAR_MS
 from rules.time.schedules import ComputeInstants
 
 MAX_LOOKS: Final = 64
 """How many compute instants are looked at before the last of them is the answer, a lower bound."""
 
+_Event: TypeAlias = tuple[Properties, int, int, int]
+"""What an ``Update`` gets of an event: (properties, event_ms, decided_ms, now_ms)."""
 
-class BatchCondition(Condition):
-    """A condition of a batch audience. State: [the inner one's], or while the clock stands at a compute
-    instant that is an event's time [the inner one's without such events, the instant, the one with them]."""
 
-    def __init__(self, key: int, inner: Condition, schedule: ComputeInstants) -> None:
+class HeldState(NamedTuple):
+    """The state of a batch audience's condition while the clock stands at a compute instant, and otherwise.
+
+    All three parts are stored where events have come whose time is that instant, else the first one alone.
+    """
+
+    decided: State
+    """The inner condition's, of all events but those: the compute instant is decided by it."""
+    instant_ms: int | None = None
+    with_instant: State | None = None
+    """The inner condition's, of all events: it counts after the instant."""
+
+    def seen(self, at_ms: int) -> State:
+        """The inner state that counts at an instant."""
+        if self.with_instant is None or self.instant_ms is None or at_ms <= self.instant_ms:
+            return self.decided
+        return self.with_instant
+
+    def stored(self) -> list[Any]:
+        """As the row has it; empty: nothing."""
+        if self.instant_ms is not None:
+            return [*self]
+        return [self.decided] if self.decided else []
+
+
+class BatchCondition:
+    """A condition of a batch audience, around that of a realtime one. State: the parts of a ``HeldState``."""
+
+    has_timers = True
+    """An event that came at a compute instant counts right after it."""
+
+    def __init__(self, key: int, inner: AnyCondition, schedule: ComputeInstants) -> None:
         self.inner = inner
         self.schedule = schedule
         self.key = key
         self.source = inner.source
         self.names = inner.names
-        self.where = None
         self.max_samples = inner.max_samples
 
     @property
-    def dropped_samples(self) -> int:  # type: ignore[override]
+    def dropped_samples(self) -> int:
         return self.inner.dropped_samples
 
-    @property
-    def has_timers(self) -> bool:
-        return True  # an event that came at a compute instant counts right after it
-
-    def value(self, row: Row, state: State | None, at_ms: int) -> bool:
+    def value(self, row: Row, state: list[Any] | None, at_ms: int) -> bool:
         """The truth at an instant: exact at compute instants from the latest event's clock on."""
-        return self.inner.value(row, state_seen(state, at_ms) or None, at_ms)
+        seen = HeldState(*state).seen(at_ms) if state else None
+        return self.inner.value(row, seen or None, at_ms)
 
-    def next_timer(self, row: Row, state: State, after_ms: int) -> int | None:
-        seen = state_seen(state, after_ms + 1)
+    def next_timer(self, row: Row, state: list[Any], after_ms: int) -> int | None:
+        held = HeldState(*state)
+        seen = held.seen(after_ms + 1)
         timer_ms = self.inner.next_timer(row, seen, after_ms) if seen and self.inner.has_timers else None
-        if len(state) > 1 and after_ms <= state[1]:
-            return state[1] + 1 if timer_ms is None else min(timer_ms, state[1] + 1)  # type: ignore[no-any-return]
+        if held.instant_ms is not None and after_ms <= held.instant_ms:
+            joins_ms = held.instant_ms + 1
+            return joins_ms if timer_ms is None else min(timer_ms, joins_ms)
         return timer_ms
 
-    def updater(self) -> Update:
-        return self._updater(self.inner.updater())
+    def plain(self, row: Row, state: list[Any]) -> State:
+        return deepcopy(state)
 
     def updater_for(self, name: str) -> Update:
-        """How events of a name are taken, where the inner condition has several patterns."""
-        return self._updater(self.inner.updater_for(name))
-
-    def _updater(self, inner: Update) -> Update:
-        key, inner_key, latest = self.key, self.inner.key, self.schedule.latest
-        scratch = Row(now_ms=0, conditions={})
-        ignored: list[int] = []
-
-        def take(state: State, update: Callable[[Row], bool]) -> tuple[State, bool]:
-            scratch.conditions = {inner_key: state} if state else {}
-            changed = update(scratch)
-            return scratch.conditions.get(inner_key, []), changed
+        key, latest = self.key, self.schedule.latest
+        take = self._taker(name)
 
         def update(
-            row: Row,
-            properties: Properties,
-            event_ms: int,
-            decided_ms: int,
-            now_ms: int,
-            touched: list[int],
+            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
         ) -> bool:
-            ignored.clear()
-
-            def one(on: Row) -> bool:
-                return inner(on, properties, event_ms, decided_ms, now_ms, ignored)
-
-            state = row.conditions.get(key) or [[]]
-            if len(state) > 1 and state[1] < now_ms:
-                state = [state[2]]
+            stored: list[Any] | None = row.conditions.get(key)
+            held = HeldState(*stored) if stored else HeldState([])
+            if held.instant_ms is not None and held.with_instant is not None and held.instant_ms < now_ms:
+                held = HeldState(held.with_instant)
+            event = properties, event_ms, decided_ms, now_ms
             if event_ms == now_ms and latest(now_ms) == now_ms:
-                before, after = state[0], state[2] if len(state) > 1 else deepcopy(state[0])
-                after, changed = take(after, one)
-                state = [before, now_ms, after] if changed else state
+                before = deepcopy(held.decided) if held.with_instant is None else held.with_instant
+                after, changed = take(before, event)
+                held = HeldState(held.decided, now_ms, after)
             else:
-                kept, changed = take(state[0], one)
-                state = [kept, *state[1:]]
-                if len(state) > 1:
-                    state[2], also = take(state[2], one)
+                decided, changed = take(held.decided, event)
+                held = HeldState(decided, held.instant_ms, held.with_instant)
+                if held.with_instant is not None:
+                    after, also = take(held.with_instant, event)
+                    held = HeldState(decided, held.instant_ms, after)
                     changed = changed or also
             if not changed:
                 return False
-            if len(state) > 1 or state[0]:
-                row.conditions[key] = state
+            kept = held.stored()
+            if kept:
+                row.conditions[key] = kept
             else:
                 row.conditions.pop(key, None)
             touched.append(key)
@@ -112,13 +124,19 @@ class BatchCondition(Condition):
 
         return update
 
+    def _taker(self, name: str) -> Callable[[State, _Event], tuple[State, bool]]:
+        """How the inner condition takes an event into one of the states, and whether that changed it."""
+        inner_key, inner = self.inner.key, self.inner.updater_for(name)
+        scratch = Row(now_ms=0, conditions={})
+        ignored: list[int] = []
 
-def state_seen(state: State | None, at_ms: int) -> State:
-    """The inner state that counts at an instant."""
-    if not state:
-        return []
-    seen: State = state[0] if len(state) == 1 or at_ms <= state[1] else state[2]
-    return seen
+        def take(state: State, event: _Event) -> tuple[State, bool]:
+            ignored.clear()
+            scratch.conditions = {inner_key: state} if state else {}
+            changed = inner(scratch, *event, ignored)
+            return scratch.conditions.get(inner_key, []), changed
+
+        return take
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +148,7 @@ class BatchTruth:
     rule: CompiledRule
     schedule: ComputeInstants
 
-    def node(self) -> CompiledRule:
+    def compiled(self) -> CompiledRule:
         return CompiledRule(self.truth, self.change)
 
     def truth(self, row: Row, at_ms: int) -> bool:
@@ -141,8 +159,7 @@ class BatchTruth:
             return False
         if computed_ms == at_ms or computed_ms > row.now_ms:
             return self.rule.truth(row, computed_ms)
-        membership = row.audiences.get(self.key)
-        return membership is not None and membership.inside
+        return row.is_in(self.key)
 
     def change(self, row: Row, after_ms: int) -> int:
         """The first compute instant after ``after_ms`` at which the value changes if nothing more happens,
@@ -165,11 +182,11 @@ class BatchTruth:
 
 def build_batch_condition(
     project: str,
-    source: StateCondition,
+    source: language.StateCondition,
     max_samples: int,
     audience: language.Audience,
     schedule: ComputeInstants,
-) -> Condition:
+) -> AnyCondition:
     """A condition of a batch audience. Those of audiences with one schedule and zone share their state."""
     inner = build_condition(project, source, max_samples, audience.timezone, schedule_scope(audience))
     if isinstance(source, language.EventCondition) and isinstance(source.window, language.SinceEntry):

@@ -16,24 +16,22 @@ from rules.conditions.dated_where import DatedWhere
 from rules.conditions.nested import SinceEntryCondition, compile_membership
 from rules.conditions.not_followed import NotFollowedCondition
 from rules.conditions.sequences import SequenceCondition
-from rules.conditions.truth import CompiledRule, compile_condition
+from rules.conditions.truth import CompiledRule
 from rules.model import language
 from rules.model.canonical import condition_key
+from rules.predicates.comparisons import count_bound, is_at_least
 from rules.predicates.dates import is_dated
-from rules.state.condition import Condition, count_bound, is_at_least
+from rules.state.condition import AnyCondition
 from rules.time.calendar import Calendar, calendar_of
-
-StateCondition = language.EventCondition | language.Sequence | language.NotFollowed
-"""The conditions that keep state, and take events."""
 
 
 def build_condition(
     project: str,
-    source: StateCondition,
+    source: language.StateCondition,
     max_samples: int = 1000,
     timezone: str = "UTC",
     schedule: str = "",
-) -> Condition:
+) -> AnyCondition:
     """The run-time condition of its kind, in the audience's time zone (an IANA name). ``max_samples`` bounds
     the events kept per user, of the kinds that need them one by one. ``schedule`` tells those of batch
     audiences apart (``canonical.schedule_scope``)."""
@@ -52,12 +50,6 @@ def build_condition(
             return _build_event_condition(project, key, source, max_samples, calendar, bool(schedule))
 
 
-def node_of(condition: Condition) -> CompiledRule:
-    """The truth of a condition that ``build_condition`` made, for a row."""
-    inner = condition.inner if isinstance(condition, DatedWhere) else condition
-    return inner.node() if isinstance(inner, SinceEntryCondition) else compile_condition(condition)
-
-
 def compile_row_condition(
     project: str, source: language.AttributeCondition | language.InAudience, timezone: str = "UTC"
 ) -> CompiledRule:
@@ -69,7 +61,7 @@ def compile_row_condition(
 
 def _build_event_condition(
     project: str, key: int, source: language.EventCondition, max_samples: int, calendar: Calendar, batch: bool
-) -> Condition:
+) -> AnyCondition:
     if isinstance(source.window, language.SinceEntry):
         accumulator, audience = build_accumulator(source.aggregate, calendar), source.window.audience
         return SinceEntryCondition(key, source, max_samples, project, audience, accumulator, batch)
@@ -83,7 +75,7 @@ def _build_event_condition(
 
 def fast_kind(
     source: language.EventCondition,
-) -> Callable[[int, language.EventCondition, int], Condition] | None:
+) -> Callable[[int, language.EventCondition, int], AnyCondition] | None:
     """The class of the commonest kinds: counts, sums and distinct values, for ever or ``within``."""
     kind, ever = source.aggregate.kind, source.window is None
     if not ever and not isinstance(source.window, language.Within):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TypeAlias
 
+from rules.conditions.fits import NO_FITS, Fits, has, less, only
 from rules.conditions.patterns import Bindings, Layout, Pattern, Slots, identity
 from rules.model import language
-from rules.state.condition import State
 
 Open: TypeAlias = dict[Bindings, tuple[Bindings, deque[tuple[int, int]]]]
 """By what tells bindings apart: the bindings, and (time of the last event, index of the first one), the times
@@ -27,7 +27,7 @@ class Chains:
         self.bound = [pattern.bound for pattern in patterns[:size]]
         self.within_ms = [step.within_ms for step in source.steps]
         self.total_ms = source.total_ms
-        self.without = 1 << size if source.without is not None else 0
+        self.without: Fits = only(size) if source.without is not None else NO_FITS
         named = {step.name: at for at, step in enumerate(source.steps) if step.name is not None}
         origin = [named[ref.step] for ref in layout.bindings]
         used = [_last_use(source, ref) for ref in layout.bindings]
@@ -48,10 +48,11 @@ class Chains:
         """Per step: whether the earliest chain to reach it is as good as any that reaches it later."""
         self.earliest_first = self.earliest[0]
 
-    def find(self, state: State) -> list[int]:
-        """The times at which chains end, ascending. Takes steps off events that no chain needs them for."""
-        _, times, steps = state[:3]
-        slots: list[Slots] = state[3] if len(state) > 3 else []
+    def find(self, times: list[int], steps: list[Fits], slots: list[Slots]) -> list[int]:
+        """The times at which chains end, ascending. Takes steps off events that no chain needs them for.
+
+        ``times`` ascend; ``steps`` are those that each event may be, ``slots`` its slots, if there are any.
+        """
         opened: list[Open] = [{} for _ in range(self.size)]
         ends: list[int] = []
         last, barred = self.size - 1, -1
@@ -60,10 +61,10 @@ class Chains:
             mine = slots[index] if slots else []
             # The last step first, so that an event is never two steps of one chain.
             for k in range(last, 0, -1):
-                if not fits >> k & 1:
+                if not has(fits, k):
                     continue
                 if self.earliest[k] and opened[k]:
-                    steps[index] ^= 1 << k
+                    steps[index] = less(steps[index], k)
                     continue
                 for bindings, first in self._reaching(opened[k - 1], k, event_ms, mine):
                     if k < last:
@@ -76,9 +77,9 @@ class Chains:
                 barred = index
                 for each in opened:
                     each.clear()
-            if fits & 1:
+            if has(fits, 0):
                 if self.earliest[0] and opened[0]:
-                    steps[index] ^= 1
+                    steps[index] = less(steps[index], 0)
                 else:
                     self._open(opened[0], 0, (None,) * self.size_of_bindings, mine, event_ms, index)
         return ends

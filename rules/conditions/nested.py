@@ -7,13 +7,15 @@ again at those that ask about it when its membership changes, and at when they c
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Any
 
 from rules.aggregates.accumulator import Accumulator, Accumulators, Times
+from rules.aggregates.aggregate_condition import AggregateCondition
 from rules.aggregates.of_events import Since
 from rules.conditions.truth import CompiledRule, never
 from rules.model import language
 from rules.model.canonical import audience_key
-from rules.state.condition import Condition, Properties, State, Update
+from rules.state.condition import Properties, Update
 from rules.state.row import Row
 from rules.time.instants import FAR_MS
 
@@ -36,7 +38,7 @@ def compile_membership(project: str, source: language.InAudience) -> CompiledRul
     return CompiledRule(truth, change if for_ms else never)
 
 
-class SinceEntryCondition(Condition):
+class SinceEntryCondition(AggregateCondition[list[Any]]):
     """Any aggregate of the events since the latest entry into an audience that the user is in.
 
     State: [event times ascending, their accumulators], at most two: one for all earlier events, one for those
@@ -58,45 +60,36 @@ class SinceEntryCondition(Condition):
         self.audience = audience_key(project, audience)
         self.accumulator = accumulator
         self.strictly = strictly
-        self._by_time = strictly or isinstance(accumulator, Since)
+        self.has_timers = strictly or isinstance(accumulator, Since)
 
-    @property
-    def has_timers(self) -> bool:
-        return self._by_time
-
-    def node(self) -> CompiledRule:
-        return CompiledRule(self.value_in, self.change_in if self._by_time else never)
-
-    def value_in(self, row: Row, at_ms: int) -> bool:
-        """The truth at an instant, for this row."""
-        times, accumulators, first, end = self.counting(row, at_ms)
+    def value(self, row: Row, state: list[Any] | None, at_ms: int) -> bool:
+        times, accumulators, first, end = self.counting(row, state, at_ms)
         return self.accumulator.holds(times, accumulators, first, end, at_ms)
 
-    def change_in(self, row: Row, after_ms: int) -> int:
-        """The first instant after ``after_ms`` at which the value changes by time, or ``FAR_MS``."""
-        times, accumulators, first, end = self.counting(row, after_ms)
+    def next_timer(self, row: Row, state: list[Any], after_ms: int) -> int | None:
+        times, accumulators, first, end = self.counting(row, state, after_ms)
         now, at_ms = self.accumulator.holds(times, accumulators, first, end, after_ms), after_ms
         while True:
             joins_ms = times[end] + 1 if end < len(times) else FAR_MS
             at_ms = min(self.accumulator.next_change(times, first, end, at_ms), joins_ms)
             if at_ms >= FAR_MS:
-                return FAR_MS
-            _, _, first, end = self.counting(row, at_ms)
+                return None
+            _, _, first, end = self.counting(row, state, at_ms)
             if self.accumulator.holds(times, accumulators, first, end, at_ms) != now:
                 return at_ms
 
-    def counting(self, row: Row, at_ms: int) -> tuple[Times, Accumulators, int, int]:
-        """The state, and the stretch of it that counts."""
-        times, accumulators = row.conditions.get(self.key) or ([], [])
+    def counting(self, row: Row, state: list[Any] | None, at_ms: int) -> tuple[Times, Accumulators, int, int]:
+        """The parts of the state, and the stretch of it that counts."""
+        times, accumulators = state or ([], [])
         membership = row.audiences.get(self.audience)
         if membership is None or not membership.inside:
             return times, accumulators, len(times), len(times)
         end = bisect_left(times, at_ms) if self.strictly else len(times)
         return times, accumulators, min(bisect_left(times, row.since_ms(membership)), end), end
 
-    def updater(self) -> Update:
+    def updater_for(self, name: str) -> Update:
         key, where, audience = self.key, self.where, self.audience
-        sample_of, take, value_in, by_time = self.accumulator.sample, self._take, self.value_in, self._by_time
+        sample_of, take, value, by_time = self.accumulator.sample, self._take, self.value, self.has_timers
 
         def update(
             row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
@@ -112,15 +105,16 @@ class SinceEntryCondition(Condition):
             sample = sample_of(event_ms, properties)
             if sample is None:
                 return False
-            before = value_in(row, decided_ms)
-            take(row.conditions.setdefault(key, []), event_ms, sample, low, now_ms)
-            if by_time or value_in(row, now_ms) != before:
+            state: list[Any] = row.conditions.setdefault(key, [])
+            before = value(row, state, decided_ms)
+            take(state, event_ms, sample, low, now_ms)
+            if by_time or value(row, state, now_ms) != before:
                 touched.append(key)
             return True
 
         return update
 
-    def _take(self, state: State, event_ms: int, sample: list[object], low: int, now_ms: int) -> None:
+    def _take(self, state: list[Any], event_ms: int, sample: list[object], low: int, now_ms: int) -> None:
         if not state:
             state.extend(([], []))
         times, accumulators = state

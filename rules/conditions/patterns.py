@@ -16,8 +16,6 @@ from rules.model import language
 from rules.predicates.compiled import holds_against
 from rules.predicates.dates import DatedCheck, compile_dated_predicate
 from rules.predicates.operators import MISSING, lookup
-from rules.state.condition import Condition, Properties, State, Update
-from rules.state.row import Row
 from rules.time.calendar import Calendar
 
 Slots: TypeAlias = list[object]
@@ -152,51 +150,3 @@ def _kept(value: object, whole: bool) -> object:
     if isinstance(value, str) and (len(value) > LONGEST_TEXT or value.startswith("\0")):
         return "\0" + blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return value
-
-
-Match: TypeAlias = Callable[[Mapping[str, object], int], int]
-"""The patterns that an event fits, as bits."""
-
-
-def matcher(patterns: Sequence[Pattern], name: str) -> Match:
-    """Which patterns the events of one name fit, less what they refer to other events for."""
-    checks = [(1 << at, pattern.static) for at, pattern in enumerate(patterns) if pattern.takes(name)]
-    always = sum(bit for bit, check in checks if check is None)
-    tested = [(bit, check) for bit, check in checks if check is not None]
-
-    def match(properties: Mapping[str, object], event_ms: int) -> int:
-        fits = always
-        for bit, check in tested:
-            if check(properties, event_ms):
-                fits |= bit
-        return fits
-
-    return match
-
-
-def pattern_updater(
-    condition: Condition, take: Callable[[State, int, int, Properties, int], bool], match: Match
-) -> Update:
-    """How a condition with several patterns takes events: ``take(state, fits, event_ms, properties, now_ms)``
-    says whether the value may now change sooner."""
-    key, value = condition.key, condition.value
-
-    def update(
-        row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
-    ) -> bool:
-        fits = match(properties, event_ms)
-        if not fits:
-            return False
-        states = row.conditions
-        state = states.get(key)
-        before = value(row, state, decided_ms)
-        if state is None:
-            state = states[key] = []
-        sooner = take(state, fits, event_ms, properties, now_ms)
-        if not state:
-            del states[key]
-        if sooner or value(row, state, now_ms) != before:
-            touched.append(key)
-        return True
-
-    return update

@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from rules.model import language
 from rules.model.points import in_whole_numbers
-from rules.state.condition import Condition, comparison_of
+from rules.predicates.comparisons import comparison_of
+from rules.state.condition import AnyCondition
 from rules.state.row import Row
 from rules.time.instants import FAR_MS
 
@@ -37,7 +38,7 @@ def never(row: Row, after_ms: int) -> int:
     return FAR_MS
 
 
-def compile_condition(condition: Condition) -> CompiledRule:
+def compile_condition(condition: AnyCondition) -> CompiledRule:
     """A condition whose state is in the row."""
     key, value, next_timer = condition.key, condition.value, condition.next_timer
 

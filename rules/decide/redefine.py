@@ -11,8 +11,8 @@ from rules.compile.rule_set import CompiledAudience, ProjectRules
 from rules.conditions.batch import BatchCondition
 from rules.conditions.build import build_condition
 from rules.decide.decide import decide, fire
-from rules.state.condition import Condition, State
-from rules.state.row import Row, Transition
+from rules.state.condition import AnyCondition
+from rules.state.row import Row, State, Transition
 from rules.time.instants import FAR_MS
 from rules.time.schedules import Once
 
@@ -76,7 +76,7 @@ def _begin(rules: ProjectRules, new: list[CompiledAudience], row: Row, now_ms: i
     return computed_now
 
 
-def _taken_over(condition: Condition, row: Row, state: State) -> State:
+def _taken_over(condition: AnyCondition, row: Row, state: State) -> State:
     """A state that a realtime audience's condition left, which no audience may have any more, as that of the
     same condition of a batch audience."""
     kept = build_condition("", condition.source, condition.max_samples).plain(row, state)

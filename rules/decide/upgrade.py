@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rules.aggregates.counts import CountWithin
 from rules.aggregates.distincts import DistinctWithin
 from rules.aggregates.sums import SumWithin
 from rules.compile.rule_set import ProjectRules
-from rules.conditions.batch import BatchCondition
+from rules.conditions.batch import BatchCondition, HeldState
 from rules.conditions.build import fast_kind
 from rules.conditions.dated_where import DatedWhere
 from rules.model import language
-from rules.state.condition import Condition, State
+from rules.state.condition import AnyCondition
 from rules.state.event_times import references
-from rules.state.row import Row
+from rules.state.row import Row, State
 
 OLD = -1
 """``Row.used`` of a row whose states are of that kind."""
@@ -27,7 +29,8 @@ def upgrade(rules: ProjectRules, row: Row) -> None:
             row.conditions[key] = _upgraded(condition, row, state)
 
 
-def _upgraded(condition: Condition, row: Row, state: State) -> State:
+def _upgraded(condition: AnyCondition, row: Row, state: Any) -> Any:
+    """The state as the condition keeps it now."""
     match condition:
         case DatedWhere(inner=inner):
             return _upgraded(inner, row, state)
@@ -40,13 +43,14 @@ def _upgraded(condition: Condition, row: Row, state: State) -> State:
             if fast is None:
                 return state
             kind = fast(condition.key, source, condition.max_samples)
-            before, *rest = [_plain(kind, part) if type(part) is list else part for part in state]
-            return [before, *rest]
+            held = HeldState(*state)
+            after = None if held.with_instant is None else _plain(kind, held.with_instant)
+            return HeldState(_plain(kind, held.decided), held.instant_ms, after).stored()
         case _:
             return state
 
 
-def _plain(kind: Condition, state: State) -> State:
+def _plain(kind: AnyCondition, state: State) -> State:
     if not state:
         return []
     scratch = Row(now_ms=0)

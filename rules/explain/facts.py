@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import fsum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rules.aggregates.accumulator import Accumulator, Accumulators, Times
 from rules.aggregates.counts import CountEver, CountWithin
@@ -19,19 +19,19 @@ from rules.aggregates.general import GeneralAggregate
 from rules.aggregates.of_events import Count, Distinct, First, Since
 from rules.aggregates.of_numbers import Average, Extreme, Sum
 from rules.aggregates.sums import SumEver, SumWithin
-from rules.aggregates.windows import Always, Delayed, Periods, counting
+from rules.aggregates.windows import Always, Periods, counting
 from rules.conditions.attributes import watched_paths
-from rules.conditions.batch import BatchCondition, state_seen
+from rules.conditions.batch import BatchCondition, HeldState
 from rules.conditions.dated_where import DatedWhere
 from rules.conditions.nested import SinceEntryCondition
-from rules.conditions.not_followed import NotFollowedCondition
-from rules.conditions.sequences import SequenceCondition
+from rules.conditions.not_followed import NotFollowedCondition, NotFollowedState
+from rules.conditions.sequences import SequenceCondition, SequenceState
 from rules.model import language
 from rules.predicates.operators import lookup
-from rules.state.condition import Condition, State
+from rules.state.condition import AnyCondition
 from rules.state.event_times import instants, place
 from rules.state.profile_update import last_change_ms
-from rules.state.row import Row
+from rules.state.row import Row, State
 
 SHOWN = 20
 """Instants and values that are told of one condition, the latest ones; the rest is a number."""
@@ -120,12 +120,12 @@ def membership_facts(key: int, row: Row) -> MembershipFacts:
     return MembershipFacts(membership.inside, row.since_ms(membership))
 
 
-def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int) -> Facts:
+def state_facts(condition: AnyCondition, stored: State | None, row: Row, at_ms: int) -> Facts:
     """Of a condition that keeps a state, at an instant no earlier than the row's last step."""
-    state = state or None
+    state: Any = stored or None
     match condition:
         case BatchCondition(inner=inner):
-            return state_facts(inner, state_seen(state, at_ms), row, at_ms)
+            return state_facts(inner, HeldState(*state).seen(at_ms) if state else None, row, at_ms)
         case DatedWhere(inner=inner):
             return state_facts(inner, state, row, at_ms)
         case SequenceCondition():
@@ -133,7 +133,7 @@ def state_facts(condition: Condition, state: State | None, row: Row, at_ms: int)
         case NotFollowedCondition():
             return _not_followed(condition, state, at_ms)
         case SinceEntryCondition():
-            return _since_entry(condition, row, at_ms)
+            return _since_entry(condition, state, row, at_ms)
         case GeneralAggregate(window=window):
             times, accumulators = state or ([], [])
             first, end = counting(window, times, at_ms)
@@ -208,32 +208,29 @@ def _of_accumulators(
             raise TypeError(f"no facts are known of {type(accumulator).__name__}")
 
 
-def _since_entry(condition: SinceEntryCondition, row: Row, at_ms: int) -> EventFacts:
-    times, accumulators, first, end = condition.counting(row, at_ms)
+def _since_entry(condition: SinceEntryCondition, state: list[Any] | None, row: Row, at_ms: int) -> EventFacts:
+    times, accumulators, first, end = condition.counting(row, state, at_ms)
     found = _of_accumulators(condition.accumulator, times[first:end], accumulators[first:end], False)
     entered = membership_facts(condition.audience, row)
     return EventFacts(found.number, found.or_more, found.events_ms, 0, found.values, entered)
 
 
-def _sequence(condition: SequenceCondition, state: State | None, at_ms: int) -> SequenceFacts:
-    if state is None:
+def _sequence(condition: SequenceCondition, state: list[Any] | None, at_ms: int) -> SequenceFacts:
+    if not state:
         return SequenceFacts()
-    ends = state[0]
-    first, end = counting(condition.window, ends, at_ms)
-    ended = tuple(ends[first:end][-SHOWN:])
-    if len(state) == 1:  # nothing can undo it: the events are let go of
-        return SequenceFacts(ended)
-    size = len(condition.source.steps)  # type: ignore[attr-defined]
+    kept = SequenceState.of(state)
+    first, end = counting(condition.window, kept.ends, at_ms)
+    ended = tuple(kept.ends[first:end][-SHOWN:])
     steps = [
-        (event_ms, tuple([(at + 1) % (size + 1) for at in range(size + 1) if fits >> at & 1]))
-        for event_ms, fits in zip(state[1], state[2], strict=True)
+        (event_ms, tuple(condition.steps_of(fits)))
+        for event_ms, fits in zip(kept.times, kept.steps, strict=True)
     ]
     return SequenceFacts(ended, tuple(steps[-SHOWN:]), max(0, len(steps) - SHOWN))
 
 
-def _not_followed(condition: NotFollowedCondition, state: State | None, at_ms: int) -> NotFollowedFacts:
-    times = state[0] if state else []
-    window: Delayed = condition.window
+def _not_followed(condition: NotFollowedCondition, state: list[Any] | None, at_ms: int) -> NotFollowedFacts:
+    times = NotFollowedState.of(state).events if state else []
+    window = condition.window
     first, end = counting(window, times, at_ms)
     coming = [each for each in times[end:] if window.joins(each) > at_ms]
     return NotFollowedFacts(tuple(times[first:end][-SHOWN:]), tuple(coming[-SHOWN:]))

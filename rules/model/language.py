@@ -243,7 +243,11 @@ class InAudience:
     for_ms: int | None = None
 
 
-Condition: TypeAlias = EventCondition | Sequence | NotFollowed | AttributeCondition | InAudience
+StateCondition: TypeAlias = EventCondition | Sequence | NotFollowed
+"""The conditions that take events, and keep a state."""
+RowCondition: TypeAlias = AttributeCondition | InAudience
+"""The conditions that read the rest of the row."""
+Condition: TypeAlias = StateCondition | RowCondition
 Rule: TypeAlias = Condition | All | Any | Not | AtLeast | Score
 
 

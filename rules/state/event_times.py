@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from rules.state.row import Row
+from rules.state.row import NO_SLOT, Row, State
 
 SPARE: Final = 12
 """How many more slots a row may have than were in use when that was looked at last."""
@@ -19,9 +19,6 @@ NEAR_MS: Final = 1 << 31
 """Times further from the base would take more bytes than others."""
 _SURROGATES: Final = range(0xD800, 0xE000)
 """Codes that no text can be stored with; their slots are never used."""
-NONE: Final = -1
-"""Instead of a slot."""
-
 
 Value = TypeVar("Value")
 
@@ -31,11 +28,11 @@ def reference(row: Row, event_ms: int) -> str:
     times, at = row.times, event_ms - row.base_ms
     if times[row.latest] == at:
         return chr(row.latest)
-    if row.free == NONE and len(times) >= row.used + SPARE:
+    if row.free == NO_SLOT and len(times) >= row.used + SPARE:
         collect(row)
         at = event_ms - row.base_ms
     slot = row.free
-    if slot == NONE:
+    if slot == NO_SLOT:
         slot = _added(row, at)
     else:
         row.free = times[slot]
@@ -55,6 +52,11 @@ def _added(row: Row, at: int) -> int:
         row.times += [0] * len(_SURROGATES)
     row.times.append(at)
     return len(row.times) - 1
+
+
+def time_of(row: Row, ref: str) -> int:
+    """The event time (ms) that one reference names."""
+    return row.base_ms + row.times[ord(ref)]
 
 
 def instants(row: Row, refs: str) -> list[int]:
@@ -90,7 +92,7 @@ def collect(row: Row) -> None:
     row.used = len(used)
     del times[ord(max(used)) + 1 :]
     by_ms = times[row.latest] if abs(times[row.latest]) > NEAR_MS else 0
-    row.free = NONE
+    row.free = NO_SLOT
     for slot in range(len(times) - 1, -1, -1):
         if chr(slot) in used:
             times[slot] -= by_ms
@@ -103,10 +105,15 @@ def collect(row: Row) -> None:
             membership.since_ms -= by_ms
 
 
-def _refs_in(state: Any) -> str:
-    """The references of a state: it may be they, or begin with them and have lists after."""
-    if type(state) is str:
+def _refs_in(state: State) -> str:
+    """The references of a state: it may be they, or begin with them and have lists after.
+
+    A list of texts that come after one another is a state of another kind: it names no times.
+    """
+    if isinstance(state, str):
         return state
-    if len(state) > 1 and type(state[0]) is str and type(state[1]) is list:
-        return state[0]
-    return ""
+    match state:
+        case [str() as refs, list(), *_]:
+            return refs
+        case _:
+            return ""

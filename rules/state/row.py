@@ -5,11 +5,18 @@ The structs are stored as msgpack arrays (``tables.codec``), so fields are only 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 Cause = Literal["event", "profile", "time", "definition", "backfill", "merge", "delete", "manual"]
+
+State: TypeAlias = str | list[Any]
+"""What a condition keeps of a user, as it is stored: a list of what its kind says, or a string of references
+to times of the row (``rules.state.event_times``); some lists begin with such a string."""
+
+NO_SLOT: Final = -1
+"""In place of a slot of ``Row.times``."""
 
 
 class Membership(msgspec.Struct, array_like=True, gc=False):
@@ -27,11 +34,14 @@ class Membership(msgspec.Struct, array_like=True, gc=False):
         """Whether the user is in the audience."""
         return self.seq % 2 == 1
 
+    def turn(self, since_ms: int) -> None:
+        """The user enters or leaves; ``since_ms`` is after ``Row.base_ms``."""
+        self.seq += 1
+        self.since_ms = since_ms
+
 
 class Row(msgspec.Struct, array_like=True, gc=False):
-    """One user; never part of a cycle. ``conditions`` holds, per condition key, the state that
-    ``rules.conditions.build`` describes.
-    """
+    """One user; never part of a cycle."""
 
     now_ms: int
     """Instant of the user's last step."""
@@ -41,6 +51,7 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     applied: dict[int, int] = {}
     """Last applied offset per source topic (``tables.codec.topic_key``)."""
     conditions: dict[int, Any] = {}
+    """Per key of a condition its ``State``: only the condition knows of which type."""
     audiences: dict[int, Membership] = {}
     attributes: dict[str, object] = {}
     changed_ms: dict[str, int] = {}
@@ -60,12 +71,26 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     """Which of ``times`` was added last."""
     used: int = 0
     """How many were in use when that was last looked at."""
-    free: int = -1
-    """The first that is free; -1: none is."""
+    free: int = NO_SLOT
+    """The first that is free; ``NO_SLOT``: none is."""
 
     def since_ms(self, membership: Membership) -> int:
         """Instant of a membership's last transition."""
         return self.base_ms + membership.since_ms
+
+    def is_in(self, key: int) -> bool:
+        """Whether the user is in the audience with this key."""
+        membership = self.audiences.get(key)
+        return membership is not None and membership.inside
+
+    def turn(self, key: int, version: int, at_ms: int) -> Membership:
+        """The user enters or leaves an audience at an instant; ``version`` is its definition's."""
+        membership = self.audiences.get(key)
+        if membership is None:
+            membership = self.audiences[key] = Membership(0, 0, version)
+        membership.turn(at_ms - self.base_ms)
+        membership.version = version
+        return membership
 
 
 class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -14,7 +14,7 @@ from rules.compile.rule_set import PublishedAudience, compile_rules
 from rules.conditions.batch import BatchCondition
 from rules.conditions.dated_where import DatedWhere
 from rules.parse.definitions import load_definitions
-from rules.state.condition import Condition
+from rules.state.condition import AnyCondition
 from rules.state.event_times import instants
 from rules.state.row import Row
 from tables.codec import decode_row, encode_row
@@ -65,7 +65,7 @@ def as_of_version_1(row: Row) -> bytes:
     return b"\x01" + msgspec.msgpack.encode(fields)
 
 
-def old_state(condition: Condition, row: Row, state: Any) -> Any:
+def old_state(condition: AnyCondition, row: Row, state: Any) -> Any:
     if isinstance(condition, DatedWhere):
         return old_state(condition.inner, row, state)
     if isinstance(condition, BatchCondition):

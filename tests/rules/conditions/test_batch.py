@@ -14,7 +14,7 @@ from rules.conditions.batch import BatchTruth, build_batch_condition
 from rules.conditions.build import build_condition, compile_row_condition
 from rules.conditions.truth import CompiledRule, compile_condition, compile_rule
 from rules.model import language
-from rules.state.condition import Condition
+from rules.state.condition import AnyCondition
 from rules.state.row import Membership, Row
 from rules.time.instants import FAR_MS
 from rules.time.schedules import ComputeInstants, Once
@@ -78,7 +78,7 @@ class Driver:
     records that touch it. So a change that wasn't foreseen shows."""
 
     def __init__(self, rule: Any, schedule: ComputeInstants, now_ms: int) -> None:
-        self.conditions: dict[int, Condition] = {}
+        self.conditions: dict[int, AnyCondition] = {}
         self.schedule = schedule
         self.truth = BatchTruth(KEY, compile_rule(rule, self._leaf), schedule)
         self.row = Row(now_ms=now_ms, conditions={}, audiences={}, attributes={}, changed_ms={})

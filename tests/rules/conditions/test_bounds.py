@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rules.aggregates.distincts import distinct_value
 from rules.conditions.build import build_condition
 from rules.model import language
-from rules.state.condition import Condition, count_bound
+from rules.predicates.comparisons import comparison_of, count_bound
+from rules.state.condition import AnyCondition
 from rules.state.row import Row
 
 T = 1_700_000_000_000
@@ -19,7 +20,7 @@ T = 1_700_000_000_000
 
 def condition(
     kind: Any, within: int | None, max_samples: int = 1000, /, **comparisons: Any
-) -> tuple[Condition, Row]:
+) -> tuple[AnyCondition, Row]:
     compared = tuple(language.Comparison(name, bound) for name, bound in comparisons.items())  # type: ignore[arg-type]
     aggregate = language.Aggregate(kind, None if kind == "count" else ("p",), compared)
     window = None if within is None else language.Within(within)
@@ -28,9 +29,9 @@ def condition(
     ), Row(0)
 
 
-def see(built: Condition, row: Row, event_ms: int, value: Any = None, now_ms: int = 0) -> None:
+def see(built: AnyCondition, row: Row, event_ms: int, value: Any = None, now_ms: int = 0) -> None:
     at_ms = now_ms or event_ms
-    built.updater()(row, {"p": value}, event_ms, at_ms, at_ms, [])
+    built.updater_for("e")(row, {"p": value}, event_ms, at_ms, at_ms, [])
 
 
 @pytest.mark.parametrize(
@@ -43,8 +44,8 @@ def see(built: Condition, row: Row, event_ms: int, value: Any = None, now_ms: in
 def test_no_count_beyond_the_bound_compares_otherwise(comparisons: dict[str, Any], bound: int) -> None:
     compared = tuple(language.Comparison(name, operand) for name, operand in comparisons.items())  # type: ignore[arg-type]
     assert count_bound(compared) == bound
-    built, _ = condition("count", None, **comparisons)
-    assert len({built.compare(number) for number in range(bound, bound + 20)}) == 1
+    compare = comparison_of(compared)
+    assert len({compare(number) for number in range(bound, bound + 20)}) == 1
 
 
 @pytest.mark.parametrize("kind", ["count", "distinct"])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.conditions.build import build_condition, compile_row_condition, node_of
+from rules.conditions.build import build_condition, compile_row_condition
+from rules.conditions.truth import compile_condition
 from rules.model import language
 from rules.model.canonical import audience_key
 from rules.state.row import Membership, Row
@@ -55,7 +56,7 @@ def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObje
         ("x",), where, data.draw(drawn(lambda dice: aggregate_of(dice, kind))), language.SinceEntry("other")
     )
     built = build_condition("default", source, schedule="UTC daily" if batch else "")
-    node, update = node_of(built), built.updater_for("x")
+    node, update = compile_condition(built), built.updater_for("x")
     row, events, now_ms, timer_ms = Row(now_ms=T, conditions={}, audiences={}), [], T, FAR_MS
     stays: list[int] = []
 
@@ -102,4 +103,4 @@ def test_a_long_stay_keeps_one_tally_however_many_events_come() -> None:
     for number in range(5000):
         update(row, {"p": 0.1}, T + number, T + number, T + number, [])
     assert len(row.conditions[built.key][0]) == 2
-    assert node_of(built).truth(row, T + 5000)
+    assert compile_condition(built).truth(row, T + 5000)

@@ -17,7 +17,7 @@ from rules.explain.as_json import explained_document
 from rules.explain.explain import KINDS, Explained, Kind, explain
 from rules.explain.facts import EventFacts, MembershipFacts, NotFollowedFacts, SequenceFacts
 from rules.model import language
-from rules.state.condition import comparison_of
+from rules.predicates.comparisons import comparison_of
 from rules.state.profile_update import ProfileUpdate
 from tests import audiences as some
 
