@@ -45,7 +45,7 @@ def _version(wanted: bool) -> None:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            typer.echo(f"turnstile {version('turnstile')}")
+            typer.echo(f"turnstile {version('turnstile-segmentation')}")
         except PackageNotFoundError:
             typer.echo("turnstile (run from its sources, not installed)")
         raise typer.Exit

