@@ -9,6 +9,9 @@ BIN := .venv/bin
 READY := .venv/.installed
 PEER := .venv/.peer
 EXAMPLES ?= 20000
+PROCESSES ?= 2
+# Which tests stay together: tests/distribution.py.
+PYTEST := $(BIN)/pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 # The lock must not say where it was made: neither a package index nor a path of this machine.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --no-config --strip-extras \
@@ -53,12 +56,12 @@ demo: $(READY) ## broker, worker, real data and a live view in the terminal; Ctr
 	@$(BIN)/turnstile demo
 
 .PHONY: test
-test: lint peer ## everything: linters, types, layers and the whole test suite
-	$(BIN)/pytest
+test: lint peer ## everything: linters, types, layers and the whole test suite; PROCESSES=2
+	$(PYTEST)
 
 .PHONY: test-quick
 test-quick: $(READY) peer ## the tests that need no broker and wait for nothing
-	$(BIN)/pytest -m "not slow and not broker and not kafka"
+	$(PYTEST) -m "not slow and not broker and not kafka"
 
 .PHONY: fuzz
 fuzz: $(READY) ## the whole language against its model for longer; EXAMPLES=20000
@@ -94,4 +97,4 @@ lock: $(READY) ## the locks, newly resolved where pyproject.toml asks for it; UP
 .PHONY: clean
 clean: ## what was built here; the cache of test brokers in the home folder stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find app agents tables rules bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find app agents tables rules bench tests turnstile_segmentation -name __pycache__ -type d -prune -exec rm -rf {} +

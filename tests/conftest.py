@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from bench.kafka.apache import ApacheKafka
 from tests.brokers.provision import Brokers, Unavailable
+from tests.distribution import arrange, is_one_of_several
 
 # What a test asks for decides its marks, so none can forget them.
 MARK_OF_FIXTURE = {
@@ -22,7 +24,8 @@ MARK_OF_FIXTURE = {
 }
 
 BROKERS = pytest.StashKey[Brokers]()
-SKIPPED = pytest.StashKey[dict[str, int]]()
+SKIPPED = pytest.StashKey[Counter[str]]()
+USED, NOT_RUN = "turnstile.used", "turnstile.skipped"
 
 Made = TypeVar("Made")
 
@@ -31,16 +34,18 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell's background job ignores it, and so would every process that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[BROKERS] = Brokers()
-    config.stash[SKIPPED] = {}
+    config.stash[SKIPPED] = Counter()
 
 
 # First, so that `-m` sees the marks.
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARK_OF_FIXTURE:
                 item.add_marker(MARK_OF_FIXTURE[fixture])
+    if is_one_of_several(config):
+        arrange(items)
 
 
 # Runs whatever ended the session: the last test, an error, Ctrl-C.
@@ -54,8 +59,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     skipped = item.config.stash[SKIPPED]
     if report.skipped and isinstance(report.longrepr, tuple) and "no broker for" in report.longrepr[2]:
         reason = report.longrepr[2].removeprefix("Skipped: ")
-        skipped[reason] = skipped.get(reason, 0) + 1
+        skipped[reason] += 1
     return report
+
+
+# Where several processes run the tests, each tells the one that prints the summary.
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if is_one_of_several(config):
+        told: dict[str, object] = config.workeroutput  # type: ignore[attr-defined]
+        told[USED], told[NOT_RUN] = config.stash[BROKERS].used, dict(config.stash[SKIPPED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    told = getattr(node, "workeroutput", {})
+    stash = node.config.stash
+    for broker in told.get(USED, ()):
+        stash[BROKERS].note(broker)
+    stash[SKIPPED].update(told.get(NOT_RUN, {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib
 import os
+import random
 import signal
 import socket
 import struct
@@ -25,6 +27,10 @@ from typing import Self
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
+PORTS = range(15_000, 32_000)
+"""Below those that systems give to outgoing connections (32,768 and more on Linux), because a process that
+starts again must find its port free."""
+PORTS_TRIED = 100
 
 
 class BrokerNotInstalled(RuntimeError):
@@ -197,12 +203,24 @@ def end_process(process: subprocess.Popen[bytes], patience_seconds: float) -> No
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now; held together so that they differ."""
+    """Ports of loopback that nobody listens on now; held together so that they differ. Raises OSError."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
-            one.bind(("127.0.0.1", 0))
+            _bind_one_of(PORTS, one)
         return [one.getsockname()[1] for one in sockets]
+
+
+def _bind_one_of(ports: Sequence[int], to_bind: socket.socket) -> None:
+    # The system's dice: two processes that seeded Python's alike would look for the same ports.
+    for port in random.SystemRandom().sample(ports, PORTS_TRIED):
+        try:
+            to_bind.bind(("127.0.0.1", port))
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, f"{PORTS_TRIED} ports of {ports[0]} to {ports[-1]} are all in use")
 
 
 def log_end(log_file: Path, characters: int = 600) -> str:

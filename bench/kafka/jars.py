@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 POM = Path(__file__).parent / "pom.xml"
@@ -19,6 +22,16 @@ class KafkaUnavailable(RuntimeError):
 
 def cache_folder() -> Path:
     return Path(os.environ.get("TURNSTILE_CACHE") or Path.home() / ".cache" / "turnstile")
+
+
+@contextlib.contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Of all processes that share the cache folder, one is inside; the others wait until it has left."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def kafka_version() -> str:
@@ -35,14 +48,22 @@ def java_program() -> str:
 
 
 def kafka_jars() -> Path:
-    """The folder of jars, complete or absent: a fetch goes to a folder beside it, renamed when whole."""
+    """The folder of jars, complete or absent: a fetch goes to a folder beside it, renamed when whole.
+
+    Raises KafkaUnavailable.
+    """
     jars = cache_folder() / f"kafka-{kafka_version()}"
-    if jars.is_dir():
-        return jars
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise KafkaUnavailable("no mvn on the PATH, and the jars were not fetched before")
-    jars.parent.mkdir(parents=True, exist_ok=True)
+    if not jars.is_dir():
+        maven = shutil.which("mvn")
+        if maven is None:
+            raise KafkaUnavailable("no mvn on the PATH, and the jars were not fetched before")
+        with one_at_a_time("kafka"):
+            if not jars.is_dir():
+                _fetch(maven, jars)
+    return jars
+
+
+def _fetch(maven: str, jars: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=jars.parent) as partial:
         target = Path(partial) / "libs"
         command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
@@ -60,10 +81,4 @@ def kafka_jars() -> Path:
         if fetched.returncode != 0:
             output = (fetched.stdout + fetched.stderr).strip()
             raise KafkaUnavailable(f"Maven could not fetch the jars: {output[:400]}")
-        try:
-            target.rename(jars)
-        except OSError:
-            # Another session was first; its folder is as good as ours.
-            if not jars.is_dir():
-                raise
-    return jars
+        target.rename(jars)

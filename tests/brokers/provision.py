@@ -58,7 +58,7 @@ class Brokers:
             kafka.start()
         except KafkaUnavailable as error:
             raise Unavailable(f"no Apache Kafka: {error}") from error
-        self._note(f"Apache Kafka {kafka_version()}, {nodes} node{'s' if nodes > 1 else ''}")
+        self.note(f"Apache Kafka {kafka_version()}, {nodes} node{'s' if nodes > 1 else ''}")
         return kafka
 
     def start_embedded(self) -> EmbeddedBroker:
@@ -68,7 +68,7 @@ class Brokers:
             broker.start()
         except (BrokerNotInstalled, BrokerNotReady) as error:
             raise Unavailable(f"no embedded broker: {error}") from error
-        self._note("embedded broker (Tansu)")
+        self.note("embedded broker (Tansu)")
         return broker
 
     def stop_all(self) -> None:
@@ -79,10 +79,11 @@ class Brokers:
         host, _, port = bootstrap.split(",")[0].rpartition(":")
         if count_brokers(host, int(port)) < 1:
             raise Unavailable(f"{GIVEN} is {bootstrap}, which does not answer")
-        self._note(f"Apache Kafka at {bootstrap} ({GIVEN})")
+        self.note(f"Apache Kafka at {bootstrap} ({GIVEN})")
         return bootstrap
 
-    def _note(self, broker: str) -> None:
+    def note(self, broker: str) -> None:
+        """It was used; told once in the summary."""
         if broker not in self.used:
             self.used.append(broker)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from app.kafka.embedded import free_ports
 from tests.eventhub.connection import PeerConnection
 from tests.eventhub.credentials import Credentials
 from tests.eventhub.faults import Faults
@@ -34,9 +35,9 @@ class Peer:
 
     async def start(self) -> None:
         """Listen; again on the same port after `stop`, with all that was stored."""
+        self.port = self.port or free_ports(1)[0]
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: PeerConnection(self), "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Cut all connections and refuse new ones."""

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench.kafka.jars import cache_folder
+from bench.kafka.jars import cache_folder, one_at_a_time
 
 VERSION = "v3.19.5"
 BUILD_SECONDS = 1200
@@ -29,7 +29,13 @@ def helm_program() -> Path:
     go = shutil.which("go")
     if go is None:
         raise HelmUnavailable("no helm and no go on the PATH")
-    cache_folder().mkdir(parents=True, exist_ok=True)
+    with one_at_a_time("helm"):
+        if not helm.exists():
+            _build(go, helm)
+    return helm
+
+
+def _build(go: str, helm: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="build-", dir=cache_folder()) as partial:
         target = Path(partial) / "bin"
         try:
@@ -47,10 +53,4 @@ def helm_program() -> Path:
             raise HelmUnavailable(f"go install did not end in {BUILD_SECONDS} s") from error
         if built.returncode != 0:
             raise HelmUnavailable(f"go install failed: {built.stderr.strip()[-400:]}")
-        try:
-            target.rename(helm.parent)
-        except OSError:
-            # Another session was first.
-            if not helm.exists():
-                raise
-    return helm
+        target.rename(helm.parent)

@@ -107,6 +107,7 @@ def run(image: Image, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("image")
 class TestWhatComesOut:
     def test_the_program_runs_from_it(self, image: Image) -> None:
         assert image.command == ["turnstile", "worker"]
