@@ -27,8 +27,9 @@ COPY rules rules
 COPY tables tables
 COPY agents agents
 COPY app app
+COPY turnstile_segmentation turnstile_segmentation
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /opt/build/wheels . \
-    && python -m pip --python /opt/turnstile/bin/python install --no-deps --no-index /opt/build/wheels/turnstile-*.whl
+    && python -m pip --python /opt/turnstile/bin/python install --no-deps --no-index /opt/build/wheels/*.whl
 
 
 FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
