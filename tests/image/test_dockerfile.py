@@ -121,7 +121,7 @@ class TestWhatComesOut:
 
     def test_no_package_is_missing(self, image: Image) -> None:
         lines = (
-            "import sys, turnstile_segmentation; sys.path.insert(0, turnstile_segmentation.HOME)\n"
+            "import turnstile_segmentation; turnstile_segmentation.find_packages()\n"
             "import app.worker.worker, app.deliver.service, azure.identity.aio, rocksdict, tzdata"
         )
         done = run(image, str(image.at("/opt/turnstile/bin/python")), "-W", "ignore", "-c", lines)
