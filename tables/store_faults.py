@@ -81,7 +81,7 @@ def _noted(path: Path, text: str) -> StoreBroken | StoreUnusable:
 
 
 def note_broken(path: Path, text: str) -> None:
-    """Leave a note that the store at ``path`` must not be used again; at best, for the disk may be bad."""
+    """Leave a note that the store at ``path`` must not be used again. A bad disk may keep none."""
     with suppress(OSError):
         _note(path).write_text(text)
 

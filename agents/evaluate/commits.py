@@ -39,7 +39,7 @@ Ack = Callable[[], object]
 
 @dataclass(slots=True)
 class Work:
-    """Steps of one partition, in order, and whom to tell when they are durable."""
+    """Steps of one partition, in order, and what to call when they are durable."""
 
     pipeline: Pipeline
     steps: list[Step] = field(default_factory=list)

@@ -40,7 +40,7 @@ OURS = _ORIGIN | frozenset(
         *("error.key_bytes", "error.key_sha256"),
     }
 )
-"""Names of the headers that we give to a letter. A record that dies again gets them anew."""
+"""Names of the headers that we give to a letter. A record that dies again gets new ones."""
 _KEPT_WITH_THE_LEAST = ("error.code", ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET)
 
 Headers = Sequence[tuple[str, bytes | None]]

@@ -61,7 +61,7 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Counts:
-    """What a step did, for the metrics: every record ends in exactly one of the first five."""
+    """What a step did, for the metrics: every record ends in exactly one of the first four."""
 
     applied: int = 0
     repeated: int = 0

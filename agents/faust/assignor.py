@@ -11,7 +11,7 @@ The group's leader decides for all. While workers are upgraded one by one, membe
   and apply none; they wait in Kafka for the upgrade. All else is as in the old version.
 - an old leader gives what a new one would give as long as all topics have the same number of partitions. When
   one of them has another number, a new member gets records without their rows, and ends with
-  ``SourceWithoutRows`` before it reads one; it is started anew until the old leader is gone.
+  ``SourceWithoutRows`` before it reads one; it is started again until the old leader is gone.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go back to the committed offsets, and to the beginning of the log where there is none.
 
-        Nothing, if the partitions move meanwhile: their new owner begins anew.
+        Nothing, if the partitions move meanwhile: their new owner seeks.
         """
         consumer = self._ensure_consumer()
         held = Held(consumer)

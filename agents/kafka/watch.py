@@ -22,7 +22,7 @@ from agents.warnings import Warnings
 ASK_SECONDS = 2.0
 ANSWER_MS = 5_000
 FAILURES = 2
-"""So many in a row mean that Kafka is lost; one may be a broker that is started anew."""
+"""So many in a row mean that Kafka is lost; one may be a broker that restarts."""
 LOST = "kafka_lost"
 _OPTIONS = {"request_timeout_ms": ANSWER_MS, "metadata_max_age_ms": 3_600_000}
 

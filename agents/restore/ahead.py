@@ -29,7 +29,7 @@ PROCESSES = 4
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What one child does; it comes through its standard input, for the broker's password may be in it."""
+    """What one child does; it comes through standard input, because the broker's password may be in it."""
 
     broker: Broker
     topics: WrittenTopics

@@ -49,7 +49,7 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     """No condition changes by time before this instant; where the due index has the user. None: nothing by
     time."""
     applied: dict[int, int] = {}
-    """Last applied offset per source topic (``tables.codec.topic_key``)."""
+    """Last applied offset per source partition (``tables.codec.source_key``)."""
     conditions: dict[int, Any] = {}
     """Per key of a condition its ``State``: only the condition knows of which type."""
     audiences: dict[int, Membership] = {}

@@ -225,3 +225,32 @@ def test_a_record_that_became_a_dead_letter_is_not_applied_when_it_comes_again_w
         made.run()
         entered = [each["audience"] for each in made.transitions if each["user_id"] == "ann"]
         assert entered == (["is0"] if made.dead else ["big", "big", "is0"]), writes
+
+
+def test_a_refused_record_stays_refused_though_another_source_makes_a_step_between_two_kills() -> None:
+    big = "y" * MOST
+    for writes in range(20):
+        big_is = f'{{"id": "big", "name": "Big", "rule": {{"attribute": "p0", "eq": "{big}"}}}}'
+        made = driver(big_is, *IS_X)
+        made.notes = True
+        put(made, "bob", T, 1, "x")
+        made.run()
+        made.commit_offsets()
+        put(made, "ann", T, 0, big)
+        put(made, "ann", T, 0, "x")
+        made.crash_after(writes)
+        with contextlib.suppress(Crash):
+            made.run(lambda: 1)
+        made.crash_after(10**9)
+        made.restart()
+        body = {"user_id": "bob", "type": "profile", "id": "c", "set": {"p2": "x"}}
+        made.send(body, T + 1, key=b"bob", topic="crm")
+        part = made.parts[0]
+        part.inbox.appendleft(part.inbox.pop())
+        part.take(1)
+        part.commit_all()
+        made.restart()
+        made.run()
+        entered = [each["audience"] for each in made.transitions if each["user_id"] == "ann"]
+        assert entered == (["is0"] if made.dead else ["big", "big", "is0"]), writes
+        assert not made.pipeline.refused_before.to_come(made.pipeline.positions.offsets)
