@@ -22,7 +22,7 @@ TIMEOUT_SECONDS = 10.0
 NAMES_USER = ("users", "members")
 """What a user id follows in a path."""
 INSTEAD = "-"
-"""In the path, for a user whom the query names (``app.worker.http``)."""
+"""In the path, for a user that the query names (``app.worker.http``)."""
 _KEY = re.compile("[!-~]+")
 
 

@@ -35,7 +35,7 @@ Broker: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="A running Kafka; else Apache Kafka is started (Java, Maven), or the embedded broker.",
+        help="A running Kafka; without it Apache Kafka is started (Java, Maven), or the embedded broker.",
     ),
 ]
 Json: TypeAlias = Annotated[
@@ -73,7 +73,7 @@ def throughput(
     Faust agent with a RocksDB table and the same rules; (c) ours: `turnstile worker` with changelog,
     transitions and commits; (d) per_core: a worker process for each of the machine's cores. From the first
     applied record (of each worker) to the last committed offset. The transitions must be exactly those of the
-    pure pipeline, else the run fails.
+    pure pipeline, otherwise the run fails.
     """
     from bench.show import show_throughput
     from bench.worker.throughput import KINDS, Throughput

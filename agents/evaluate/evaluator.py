@@ -113,7 +113,7 @@ class Evaluator:
             if task.busy:
                 continue
             if task.pipeline.outgoing.noted_step < task.pipeline.outgoing.acked_step:
-                # Who is no member may not note anything; whoever is sends it again.
+                # Only a member may note anything; the next owner sends it again.
                 with contextlib.suppress(MembershipLost):
                     await self._committer.checkpoint(task.pipeline)
             task.pipeline.profiles.flush()

@@ -87,7 +87,7 @@ class Pipeline(Partition):
         draft, staged = stage_what_fits(self, draft)
         staged.write.notes = self.judge.take_notes()
         self.outgoing.made(self.step, draft)
-        # Whoever finds committed offsets and no checkpoint must know that the changelog was lost.
+        # A worker that finds committed offsets and no checkpoint must know that the changelog was lost.
         is_first = not self.is_noted and bool(self.positions.offsets)
         self.is_noted = self.is_noted or is_first
         step = Step(

@@ -82,7 +82,7 @@ class Assignor(PartitionAssignor):
 
     def metadata(self, topics: set[str]) -> ConsumerProtocolMemberMetadata:
         for topic in topics:
-            self._warnings.clear(WAITING, topic)  # whoever leads now looks again
+            self._warnings.clear(WAITING, topic)  # the new leader looks again
         return super().metadata(topics)
 
     def _share_out(self, clients: Mapping[str, ClientMetadata]) -> dict[str, set[int]]:

@@ -169,7 +169,7 @@ def _copies(wanted: Wanted, topic: Topic, brokers: int) -> Iterator[Fault]:
             f"has min.insync.replicas {needed} with {_copies_text(topic.replicas)}",
             f"{topic.replicas} or less",
             "no record can be written to it",
-            APPLY if wanted.role in WRITTEN else "Whoever owns the topic must mend it",
+            APPLY if wanted.role in WRITTEN else "The owner of the topic must mend it",
             loses=wanted.role in WRITTEN,
             setting=("min.insync.replicas", str(topic.replicas)) if wanted.role in WRITTEN else None,
         )
@@ -217,7 +217,7 @@ def _policy(wanted: Wanted, policy: str | None) -> Iterator[Fault]:
             wrong,
             "'delete'",
             "records of a user that were not read yet may be removed",
-            "Whoever owns the topic must mend it",
+            "The owner of the topic must mend it",
             loses=False,
         )
 
@@ -229,7 +229,7 @@ def _retention(wanted: Wanted, configs: Mapping[str, str]) -> Iterator[Fault]:
             wanted.name,
             f"has retention.ms {kept_ms}",
             "-1 (with retention.bytes instead)",
-            "its records keep the timestamps of the source: those of a long backlog would be removed unread",
+            "its records keep the timestamps of the source: records of a long backlog would go unread",
             APPLY,
             loses=False,
             setting=("retention.ms", "-1"),

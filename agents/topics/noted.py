@@ -206,7 +206,7 @@ def lost(plan: TopicPlan, name: str) -> tuple[str, str]:
     if name == plan.transitions:
         return (
             "transitions that were not delivered yet are gone with it",
-            f"Stop all workers and run {_accept(name)}: those to come are written to the new topic",
+            f"Stop all workers and run {_accept(name)}: transitions from now on are written to the new topic",
         )
     if name == plan.repartition:
         return (
@@ -214,7 +214,7 @@ def lost(plan: TopicPlan, name: str) -> tuple[str, str]:
             f"Stop all workers and run {_accept(name)}: the new topic is read from its beginning",
         )
     return (
-        "its records would be taken for those that were read before, and be dropped",
+        "its records would be taken for records that were read before, and dropped",
         f"Stop all workers and run {_accept(name)}: the new topic is read from its beginning, with the state "
         "as it is",
     )

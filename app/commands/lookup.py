@@ -19,9 +19,7 @@ def lookup(
     user: UserId,
     audiences: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[AUDIENCE...]", help="Ids of audiences; without any: all that the user is in."
-        ),
+        typer.Argument(metavar="[AUDIENCE...]", help="Ids of audiences; by default all that the user is in."),
     ] = None,
     project: Project = "default",
     url: WorkerUrl = None,

@@ -16,7 +16,7 @@ SettingsFile: TypeAlias = Annotated[
     typer.Option(
         "--settings",
         metavar="FILE",
-        help="YAML file of settings; else the one that TURNSTILE_SETTINGS_FILE names",
+        help="YAML file of settings; by default the one that TURNSTILE_SETTINGS_FILE names",
     ),
 ]
 
@@ -31,7 +31,9 @@ Definitions: TypeAlias = Annotated[
 
 WorkerUrl: TypeAlias = Annotated[
     str | None,
-    typer.Option("--url", help="A worker's URL; any answers for any user (default: deliver.lookup_url)"),
+    typer.Option(
+        "--url", help="A worker's URL; any worker answers for any user (default: deliver.lookup_url)"
+    ),
 ]
 WorkerKey: TypeAlias = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""One destination in this process: its Faust app started, watched, started anew after a crash, ended."""
+"""One destination in this process: its Faust app started, watched, started again after a crash, ended."""
 
 from __future__ import annotations
 

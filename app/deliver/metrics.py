@@ -13,7 +13,7 @@ from app.deliver.destination import Running
 from app.deliver.served import Deliveries
 
 COUNTERS = (
-    ("delivered", "turnstile_delivery_transitions", "Transitions that destinations have."),
+    ("delivered", "turnstile_delivery_transitions", "Transitions that destinations have taken."),
     ("filtered", "turnstile_delivery_filtered", "Transitions that destinations don't want."),
     ("requests", "turnstile_delivery_requests", "Batches sent."),
     ("retries", "turnstile_delivery_retries", "Transitions sent again."),
@@ -45,13 +45,17 @@ class DeliveryCollector(Collector):
             "turnstile_delivery_up", "1 while the destination takes what is sent.", labels=["destination"]
         )
         lag = GaugeMetricFamily(
-            "turnstile_delivery_lag_records", "End of the log less committed offset.", labels=["destination"]
+            "turnstile_delivery_lag_records",
+            "Records between the committed offset and the end of the log.",
+            labels=["destination"],
         )
         in_hand = GaugeMetricFamily(
             "turnstile_delivery_in_hand", "Messages read and not delivered yet.", labels=["destination"]
         )
         success = GaugeMetricFamily(
-            "turnstile_delivery_last_success_seconds", "When it last took something.", labels=["destination"]
+            "turnstile_delivery_last_success_seconds",
+            "When the destination last took a message.",
+            labels=["destination"],
         )
         for destination, each in running:
             up.add_metric([destination], float(each.state == "running"))

@@ -201,7 +201,7 @@ class DeliveryService:
                 self.warnings.clear("destination_refused", name)
 
     async def _first_start(self, published: PublishedDestination) -> FirstStart:
-        """Where a destination begins: as was decided once, else decided now and written down."""
+        """Where a destination begins: as was decided once, otherwise decided now and written down."""
         name, generation = published.destination.name, published.generation
         prefix, transitions = self.settings.topics.prefix, self.plan.transitions
         # Partitions may have been added since the start, and the topic may have been made again.

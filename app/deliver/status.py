@@ -131,7 +131,7 @@ async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]] | None:
             session.get(url, headers=headers, allow_redirects=False, ssl=trust) as answer,
         ):
             if answer.status in (401, 403):
-                hint = "deliver.lookup_key must be a key that is good, with the scope destinations, too"
+                hint = "deliver.lookup_key must be a good key that also has the scope destinations"
                 log.error("deliverer_refused", url=url, status=answer.status, hint=hint)
             if answer.status != 200:
                 return None

@@ -171,7 +171,7 @@ class KeyRing:
         raise NoGoodKey
 
     async def wait_loaded(self) -> None:
-        """Until the topic is read, but not for long: whoever listens without it answers with 503."""
+        """Until the topic is read, but not for long: a process that listens without it answers with 503."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LOAD_SECONDS):
                 await self._feed.loaded.wait()

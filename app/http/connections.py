@@ -5,7 +5,7 @@ listener looks at all of them every second.
 
 A connection *waits* (for a request, or for its client to read the answer) or is *served* (a handler is at
 work, which has a time limit of its own). When there is no room for one more, the one that has waited longest
-goes: whoever only holds connections open loses them first, and others still get through. nginx does the
+goes: a client that only holds connections open loses them first, and others still get through. nginx does the
 same with idle connections.
 """
 

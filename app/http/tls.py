@@ -74,7 +74,7 @@ class Trust:
             self._seen = stamps
             self._warnings.clear(UNUSABLE, str(self._file))
         except OSError as error:
-            text = f"http.tls_ca_file can't be used, so nobody new is trusted: {error}"
+            text = f"http.tls_ca_file can't be used, so no new authority is trusted: {error}"
             self._warnings.note(UNUSABLE, str(self._file), text)
             # One that vouches for nobody: the request fails, and says why.
             return self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

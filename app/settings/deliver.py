@@ -90,12 +90,12 @@ class DeliverSettings(ListenerSettings):
     lookup_url: BaseUrl = setting(
         "http://127.0.0.1:6066",
         "http://host:port",
-        "A worker that is asked for attributes and identities, where a destination sends them.",
+        "A worker that is asked for attributes and identities, if a destination sends them.",
     )
     lookup_key: SecretStr | None = setting(
         None,
         "text",
-        "The key for it, with the scope lookup; `deliver status` needs destinations, too.",
+        "API key for deliver.lookup_url: scope lookup; for `deliver status` also destinations.",
         secret=True,
     )
     secrets: Annotated[tuple[SecretSettings, ...], JsonList] = setting(
@@ -110,7 +110,7 @@ class DeliverSettings(ListenerSettings):
     writable_sources: Annotated[tuple[Text, ...], BeforeValidator(text_list)] = setting(
         (),
         "a list of topics",
-        "Topics of topics.events that Kafka destinations may write to; all else that is ours never.",
+        "Topics of topics.events that Kafka destinations may write to; never our other topics.",
     )
     allow_private: bool = setting(
         False,

@@ -24,7 +24,7 @@ class ApiKey(Section):
     projects: tuple[Text, ...] = setting(
         (EVERY_PROJECT,),
         'a list of projects, or ["*"] for all',
-        "Whose data it may see and change; by default that of all projects.",
+        "Projects whose data the key may see and change; by default all.",
         min_length=1,
     )
 
@@ -40,7 +40,7 @@ class HttpSettings(ListenerSettings):
     api_keys: Annotated[tuple[ApiKey, ...], JsonList] = setting(
         (),
         "a list of {name, sha256, scopes, projects} (JSON in a variable)",
-        "The keys that are good, besides those of `turnstile keys`.",
+        "Keys that are good, besides the keys that `turnstile keys` made.",
         secret=True,
     )
     api_keys_file: Path | None = setting(
@@ -57,7 +57,7 @@ class HttpSettings(ListenerSettings):
     tls_ca_file: Path | None = setting(
         None,
         "the path of a file in PEM form",
-        "Certificates that vouch for our other processes (https); else the system's.",
+        "Certificates that vouch for our other processes (https); by default the system's.",
     )
 
     @property

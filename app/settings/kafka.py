@@ -27,19 +27,27 @@ class KafkaSettings(Section):
     sasl_username: Text | None = setting(None, "text", "Name of the SASL account.")
     sasl_password: SecretStr | None = setting(None, "text", "Password of the SASL account.", secret=True)
     ssl_cafile: Path | None = setting(
-        None, "the path of a file in PEM form", "Certificates that vouch for the brokers; else the system's."
+        None,
+        "the path of a file in PEM form",
+        "Certificates that vouch for the brokers; by default the system's.",
     )
     session_timeout_ms: Whole = whole(
-        45_000, 1_000, HOUR_MS, "After so long without a heartbeat (ms) a worker's partitions go to others."
+        45_000,
+        1_000,
+        HOUR_MS,
+        "A worker's partitions go to other workers after this time (ms) without a heartbeat.",
     )
     rebalance_timeout_ms: Whole = whole(
-        60_000, 1_000, HOUR_MS, "How long workers have (ms) to finish what is in hand in a rebalance."
+        60_000, 1_000, HOUR_MS, "How long workers have in a rebalance (ms) to finish the records in hand."
     )
     heartbeat_interval_ms: Whole = whole(
         3_000, 100, HOUR_MS, "Time between heartbeats (ms); less than half of kafka.session_timeout_ms."
     )
     metadata_max_age_ms: Whole = whole(
-        30_000, 100, HOUR_MS, "How often (ms) to ask which partitions topics have; added ones are then read."
+        30_000,
+        100,
+        HOUR_MS,
+        "How often (ms) to ask which partitions topics have; added partitions are then read.",
     )
     idempotence: bool = setting(
         True, "true or false", "Whether producers are idempotent; false for brokers that refuse it."
@@ -47,7 +55,7 @@ class KafkaSettings(Section):
     isolation_level: IsolationLevel = setting(
         "read_committed",
         "read_committed or read_uncommitted",
-        "Whether records of a producer's transaction count once it is committed, or at once and for good.",
+        "Whether records of a producer's transaction count only once it is committed, or at once.",
     )
 
 

@@ -53,14 +53,14 @@ _YEAR_MS = 366 * 24 * HOUR_MS
 class TopicsSettings(Section):
     """The topics, and how those that are missing are made."""
 
-    prefix: KafkaName = setting("turnstile", KAFKA_NAME, "What the service's own topics start with.")
+    prefix: KafkaName = setting("turnstile", KAFKA_NAME, "How the names of the service's own topics begin.")
     events: TopicNames = setting(
         lambda data: (f"{data.get('prefix', 'turnstile')}.events",),
         TOPIC_NAMES,
         "Topics of the input records; by default <topics.prefix>.events.",
     )
     partitions: Whole = whole(
-        8, 1, 10_000, "Partitions of topics that are made: the most workers that can share the work."
+        8, 1, 10_000, "Partitions of topics that are made; at most this many workers can share the work."
     )
     replication: Whole | None = setting(
         None,
@@ -72,7 +72,7 @@ class TopicsSettings(Section):
     create: bool = setting(
         False,
         "true or false",
-        "Whether topics of topics.events that are missing are made, too; otherwise that stops the start.",
+        "Whether missing topics of topics.events are made; otherwise a missing one stops the start.",
     )
 
 
@@ -80,15 +80,20 @@ class WorkerSettings(Section):
     """One worker process."""
 
     app_id: KafkaName = setting(
-        "turnstile", KAFKA_NAME, "Name of the consumer group, and what the changelog topic starts with."
+        "turnstile", KAFKA_NAME, "Name of the consumer group; the name of the changelog topic begins with it."
     )
     id: KafkaName | None = setting(
-        None, KAFKA_NAME, "Static member id, such as the pod's name; none: a member with every start anew."
+        None,
+        KAFKA_NAME,
+        "Static member id, such as the pod's name; without it each start makes a new member.",
     )
     data_dir: Path = setting(Path(".turnstile"), "the path of a directory", "Where RocksDB keeps the rows.")
     poll_records: Whole = whole(4_000, 1, 50_000, "The most records that one poll brings.")
     stall_seconds: Whole = whole(
-        120, 1, 86_400, "After so long without progress on records in hand (seconds) the worker isn't alive."
+        120,
+        1,
+        86_400,
+        "After this time (seconds) without progress on records in hand the worker isn't alive.",
     )
 
 
@@ -96,7 +101,7 @@ class ClockSettings(Section):
     """Time while no records come (docs/semantics.md, section 2)."""
 
     grace_ms: Whole = whole(
-        500, 0, HOUR_MS, "How far the clock of an idle partition stays behind the wall clock (ms)."
+        500, 0, HOUR_MS, "How far (ms) stream time of an idle partition stays behind the wall clock."
     )
     max_lead_ms: Whole = whole(
         600_000,
@@ -116,7 +121,7 @@ class CacheSettings(Section):
 
 
 class RecordsSettings(Section):
-    """What one input record may bring; one that brings more is a dead letter."""
+    """What one input record may bring; a record that brings more is a dead letter."""
 
     max_bytes: Size = size(512 * 1024, 1, 4 * MIB, "Size of a record's value.")
     max_attributes_bytes: Size = size(256 * 1024, 1, 4 * MIB, "Size of all attributes of a user.")
@@ -134,7 +139,9 @@ class ProjectsSettings(Section):
     """What definitions of a project have in common."""
 
     timezones: Timezones = setting(
-        (), TIMEZONES, "Time zones of projects, for audiences that name none, as PROJECT=ZONE; others: UTC."
+        (),
+        TIMEZONES,
+        "Time zones of projects, for audiences that name none, as PROJECT=ZONE; other projects: UTC.",
     )
 
     @property
@@ -144,13 +151,13 @@ class ProjectsSettings(Section):
 
 
 class DedupeSettings(Section):
-    """Events that come again under an ``id`` that the same user's event had."""
+    """Events that come again with the same ``id``."""
 
     window_ms: Whole = whole(
         86_400_000,
         0,
         LONGEST_MS,
-        "How long (ms) after it was applied an id counts once, or up to a 64th longer; 0: ids don't count.",
+        "How long (ms), or up to a 64th longer, an event with an applied event's id is a repeat; 0: never.",
     )
 
 
@@ -160,10 +167,10 @@ class LogsSettings(Section):
     format: Literal["console", "json"] = setting(
         lambda: "console" if sys.stderr.isatty() else "json",
         "console or json",
-        "For people or for programs; by default console on a terminal, else json.",
+        "For people or for programs; by default console on a terminal, otherwise json.",
     )
     level: Literal["debug", "info", "warning", "error"] = setting(
-        "info", "debug, info, warning or error", "The least important that is written."
+        "info", "debug, info, warning or error", "The least important lines that are written."
     )
 
 

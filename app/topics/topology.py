@@ -59,7 +59,7 @@ def build_topology(settings: Settings) -> Topology:
     producers = Part("producers", "outside", "your services")
     operators = Part("turnstile audiences", "outside", "publishes definitions")
     callers = Part("HTTP", "outside", "lookups")
-    consumers = Part("consumers", "outside", "whoever acts on transitions")
+    consumers = Part("consumers", "outside", "programs that act on transitions")
     evaluate = Part("evaluate", "agent", f"decides who enters and leaves; consumer group {plan.app_id}")
     follow = Part("definitions", "agent", "holds all definitions, in every worker")
     profiles = Part("profiles", "table", f"one row per user, RocksDB in {settings.worker.data_dir}")

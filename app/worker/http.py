@@ -41,7 +41,7 @@ from rules.state.row import Membership, Row
 from rules.time.instants import format_instant
 
 INSTEAD = "-"
-"""In a path, for a user whom the query names."""
+"""In a path, for a user that the query names."""
 
 PROJECT = Query("project", default="default")
 USER_ID = Query(

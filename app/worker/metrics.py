@@ -18,7 +18,7 @@ class WorkerMetrics:
         self.registry = CollectorRegistry()
         self.registry.register(WarningsCollector(warnings))
         self.records = Counter(
-            "turnstile_records", "Input records by how they ended.", ["outcome"], registry=self.registry
+            "turnstile_records", "Input records, by what became of them.", ["outcome"], registry=self.registry
         )
         self.transitions = Counter(
             "turnstile_transitions",
@@ -43,7 +43,7 @@ class WorkerMetrics:
         )
         self.samples_dropped = Gauge(
             "turnstile_samples_dropped",
-            "Samples of sums that went because of state.max_samples, since the definitions changed.",
+            "Samples that were dropped because of state.max_samples, since the definitions changed.",
             registry=self.registry,
         )
         self.ids_dropped = Counter(
@@ -53,7 +53,7 @@ class WorkerMetrics:
         )
         self.clock = Gauge(
             "turnstile_clock_seconds",
-            "The clock of a partition of the table, epoch.",
+            "Stream time of a partition of the table, in seconds since 1970.",
             ["partition"],
             registry=self.registry,
         )
@@ -71,7 +71,7 @@ class WorkerMetrics:
         )
         self.lag = Gauge(
             "turnstile_lag_records",
-            "End of the log less committed offset.",
+            "Records between the committed offset and the end of the log.",
             ["topic", "partition"],
             registry=self.registry,
         )

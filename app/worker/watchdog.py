@@ -115,7 +115,7 @@ class OpenTransactions:
                 f"{held_back} records of {place} are behind a transaction that has been open for "
                 f"{now - since:.0f} s: they are not read, and the partition's time stands still, until its "
                 "producer commits or aborts, or the broker does (transaction.timeout.ms). "
-                "`kafka-transactions.sh find-hanging` finds one that nobody will end",
+                "`kafka-transactions.sh find-hanging` finds a transaction that its producer will not end",
                 count=int(source not in self._told),
             )
             self._told.add(source)

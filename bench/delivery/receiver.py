@@ -1,7 +1,7 @@
 """The receiver of the webhook benchmark, in a process of its own: takes everything, and counts.
 
 ``GET /`` tells ``{requests, ids, seconds}``: requests, different ids, and from the first request to the last;
-``DELETE /`` begins anew. Arguments: the port.
+``DELETE /`` begins again. Arguments: the port.
 """
 
 from __future__ import annotations

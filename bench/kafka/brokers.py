@@ -1,4 +1,4 @@
-"""The broker of a benchmark: a given one, else Apache Kafka with bench settings, else the embedded one."""
+"""The broker of a benchmark: a given one, otherwise Apache Kafka with bench settings, or the embedded one."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class Extreme(Accumulator):
         return first < end and self.compare(self.pick(accumulators[first:end])[0])
 
     def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
-        """Of those that joined, whoever has a later one at least as extreme can go."""
+        """Of those that joined, one with a later one at least as extreme can go."""
         for at in range(joined - 2, -1, -1):
             if self.pick(accumulators[at + 1], accumulators[at]) == accumulators[at + 1]:
                 del times[at], accumulators[at]

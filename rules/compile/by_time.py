@@ -1,4 +1,4 @@
-"""Whom time alone may change: found by what a user's row holds, not by looking at every audience."""
+"""Which audiences time alone may change: found by the state in a row, not by looking at every audience."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rules.time.schedules import ComputeInstants
 
 @dataclass(frozen=True, slots=True)
 class ByTime:
-    """Whom time alone may change, by what of a row it needs for that."""
+    """Which audiences time alone may change, by what they need of a row for that."""
 
     conditions: Mapping[int, Readers]
     """A condition's state, by its key."""

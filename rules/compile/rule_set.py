@@ -40,7 +40,7 @@ class PublishedAudience:
 @dataclass(frozen=True, slots=True)
 class CompiledAudience:
     index: int
-    """Position in ``ProjectRules.audiences``: after those that the rule asks about, else by id."""
+    """Position in ``ProjectRules.audiences``: after those that the rule asks about, otherwise by id."""
     key: int
     project: str
     id: str

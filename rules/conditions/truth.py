@@ -115,7 +115,7 @@ def _any(nodes: list[CompiledRule]) -> CompiledRule:
 def _held(nodes: list[CompiledRule], holding: bool) -> NextChange:
     """Of ``all`` (held false by each false part) and ``any`` (held true by each true part).
 
-    While parts hold it, it can't change before the last of them lets go; else any part may change it.
+    While parts hold it, it can't change before the last of them lets go; otherwise any part may change it.
     """
     if all(node.change is never for node in nodes):
         return never

@@ -2,7 +2,7 @@
 
 What a new batch audience asks of events it may find in the state that others keep of the same conditions. One
 that is computed once and comes to the row after its instant is decided at that instant if the row hasn't gone
-past it, else at once, by what is known then: it would never be otherwise.
+past it, otherwise at once, by what is known then: it would never be otherwise.
 """
 
 from __future__ import annotations

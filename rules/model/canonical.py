@@ -76,7 +76,7 @@ def schedule_scope(audience: language.Audience) -> str:
     """What tells the conditions of batch audiences apart by their compute instants; empty for others.
 
     Audiences with one schedule and time zone share. One that is computed ``once`` shares with none, but keeps
-    its state when it is published anew.
+    its state when it is published again.
     """
     schedule = audience.schedule
     if schedule is None:

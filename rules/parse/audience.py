@@ -27,7 +27,7 @@ KEYS: Final[Mapping[str, str]] = {
     "project": "`default` if not given",
     "type": "`realtime` (if not given), `instant`, which is the same, or `batch`",
     "timezone": "an IANA name, for calendar periods, days, dates and schedules; "
-    "if not given the project's (setting `projects.timezones`), else `UTC`",
+    "if not given the project's (setting `projects.timezones`), otherwise `UTC`",
     "schedule": "when a batch audience is computed; `daily` if not given",
     "labels": "a list of texts, for people and for governance",
     "rule": "who is in it",

@@ -45,7 +45,7 @@ def hash_of(record_id: str) -> bytes:
 
 
 def is_repeated(row: Row, record: bytes, now_ms: int, dedupe: Dedupe) -> bool:
-    """Whether an id (``hash_of``) was applied to the row of late."""
+    """Whether an id (``hash_of``) was applied to the row recently."""
     seen = row.seen
     at = seen.find(record)
     while at != -1:

@@ -58,7 +58,7 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     """Per attribute, the instant of its last change; an unset attribute keeps its entry."""
     identities: dict[str, str] = {}
     seen: bytes = b""
-    """Ids of the events applied of late (``rules.state.dedupe``)."""
+    """Ids of the events applied recently (``rules.state.dedupe``)."""
     seen_at: list[int] = []
     """When they were applied."""
     changed_paths: dict[str, int] = {}

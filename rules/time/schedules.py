@@ -126,7 +126,7 @@ class Cron:
         return sorted({self.calendar.instants(datetime.combine(day, time))[0] for time in self._times})
 
     def _times_from(self, first: datetime) -> list[time]:
-        """The times of a day, of every day that has some: asking for each anew would be slow."""
+        """The times of a day, of every day that has some: asking for each again would be slow."""
         times = [first.time()]
         each = croniter(self.cron, first)
         with suppress(CroniterBadDateError, ValueError, OverflowError):

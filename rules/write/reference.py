@@ -1,6 +1,6 @@
 """The tables of the language reference (``docs/language.md``), made from those that the parser works by.
 
-A page has them between ``<!-- table: operators -->`` and ``<!-- end -->``; ``fill`` writes them anew, and a
+A page has them between ``<!-- table: operators -->`` and ``<!-- end -->``; ``fill`` writes them again, and a
 test fails when a page is stale.
 """
 

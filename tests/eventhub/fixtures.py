@@ -1,4 +1,4 @@
-"""Fixtures for whoever sends to an event hub. Conftests of `tests/deliver` and `tests/sinks` take them in.
+"""Fixtures for tests that send to an event hub. Conftests of `tests/deliver` and `tests/sinks` take them in.
 
 `peer` is the stand-in, for tests that order faults. `event_hub` is the event hub of `TURNSTILE_TEST_EVENTHUB`
 (a connection string with EntityPath and the rights to send and listen) where that is set, else the stand-in.

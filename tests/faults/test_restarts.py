@@ -95,7 +95,7 @@ async def test_a_broken_disk_is_replaced_from_the_changelog(
         except WorkerEnded as error:
             if "StoreBroken" not in str(error):
                 raise
-            # The damage was met at work, not at the start: who supervises the worker starts it anew.
+            # The damage was met at work, not at the start: who supervises the worker starts it again.
             worker.start()
             await stage.finished()
         await stage.assert_right(log)

@@ -205,7 +205,7 @@ class Deliverer:
         """Send who is in now, a partition at a time, then let the rest flow.
 
         Nothing of a partition is committed before all that came while its rows were read is delivered, too:
-        a restart until then does it anew, and nobody who left meanwhile is forgotten.
+        a restart until then does it again, and nobody who left meanwhile is forgotten.
         """
         name, project, topics = self._destination.name, self._destination.project, self._topics
         names = await read_names(self._new_consumer, topics.audiences, project)

@@ -67,7 +67,7 @@ class DeliverThread(ConsumerThread):
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Go to the committed offsets; where there are none, to where the destination begins.
 
-        Nothing, if the partitions move meanwhile: their new owner begins anew.
+        Nothing, if the partitions move meanwhile: their new owner begins again.
         """
         self.starts = {}
         consumer = self._ensure_consumer()
@@ -82,7 +82,7 @@ class DeliverThread(ConsumerThread):
             begun = {tp: self._first_start.committed(tp.partition) for tp in fresh}
             try:
                 await consumer.commit(begun)
-            except CommitFailedError:  # the group rebalances: whoever gets the partition commits the same
+            except CommitFailedError:  # the group rebalances: the next owner commits the same
                 return {}
             committed = {**committed, **begun}
         kept = await consumer.beginning_offsets(held.tps)

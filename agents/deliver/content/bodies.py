@@ -86,7 +86,7 @@ def _segment_event(transition: TransitionBody) -> dict[str, object]:
 
 
 def _created(transitions: Sequence[TransitionBody], user: UserFacts | None) -> str:
-    """The user's attribute ``_created`` or ``created_at``; else the earliest instant that is known here."""
+    """The user's attribute ``_created`` or ``created_at``; otherwise the earliest instant known here."""
     if user is not None:
         for name in ("_created", "created_at"):
             known = user.attributes.get(name)

@@ -44,7 +44,7 @@ class Maker:
         for message in messages:
             facts = found.get(message.user_id)
             if message.user_id in held:
-                early[id(message)] = Retry("behind", "an earlier one of this user waits")
+                early[id(message)] = Retry("behind", "an earlier message of this user waits")
             elif isinstance(facts, LookupFailed):
                 held.add(message.user_id)
                 early[id(message)] = Retry("lookup_failed", str(facts))

@@ -25,7 +25,7 @@ service is what slows the reader. The size of batches is what piled up, up to ``
 **Errors.** ``open`` raises SinkUnavailable for what may pass (it is called again, with backoff) and
 SinkMisconfigured for what won't without a change of the definition, a secret or the destination (called
 again, slowly, and shown as an alert). Anything else that ``open`` or ``send`` raises is a bug: the
-destination stops without committing, and is started anew. What a client raises before a byte is sent, and
+destination stops without committing, and is started again. What a client raises before a byte is sent, and
 because of the message alone, is no bug and won't pass either: that is ``Rejected``. ``send`` may be
 cancelled, when partitions move or the process ends: it must then leave the sink usable or closable, and what
 was in hand comes again.

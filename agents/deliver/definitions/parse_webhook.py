@@ -16,7 +16,7 @@ _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 OUR_HEADERS: Final = frozenset(
     {
         *("webhook-id", "webhook-timestamp", "webhook-signature"),
-        # These say how the connection is used, and ``host`` to whom it leads.
+        # These say how the connection is used, and ``host`` where it leads.
         *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "expect"),
         *("te", "trailer", "upgrade", "proxy-authorization", "proxy-connection"),
     }

@@ -17,7 +17,7 @@ from rules.time.instants import format_instant
 
 REASON_CHARACTERS = 1_000
 OURS = ("error.", "source.", "delivery.")
-"""What the names of our headers start with; a replayed letter that dies again gets them anew."""
+"""What the names of our headers start with; a replayed letter that dies again gets them again."""
 _partition_of = DefaultPartitioner()
 
 

@@ -1,6 +1,6 @@
 """Topics of our own cluster that no destination writes to: what the service reads, and what it keeps there.
 
-Whoever may create a destination would otherwise write API keys, definitions, rows or events with the rights
+The author of a destination would otherwise write API keys, definitions, rows or events with the rights
 of the delivery worker.
 """
 

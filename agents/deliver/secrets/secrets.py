@@ -1,6 +1,6 @@
 """Secrets: which there are and where each may be sent to, as the settings say; definitions only name them.
 
-Whoever may write a destination chooses where it sends to, so a definition must not choose what is read
+The author of a destination chooses where it sends to, so a definition must not choose what is read
 here. The settings declare each secret with its source and the hosts that may have it (``deliver.secrets``).
 A value is looked up at the time of use, so that a rotated one is found, and remembered for masking.
 """

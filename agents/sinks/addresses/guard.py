@@ -19,7 +19,7 @@ class AddressNotAllowed(OSError):
 def why_not(address: str, allow_private: bool = False) -> str | None:
     """Why nothing may be sent to an IP address; None: it may. IPv4 within IPv6 counts as what it is.
 
-    ``allow_private`` allows all but the addresses at which clouds give credentials to whoever asks.
+    ``allow_private`` allows all but the addresses at which clouds give credentials to all who ask.
     """
     ip = _inner(ip_address(address.partition("%")[0]))
     translated = _translated(ip)

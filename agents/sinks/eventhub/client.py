@@ -33,7 +33,7 @@ AZURE = tuple(
         ),
     )
 )
-"""Names below these belong to Azure, whoever asked for them: global, China, US government, Germany."""
+"""Names below these belong to Azure, independent of the customer: global, China, US government, Germany."""
 
 T = TypeVar("T")
 Make = Callable[[], EventHubProducerClient]

@@ -31,7 +31,7 @@ _LONGEST_REASON = 300
 
 
 def outcome_of(error: Exception, secrets: Secrets, refused_s: float = 0.0) -> Retry | Unknown:
-    """All lanes wait when the hub throttles or something must be changed; else only the lane that failed.
+    """All lanes wait when the hub throttles or needs a change; otherwise only the lane that failed.
 
     ``refused_s``: for how long something needs a change by now. The pauses grow with it.
     """

@@ -116,7 +116,7 @@ def _direct() -> bool:
     except (AttributeError, IndexError, TypeError, ValueError):
         same = False
     if not same:
-        log.warning("eventhub_slow_encoding", reason="this version of azure-eventhub encodes otherwise")
+        log.warning("eventhub_slow_encoding", reason="this version of azure-eventhub encodes differently")
     return same
 
 

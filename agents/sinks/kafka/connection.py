@@ -1,4 +1,4 @@
-"""The client of one Kafka destination: made, guarded, made anew when it got nothing through."""
+"""The client of one Kafka destination: made, guarded, made again when it got nothing through."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class KafkaConnection:
         await asyncio.gather(*self._stopping)
 
     async def current(self) -> AIOKafkaProducer:
-        """The producer, made anew when the last sends failed. Raises as ``open`` does."""
+        """The producer, made again when the last sends failed. Raises as ``open`` does."""
         async with self._renewing:
             before = self._producer
             if before is None or self._is_stale:

@@ -82,7 +82,7 @@ def outcome_of(result: object, guard: KafkaGuard | None = None, topic: str = "")
 
 
 def opening_outcome(error: SinkUnavailable | SinkMisconfigured) -> Retry:
-    """For deliveries that came while the connection had to be made anew."""
+    """For deliveries that came while the connection had to be made again."""
     if isinstance(error, SinkMisconfigured):
         return Retry("misconfigured", str(error), NEEDS_CHANGE_PAUSE_S, whole=True, needs_change=True)
     return Retry("unreachable", str(error), whole=True)

@@ -71,7 +71,7 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
         return await super().connect()
 
     async def _do_version_lookup(self) -> None:
-        # The first that is done with a connection. A name may have been resolved anew in between.
+        # The first that is done with a connection. A name may have been resolved again in between.
         self.guard.check_address(str(self._writer.get_extra_info("peername")[0]))
         await super()._do_version_lookup()
 

@@ -28,7 +28,7 @@ class KafkaSink:
     """One topic, or one per audience.
 
     A user's record goes when the one before it is acknowledged: where one fails, those of its user that
-    follow were not sent. A client that got nothing through is made anew, with secrets looked up again.
+    follow were not sent. A client that got nothing through is made again, with secrets looked up again.
     """
 
     def __init__(self, destination: Destination, context: SinkContext) -> None:
@@ -64,7 +64,7 @@ class KafkaSink:
         is_unknown = any(isinstance(each, Unknown) for each in failed.values())
         if is_unknown and len(failed) == len({each.user_id for each in batch}):
             self._connection.got_nothing_through(producer)
-        behind = Retry("behind", "an earlier one of this user waits")
+        behind = Retry("behind", "an earlier message of this user waits")
         return [outcomes.get(id(each), behind) for each in batch]
 
     def _outcome(self, delivery: Delivery, result: object) -> Outcome:

@@ -39,7 +39,7 @@ class Parts:
             self._parts[at][2].append(body)
 
     def __iter__(self) -> Iterator[tuple[Head, list[Delivery], list[bytes]]]:
-        """What is to be sent next, without the users of whom an earlier one wasn't taken."""
+        """What is to be sent next, without users whose earlier message wasn't taken."""
         for head, deliveries, bodies in self._parts:
             going = [each.user_id not in self._failed for each in deliveries]
             if any(going) and not self._stopped:
@@ -59,5 +59,5 @@ class Parts:
 
     def outcomes(self) -> list[Outcome]:
         """Of each delivery of the batch, in its order."""
-        rest = self._stopped or Retry("behind", "an earlier one of this user waits")
+        rest = self._stopped or Retry("behind", "an earlier message of this user waits")
         return [self._outcomes.get(id(each), rest) for each in self._batch]

@@ -87,12 +87,14 @@ class WebhookSink:
         deadline_s = time.monotonic() + MOST_TIMEOUTS * self._webhook.timeout_ms / 1000
         for head, together, bodies in parts:
             if time.monotonic() > deadline_s:
-                parts.stop(Retry("behind", "others of its batch took too long"))
+                parts.stop(Retry("behind", "other messages of its batch took too long"))
                 break
             request = maker.request(head, together, bodies)
             outcome, answer = await self._exchange(request)
             if isinstance(outcome, Rejected) and outcome.code in UNAUTHORIZED and not maker.is_current:
-                outcome = Retry("secret_changed", f"a secret was replaced meanwhile: {outcome.reason}", 0.0)
+                outcome = Retry(
+                    "secret_changed", f"a secret was replaced in the meantime: {outcome.reason}", 0.0
+                )
             if self._context.trace is not None:
                 self._context.trace({"request": shown(request), "answer": answer})
             parts.sent(together, outcome)

@@ -1,1 +1,1 @@
-"""Commands for whoever writes definitions: check, try and publish them."""
+"""Commands for authors of definitions: check, try and publish them."""

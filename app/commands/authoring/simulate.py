@@ -22,7 +22,8 @@ def simulate(
     until: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Where the clock goes after the last record (RFC 3339, or a number)."
+            metavar="TIME",
+            help="The instant to which time goes after the last record (RFC 3339, or a number).",
         ),
     ] = None,
     created: Annotated[

@@ -1,1 +1,1 @@
-"""Commands for whoever runs the service: topics, keys, settings, dead letters."""
+"""Commands for operators: topics, keys, settings, dead letters."""

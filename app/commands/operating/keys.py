@@ -29,7 +29,9 @@ def create(
     name: Name,
     scope: Annotated[
         list[str],
-        typer.Option(help="What it is good for: lookup, audiences, destinations, admin (all). Repeatable."),
+        typer.Option(
+            help="What the key is good for: lookup, audiences, destinations, admin (all). Repeatable."
+        ),
     ],
     project: Annotated[
         list[str] | None,

@@ -29,7 +29,7 @@ async def test_added_partitions_are_delivered_from_their_beginning(
         await caught_up(stage, deliverer, "hook")
         ids = {each["id"] for each in (*first, *second)}
         await until(lambda: set(hook.ids) == ids, "all came", 30, [deliverer])
-        # Its partitions are known anew after each start; what is committed is not sent again.
+        # Its partitions are known again after each start; what is committed is not sent again.
         deliverer.end()
         taken = len(hook.taken)
         deliverer.start()

@@ -58,7 +58,7 @@ async def test_bad_records_are_told_and_letters_go_in_the_form_that_fits(
         await until(is_running, "the destination runs", 60, [deliverer])
         warnings = (await deliverer.get("/readyz?verbose"))[1]["warnings"]
         assert {each["code"] for each in warnings} == {"destination_unreadable"}
-        assert len(warnings) == len(bad) - 1  # the start was decided anew, under its key
+        assert len(warnings) == len(bad) - 1  # the start was decided again, under its key
         deep = b'{"x": ' + b"[" * 3000 + b"]" * 3000 + b"}"
         async with AIOKafkaProducer(
             bootstrap_servers=kafka, compression_type="snappy", linger_ms=20

@@ -182,7 +182,7 @@ def test_conditions_share_state_where_schedule_and_zone_are_the_same() -> None:
         return build_batch_condition("default", source, 1000, audience, Once(at_ms)).key
 
     assert key(daily) == key(daily, name="b")
-    assert key(once, at_ms=1) == key(once, at_ms=2), "published anew, it keeps what it has seen"
+    assert key(once, at_ms=1) == key(once, at_ms=2), "published again, it keeps what it has seen"
     keys = {
         key(weekly),
         key(daily, "Asia/Tokyo"),
