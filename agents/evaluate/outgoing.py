@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agents.evaluate.partition import Recovered
+from agents.evaluate.partition.state import Recovered
 from agents.evaluate.steps import DeadLetter, Draft, Step
 from rules.state.row import Transition
 from tables.changelog.format import Written

@@ -8,15 +8,8 @@ code. A *step* is a batch of records, a stretch of time, or a part of a sweep af
     sweep   ──▶ decide again ───────────────┘                         transitions, dead letters
 
 A step changes the rows in memory at once and says what must be written, and in which order
-(``agents.evaluate.commits``): changelog, then outputs, then the store, then the source offsets. Its parts:
-
-- ``partition``   what a step reads and changes: rules, rows, stream time, positions in the sources
-- ``judge``       records whose timestamps are ahead of the wall clock
-- ``intake``      from bytes to checked records
-- ``apply``       records, one after the other, to their users' rows
-- ``sweep``       rows after definitions changed
-- ``row_limits``  rows that would be too large
-- ``outgoing``    what is on its way to Kafka
+(``agents.evaluate.commits``): changelog, then outputs, then the store, then the source offsets. Its parts are
+in ``agents.evaluate.partition``; ``agents.evaluate.outgoing`` has what is on its way to Kafka.
 """
 
 from __future__ import annotations
@@ -25,12 +18,12 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from agents.evaluate.apply import take_records
 from agents.evaluate.outgoing import Outgoing
-from agents.evaluate.partition import Partition, Recovered
-from agents.evaluate.row_limits import stage_what_fits
+from agents.evaluate.partition.apply import take_records
+from agents.evaluate.partition.row_limits import stage_what_fits
+from agents.evaluate.partition.state import Partition, Recovered
+from agents.evaluate.partition.sweep import Sweep
 from agents.evaluate.steps import Draft, Limits, Record, Step
-from agents.evaluate.sweep import Sweep
 from agents.kafka.placement import MOST_PARTITIONS, Place
 from rules.compile.rule_set import RuleSet
 from rules.decide.decide import fire

@@ -41,7 +41,7 @@ class Limits:
     """How long an event's id is remembered."""
     changelog_bytes: int = CHANGELOG_BYTES
     """The largest record that the changelog takes (``max.message.bytes``). Input records may fill half of it
-    with a user's row; time and definitions may fill more (``agents.evaluate.row_limits``)."""
+    with a user's row; time and definitions may fill more (``agents.evaluate.partition.row_limits``)."""
     step_transitions: int = STEP_TRANSITIONS
     """With so many a step ends, though a record or a user that is begun is brought to the end."""
     step_bytes: int = STEP_BYTES

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.evaluate.partition import Recovered
+from agents.evaluate.partition.state import Recovered
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
 from agents.kafka.placement import Place

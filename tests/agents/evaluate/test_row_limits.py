@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from agents.evaluate.row_limits import by_records_bytes
+from agents.evaluate.partition.row_limits import by_records_bytes
 from agents.evaluate.steps import Limits
 from agents.warnings import Warnings
 from app.worker.metrics import WorkerMetrics

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from agents.evaluate.apply import take_records
-from agents.evaluate.intake import decode_records
-from agents.evaluate.partition import Partition
+from agents.evaluate.partition.apply import take_records
+from agents.evaluate.partition.intake import decode_records
+from agents.evaluate.partition.state import Partition
 from agents.evaluate.steps import DeadLetter, Draft, Limits, Record
 from rules.decide.decide import fire
 from tables.changelog.format import largest_row_bytes

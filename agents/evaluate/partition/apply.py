@@ -1,15 +1,17 @@
 """Records of one source partition, taken in log order: each is repartitioned, a repeat, refused, or applied.
 
-stream time follows ──▶ whose row? ──▶ taken before? ──▶ too large? ──▶ same id? ──▶ fire the user's
-the timestamp                                                                       earlier timers, apply
+    stream time follows ──▶ whose row? ──▶ taken before? ──▶ too large? ──▶ same id? ──▶ fire the user's
+    the timestamp                                                                        earlier timers, apply
+
+A row notes the last offset that it applied of each source: a record that comes again changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.evaluate.intake import decode_records, letter_of
-from agents.evaluate.partition import Partition
+from agents.evaluate.partition.intake import decode_records, letter_of
+from agents.evaluate.partition.state import Partition
 from agents.evaluate.records import NO_PROPERTIES, InputRecord, PlainEvent, RecordRefused, to_update
 from agents.evaluate.steps import Draft, Record
 from agents.kafka.placement import was_untimed

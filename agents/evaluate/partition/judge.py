@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from agents.evaluate.intake import letter_of
+from agents.evaluate.partition.intake import letter_of
 from agents.evaluate.records import RecordRefused
 from agents.evaluate.steps import DeadLetter, Record
 from agents.kafka.placement import Place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.evaluate.partition import Partition
+from agents.evaluate.partition.state import Partition
 from agents.evaluate.steps import Draft
 from rules.compile.rule_set import EMPTY, RuleSet
 from rules.decide.redefine import redefine

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agents.evaluate.intake import decode_records
-from agents.evaluate.judge import TimestampJudge
-from agents.evaluate.positions import Positions
+from agents.evaluate.partition.intake import decode_records
+from agents.evaluate.partition.judge import TimestampJudge
+from agents.evaluate.partition.positions import Positions
 from agents.evaluate.steps import Draft, Limits, Record
 from agents.kafka.placement import Place
 from rules.compile.rule_set import EMPTY, RuleSet
