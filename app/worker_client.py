@@ -78,7 +78,7 @@ class WorkerClient:
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             if isinstance(reason, ssl.SSLCertVerificationError):
-                reason = f"{reason}; http.tls_ca_file names who vouches for it"
+                reason = f"{reason}; http.tls_ca_file names the certificates that vouch for it"
             raise CommandFailed(
                 f"no worker answers at {self.url} (--url or deliver.lookup_url): {reason}"
             ) from None
@@ -98,7 +98,7 @@ class WorkerClient:
             problem = json.load(error)
             text = str(problem["detail"])
         except (OSError, HTTPException, ValueError, KeyError, TypeError):
-            return CommandFailed(f"{self.url} answers with status {error.code}; is it a worker's?")
+            return CommandFailed(f"{self.url} answers with status {error.code}; is this a worker's address?")
         if "hint" in problem:
             text += f"; {problem['hint']}"
         if error.code in (401, 403):

@@ -117,7 +117,7 @@ class Assignor(PartitionAssignor):
             self._warnings.note(
                 WAITING,
                 topic,
-                f"nobody reads the partitions {waiting} of {topic} yet, because the workers that hold the "
+                f"no worker reads the partitions {waiting} of {topic} yet, because the workers that hold the "
                 "rows of their users are of an older version or have other topics.events. Nothing is lost. "
                 "Upgrade all workers of this worker.app_id",
             )

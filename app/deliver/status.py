@@ -57,8 +57,8 @@ async def read_statuses(settings: Settings) -> Statuses:
         url = _url(settings)
         if live is None:
             raise CommandFailed(
-                f"{error}; and no deliverer answers at {url} (deliver.host, deliver.port), which could tell "
-                "what it knows: nothing is known"
+                f"{error}; no deliverer answers at {url} (deliver.host, deliver.port) either, so "
+                "nothing is known"
             ) from None
         lacking = (
             f"{error}. What follows is what the deliverer at {url} knows: lag and dead letters are not known"

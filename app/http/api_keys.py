@@ -212,7 +212,7 @@ class KeyRing:
                 self._file_keys = await asyncio.to_thread(read_keys_file, self._file)
             except KeysFileUnusable as error:
                 self._file_keys = ()
-                text = f"{error}. Its keys let nobody in until it is right again"
+                text = f"{error}. Its keys are not accepted until the file is right again"
                 self._warnings.note(FILE_UNUSABLE, "http.api_keys_file", text)
             else:
                 self._warnings.clear(FILE_UNUSABLE, "http.api_keys_file")

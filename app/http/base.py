@@ -113,7 +113,7 @@ class HttpBase:
         """Listen on both ports. Raises CommandFailed when that can't be, or would let strangers in."""
         host, needs_loopback = self._settings.host, not self._keys.has_own
         if not self._keys.asks:
-            hint = "anyone on this machine may do all, until `turnstile keys create` has made a key"
+            hint = "everybody on this machine may do everything, until `turnstile keys create` has made a key"
             log.warning("no_api_keys", hint=hint)
         try:
             self._main = self._listener(self._routes, ListenAddress(host, self._settings.port, self._section))

@@ -44,9 +44,7 @@ INSTEAD = "-"
 """In a path, for a user that the query names."""
 
 PROJECT = Query("project", default="default")
-USER_ID = Query(
-    "user_id", "For ids that no proxy lets through in a path, such as '..'; the path then has '-'"
-)
+USER_ID = Query("user_id", "For ids that proxies remove from a path, such as '..'; the path then has '-'")
 
 
 class Holder(Protocol):

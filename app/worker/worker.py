@@ -236,7 +236,7 @@ class Worker:
                     await producer.stop()
         except TimeoutError:
             text = f"did not end in order within {STOP_SECONDS} s"
-            self.crash(WorkerStalled(f"{text}; the next start takes again what was in hand"))
+            self.crash(WorkerStalled(f"{text}; the next start reads again the records that were in hand"))
         self.told.letters.close()
         log.info("worker_stopped")
 

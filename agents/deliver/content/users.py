@@ -91,7 +91,9 @@ class Users:
             try:
                 user_found = _decode(body)
             except msgspec.DecodeError as error:
-                return LookupFailed(f"{self._url} (deliver.lookup_url) answered with something else: {error}")
+                return LookupFailed(
+                    f"{self._url} (deliver.lookup_url) gave an answer that isn't a worker's: {error}"
+                )
             facts = UserFacts(user_found.attributes, user_found.identities)
         self._known[project, user] = facts
         return facts

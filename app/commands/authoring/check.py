@@ -51,7 +51,7 @@ def _summary(problems: Sequence[DefinitionProblem], published: bool) -> str:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     if published or all(problem.code != "reference" for problem in problems):
         return count
-    return f"{count}; audiences that are published already were not looked at: --published does so"
+    return f"{count}; published audiences were not looked at; --published checks them, too"
 
 
 def _limits(settings: Path | None) -> tuple[int, Mapping[str, str]]:

@@ -134,7 +134,7 @@ def test_a_topic_that_a_holder_does_not_read_yet_waits_for_it(group: Group) -> N
     assert {each for topic, each in given["w1"] if topic == "more"} == group.members["w1"].held()
     assert not any(topic == "more" for topic, _ in given["w2"])
     waiting = sorted(group.members["w2"].held())
-    assert group.warnings("w1") == [("more", f"nobody reads the partitions {waiting} of more yet")]
+    assert group.warnings("w1") == [("more", f"no worker reads the partitions {waiting} of more yet")]
     del group.members["w2"]
     group.join("w2", "events", "more")
     group.rebalance({"events": 4, "more": 4})
@@ -154,7 +154,7 @@ def test_members_of_an_older_version_get_what_they_can_apply(group: Group) -> No
     assert {each for topic, each in given["old"] if topic == "events"} == rows
     assert len(given["new"]) == 2 + 6
     waiting = [each for each in range(4, 12) if each % TABLE in rows]
-    assert group.warnings("new") == [("events", f"nobody reads the partitions {waiting} of events yet")]
+    assert group.warnings("new") == [("events", f"no worker reads the partitions {waiting} of events yet")]
 
 
 def test_an_older_leader_does_as_well_while_all_topics_have_one_number(group: Group) -> None:

@@ -89,7 +89,7 @@ def test_check_says_that_it_looked_at_the_files_alone(folder: Path) -> None:
     assert result.stderr.splitlines() == [
         "of.yaml:3:18: two -> elsewhere: audience 'elsewhere' doesn't exist in project 'default'"
         " (at rule.audience) - this project has no other audience",
-        "1 problem; audiences that are published already were not looked at: --published does so",
+        "1 problem; published audiences were not looked at; --published checks them, too",
     ]
 
 
