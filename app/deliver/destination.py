@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
-from agents.deliver.consumer.deliverer import Deliverer, InputTopics
+from agents.deliver.consumer.deliverer import Deliverer
 from agents.deliver.consumer.faust_app import DeliverApp, DeliverConsumer, deliver_app
 from agents.deliver.consumer.progress import Backlog
 from agents.deliver.content.users import Users
@@ -25,13 +25,15 @@ from agents.deliver.definitions.starts import FirstStart
 from agents.deliver.engine.dead_letters import DeadLetters
 from agents.deliver.engine.engine import Engine
 from agents.deliver.engine.report import DestinationReport
+from agents.deliver.input_topics import InputTopics
+from agents.deliver.members.first import MemberReader
 from agents.evaluate.outputs import Told
 from agents.kafka.clients import new_consumer
 from agents.kafka.watch import KafkaWatch
 from agents.sinks.make import make_sink
 from agents.topics import make_missing
 from app.deliver.clients import context_of, users_of
-from app.kafka.configured import broker_of, plan_of
+from app.kafka.configured import broker_of, parse_published, plan_of
 from app.publish.permitted import secrets_of
 from app.settings.tree import Settings
 
@@ -163,15 +165,19 @@ class Running:
 
         # Members are shared out to the partitions that there were then: added ones are read from their start.
         then = replace(topics, partitions=len(first_start.offsets))
+        consumers, max_samples = partial(new_consumer, broker_of(settings)), settings.state.max_samples
+        parse = partial(parse_published, max_samples=max_samples)
+        members = MemberReader(destination, then, consumers, parse, max_samples)
         deliverer = self.deliverer = Deliverer(
             destination,
             engine,
             letters,
             then,
-            partial(new_consumer, broker_of(settings)),
+            consumers,
             commit,
             fail,
             backlog,
+            members,
             around.told.warnings,
         )
         with tempfile.TemporaryDirectory(prefix="turnstile-deliver-") as folder:

@@ -20,7 +20,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec.structs import replace
 
-from agents.deliver.consumer.deliverer import InputTopics
 from agents.deliver.definitions.published import (
     DestinationsFeed,
     PublishedDestination,
@@ -28,6 +27,7 @@ from agents.deliver.definitions.published import (
     publish_destinations,
 )
 from agents.deliver.definitions.starts import FirstStart, decide_start, encode_start, start_key, start_over
+from agents.deliver.input_topics import InputTopics
 from agents.evaluate.outputs import Told
 from agents.kafka.clients import new_admin, new_consumer
 from agents.kafka.watch import KafkaWatch

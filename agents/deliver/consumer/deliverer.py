@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,28 +17,16 @@ from agents.deliver.content.selector import Selector
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.engine.dead_letters import DeadLetters
 from agents.deliver.engine.engine import Engine
-from agents.deliver.members.current import members, read_names, read_rows
+from agents.deliver.input_topics import InputTopics
+from agents.deliver.members.first import MemberReader, PartitionMembers
 from agents.kafka.lost_records import lost_text
-from agents.kafka.placement import partition_of
 from agents.warnings import Warnings
-from tables.codec import split_row_key
 
 log = structlog.get_logger("turnstile.deliver")
 
 HOLD_SECONDS = 0.02
 """How long the last group of a poll waits for more of the same user and instant."""
 CHUNK = 500
-
-
-@dataclass(frozen=True, slots=True)
-class InputTopics:
-    """What is read: names, and how many partitions they have."""
-
-    transitions: str
-    partitions: int
-    changelog: str
-    changelog_partitions: int
-    audiences: str
 
 
 class Deliverer:
@@ -58,6 +45,7 @@ class Deliverer:
         commit: Callable[[Mapping[int, int]], Awaitable[None]],
         failed: Callable[[BaseException], None],
         backlog: Backlog,
+        members: MemberReader,
         warnings: Warnings | None = None,
     ) -> None:
         self._destination = destination
@@ -71,9 +59,10 @@ class Deliverer:
         self._selector = Selector(destination)
         self._is_merged = is_merged(destination)
         self._progress = backlog
+        self._members = members
         self._groups: dict[int, Grouping] = {}
-        self._sent: dict[int, dict[tuple[str, str], int]] = {}
-        """Per partition: up to which ``seq`` the backfill sent (user, audience)."""
+        self._sent: dict[int, PartitionMembers] = {}
+        """By partition: members that were sent, as long as older transitions may follow."""
         self.joined = False
         """Whether the group has let this process in, with partitions or without."""
         self._epoch = 0
@@ -102,13 +91,14 @@ class Deliverer:
         await self._engine.let_go()
         for groups in self._groups.values():
             groups.release()
+        self._forget_members()
 
     def begin(self, starts: Mapping[int, Start]) -> None:
         self._assigned = self.joined = True
         self._progress.clear()
         self._progress |= {partition: Progress(start.offset) for partition, start in starts.items()}
         self._groups = {partition: Grouping() for partition in starts}
-        self._sent = {}
+        self._forget_members()
         for partition, start in starts.items():
             if start.expired:
                 self._expired(partition, start.offset - start.expired, start.offset)
@@ -149,7 +139,7 @@ class Deliverer:
                 self._engine.report.dead_letters += 1
                 progress.reach(record.offset + 1)
                 continue
-            known = sent.get((transition.user_id, transition.audience), 0) if sent else 0
+            known = 0 if sent is None else sent.seq_sent(transition.user_id, transition.audience)
             if transition.seq <= known or not wants(transition):
                 self._engine.report.filtered += 1
             else:
@@ -159,8 +149,8 @@ class Deliverer:
                     messages.append(message)
             progress.reach(record.offset + 1)
         # Partitions may have moved in an await above.
-        if progress.is_past_hold and self._sent.get(partition) is sent:
-            self._sent.pop(partition, None)
+        if sent is not None and progress.is_past_hold and self._sent.get(partition) is sent:
+            self._sent.pop(partition).close()
         if groups is None:
             return messages
         messages = groups.end_poll(messages)
@@ -199,6 +189,10 @@ class Deliverer:
                 groups.release()
                 await self._engine.put([held])
 
+    def _forget_members(self) -> None:
+        for partition in list(self._sent):
+            self._sent.pop(partition).close()
+
     # -- members first -------------------------------------------------------------------------------
 
     async def _backfill(self, partitions: list[int], epoch: int) -> None:
@@ -207,48 +201,41 @@ class Deliverer:
         Nothing of a partition is committed before all that came while its rows were read is delivered, too:
         a restart until then does it again, and nobody who left meanwhile is forgotten.
         """
-        name, project, topics = self._destination.name, self._destination.project, self._topics
-        names = await read_names(self._new_consumer, topics.audiences, project)
+        name = self._destination.name
+        entering = await self._members.entering()
         for partition in partitions:
-            rows = await self._rows_of(partition)
-            end = await self._end_of(partition)
-            sent: dict[tuple[str, str], int] = {}
-            chunk: list[Message] = []
-            async for message in members(rows, partition, project, names, self._selector):
-                transition = message.transitions[0]
-                sent[transition.user_id, transition.audience] = transition.seq
-                chunk.append(message)
-                if len(chunk) >= CHUNK:
-                    if not await self._engine.put(chunk):
-                        return
-                    chunk = []
-            if not (await self._engine.put(chunk) and await self._engine.drained()):
-                return
-            self._engine.report.backfilled += len(sent)
-            log.info("members_sent", destination=name, partition=partition, members=len(sent))
-            progress = self._progress[partition]
-            progress.hold(end)
-            if progress.reached >= end:
-                await self._commit({partition: progress.reached})
-            else:
-                self._sent[partition] = sent
+            members = await self._members.of(partition, entering)
+            try:
+                end = await self._end_of(partition)
+                sent = await self._send_members(members)
+                if sent is None:
+                    return
+                self._engine.report.backfilled += sent
+                log.info("members_sent", destination=name, partition=partition, members=sent)
+                progress = self._progress[partition]
+                progress.hold(end)
+                if progress.reached >= end:
+                    await self._commit({partition: progress.reached})
+                else:
+                    self._sent[partition] = members
+            finally:
+                if self._sent.get(partition) is not members:
+                    members.close()
         if self._epoch == epoch:
             self._ready.set()
 
-    async def _rows_of(self, partition: int) -> Mapping[bytes, bytes]:
-        """Rows of the users whose transitions are on a partition."""
-        topics, project = self._topics, self._destination.project
-        if topics.changelog_partitions == topics.partitions:
-            return await read_rows(self._new_consumer, topics.changelog, partition, project)
-        rows: dict[bytes, bytes] = {}
-        for each in range(topics.changelog_partitions):
-            found = await read_rows(self._new_consumer, topics.changelog, each, project)
-            rows |= {
-                key: row
-                for key, row in found.items()
-                if partition_of(split_row_key(key)[1], topics.partitions) == partition
-            }
-        return rows
+    async def _send_members(self, members: PartitionMembers) -> int | None:
+        """How many were delivered; None: all was let go meanwhile."""
+        sent = 0
+        chunk: list[Message] = []
+        for message in members.messages():
+            sent += len(message.transitions)
+            chunk.append(message)
+            if len(chunk) >= CHUNK:
+                if not await self._engine.put(chunk):
+                    return None
+                chunk = []
+        return sent if await self._engine.put(chunk) and await self._engine.drained() else None
 
     async def _end_of(self, partition: int) -> int:
         async with self._new_consumer() as consumer:

@@ -16,7 +16,9 @@ FOR_EVER: Final = "2099-12-31T23:59:59Z"
 """What the Lytics shape says for an exit that no time will bring."""
 
 Body: TypeAlias = Callable[[Sequence[TransitionBody], str, UserFacts | None], object]
-"""(transitions of one user and instant, the id to send, what is known of the user) to a JSON-able body."""
+"""(transitions, the id to send, what is known of the user) to a JSON-able body.
+
+Several transitions are of one user, and of one instant, or existing members with the latest first."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -71,13 +73,18 @@ def _lytics(
     }
 
 
+def segment_id(project: str, audience: str) -> str:
+    """Of an audience, as Lytics has an id of each segment beside its slug: 32 hex digits, never another."""
+    return blake2b(f"{project}\0{audience}".encode(), digest_size=16).hexdigest()
+
+
 def _segment_event(transition: TransitionBody) -> dict[str, object]:
     if transition.event == "exit":
         leaves = _nanoseconds(transition.at)
     else:
         leaves = FOR_EVER if transition.exit_at is None else _nanoseconds(transition.exit_at)
     return {
-        "id": transition.id,
+        "id": segment_id(transition.project, transition.audience),
         "event": transition.event,
         "enter": _nanoseconds(transition.entered_at),
         "exit": leaves,

@@ -9,9 +9,10 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from agents.deliver.consumer.deliverer import Deliverer, InputTopics
+from agents.deliver.consumer.deliverer import Deliverer
 from agents.deliver.consumer.faust_app import Start
 from agents.deliver.consumer.progress import Backlog
+from agents.deliver.input_topics import InputTopics
 from tests.stage.delivery import scene, transition
 from tests.stage.delivery_engine import destination, lab
 from tests.stage.receiver import receiver
@@ -42,6 +43,7 @@ async def test_what_retention_takes_from_under_a_waiting_consumer_is_reported(
                 commit,
                 made.bugs.append,  # type: ignore[arg-type]
                 Backlog(),
+                None,
             )
             await stage.send(transition("u1", seq) for seq in range(1, 7))
             await stage.admin.delete_records({tp: RecordsToDelete(before_offset=2)})

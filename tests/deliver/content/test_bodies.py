@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from agents.deliver.consumer.deliverer import HOLD_SECONDS
-from agents.deliver.content.bodies import body_maker, encode, message_id
+from agents.deliver.content.bodies import body_maker, encode, message_id, segment_id
 from agents.deliver.content.grouping import Grouping
 from agents.deliver.content.messages import read_transition
 from agents.deliver.contract.delivery import UserFacts
@@ -37,21 +37,21 @@ def test_lytics_is_the_message_of_the_lytics_export() -> None:
             "user_id": "u1",
             "segment_events": [
                 {
-                    "id": leaves.id,
+                    "id": segment_id("default", "demo_segment"),
                     "event": "exit",
                     "enter": "2026-09-21T14:14:20.000000000Z",
                     "exit": "2026-09-21T14:15:20.000000000Z",
                     "slug": "demo_segment",
                 },
                 {
-                    "id": enters.id,
+                    "id": segment_id("default", "another_segment"),
                     "event": "enter",
                     "enter": "2026-09-21T14:15:20.000000000Z",
                     "exit": "2099-12-31T23:59:59Z",
                     "slug": "another_segment",
                 },
                 {
-                    "id": limited.id,
+                    "id": segment_id("default", "timed"),
                     "event": "enter",
                     "enter": "2026-09-21T14:16:20.000000000Z",
                     "exit": "2026-09-21T14:29:59.123000000Z",
@@ -106,7 +106,7 @@ def test_a_message_of_several_has_an_id_of_its_own() -> None:
     assert message_id([one, other]) == message_id([one, other])
 
 
-def test_transitions_of_one_user_and_instant_are_one_job_also_over_the_end_of_a_poll() -> None:
+def test_transitions_of_one_user_and_instant_are_one_message_also_over_the_end_of_a_poll() -> None:
     at = START_MS
     grouping = Grouping()
     work = [
@@ -127,3 +127,13 @@ def test_transitions_of_one_user_and_instant_are_one_job_also_over_the_end_of_a_
     assert held is not None
     assert [t.audience for t in held.transitions] == ["a", "b"]
     assert HOLD_SECONDS < 0.1
+
+
+def test_the_id_of_a_segment_event_is_the_segments_whoever_enters_it_and_however_often() -> None:
+    ids = {
+        segment_event["id"]
+        for one in (body_of(1), body_of(2), body_of(3))
+        for segment_event in made("lytics", one)["data"]["segment_events"]  # type: ignore[index]
+    }
+    assert ids == {segment_id("default", "a")}
+    assert segment_id("default", "a") not in (segment_id("default", "b"), segment_id("other", "a"))
