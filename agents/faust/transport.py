@@ -183,7 +183,7 @@ class Consumer(stock.Consumer):
     def is_member(self) -> bool:
         """Whether the group surely still counts on this worker. Raises MembershipLost.
 
-        False: unknown, for no heartbeat was answered for the length of a session; the broker is down, or
+        False: unknown, because no heartbeat was answered for the length of a session; the broker is down, or
         this process stood still.
         """
         seen = cast(ConsumerThread, self._thread).membership_seen

@@ -35,7 +35,7 @@ class MemberCounts:
         self.exits: Counter[str] = Counter()
         self.repeated = 0
         self.missing = 0
-        """Numbers that were skipped; stays 0, for the numbers of a user and audience have no gap."""
+        """Numbers that were skipped; stays 0, because the numbers of a user and audience have no gap."""
         self.latest: deque[CountedTransition] = deque(maxlen=LATEST)
         self._seq: dict[tuple[str, str], int] = {}
 

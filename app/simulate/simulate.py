@@ -173,7 +173,7 @@ class Simulation:
 
 
 def _in_time(transition: Transition) -> tuple[int, str, str]:
-    """Order between users; what one user has stays as it came, for sorting is stable."""
+    """Order between users; what one user has stays as it came, because sorting is stable."""
     if transition.cause != "time":
         return transition.at_ms, "", ""
     return transition.at_ms, transition.project, transition.user_id

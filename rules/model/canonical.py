@@ -61,9 +61,9 @@ def condition_key(
 def key_bytes(condition: language.Condition, timezone: str = "UTC", schedule: str = "") -> bytes:
     """What a condition's key is made from.
 
-    Its canonical bytes; where its value depends on the audience's time zone (``is_zoned``) that zone's
-    name, too, UTC included; and the ``schedule_scope`` of the audience, for the state of a batch one is held
-    differently, and differs by its compute instants. So a condition has another key only where it has another
+    Its canonical bytes. If its value depends on the audience's time zone (``is_zoned``), also that zone's
+    name, UTC included. For batch audiences also the ``schedule_scope``, because their state is held
+    differently, and differs by compute instants. So a condition has another key only where it has another
     value or state.
     """
     content = canonical(condition)

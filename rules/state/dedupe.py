@@ -58,7 +58,7 @@ def is_repeated(row: Row, record: bytes, now_ms: int, dedupe: Dedupe) -> bool:
 def remember(row: Row, record: bytes, now_ms: int, dedupe: Dedupe) -> int:
     """Note an id as applied at ``now_ms``, and let go of those whose window is over.
 
-    Says how many went before that, for there were too many.
+    Says how many went before that, because there were too many.
     """
     runs, seen = row.seen_at, row.seen
     while runs and now_ms >= runs[0] * 1000 + dedupe.forgotten_ms:

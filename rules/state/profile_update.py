@@ -65,7 +65,7 @@ def last_change_ms(row: Row, path: language.Path) -> int | None:
     """When the value at a path last became another, or came to be, or went; None: never.
 
     Of a value deep in an attribute that has not changed since a rule began to watch it: when the attribute
-    did, for it can't have changed later.
+    did, because it can't have changed later.
     """
     if len(path) == 1:
         return row.changed_ms.get(path[0])

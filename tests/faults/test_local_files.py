@@ -108,7 +108,7 @@ async def test_a_full_disk_stops_the_worker_with_the_path_and_room_lets_it_go_on
             worker.settings["worker.data_dir"] = str(disk / "rows")
             worker.start()
             await stage.until_ended(worker)
-            # Once more, for the disk is full already when it starts.
+            # Once more, because the disk is full already when it starts.
             worker.start()
             await stage.until_ended(worker)
             text = worker.log_file.read_text()

@@ -56,7 +56,7 @@ def rule(dice: Dice, domain: Domain, others: tuple[str, ...], depth: int) -> Jso
 
 
 def score(dice: Dice, parts: list[Json]) -> Json:
-    """With a bound that some sum of the points can meet, for others are refused."""
+    """With a bound that some sum of the points can meet, because others are refused."""
     scored = [{"when": part, "points": dice.pick(POINTS)} for part in parts]
     points = [Decimal(str(part["points"])) for part in scored]
     least, most = sum(each for each in points if each < 0), sum(each for each in points if each > 0)

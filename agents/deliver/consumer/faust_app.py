@@ -3,7 +3,7 @@
 The worker's transport (``agents.faust.transport``) brings batches. What differs: offsets are those that
 ``agents.deliver.consumer.progress`` says are delivered, record by record; a group begins where
 ``agents.deliver.definitions.starts`` decided, and that is committed at once; and before partitions move, what
-isn't delivered is let go instead of waited for, for a dead destination may need days.
+isn't delivered is let go instead of waited for, because a dead destination may need days.
 """
 
 from __future__ import annotations
