@@ -22,10 +22,10 @@ from mode import Service
 
 from agents.faust.assignor import Assignor
 from agents.faust.batch import Poll
+from agents.faust.credentials import credentials
 from agents.faust.hooks import Hooks
 from agents.faust.transport import Consumer, Transport
 from agents.kafka.broker import Broker, IsolationLevel
-from agents.kafka.clients import credentials
 from agents.warnings import Warnings
 
 MAX_FETCH_BYTES = 4 * 1024 * 1024

@@ -1,8 +1,8 @@
 """The one way to make a client of Kafka: where it is and how it is secured is said here, for all of them.
 
-Faust makes its own consumer and producer, with ``credentials``; everything else goes through these functions
-(``tests/agents/kafka/test_clients.py``). From the first client on asking for a topic doesn't make it, and
-every record can be read.
+Faust makes its own consumer and producer, with ``agents.faust.credentials``; everything else goes through
+these functions (``tests/agents/kafka/test_clients.py``). From the first client on asking for a topic doesn't
+make it, and every record can be read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
@@ -51,22 +50,16 @@ def security_options(security: Security) -> dict[str, Any]:
     if security.uses_sasl:
         logging.getLogger("aiokafka.conn").addFilter(_WITHOUT_CREDENTIALS)
         options["sasl_mechanism"] = security.mechanism
-        options["sasl_plain_username"] = security.sasl_username
-        options["sasl_plain_password"] = security.sasl_password
+        if security.mechanism == "OAUTHBEARER":
+            from agents.kafka.tokens import Tokens, tell_refused_tokens
+
+            assert security.oauth is not None
+            tell_refused_tokens()
+            options["sasl_oauth_token_provider"] = Tokens(security.oauth)
+        else:
+            options["sasl_plain_username"] = security.sasl_username
+            options["sasl_plain_password"] = security.sasl_password
     return options
-
-
-def credentials(security: Security) -> faust.auth.Credentials | None:
-    """The same for the clients that Faust makes."""
-    options = security_options(security)
-    if security.uses_sasl:
-        return faust.SASLCredentials(
-            username=options["sasl_plain_username"],
-            password=options["sasl_plain_password"],
-            mechanism=options["sasl_mechanism"],
-            ssl_context=options.get("ssl_context"),
-        )
-    return faust.SSLCredentials(options["ssl_context"]) if security.uses_tls else None
 
 
 def new_consumer(broker: Broker, group: str | None = None) -> AIOKafkaConsumer:

@@ -13,9 +13,10 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from agents.deliver.errors import SinkMisconfigured
 from agents.kafka.clients import client_options, new_admin
-from agents.sinks.kafka.errors import opening_error
+from agents.sinks.kafka.errors import TokensAway, opening_error
 from app.failures import CommandFailed
 from app.kafka.configured import broker_of
+from app.settings.kafka import OAUTH, KafkaSettings
 from app.settings.tree import Settings
 
 CONNECT_SECONDS = 10.0
@@ -55,15 +56,25 @@ async def unreachable(settings: Settings, error: BaseException) -> CommandFailed
     with suppress(TimeoutError):
         async with asyncio.timeout(ASK_SECONDS):
             found = await opening_error(client_options(broker_of(settings)), error, None)
-            if isinstance(found, SinkMisconfigured):
-                hint = (
-                    "kafka.security_protocol, kafka.sasl_mechanism, kafka.sasl_username, kafka.sasl_password"
-                )
-                return CommandFailed(f"{text}{found}. See {hint} and kafka.ssl_cafile")
+            if isinstance(found, SinkMisconfigured | TokensAway):
+                settings_of = ", ".join(f"kafka.{each}" for each in _that_secure(settings.kafka))
+                return CommandFailed(f"{text}{found}. See {settings_of}")
             if await _listens(kafka.bootstrap):
                 hint = f"as brokers do with kafka.security_protocol {kafka.security_protocol}"
                 return CommandFailed(f"{text}something listens there, but doesn't answer {hint}")
     return CommandFailed(f"{text}no broker answers there")
+
+
+def _that_secure(kafka: KafkaSettings) -> list[str]:
+    """The settings that say whether the brokers let us in."""
+    names = ["security_protocol"]
+    if kafka.security_protocol.startswith("SASL"):
+        uses_tokens = kafka.sasl_mechanism == "OAUTHBEARER"
+        names += ["sasl_mechanism"]
+        names += [*OAUTH, "oauth_scope"] if uses_tokens else ["sasl_username", "sasl_password"]
+    if kafka.security_protocol.endswith("SSL"):
+        names += ["ssl_cafile", "ssl_certfile"]
+    return names
 
 
 async def _listens(bootstrap: str) -> bool:

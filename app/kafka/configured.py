@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pydantic import SecretStr
+
 from agents.kafka.broker import Broker
-from agents.kafka.security import Security
+from agents.kafka.security import OAuth, Security
 from agents.topics import TopicPlan
 from app.settings.kafka import KafkaSettings
 from app.settings.tree import Settings
@@ -16,9 +20,28 @@ def security_of(kafka: KafkaSettings) -> Security:
         protocol=kafka.security_protocol,
         sasl_mechanism=kafka.sasl_mechanism,
         sasl_username=kafka.sasl_username,
-        sasl_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
-        ssl_cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None,
+        sasl_password=_secret(kafka.sasl_password),
+        ssl_cafile=_path(kafka.ssl_cafile),
+        ssl_certfile=_path(kafka.ssl_certfile),
+        ssl_keyfile=_path(kafka.ssl_keyfile),
+        ssl_key_password=_secret(kafka.ssl_key_password),
+        oauth=_oauth_of(kafka),
     )
+
+
+def _oauth_of(kafka: KafkaSettings) -> OAuth | None:
+    url, client_id, secret = kafka.oauth_token_url, kafka.oauth_client_id, _secret(kafka.oauth_client_secret)
+    if url is None or client_id is None or secret is None:
+        return None
+    return OAuth(url, client_id, secret, kafka.oauth_scope, _path(kafka.oauth_cafile))
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+def _path(value: Path | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def broker_of(settings: Settings) -> Broker:

@@ -134,6 +134,15 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    is_http = parts.scheme in ("http", "https") and parts.hostname
+    # ``port`` raises ValueError for one that is no port.
+    if not is_http or parts.username is not None or parts.fragment or parts.port == 0 or not value.isascii():
+        raise ValueError("not an address")
+    return value
+
+
 def _digest(value: str) -> str:
     if _SHA256.fullmatch(value) is None:
         raise ValueError("not a digest")
@@ -154,6 +163,7 @@ TopicNames = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidat
 Timezones = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidator(_timezones)]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 BaseUrl = Annotated[str, AfterValidator(_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Sha256 = Annotated[str, AfterValidator(_digest)]
 JsonList = BeforeValidator(_json_list)
 

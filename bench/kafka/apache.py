@@ -19,6 +19,7 @@ from typing import Self
 
 from app.kafka.embedded import count_brokers, end_process, free_ports, log_end, start_tied
 from bench.kafka.jars import KafkaUnavailable, java_program, kafka_jars
+from bench.kafka.secure import Secure
 
 READY_SECONDS = 90.0
 TOOL_HEAP_MB = 128
@@ -76,28 +77,6 @@ background.threads=2
 num.recovery.threads.per.data.dir=1
 """
 
-SECURE_PROPERTIES = """
-listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port},SECURE://127.0.0.1:{secure_port}
-advertised.listeners=BROKER://127.0.0.1:{port},SECURE://127.0.0.1:{secure_port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
-listener.name.secure.plain.sasl.jaas.config=\
-  org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
-listener.name.secure.scram-sha-256.sasl.jaas.config=\
-  org.apache.kafka.common.security.scram.ScramLoginModule required;
-listener.name.secure.ssl.keystore.type=PEM
-listener.name.secure.ssl.keystore.location={pem}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Secure:
-    """A further listener with TLS and SASL (PLAIN, SCRAM-SHA-256). ``pem``: the node's key, certificate."""
-
-    user: str
-    password: str
-    pem: Path
-
 
 class ApacheKafka:
     """A cluster of `nodes` (1 or 3), numbered from 1; of one node, with a secure listener if wanted."""
@@ -106,7 +85,7 @@ class ApacheKafka:
         if nodes not in TEST_JVM or (secure is not None and nodes != 1):
             raise ValueError(f"1 node or 3, a secure listener on one only, not {nodes}")
         self._secure = secure
-        (self._secure_port,) = free_ports(1)
+        self._secure_port, self._mutual_port = free_ports(2)
         self._jvm = jvm or TEST_JVM[nodes]
         self.nodes = range(1, nodes + 1)
         self._java = java_program()
@@ -124,6 +103,11 @@ class ApacheKafka:
     @property
     def secure_bootstrap(self) -> str:
         return f"127.0.0.1:{self._secure_port}"
+
+    @property
+    def mutual_bootstrap(self) -> str:
+        """Where clients must show a certificate."""
+        return f"127.0.0.1:{self._mutual_port}"
 
     def pid(self, node: int = 1) -> int:
         return self._processes[node].pid
@@ -206,13 +190,8 @@ class ApacheKafka:
         ports = {"port": self._ports[node], "controller_port": self._controller_ports[node]}
         more = ""
         if self._secure is not None:
-            secure = self._secure
-            more = SECURE_PROPERTIES.format(
-                **ports,
-                secure_port=self._secure_port,
-                user=secure.user,
-                password=secure.password,
-                pem=secure.pem,
+            more = self._secure.properties(
+                **ports, secure_port=self._secure_port, mutual_port=self._mutual_port
             )
         plain = PROPERTIES.format(
             node=node,
@@ -232,9 +211,8 @@ class ApacheKafka:
             "-t",
             cluster,
         ]
-        if self._secure is not None:
-            account = f"name={self._secure.user},password={self._secure.password}"
-            tool += ["--add-scram", f"SCRAM-SHA-256=[{account}]"]
+        for account in self._secure.scram_accounts if self._secure is not None else ():
+            tool += ["--add-scram", account]
         formatted = subprocess.run(
             [*tool, "-c", str(self._properties(node))],
             stdin=subprocess.DEVNULL,

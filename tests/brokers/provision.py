@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from app.kafka.embedded import BrokerNotInstalled, BrokerNotReady, EmbeddedBroker, count_brokers
-from bench.kafka.apache import ApacheKafka, Secure
+from bench.kafka.apache import ApacheKafka
 from bench.kafka.jars import KafkaUnavailable, kafka_version
+from bench.kafka.secure import Secure
 
 GIVEN = "TURNSTILE_TEST_KAFKA"
 

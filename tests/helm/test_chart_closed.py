@@ -197,6 +197,22 @@ def test_the_brokers_authority_may_be_in_a_config_map_but_not_in_two_places(
     assert "both given" in refused(kafka={"ca": {"existingSecret": "a"}}, settings=twice)
 
 
+def test_kafkas_client_certificate_and_client_secret_come_from_secrets(render: Render) -> None:
+    kafka = {"certificate": {"existingSecret": "turnstile"}, "oauth": {"existingSecret": "login"}}
+    objects = render(kafka=kafka, deliver={"enabled": True})
+    for component in BOTH:
+        volume, place = volume_of(objects, "kafka-certificate", component)
+        assert volume["secret"]["secretName"] == "turnstile"
+        assert [each["key"] for each in volume["secret"]["items"]] == ["user.crt", "user.key"]
+        assert settings_of(objects)["kafka"]["ssl_certfile"] == f"{place}/user.crt"
+        assert settings_of(objects)["kafka"]["ssl_keyfile"] == f"{place}/user.key"
+        environment = environment_of(objects, component)
+        assert environment["TURNSTILE_KAFKA__OAUTH_CLIENT_SECRET"]["valueFrom"] == {
+            "secretKeyRef": {"name": "login", "key": "client-secret"}
+        }
+        assert "TURNSTILE_KAFKA__SASL_PASSWORD" not in environment
+
+
 def test_deliverys_secrets_are_its_own(render: Render) -> None:
     objects = render(**ALL)
     environment = environment_of(objects, "deliver")

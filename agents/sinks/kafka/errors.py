@@ -27,6 +27,7 @@ from aiokafka.errors import (
 
 from agents.deliver.contract.outcomes import DELIVERED, Outcome, Rejected, Retry, Unknown
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable, Unsendable
+from agents.kafka.tokens import NoToken
 from agents.sinks.kafka.guard import BrokerRefused, KafkaGuard, guarded_create_conn
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordTooLargeError, RecordListTooLargeError)
@@ -48,7 +49,12 @@ _CONNECTION = (
     "sasl_mechanism",
     "sasl_plain_username",
     "sasl_plain_password",
+    "sasl_oauth_token_provider",
 )
+
+
+class TokensAway(SinkUnavailable):
+    """It isn't the cluster that can't be reached, but the server that gives tokens for it."""
 
 
 def outcome_of(result: object, guard: KafkaGuard | None = None, topic: str = "") -> Outcome:
@@ -104,6 +110,8 @@ async def opening_error(
             connection = await create(host, port, **given)
         except NEEDS_CHANGE as refused:
             return SinkMisconfigured(f"{host}:{port} doesn't let us in: {refused}")
+        except NoToken as away:
+            return TokensAway(str(away))
         except (KafkaError, OSError, TimeoutError, asyncio.IncompleteReadError):
             continue
         connection.close()

@@ -93,9 +93,17 @@ app.kubernetes.io/component: deliver
 {{- end -}}
 {{- $deliver := dict "host" "0.0.0.0" "port" (int .Values.deliver.port) "probe_port" (int .Values.deliver.probePort) "secrets_dir" "/run/turnstile/destinations" -}}
 {{- $own := dict "http" $http "deliver" $deliver "worker" (dict "data_dir" "/var/lib/turnstile") -}}
+{{- $kafka := dict -}}
 {{- if or .Values.kafka.ca.existingSecret .Values.kafka.ca.existingConfigMap -}}
-{{- $_ := set $own "kafka" (dict "ssl_cafile" (printf "/run/turnstile/kafka-ca/%s" .Values.kafka.ca.key)) -}}
+{{- $_ := set $kafka "ssl_cafile" (printf "/run/turnstile/kafka-ca/%s" .Values.kafka.ca.key) -}}
 {{- end -}}
+{{- with .Values.kafka.certificate -}}
+{{- if .existingSecret -}}
+{{- $_ := set $kafka "ssl_certfile" (printf "/run/turnstile/kafka-certificate/%s" .certificateKey) -}}
+{{- $_ := set $kafka "ssl_keyfile" (printf "/run/turnstile/kafka-certificate/%s" .keyKey) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $own "kafka" $kafka -}}
 {{- mergeOverwrite $default (deepCopy .Values.settings) $own | toYaml -}}
 {{- end -}}
 
@@ -134,6 +142,17 @@ app.kubernetes.io/component: deliver
   configMap:
     name: {{ . | quote }}
 {{- end }}
+{{- with .Values.kafka.certificate.existingSecret }}
+- name: kafka-certificate
+  secret:
+    secretName: {{ . | quote }}
+    defaultMode: 288
+    items:
+      - key: {{ $.Values.kafka.certificate.certificateKey | quote }}
+        path: {{ $.Values.kafka.certificate.certificateKey | quote }}
+      - key: {{ $.Values.kafka.certificate.keyKey | quote }}
+        path: {{ $.Values.kafka.certificate.keyKey | quote }}
+{{- end }}
 {{- end -}}
 
 {{- define "turnstile.mounts" -}}
@@ -153,6 +172,11 @@ app.kubernetes.io/component: deliver
 {{- if or .Values.kafka.ca.existingSecret .Values.kafka.ca.existingConfigMap }}
 - name: kafka-ca
   mountPath: /run/turnstile/kafka-ca
+  readOnly: true
+{{- end }}
+{{- if .Values.kafka.certificate.existingSecret }}
+- name: kafka-certificate
+  mountPath: /run/turnstile/kafka-certificate
   readOnly: true
 {{- end }}
 {{- end -}}
@@ -217,6 +241,13 @@ securityContext:
     secretKeyRef:
       name: {{ . | quote }}
       key: {{ $.Values.kafka.passwordKey | quote }}
+{{- end }}
+{{- with .Values.kafka.oauth.existingSecret }}
+- name: TURNSTILE_KAFKA__OAUTH_CLIENT_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ . | quote }}
+      key: {{ $.Values.kafka.oauth.clientSecretKey | quote }}
 {{- end }}
 {{- end -}}
 

@@ -113,6 +113,15 @@ http:
     ]
 
 
+KAFKA_TOKENS = {
+    "TURNSTILE_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+    "TURNSTILE_KAFKA__SASL_MECHANISM": "OAUTHBEARER",
+    "TURNSTILE_KAFKA__OAUTH_TOKEN_URL": "https://login.example/token",
+    "TURNSTILE_KAFKA__OAUTH_CLIENT_ID": "turnstile",
+    "TURNSTILE_KAFKA__OAUTH_CLIENT_SECRET": "hush",
+}
+
+
 @pytest.mark.parametrize(
     ("environ", "told"),
     [
@@ -138,6 +147,35 @@ http:
         (
             {"TURNSTILE_KAFKA__SECURITY_PROTOCOL": "SSL", "TURNSTILE_KAFKA__SSL_CAFILE": "/none"},
             "kafka.ssl_cafile = '/none' (TURNSTILE_KAFKA__SSL_CAFILE): there is no such file",
+        ),
+        (
+            {**KAFKA_TOKENS, "TURNSTILE_KAFKA__OAUTH_TOKEN_URL": ""},
+            "kafka.oauth_token_url: must be given, because kafka.sasl_mechanism is OAUTHBEARER",
+        ),
+        (
+            {**KAFKA_TOKENS, "TURNSTILE_KAFKA__OAUTH_TOKEN_URL": "http://login.example/token"},
+            "kafka.oauth_token_url = 'http://login.example/token' (TURNSTILE_KAFKA__OAUTH_TOKEN_URL): must "
+            "be https://, because the client secret goes there; http:// is for this machine only",
+        ),
+        (
+            {**KAFKA_TOKENS, "TURNSTILE_KAFKA__SASL_PASSWORD": "hush"},
+            "kafka.sasl_password = ********** (TURNSTILE_KAFKA__SASL_PASSWORD): has no effect, because "
+            "kafka.sasl_mechanism is OAUTHBEARER",
+        ),
+        (
+            {"TURNSTILE_KAFKA__OAUTH_CLIENT_SECRET": "hush"},
+            "kafka.oauth_client_secret = ********** (TURNSTILE_KAFKA__OAUTH_CLIENT_SECRET): has no effect, "
+            "because kafka.security_protocol is PLAINTEXT: SASL_SSL or SASL_PLAINTEXT?",
+        ),
+        (
+            {"TURNSTILE_KAFKA__SECURITY_PROTOCOL": "SSL", "TURNSTILE_KAFKA__SSL_KEYFILE": __file__},
+            f"kafka.ssl_keyfile = {__file__!r} (TURNSTILE_KAFKA__SSL_KEYFILE): has no effect without "
+            "kafka.ssl_certfile",
+        ),
+        (
+            {"TURNSTILE_KAFKA__SSL_CERTFILE": __file__},
+            f"kafka.ssl_certfile = {__file__!r} (TURNSTILE_KAFKA__SSL_CERTFILE): has no effect, because "
+            "kafka.security_protocol is PLAINTEXT: SSL or SASL_SSL?",
         ),
         (
             {"TURNSTILE_TOPICS__EVENTS": "a,a.dlq"},
@@ -214,3 +252,9 @@ def test_what_is_printed_has_sources_masks_secrets_and_is_a_settings_file(tmp_pa
 
 def test_variables_are_named_after_settings() -> None:
     assert variable("kafka.session_timeout_ms") == "TURNSTILE_KAFKA__SESSION_TIMEOUT_MS"
+
+
+def test_a_certificate_that_can_not_be_used_is_told_before_anything_starts() -> None:
+    given = {"TURNSTILE_KAFKA__SECURITY_PROTOCOL": "SSL", "TURNSTILE_KAFKA__SSL_CERTFILE": __file__}
+    (_, told) = wrong(given)
+    assert "(TURNSTILE_KAFKA__SSL_CERTFILE): can't be used with kafka.ssl_keyfile" in told

@@ -28,7 +28,8 @@ from agents.topics import create_topics
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
 from app.settings.tree import load_settings
-from bench.kafka.apache import ApacheKafka, Secure
+from bench.kafka.apache import ApacheKafka
+from bench.kafka.secure import Secure
 from tests.brokers.provision import Brokers
 from tests.eventhub.deliveries import secrets_of
 from tests.stage.delivery import many, transition
