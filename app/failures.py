@@ -26,6 +26,8 @@ USERS_TURN = frozenset(
 
 FAILED = 2
 """Exit code for settings, definitions, topics and brokers that can't be used."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 class CommandFailed(Exception):

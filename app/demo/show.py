@@ -18,7 +18,7 @@ from app.demo.purchases import load_purchases
 from app.demo.report import DemoResult, print_serving, print_summary
 from app.demo.screens import LineScreen, LiveScreen, Screen
 from app.demo.stage import PartFailed, Stage
-from app.failures import CommandFailed
+from app.failures import INTERRUPTED, CommandFailed
 
 FRAME_SECONDS = 0.3
 
@@ -121,7 +121,7 @@ class Show:
         if self._stopping.is_set():
             if self._stage is not None:
                 self._stage.kill()
-            os._exit(130)
+            os._exit(INTERRUPTED)
         self._stopping.set()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -105,6 +106,13 @@ class LetterFilter:
             and self.partition in (None, partition)
             and self.offset in (None, offset)
         )
+
+    def __str__(self) -> str:
+        """`` with the reason not_json in partition 3``; nothing where all are meant."""
+        told = f" with the reason {self.reason}" if self.reason is not None else ""
+        if self.offset is not None:
+            return f"{told} at {self.partition}@{self.offset}"
+        return f"{told} in partition {self.partition}" if self.partition is not None else told
 
 
 @dataclass(slots=True)
@@ -208,3 +216,14 @@ async def reasons_of(topic: LetterTopic, wanted: LetterFilter) -> list[Reason]:
         code = letter.code
         found.setdefault(code, Reason(code)).add(letter, letter.place in replayed)
     return sorted(found.values(), key=lambda each: (-each.letters, each.code))
+
+
+async def none_found(topic: LetterTopic, wanted: LetterFilter) -> str:
+    """What is said where there is no such letter; of a reason that no letter has, which ones there are."""
+    told = f"{topic.name} has no dead letters{wanted}"
+    codes = sorted({letter.code async for letter in topic.letters(LetterFilter())}) if wanted.reason else []
+    if not codes or wanted.reason in codes:
+        return told
+    near = get_close_matches(str(wanted.reason), codes, n=1)
+    meant = f"; did you mean '{near[0]}'?" if near else "."
+    return f"{told}{meant} The reasons there are: {', '.join(codes)}"

@@ -34,6 +34,11 @@ class ReplayedLetters:
     """Sent by an earlier replay."""
     left: list[tuple[KeptLetter, str]] = field(default_factory=list)
 
+    @property
+    def found(self) -> bool:
+        """There were letters."""
+        return bool(self.sent or self.left or self.done_before)
+
 
 async def replay(
     settings: Settings, topic: LetterTopic, wanted: LetterFilter, *, again: bool, now: bool, dry_run: bool

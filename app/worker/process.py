@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from agents.kafka.consumed import use_light_records
-from app.failures import FAILED, message_for_users
+from app.failures import FAILED, INTERRUPTED, message_for_users
 from app.settings.tree import Settings
 from app.worker.worker import Worker
 
@@ -22,7 +22,7 @@ log = structlog.get_logger("turnstile.worker")
 def _stop_or_end(worker: Worker) -> None:
     """The first signal asks for an orderly end, the second doesn't wait for it."""
     if worker.stopping.is_set():
-        os._exit(130)
+        os._exit(INTERRUPTED)
     worker.stop()
 
 

@@ -37,19 +37,22 @@ def list_letters(
     import asyncio
 
     wanted = _wanted(reason, partition, None)
-    name, found = asyncio.run(_list(load_quiet(settings), topic, wanted))
-    if not found:
-        typer.echo(f"{name} has no dead letters{_of(wanted)}")
+    found, none = asyncio.run(_list(load_quiet(settings), topic, wanted))
+    if none:
+        typer.echo(none)
         return
     head = ("reason", "letters", "waiting", "first", "at", "last", "at")
     typer.echo("\n".join(columns([head, *map(_row, found)])))
 
 
-async def _list(settings: Settings, topic: str, wanted: LetterFilter) -> tuple[str, list[Reason]]:
-    from app.dlq.letters import letter_topic, reasons_of
+async def _list(settings: Settings, topic: str, wanted: LetterFilter) -> tuple[list[Reason], str]:
+    """What was found; where it is nothing, what is said of that."""
+    from app.dlq.letters import letter_topic, none_found, reasons_of
+    from app.shown_bytes import safe
 
     async with letter_topic(settings, topic) as letters:
-        return letters.name, await reasons_of(letters, wanted)
+        found = await reasons_of(letters, wanted)
+        return found, "" if found else safe(await none_found(letters, wanted))
 
 
 def _row(reason: Reason) -> tuple[str, ...]:
@@ -82,7 +85,7 @@ def show(
     wanted = _wanted(reason, partition, offset)
     name, found, more = asyncio.run(_show(load_quiet(settings), topic, wanted, limit))
     if not found:
-        typer.echo(f"{name} has no dead letters{_of(wanted)}")
+        typer.echo(name)
         raise typer.Exit(FAILED)
     typer.echo("\n\n".join("\n".join(_lines(name, each)) for each in found))
     if more:
@@ -92,7 +95,9 @@ def show(
 async def _show(
     settings: Settings, topic: str, wanted: LetterFilter, limit: int
 ) -> tuple[str, list[KeptLetter], bool]:
-    from app.dlq.letters import letter_topic
+    """The topic's name, its letters, and whether there are more; of none what is said of that, instead."""
+    from app.dlq.letters import letter_topic, none_found
+    from app.shown_bytes import safe
 
     found: list[KeptLetter] = []
     async with letter_topic(settings, topic) as letters:
@@ -100,7 +105,8 @@ async def _show(
             if len(found) == limit:
                 return letters.name, found, True
             found.append(letter)
-        return letters.name, found, False
+        name = letters.name if found else safe(await none_found(letters, wanted))
+        return name, found, False
 
 
 def _lines(topic: str, letter: KeptLetter) -> Iterator[str]:
@@ -151,7 +157,7 @@ def replay(
 
     wanted = _wanted(reason, partition, offset)
     name, result = asyncio.run(_replay(load_quiet(settings), topic, wanted, again, now, dry_run))
-    for line in _report(name, result, wanted, dry_run):
+    for line in _report(name, result, dry_run):
         typer.echo(line)
     if result.left:
         raise typer.Exit(FAILED)
@@ -160,16 +166,17 @@ def replay(
 async def _replay(
     settings: Settings, topic: str, wanted: LetterFilter, again: bool, now: bool, dry_run: bool
 ) -> tuple[str, ReplayedLetters]:
-    from app.dlq.letters import letter_topic
+    """The topic's name and how it went; where there was nothing to send, what is said of that, instead."""
+    from app.dlq.letters import letter_topic, none_found
     from app.dlq.replay import replay as send_again
+    from app.shown_bytes import safe
 
     async with letter_topic(settings, topic) as letters:
-        return letters.name, await send_again(
-            settings, letters, wanted, again=again, now=now, dry_run=dry_run
-        )
+        result = await send_again(settings, letters, wanted, again=again, now=now, dry_run=dry_run)
+        return letters.name if result.found else safe(await none_found(letters, wanted)), result
 
 
-def _report(name: str, result: ReplayedLetters, wanted: LetterFilter, dry_run: bool) -> Iterator[str]:
+def _report(name: str, result: ReplayedLetters, dry_run: bool) -> Iterator[str]:
     from app.shown_bytes import safe
 
     done = "would be sent" if dry_run else "sent"
@@ -179,8 +186,8 @@ def _report(name: str, result: ReplayedLetters, wanted: LetterFilter, dry_run: b
         yield "{}/{}@{} {}: not sent, because {}".format(name, *letter.place, safe(letter.code), safe(why))
     if result.done_before:
         yield f"{result.done_before} sent by an earlier replay: --again sends them once more"
-    if not (result.sent or result.left or result.done_before):
-        yield f"{name} has no dead letters{_of(wanted)}"
+    if not result.found:
+        yield name
     if dry_run:
         yield "dry run: nothing was sent"
 
@@ -192,10 +199,3 @@ def _wanted(reason: str | None, partition: int | None, offset: int | None) -> Le
     if offset is not None and partition is None:
         raise CommandFailed("--offset needs --partition: each partition has offsets of its own")
     return LetterFilter(reason, partition, offset)
-
-
-def _of(wanted: LetterFilter) -> str:
-    told = f" with the reason {wanted.reason}" if wanted.reason is not None else ""
-    if wanted.offset is not None:
-        return f"{told} at {wanted.partition}@{wanted.offset}"
-    return f"{told} in partition {wanted.partition}" if wanted.partition is not None else told

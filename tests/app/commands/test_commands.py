@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,10 +15,11 @@ from typer.testing import CliRunner
 
 from agents.deliver.definitions.parse import load_destinations
 from agents.deliver.definitions.published import PublishedDestination, group_of
+from app.cli import cli
 from app.commands.operating.dlq import _lines as letter_lines
 from app.deliver.replay import replay_group
 from app.dlq.letters import KeptLetter
-from app.main import cli, main
+from app.main import main
 from app.settings.tree import SettingsInvalid, load_settings
 from tests import ROOT
 
@@ -61,7 +64,7 @@ def test_help_lists_every_command() -> None:
 
 def test_the_command_line_starts_without_faust_kafka_and_settings() -> None:
     heavy = ("faust", "aiokafka", "aiohttp", "rocksdict", "structlog", "pydantic", "app.settings.tree")
-    code = f"import sys, app.main; print([name for name in {heavy!r} if name in sys.modules])"
+    code = f"import sys, app.cli; print([name for name in {heavy!r} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout == "[]\n"
 
@@ -165,6 +168,24 @@ def test_simulate_says_which_option_it_cannot_use(
     (folder / "events").write_text("{}")
     assert ended(["simulate", "--audiences", "good.yaml", *arguments], capsys) == (2, f"{told}\n")
     assert (folder / "events").read_text() == "{}"
+
+
+def test_ctrl_c_before_a_command_is_imported_ends_without_a_traceback() -> None:
+    code = """
+import os, signal, sys
+
+class Slow:
+    def find_spec(self, name, *rest):
+        if name == "app.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Slow())
+from app.main import main
+main(["settings"])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize("command", [["audiences", "list"], ["worker"]])

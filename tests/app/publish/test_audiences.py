@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agents.registry.audiences import plan_changes
-from app.main import cli, main
+from app.cli import cli
+from app.main import main
 from app.publish.audiences import check_beside_published, check_deletion, new_event_conditions
 from rules.compile.rule_set import PublishedAudience
 from rules.parse.definitions import load_definitions, parse_definitions

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.main import cli
+from app.cli import cli
 from app.simulate.case_report import offset
 from rules.cases.parse import parse_cases
 from tests import ROOT

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from app.main import cli
+from app.cli import cli
 from app.simulate.simulate import Simulation
 from rules.parse.definitions import load_definitions
 

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from agents.topics.plan import TopicPlan, wanted_topics
-from app.main import cli
+from app.cli import cli
 from app.topics.advice import advice
 
 PLAN = TopicPlan("shop_A", "shop", ["web", "app"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from app.main import cli
+from app.cli import cli
 from rules.model import language
 from rules.parse.definitions import parse_definitions
 from rules.parse.document import Node

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from app.cli import cli
 from app.failures import CommandFailed
-from app.main import cli
 from tests.stage.log import START_MS, Line
 from tests.stage.scene import scene
 from tests.stage.workers import environment
@@ -73,6 +73,15 @@ async def test_dead_letters_are_listed_shown_and_sent_again_once(
         assert "header   trace: abc" in told
         assert "and more" in told
         assert "value    none" in (await dlq("show", stage.events, "--partition", "0", "--offset", "2"))[1]
+
+        known = "The reasons there are: not_json, null_value, too_large"
+        for words, exit_code in (("list",), 0), (("show",), 1), (("replay", "--dry-run"), 0):
+            code, told = await dlq(*words[:1], stage.events, *words[1:], "--reason", "not_jsn")
+            assert code == exit_code
+            none = f"{stage.dead_letters} has no dead letters with the reason not_jsn"
+            assert f"{none}; did you mean 'not_json'? {known}\n" in told
+        absent = await dlq("list", stage.events, "--reason", "not_json", "--partition", "7")
+        assert absent[1].endswith("has no dead letters with the reason not_json in partition 7\n")
 
         code, told = await dlq("replay", stage.events, "--dry-run")
         assert code == 1
