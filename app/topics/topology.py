@@ -1,18 +1,23 @@
-"""The graph of topics, agents and tables, from the settings alone: what ``turnstile topology`` prints."""
+"""The graph of topics, agents and tables: what ``turnstile topology`` prints.
+
+Topics come from the plan that they are made by; a test holds agents and table against the Faust apps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from agents.deliver.definitions.published import group_name
-from agents.topics.delivery import dead_letter_topic, destinations_topic
+from agents.topics.plan import Role, TopicPlan, Wanted, wanted_topics
 from app.kafka.configured import plan_of
 from app.settings.tree import Settings
 
 DESTINATION = "NAME"
 """Destinations aren't settings: in the names of their topics and groups this stands for each one's name."""
+EVALUATE, DELIVER, TABLE = "evaluate", "deliver", "profiles"
+"""Names of the agents and of the table in the Faust apps."""
 
 Kind = Literal["agent", "topic", "table", "outside"]
 
@@ -53,72 +58,106 @@ class Topology:
         return [flow for flow in self.flows if flow.source == part]
 
 
+_HOLDS: Mapping[Role, tuple[str, str]] = {
+    Role.SOURCE: ("user id", "input records"),
+    Role.REPARTITION: ("user id", "records that came to another user's partition"),
+    Role.TRANSITIONS: ("user id", "enter and exit"),
+    Role.CHANGELOG: ("user id", "the rows, to recover from"),
+    Role.AUDIENCES: ("project/audience", "definitions"),
+    Role.KEYS: ("name", "hashes of API keys"),
+    Role.DESTINATIONS: ("name", "destinations"),
+    Role.DEAD_LETTERS: ("", "records that can't be used, and why"),
+    Role.UNDELIVERED: ("", "what a destination refused"),
+}
+"""The key of a topic's records, and what they are."""
+
+
+class _Topics:
+    """A part for each topic that the plan has, under its role."""
+
+    def __init__(self, plan: TopicPlan) -> None:
+        wanted = [*wanted_topics(plan, 1), plan.destinations_topic(), plan.undelivered_topic(DESTINATION, 1)]
+        self._parts = {each.name: Part(each.name, "topic", _about(each, plan)) for each in wanted}
+        self._roles = {each.name: each.role for each in wanted}
+
+    def all(self, role: Role) -> list[Part]:
+        return [self._parts[name] for name, each in self._roles.items() if each is role]
+
+    def one(self, role: Role) -> Part:
+        (part,) = self.all(role)
+        return part
+
+
+def _about(topic: Wanted, plan: TopicPlan) -> str:
+    key, what = _HOLDS[topic.role]
+    if topic.name == plan.dead_letters(plan.transitions):
+        what = "transitions that their topic refused"
+    facts = []
+    if topic.configs.get("cleanup.policy") == "compact":
+        facts.append("compacted")
+    if topic.configs.get("retention.ms") == "-1" and "retention.bytes" not in topic.configs:
+        facts.append("kept for ever")
+    if key:
+        facts.append(f"key {key}")
+    return ": ".join([", ".join(facts), what]) if facts else what
+
+
 def build_topology(settings: Settings) -> Topology:
     """The graph for these settings; nothing is asked of Kafka."""
     plan = plan_of(settings)
+    topics = _Topics(plan)
+    profiles = Part(TABLE, "table", f"one row per user, RocksDB in {settings.worker.data_dir}")
+    flows = [*_evaluation(plan, topics, profiles), *_delivery(settings, topics, profiles)]
+    parts = dict.fromkeys(part for flow in flows for part in (flow.source, flow.target))
+    return Topology(plan.app_id, list(parts), flows)
+
+
+def _evaluation(plan: TopicPlan, topics: _Topics, profiles: Part) -> Iterator[Flow]:
+    """What ``turnstile worker`` reads and writes."""
     producers = Part("producers", "outside", "your services")
     operators = Part("turnstile audiences", "outside", "publishes definitions")
     callers = Part("HTTP", "outside", "lookups")
     consumers = Part("consumers", "outside", "programs that act on transitions")
-    evaluate = Part("evaluate", "agent", f"decides who enters and leaves; consumer group {plan.app_id}")
+    evaluate = Part(EVALUATE, "agent", f"decides who enters and leaves; consumer group {plan.app_id}")
     follow = Part("definitions", "agent", "holds all definitions, in every worker")
-    profiles = Part("profiles", "table", f"one row per user, RocksDB in {settings.worker.data_dir}")
-    changelog = Part(plan.changelog, "topic", "compacted, key user id: the rows, to recover from")
-    audiences = Part(plan.audiences, "topic", "compacted, key project/audience: definitions")
-    repartition = Part(
-        plan.repartition, "topic", "key user id: records that came to another user's partition"
-    )
-    transitions = Part(plan.transitions, "topic", "key user id: enter and exit")
-    events = [Part(name, "topic", "key user id: input records") for name in plan.events]
-    keys = Part(plan.keys, "topic", "compacted, key name: hashes of API keys")
     doorkeeper = Part("keys", "agent", "holds all API keys, in every worker and delivery worker")
     key_makers = Part("turnstile keys", "outside", "makes and revokes API keys")
-    dead = [
-        Part(plan.dead_letters(name), "topic", "records that can't be used, and why") for name in plan.sources
-    ]
-    refused = Part(plan.dead_letters(plan.transitions), "topic", "transitions that their topic refused")
-    flows = [
-        *(Flow(producers, each, "events, profile updates") for each in events),
-        *(Flow(each, evaluate, "records") for each in events),
-        Flow(repartition, evaluate, "records"),
-        Flow(operators, audiences, "definitions"),
-        Flow(audiences, follow, "definitions"),
-        Flow(follow, evaluate, "compiled rules"),
-        Flow(evaluate, profiles, "rows"),
-        Flow(profiles, changelog, "changed rows, outboxes"),
-        Flow(evaluate, transitions, "after the rows are durable"),
-        Flow(evaluate, repartition, "another partition's records"),
-        *(Flow(evaluate, each, "refused records") for each in dead),
-        Flow(evaluate, refused, "refused transitions"),
-        Flow(transitions, consumers, "enter, exit"),
-        Flow(profiles, callers, "memberships"),
-        Flow(key_makers, keys, "hashes"),
-        Flow(keys, doorkeeper, "hashes"),
-        Flow(doorkeeper, callers, "who may ask"),
-        *_delivery(settings, transitions, changelog, audiences, profiles),
-    ]
-    parts = [producers, operators, *events, repartition, audiences, follow, evaluate]
-    parts += [profiles, changelog, transitions, *dead, consumers, callers]
-    parts += [part for flow in flows for part in (flow.source, flow.target)]
-    return Topology(plan.app_id, list(dict.fromkeys(parts)), flows)
+    repartition, transitions = topics.one(Role.REPARTITION), topics.one(Role.TRANSITIONS)
+    audiences, keys = topics.one(Role.AUDIENCES), topics.one(Role.KEYS)
+    yield Flow(operators, audiences, "definitions")
+    yield Flow(audiences, follow, "definitions")
+    yield Flow(follow, evaluate, "compiled rules")
+    for each in topics.all(Role.SOURCE):
+        yield Flow(producers, each, "events, profile updates")
+    for each in topics.all(Role.SOURCE):
+        yield Flow(each, evaluate, "records")
+    yield Flow(repartition, evaluate, "records")
+    yield Flow(evaluate, profiles, "rows")
+    yield Flow(profiles, topics.one(Role.CHANGELOG), "changed rows, outboxes")
+    yield Flow(evaluate, transitions, "after the rows are durable")
+    yield Flow(evaluate, repartition, "another partition's records")
+    for each in topics.all(Role.DEAD_LETTERS):
+        is_input = each.name != plan.dead_letters(plan.transitions)
+        yield Flow(evaluate, each, "refused records" if is_input else "refused transitions")
+    yield Flow(transitions, consumers, "enter, exit")
+    yield Flow(profiles, callers, "memberships")
+    yield Flow(key_makers, keys, "hashes")
+    yield Flow(keys, doorkeeper, "hashes")
+    yield Flow(doorkeeper, callers, "who may ask")
 
 
-def _delivery(
-    settings: Settings, transitions: Part, changelog: Part, audiences: Part, profiles: Part
-) -> Iterator[Flow]:
+def _delivery(settings: Settings, topics: _Topics, profiles: Part) -> Iterator[Flow]:
     """What ``turnstile deliver`` reads and writes: the agent of each destination is drawn once, for all."""
-    prefix = settings.topics.prefix
-    group = group_name(prefix, DESTINATION)
-    deliver = Part("deliver", "agent", f"sends on, each destination at its own pace; consumer group {group}")
+    group = group_name(settings.topics.prefix, DESTINATION)
+    deliver = Part(DELIVER, "agent", f"sends on, each destination at its own pace; consumer group {group}")
     operators = Part("turnstile destinations", "outside", "publishes destinations")
-    definitions = Part(destinations_topic(prefix), "topic", "compacted, key name: destinations")
     receivers = Part("receivers", "outside", "webhooks, Azure event hubs, Kafka topics")
-    dead = Part(dead_letter_topic(prefix, DESTINATION), "topic", "kept for ever: what a destination refused")
+    definitions, dead = topics.one(Role.DESTINATIONS), topics.one(Role.UNDELIVERED)
     yield Flow(operators, definitions, "definitions")
     yield Flow(definitions, deliver, "definitions")
-    yield Flow(changelog, deliver, "current members, once")
-    yield Flow(audiences, deliver, "names of audiences")
-    yield Flow(transitions, deliver, "enter, exit")
+    yield Flow(topics.one(Role.CHANGELOG), deliver, "current members, once")
+    yield Flow(topics.one(Role.AUDIENCES), deliver, "names of audiences")
+    yield Flow(topics.one(Role.TRANSITIONS), deliver, "enter, exit")
     yield Flow(profiles, deliver, "attributes, identities, over HTTP")
     yield Flow(deliver, receivers, "messages")
     yield Flow(deliver, dead, "refused for good")
