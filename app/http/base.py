@@ -68,7 +68,7 @@ class HttpBase:
         keys: KeyRing,
         health: Health,
         routes: Sequence[Route],
-        observe: AnswerListener | None = None,
+        answered: AnswerListener | None = None,
         certificate: ServingCertificate | None = None,
     ) -> None:
         """With a ``certificate`` the main listener speaks TLS; probes come from where nobody checks one."""
@@ -77,7 +77,7 @@ class HttpBase:
         self._settings = settings
         self._keys = keys
         self._health = health
-        self._observe = observe
+        self._answered = answered
         self._routes = [
             *routes,
             Route("GET", "/livez", self._livez, None, "Whether the process works", statuses=(200, 500)),
@@ -192,8 +192,8 @@ class HttpBase:
                 if connection is not None:
                     connection.end()
             response.headers.update(SAFE_HEADERS)
-            if self._observe is not None and (route := request.get(ROUTE)) is not None:
-                self._observe(route.path, response.status, time.perf_counter() - started)
+            if self._answered is not None and (route := request.get(ROUTE)) is not None:
+                self._answered(route.path, response.status, time.perf_counter() - started)
             return response
 
         app = web.Application(middlewares=[checked], client_max_size=BODY_BYTES)

@@ -96,7 +96,7 @@ class EmbeddedBroker:
             raise BrokerNotReady("the broker was started already")
         self.port = (self.port if port is None else port) or free_ports(1)[0]
         if count_brokers("127.0.0.1", self.port):
-            # Else the probes below would take that one's answers for ours.
+            # Otherwise the probes below would take that one's answers for ours.
             raise BrokerNotReady(f"another broker answers on {self.bootstrap}: choose another port, or 0")
         address = f"tcp://127.0.0.1:{self.port}"
         command = [

@@ -12,14 +12,13 @@ from typing import Protocol
 from aiohttp import web
 
 from agents.evaluate.evaluator import Answer, Evaluator
-from agents.evaluate.records import MAX_NAME_CHARS
 from agents.registry.audiences_feed import AudiencesFeed
 from agents.warnings import Warnings
 from app.http.answers import Json
 from app.http.api_keys import KeyRing
-from app.http.base import CALLER, Health, HttpBase
+from app.http.base import Health, HttpBase
 from app.http.problems import HttpProblem
-from app.http.routes import Query, Route
+from app.http.routes import Route
 from app.http.tls import Trust, certificate_of
 from app.http.warnings import shown_warnings
 from app.settings.tree import Settings
@@ -32,6 +31,7 @@ from app.worker.answers import (
     UserAudiences,
     WorkerReadiness,
 )
+from app.worker.asked import PROJECT, USER_ID, project_of, user_id_of
 from app.worker.forwarding import Forwarding
 from app.worker.http_explain import explanation
 from app.worker.metrics import WorkerMetrics
@@ -39,12 +39,6 @@ from rules.compile.rule_set import CompiledAudience, ProjectRules
 from rules.decide.predict import predict_exit
 from rules.state.row import Membership, Row
 from rules.time.instants import format_instant
-
-INSTEAD = "-"
-"""In a path, for a user that the query names."""
-
-PROJECT = Query("project", default="default")
-USER_ID = Query("user_id", "For ids that proxies remove from a path, such as '..'; the path then has '-'")
 
 
 class Holder(Protocol):
@@ -146,7 +140,7 @@ class Server:
 
     async def _user(self, request: web.Request) -> Json[User] | web.Response:
         """Attributes, identities, memberships; 404 for a user of whom nothing is known."""
-        project, user_id = _project(request), _user_id(request)
+        project, user_id = project_of(request), user_id_of(request)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
             return await self._forwarding.fetch(request, user_id)
@@ -166,7 +160,7 @@ class Server:
         )
 
     async def _user_audiences(self, request: web.Request) -> Json[UserAudiences] | web.Response:
-        project, user_id = _project(request), _user_id(request)
+        project, user_id = project_of(request), user_id_of(request)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
         if answer is None:
             return await self._forwarding.fetch(request, user_id)
@@ -187,7 +181,7 @@ class Server:
         return found
 
     async def _member(self, request: web.Request) -> Json[Member] | web.Response:
-        project, user_id = _project(request), _user_id(request)
+        project, user_id = project_of(request), user_id_of(request)
         audience_id = request.match_info["audience"]
         rules, audience = self._audience(project, audience_id)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
@@ -202,7 +196,7 @@ class Server:
         return Json(Member(True, since, exit_at, _at(answer), membership.version))
 
     async def _explain(self, request: web.Request) -> Json[Explanation] | web.Response:
-        project, user_id = _project(request), _user_id(request)
+        project, user_id = project_of(request), user_id_of(request)
         audience_id = request.match_info["audience"]
         rules, audience = self._audience(project, audience_id)
         answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
@@ -250,30 +244,6 @@ class Server:
         if route.startswith("/v1/"):
             self._worker.metrics.lookups.labels(route.replace(":[^/]+", ""), str(status)).inc()
             self._worker.metrics.lookup_seconds.observe(seconds)
-
-
-def _project(request: web.Request) -> str:
-    """The project that is asked about. Raises HttpProblem when the caller's key isn't for it."""
-    project = PROJECT.of(request) or "default"
-    request[CALLER].require_project(project)
-    return project
-
-
-def _user_id(request: web.Request) -> str:
-    """The user that the path names; in the place of ``-`` the one that the query names.
-
-    A path can't carry every id through every client and proxy: ``.`` and ``..`` go out of it on the way.
-    Raises HttpProblem for an id that no user can have.
-    """
-    user_id, other = request.match_info["user_id"], USER_ID.of(request)
-    if other is not None:
-        if user_id not in (INSTEAD, other):
-            detail = f"the path names user {user_id!r}, the query {other!r}: write {INSTEAD!r} in the path"
-            raise HttpProblem(400, "Bad request", detail)
-        user_id = other
-    if not 0 < len(user_id) <= MAX_NAME_CHARS:
-        raise HttpProblem(400, "Bad request", f"a user id has 1 to {MAX_NAME_CHARS} characters")
-    return user_id
 
 
 def _no_such_user(project: str, user_id: str) -> HttpProblem:

@@ -31,7 +31,7 @@ class WorkerStalled(Exception):
     """There is lag and the committed offset stands still: the process ends, so that it is started again."""
 
 
-class Reading(Protocol):
+class SourceReader(Protocol):
     """What reads the sources of a worker's partitions."""
 
     @property
@@ -40,7 +40,7 @@ class Reading(Protocol):
     def sources_of(self, partition: int) -> Sequence[TP]: ...
 
 
-class Watched(Reading, Protocol):
+class Watched(SourceReader, Protocol):
     """What is watched of a worker."""
 
     settings: Settings
@@ -59,8 +59,8 @@ class Watched(Reading, Protocol):
 class SourceClock:
     """The evaluator's view of the wall clock and of the ends of the source logs."""
 
-    def __init__(self, reading: Reading, wall: WallClock) -> None:
-        self._reading = reading
+    def __init__(self, reader: SourceReader, wall: WallClock) -> None:
+        self._reader = reader
         self._wall = wall
 
     def wall_ms(self) -> int:
@@ -72,8 +72,8 @@ class SourceClock:
 
     def caught_up_ms(self, partition: int) -> int | None:
         earliest: int | None = None
-        consumer = self._reading.consumer
-        for source in self._reading.sources_of(partition):
+        consumer = self._reader.consumer
+        for source in self._reader.sources_of(partition):
             seen_ms = consumer.seen_to_end_ms(source)
             if seen_ms is None:
                 return None

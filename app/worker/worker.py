@@ -289,8 +289,6 @@ class Worker:
             reasons.append("owns no partition")
         return reasons
 
-    # -- small things --------------------------------------------------------------------------------
-
     @property
     def advertised_url(self) -> str:
         http = self.settings.http

@@ -21,7 +21,7 @@ WRITE_SECONDS = 0.5
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 
 
-class Trigger(msgspec.Struct):
+class SeenTrigger(msgspec.Struct):
     id: str
 
 
@@ -29,7 +29,7 @@ class Seen(msgspec.Struct):
     id: str
     audience: str | None = None
     cause: str | None = None
-    trigger: Trigger | None = None
+    trigger: SeenTrigger | None = None
 
 
 class Ages:
