@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.deliver.definitions.published import group_name
 from agents.topics import existing
 from agents.topics.delivery import destinations_topic
 from tests.stage.delivery import DelivererProcess, many, scene, transition
@@ -55,6 +56,32 @@ async def test_lost_destinations_stop_the_deliverer_and_go_on_when_published_aga
         deliverer.start()
         await until(lambda: stage.is_committed("crm"), "all is committed", 60, [deliverer])
         assert sorted(hook.ids) == sorted(each["id"] for each in [*sent, *more])
+
+
+async def test_a_destination_whose_only_record_can_not_be_read_is_not_lost(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path) as stage:
+        topic = destinations_topic(topic_prefix)
+        await stage.make(topic, 1, **{"cleanup.policy": "compact"})
+        await stage.producer.send_and_wait(topic, b"not a definition", b"crm")
+        tp = TopicPartition(stage.transitions, 0)
+        async with AIOKafkaConsumer(
+            bootstrap_servers=kafka, group_id=group_name(topic_prefix, "crm"), enable_auto_commit=False
+        ) as delivered:
+            delivered.assign([tp])
+            await delivered.commit({tp: 0})
+        deliverer = stage.deliverer()
+        deliverer.start()
+
+        async def is_told() -> bool:
+            status, body = await deliverer.get("/readyz?verbose")
+            return status == 200 and [each["code"] for each in body["warnings"]] == ["destination_unreadable"]
+
+        await until(is_told, "it runs, and warns of the record", 60, [deliverer])
+        await asyncio.sleep(1)
+        deliverer.check()
+        deliverer.end()
 
 
 async def test_transitions_that_are_made_again_are_delivered_from_their_beginning(
