@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from agents.registry.registry import Registry, Version
 from agents.registry.topic import publish
 from agents.registry.unusable import Unusable, shown_key
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 from rules.model.language import Audience
 from rules.time.instants import MAX_MS
 from rules.write.audience import to_document

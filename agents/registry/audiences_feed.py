@@ -10,7 +10,8 @@ from agents.registry.audiences import Audiences, Parse
 from agents.registry.audiences_together import Fault, compile_usable
 from agents.registry.feed import Feed
 from agents.warnings import Warnings
-from rules.compile.rule_set import PublishedAudience, RuleSet
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import RuleSet
 
 UNREADABLE = "definition_unreadable"
 

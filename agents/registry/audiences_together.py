@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from agents.registry.unusable import Unusable, usable
-from rules.compile.rule_set import PublishedAudience, RuleSet, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import RuleSet, compile_rules
 from rules.parse.audience import ParsedAudience
 from rules.parse.definitions import check_together
 from rules.parse.document import Node

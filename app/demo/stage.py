@@ -30,7 +30,7 @@ from app.logs import configure_logs
 from app.settings.kafka import KafkaSettings
 from app.settings.tree import LogsSettings, Settings
 from app.worker.worker import Worker
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 from rules.model.language import Audience
 
 KEPT = {"retention.ms": "-1"}

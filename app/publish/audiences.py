@@ -19,7 +19,7 @@ from app.kafka.admin import connected_admin
 from app.kafka.configured import parse_published
 from app.publish.topic import DefinitionsTopic
 from app.settings.tree import Settings
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 from rules.model.canonical import condition_key, schedule_scope
 from rules.model.language import Audience, Condition, EventCondition, NotFollowed, Sequence, conditions
 from rules.parse.audience import ParsedAudience

@@ -16,7 +16,8 @@ from app.publish.files import parse_definition_files
 from app.simulate.simulate import CACHE_ROWS, STEP_USERS, LineRecord
 from rules.cases.case import Awaited, Case, CaseFile, check_mentions
 from rules.cases.parse import parse_cases
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from rules.model.language import Audience
 from rules.parse.definitions import check_together
 from rules.parse.problems import DefinitionProblem, DefinitionsInvalid

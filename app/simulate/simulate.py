@@ -14,7 +14,8 @@ from agents.evaluate.records import RecordRefused, read_record
 from agents.evaluate.steps import Limits, Step
 from agents.evaluate.transitions import encode_transition
 from agents.kafka.placement import Place
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from rules.model.language import Audience
 from rules.state.row import Transition
 from rules.time.instants import InstantInvalid, parse_instant

@@ -35,7 +35,8 @@ from app.worker.asked import PROJECT, USER_ID, project_of, user_id_of
 from app.worker.forwarding import Forwarding
 from app.worker.http_explain import explanation
 from app.worker.metrics import WorkerMetrics
-from rules.compile.rule_set import CompiledAudience, ProjectRules
+from rules.compile.audience import CompiledAudience
+from rules.compile.project_rules import ProjectRules
 from rules.decide.predict import predict_exit
 from rules.state.row import Membership, Row
 from rules.time.instants import format_instant

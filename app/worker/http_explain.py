@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from app.worker.answers import ExplainedNode, Explanation
-from rules.compile.rule_set import CompiledAudience, ProjectRules
+from rules.compile.audience import CompiledAudience
+from rules.compile.project_rules import ProjectRules
 from rules.decide.predict import predict_exit
 from rules.explain.as_json import explained_document
 from rules.explain.explain import explain

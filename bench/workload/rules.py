@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.publish.files import load_audiences
-from rules.compile.rule_set import PublishedAudience, RuleSet, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import RuleSet, compile_rules
 from rules.model.language import Audience
 
 AUDIENCES = Path(__file__).parent / "audiences.yaml"

@@ -41,7 +41,8 @@ class Readers:
 def anchors_of(rule: language.Rule, leaves: Iterator[frozenset[int]]) -> frozenset[int]:
     """Keys of the conditions without whose state the rule can't hold.
 
-    ``leaves`` gives for each condition, from left to right, its key if it is false without state, else none.
+    ``leaves`` gives for each condition, from left to right, its key if the condition is false without
+    state, otherwise none.
     """
     match rule:
         case language.All(parts=parts):

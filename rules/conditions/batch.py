@@ -32,7 +32,7 @@ _Event: TypeAlias = tuple[Properties, int, int, int]
 class HeldState(NamedTuple):
     """The state of a batch audience's condition while the clock stands at a compute instant, and otherwise.
 
-    All three parts are stored where events have come whose time is that instant, else the first one alone.
+    All three parts are stored where events have come whose time is that instant, otherwise only the first.
     """
 
     decided: State

@@ -1,6 +1,6 @@
 """Audiences in audiences: being in one, for a time, and events since the latest entry (sections 4 and 5).
 
-They read the memberships of the row, so whoever decides must have settled the other audience first, look
+They read the memberships of the row, so whoever decides must have decided the other audience first, look
 again at those that ask about it when its membership changes, and at when they change next by time.
 """
 

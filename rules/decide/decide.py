@@ -14,10 +14,11 @@ from heapq import heappop, heappush
 
 import msgspec
 
-from rules.compile.rule_set import ProjectRules
+from rules.compile.audience import CompiledAudience
+from rules.compile.project_rules import ProjectRules
 from rules.decide.predict import predict_exit
 from rules.state.profile_update import ProfileUpdate, change_attributes
-from rules.state.row import Membership, Row, Transition, Trigger
+from rules.state.row import Row, Transition, Trigger
 from rules.time.instants import FAR_MS
 
 TRIGGER_BYTES = 4096
@@ -165,7 +166,7 @@ def decide(
 ) -> None:
     """Compare the touched audiences' rules with the user's memberships; write what differs.
 
-    Audiences come after those that they ask about, so one pass settles them all. ``computed_now``: indexes of
+    Audiences come after those that they ask about, so one pass decides them all. ``computed_now``: indexes of
     batch audiences that are computed now, whatever their schedules.
     """
     audiences, memberships = rules.audiences, row.audiences
@@ -187,32 +188,40 @@ def decide(
         truth = audience.rule if computed_now and index in computed_now else audience.truth
         if truth(row, at_ms) == inside:
             continue
-        if membership is None:
-            membership = memberships[audience.key] = Membership(0, 0, audience.version)
-        membership.seq += 1
-        entered_at_ms = row.base_ms + membership.since_ms if inside else at_ms
-        membership.since_ms = at_ms - row.base_ms
-        membership.version = audience.version
+        out.append(_transition(rules, user_id, row, audience, at_ms, cause, trigger))
         for dependent in audience.dependents:
             heappush(waiting, dependent)
-        out.append(
-            Transition(
-                audience.project,
-                audience.id,
-                audience.name,
-                audience.version,
-                user_id,
-                membership.seq,
-                at_ms,
-                cause,
-                trigger,
-                entered_at_ms,
-                None if inside else predict_exit(rules, audience, row, at_ms),
-            )
-        )
     row.timer_ms = timer_ms if timer_ms < FAR_MS else None
     if rules.is_nested and len(out) > emitted + 1:
         out[emitted:] = sorted(out[emitted:], key=_by_audience)
+
+
+def _transition(
+    rules: ProjectRules,
+    user_id: str,
+    row: Row,
+    audience: CompiledAudience,
+    at_ms: int,
+    cause: str,
+    trigger: Trigger | None,
+) -> Transition:
+    """The user enters the audience, or leaves it: note it in the row, and tell it."""
+    before = row.audiences.get(audience.key)
+    entered_at_ms = row.since_ms(before) if before is not None and before.inside else at_ms
+    membership = row.turn(audience.key, audience.version, at_ms)
+    return Transition(
+        audience.project,
+        audience.id,
+        audience.name,
+        audience.version,
+        user_id,
+        membership.seq,
+        at_ms,
+        cause,
+        trigger,
+        entered_at_ms,
+        predict_exit(rules, audience, row, at_ms) if membership.inside else None,
+    )
 
 
 def _by_audience(transition: Transition) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from rules.compile.rule_set import CompiledAudience, ProjectRules
-from rules.state.row import Membership, Row
+from rules.compile.audience import CompiledAudience
+from rules.compile.project_rules import ProjectRules
+from rules.state.row import Row
 from rules.time.instants import FAR_MS
 
 PREDICTION_STEPS = 1000
@@ -30,21 +29,17 @@ def predict_exit(rules: ProjectRules, audience: CompiledAudience, row: Row, at_m
 
 def _predict_nested(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> int | None:
     """As ``predict_exit``, with the memberships that the rule asks about changing on the way."""
-    ahead = replace(row, audiences={key: replace(each) for key, each in row.audiences.items()})
+    ahead = row.with_own_memberships()
     group = [rules.audiences[index] for index in (*audience.needs, audience.index)]
-    memberships = ahead.audiences
     for _ in range(PREDICTION_STEPS):
         at_ms = min(each.change(ahead, at_ms) for each in group)
         if at_ms >= FAR_MS:
             return None
         ahead.now_ms = at_ms
         for each in group:
-            membership = memberships.get(each.key)
-            inside = membership is not None and membership.inside
-            if each.truth(ahead, at_ms) == inside:
+            if each.truth(ahead, at_ms) == ahead.is_in(each.key):
                 continue
             if each is audience:
                 return at_ms
-            seq = membership.seq if membership is not None else 0
-            memberships[each.key] = Membership(seq + 1, at_ms - row.base_ms, each.version)
+            ahead.turn(each.key, each.version, at_ms)
     return None

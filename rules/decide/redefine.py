@@ -2,12 +2,13 @@
 
 What a new batch audience asks of events it may find in the state that others keep of the same conditions. One
 that is computed once and comes to the row after its instant is decided at that instant if the row hasn't gone
-past it, otherwise at once, by what is known then: it would never be otherwise.
+past it, otherwise at once, by what is known then: without that it would never be decided.
 """
 
 from __future__ import annotations
 
-from rules.compile.rule_set import CompiledAudience, ProjectRules
+from rules.compile.audience import CompiledAudience
+from rules.compile.project_rules import ProjectRules
 from rules.conditions.batch import BatchCondition
 from rules.conditions.build import build_condition
 from rules.decide.decide import decide, fire
@@ -92,9 +93,9 @@ def _leave_deleted(
         if membership.inside and key in rules.gone
     ]
     for published, key in left:
-        membership = row.audiences[key]
+        entered_at_ms = row.since_ms(row.audiences[key])
+        membership = row.turn(key, row.audiences[key].version, now_ms)
         source = published.audience
-        membership.seq += 1
         out.append(
             Transition(
                 project=source.project,
@@ -106,11 +107,10 @@ def _leave_deleted(
                 at_ms=now_ms,
                 cause=cause,
                 trigger=None,
-                entered_at_ms=row.since_ms(membership),
+                entered_at_ms=entered_at_ms,
                 exit_at_ms=None,
             )
         )
-        membership.since_ms = now_ms - row.base_ms
         membership.version = published.version
 
 

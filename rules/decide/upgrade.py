@@ -7,7 +7,7 @@ from typing import Any
 from rules.aggregates.counts import CountWithin
 from rules.aggregates.distincts import DistinctWithin
 from rules.aggregates.sums import SumWithin
-from rules.compile.rule_set import ProjectRules
+from rules.compile.project_rules import ProjectRules
 from rules.conditions.batch import BatchCondition, HeldState
 from rules.conditions.build import fast_kind
 from rules.conditions.dated_where import DatedWhere

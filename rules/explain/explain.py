@@ -10,16 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from msgspec.structs import replace
-
-from rules.compile.rule_set import CompiledAudience, ProjectRules
+from rules.compile.audience import CompiledAudience
+from rules.compile.project_rules import ProjectRules
 from rules.conditions.truth import CompiledRule, compile_rule
 from rules.decide.predict import PREDICTION_STEPS
 from rules.explain.facts import BatchFacts, Facts, attribute_facts, membership_facts, state_facts
 from rules.explain.sentences import batch_finding, batch_requirement, finding, requirement
 from rules.model import language
 from rules.model.canonical import audience_key
-from rules.state.row import Membership, Row
+from rules.state.row import Row
 from rules.time.instants import FAR_MS
 
 Kind: TypeAlias = Literal[
@@ -136,7 +135,7 @@ def _predict(
     rules: ProjectRules, audience: CompiledAudience, waiting: list[_Wired], row: Row, at_ms: int
 ) -> None:
     """Let time pass on a copy of the row until every node has changed, or nothing more does."""
-    ahead = replace(row, audiences={key: replace(each) for key, each in row.audiences.items()})
+    ahead = row.with_own_memberships()
     others = [rules.audiences[index] for index in audience.needs]
     for _ in range(PREDICTION_STEPS):
         at_ms = min(
@@ -146,21 +145,14 @@ def _predict(
         if at_ms >= FAR_MS:
             return
         for other in others:
-            _decide_ahead(other, ahead, at_ms)
+            if other.truth(ahead, at_ms) != ahead.is_in(other.key):
+                ahead.turn(other.key, other.version, at_ms)
         for each in waiting:
             if each.node.truth(ahead, at_ms) != each.value:
                 each.timer_ms = at_ms
         waiting = [each for each in waiting if each.timer_ms is None]
         if not waiting:
             return
-
-
-def _decide_ahead(audience: CompiledAudience, ahead: Row, at_ms: int) -> None:
-    membership = ahead.audiences.get(audience.key)
-    inside = membership is not None and membership.inside
-    if audience.truth(ahead, at_ms) != inside:
-        seq = membership.seq if membership is not None else 0
-        ahead.audiences[audience.key] = Membership(seq + 1, at_ms - ahead.base_ms, audience.version)
 
 
 def _explained(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 Cause = Literal["event", "profile", "time", "definition", "backfill", "merge", "delete", "manual"]
 
@@ -46,7 +47,7 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     now_ms: int
     """Instant of the user's last step."""
     timer_ms: int | None = None
-    """No condition changes by time before this instant; where the due index has the user. None: nothing by
+    """No condition changes by time before this instant; the timer index has the user there. None: nothing by
     time."""
     applied: dict[int, int] = {}
     """Last applied offset per source partition (``tables.codec.source_key``)."""
@@ -82,6 +83,11 @@ class Row(msgspec.Struct, array_like=True, gc=False):
         """Whether the user is in the audience with this key."""
         membership = self.audiences.get(key)
         return membership is not None and membership.inside
+
+    def with_own_memberships(self) -> Row:
+        """A copy whose memberships may change without this row's; all else is shared."""
+        memberships = {key: replace(each) for key, each in self.audiences.items()}
+        return replace(self, audiences=memberships)
 
     def turn(self, key: int, version: int, at_ms: int) -> Membership:
         """The user enters or leaves an audience at an instant; ``version`` is its definition's."""

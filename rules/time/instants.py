@@ -72,7 +72,7 @@ def parse_instant(value: object) -> int:
 
 @lru_cache(maxsize=8192)
 def _day_ms(date: str) -> int:
-    """UTC midnight of ``YYYY-MM-DD``; cached, for most records share theirs with others."""
+    """UTC midnight of ``YYYY-MM-DD``; cached, because most records share theirs with others."""
     if _DATE.fullmatch(date) is None:
         raise InstantInvalid(f"{date[:64]!r} is not an RFC 3339 date")
     try:

@@ -19,7 +19,8 @@ from agents.evaluate.steps import DeadLetter, Limits, Step
 from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin, partition_of
 from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 from agents.topics.written import WrittenTopics
-from rules.compile.rule_set import PublishedAudience, RuleSet, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import RuleSet, compile_rules
 from rules.parse.definitions import load_definitions
 from tests.driver.kafka import Headers, Producer, Stored, TopicLog
 from tests.driver.partition import (

@@ -11,7 +11,8 @@ from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits, Step
 from agents.evaluate.transitions import encode_transition
 from agents.kafka.placement import Place, partition_of
-from rules.compile.rule_set import PublishedAudience, RuleSet, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import RuleSet, compile_rules
 from rules.parse.definitions import load_definitions
 from rules.time.instants import format_instant
 from tables.profiles import Profiles

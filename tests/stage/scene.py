@@ -17,7 +17,7 @@ from aiokafka.structs import ConsumerRecord
 
 from agents.registry.audiences import publish_audiences
 from agents.topics import create_topics
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 from rules.parse.definitions import load_definitions
 from tests.stage.compare import Outcome, Reference, assert_same, assert_same_order
 from tests.stage.log import DEFINITIONS, Line, Log

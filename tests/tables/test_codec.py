@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rules.compile.rule_set import ProjectRules
+from rules.compile.project_rules import ProjectRules
 from rules.conditions.build import build_condition
 from rules.decide.upgrade import OLD, upgrade
 from rules.parse.definitions import load_definition

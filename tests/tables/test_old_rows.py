@@ -10,7 +10,8 @@ from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
 from agents.kafka.placement import Place
 from bench.workload.events import LogRecord
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from rules.conditions.batch import BatchCondition
 from rules.conditions.dated_where import DatedWhere
 from rules.parse.definitions import load_definitions

@@ -13,7 +13,8 @@ from agents.deliver.content.selector import Selector
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.members.rows import readable
 from agents.evaluate.transitions import TransitionBody, encode_transition, transition_body
-from rules.compile.rule_set import CompiledAudience, ProjectRules
+from rules.compile.audience import CompiledAudience
+from rules.compile.project_rules import ProjectRules
 from rules.decide.predict import predict_exit
 from rules.decide.upgrade import OLD
 from rules.state.row import Membership, Row, Transition

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from agents.registry.audiences import Audiences, Parse
 from agents.registry.audiences_together import compile_usable
 from agents.registry.topic import read_all
-from rules.compile.rule_set import ProjectRules
+from rules.compile.project_rules import ProjectRules
 
 log = structlog.get_logger("turnstile.deliver")
 

@@ -15,7 +15,7 @@ from agents.evaluate.partition.state import Partition
 from agents.evaluate.records import NO_PROPERTIES, InputRecord, PlainEvent, RecordRefused, to_update
 from agents.evaluate.steps import Draft, Record
 from agents.kafka.placement import was_untimed
-from rules.compile.rule_set import ProjectRules
+from rules.compile.project_rules import ProjectRules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
 from rules.state.dedupe import hash_of, is_repeated, remember
 from rules.state.row import Row, Transition

@@ -46,7 +46,7 @@ def apply(
 async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: bool) -> None:
     from agents.registry.audiences import plan_changes
     from app.publish.audiences import check_beside_published, connected, publication_ms
-    from rules.compile.rule_set import PublishedAudience
+    from rules.compile.audience import PublishedAudience
     from rules.parse.problems import DefinitionsInvalid
 
     async with connected(settings) as topic:
@@ -116,7 +116,7 @@ def delete(
 async def _delete(settings: Settings, ids: Sequence[str], project: str) -> None:
     from app.failures import CommandFailed
     from app.publish.audiences import check_deletion, connected
-    from rules.compile.rule_set import PublishedAudience
+    from rules.compile.audience import PublishedAudience
     from rules.parse.problems import name_hint
 
     async with connected(settings) as topic:

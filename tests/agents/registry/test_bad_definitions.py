@@ -15,7 +15,8 @@ from agents.kafka.consumed import Consumed
 from agents.registry.audiences import Audiences, encode_audience, plan_changes, record_key
 from agents.registry.audiences_together import compile_usable
 from app.kafka.configured import parse_published
-from rules.compile.rule_set import PublishedAudience, RuleSet
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import RuleSet
 from rules.model.canonical import audience_key
 from rules.parse.definitions import load_definitions
 from tests.driver.driver import Driver

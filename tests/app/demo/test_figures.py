@@ -15,7 +15,8 @@ from agents.kafka.placement import Place
 from app.demo.needs import load_audiences
 from app.demo.purchases import Purchase, end_of_log, load_purchases, records_of, start_of
 from app.simulate.simulate import LineRecord
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 from tests.app.demo.figures import AUDIENCES, figures, members_at

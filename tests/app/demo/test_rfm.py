@@ -19,7 +19,8 @@ from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits, Step
 from agents.kafka.placement import Place
 from app.simulate.simulate import LineRecord
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from rules.parse.definitions import load_definitions
 from tables.profiles import Profiles
 from tables.store import MemoryStore

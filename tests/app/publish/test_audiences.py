@@ -9,7 +9,7 @@ from agents.registry.audiences import plan_changes
 from app.cli import cli
 from app.main import main
 from app.publish.audiences import check_beside_published, check_deletion, new_event_conditions
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 from rules.parse.definitions import load_definitions, parse_definitions
 from rules.write.audience import rule_document
 

@@ -14,7 +14,8 @@ from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
 from agents.kafka.placement import Place
 from app.simulate.simulate import LineRecord
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from rules.parse.definitions import load_definitions
 from rules.time.instants import format_instant
 from tables.codec import encode_row, row_key

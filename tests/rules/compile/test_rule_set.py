@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from rules.compile.rule_set import NO_RULES, PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.project_rules import NO_RULES
+from rules.compile.rule_set import compile_rules
 from rules.conditions.attributes import attribute_roots
 from rules.model import language
 from rules.parse.definitions import load_definitions

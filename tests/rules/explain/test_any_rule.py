@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
 from rules.decide.predict import predict_exit
 from rules.explain.as_json import explained_document

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules.compile.rule_set import ProjectRules
+from rules.compile.project_rules import ProjectRules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
 from rules.explain.as_json import explained_document
 from rules.explain.explain import Explained, explain

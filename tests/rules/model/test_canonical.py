@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from rules.model import language
 from rules.model.canonical import audience_key, canonical, condition_key, schedule_scope
 from rules.parse.definitions import parse_definitions

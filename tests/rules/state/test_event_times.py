@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.compile.rule_set import PublishedAudience, compile_rules
+from rules.compile.audience import PublishedAudience
+from rules.compile.rule_set import compile_rules
 from rules.decide.decide import apply_event, new_row
 from rules.parse.definitions import load_definitions
 from rules.state.event_times import NEAR_MS, SPARE, collect, instants, place, reference, references
