@@ -6,7 +6,7 @@ from itertools import pairwise
 from app.repeated_lines import FIRST_SECONDS, KINDS, LONGEST_SECONDS, RepeatedLines
 
 
-class Log:
+class FoldedLogger:
     """A logger whose repeated lines are folded, and a clock by hand."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Log:
 
 
 def test_the_first_line_passes_and_repetitions_are_counted() -> None:
-    log = Log()
+    log = FoldedLogger()
     assert log.line("no connection to %s: %s", 1, "refused") == "no connection to 1: refused"
     for _ in range(500):
         log.now += 0.1
@@ -35,7 +35,7 @@ def test_the_first_line_passes_and_repetitions_are_counted() -> None:
 
 
 def test_what_is_new_passes() -> None:
-    log = Log()
+    log = FoldedLogger()
     for cause in ("refused", "timed out", "closed"):
         assert log.line("no connection to %s: %s", 1, cause)
         assert log.line("no connection to %s: %s", 1, cause) == ""
@@ -47,13 +47,13 @@ def test_what_is_new_passes() -> None:
 
 
 def test_lines_of_ours_and_of_other_libraries_are_not_folded() -> None:
-    log = Log()
+    log = FoldedLogger()
     for name in ("turnstile.worker", "aiokafkas", "py.warnings"):
         assert all(log.line("the same", name=name) for _ in range(3))
 
 
 def test_repetitions_pass_less_and_less_often_and_anew_once_they_were_over() -> None:
-    log = Log()
+    log = FoldedLogger()
     passed = []
     for second in range(20_000):
         log.now = float(second)
@@ -68,7 +68,7 @@ def test_repetitions_pass_less_and_less_often_and_anew_once_they_were_over() -> 
 
 
 def test_memory_is_bounded_whatever_is_logged() -> None:
-    log = Log()
+    log = FoldedLogger()
     for number in range(3 * KINDS):
         assert log.line("x" * (number + 1))
     assert len(log.repeated._kinds) == KINDS

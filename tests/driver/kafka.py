@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 
+from tables.changelog.reader import ChangelogReader
+
 Headers = Sequence[tuple[str, bytes]]
 Result = TypeVar("Result")
 
@@ -172,3 +174,21 @@ class Consumer:
             if records:
                 found[tp] = records
         return found
+
+
+class MemoryKafka:
+    """Topics, each made when it is first asked for, with a producer and a consumer that never wait."""
+
+    def __init__(self) -> None:
+        self._logs: dict[tuple[str, int], TopicLog] = {}
+        self.producer: Any = Producer(self.log, lambda: None, {})
+        self.consumer: Any = Consumer(self.log, 1000)
+
+    def log(self, topic: str, partition: int) -> TopicLog:
+        return self._logs.setdefault((topic, partition), TopicLog())
+
+    def changelog(self, topic: str, partition: int = 0) -> ChangelogReader:
+        """A reader that has read the whole partition."""
+        reader = ChangelogReader()
+        reader.read(self.log(topic, partition).records)  # type: ignore[arg-type]
+        return reader

@@ -16,27 +16,13 @@ from agents.kafka.membership import MembershipLost
 from agents.kafka.placement import Place
 from agents.topics.written import WrittenTopics
 from tables.profiles import Profiles
-from tables.store import MemoryStore, Write
+from tests.agents.evaluate.evaluators import RULES, NotingStore
 from tests.driver.driver import Rec
 from tests.stage.compare import rules_of
 from tests.stage.log import START_MS, view
 
-RULES = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
 
-
-class Store(MemoryStore):
-    """Notes when it is written to."""
-
-    def __init__(self, done: list[str]) -> None:
-        super().__init__()
-        self.done = done
-
-    def write(self, change: Write) -> None:
-        self.done.append("store")
-        super().write(change)
-
-
-class Producer:
+class WaitingProducer:
     """Notes what is sent; acknowledges when told to."""
 
     def __init__(self, done: list[str]) -> None:
@@ -68,10 +54,10 @@ async def let_others_run() -> None:
 
 def made(
     may_write: Callable[[], bool] = lambda: True,
-) -> tuple[Pipeline, Committer, Producer, list[str]]:
+) -> tuple[Pipeline, Committer, WaitingProducer, list[str]]:
     done: list[str] = []
-    producer = Producer(done)
-    pipeline = Pipeline(Place(0, 1, "rekeyed"), Profiles(Store(done), 100), Limits())
+    producer = WaitingProducer(done)
+    pipeline = Pipeline(Place(0, 1, "rekeyed"), Profiles(NotingStore(done), 100), Limits())
     pipeline.define(rules_of(RULES))
     listener = SimpleNamespace(step_done=lambda *_: done.append("counted"))
     topics = WrittenTopics("changelog", "transitions", "rekeyed", 1, 1)

@@ -18,7 +18,7 @@ Json = Any
 
 def agree(example: Example, directory: Path | None = None) -> int:
     """Run it through both; the number of transitions on which they agree."""
-    run = Run(example, directory)
+    run = DrivenAndModelled(example, directory)
     for number, happening in enumerate(example.history):
         run.take(number, *happening)
     run.end()
@@ -31,7 +31,7 @@ def agree(example: Example, directory: Path | None = None) -> int:
     return len(run.driver.transitions)
 
 
-class Run:
+class DrivenAndModelled:
     def __init__(self, example: Example, directory: Path | None) -> None:
         self.random = Random(example.seed)
         self.driver = Driver(

@@ -46,7 +46,7 @@ def row(timer_ms: int | None = None) -> bytes:
     return encode_row(Row(T, timer_ms))
 
 
-class Log:
+class KeptRecords:
     """Records with offsets; a reader takes them from anywhere."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Log:
 
 
 def test_an_outbox_that_fits_goes_with_its_row_as_it_always_did() -> None:
-    log, content = Log(), outbox(1, "ann", 2)
+    log, content = KeptRecords(), outbox(1, "ann", 2)
     log.write(
         ChangelogWriter(LIMIT).step(checkpoint(1, 0), [(b"ann", row())], {b"ann": content}, checkpoint(1, 0))
     )
@@ -90,7 +90,7 @@ def test_an_outbox_that_fits_goes_with_its_row_as_it_always_did() -> None:
 
 @pytest.mark.parametrize("size", [20, 500])
 def test_an_outbox_of_any_size_is_read_as_it_was_written(size: int) -> None:
-    log, writer = Log(), ChangelogWriter(LIMIT)
+    log, writer = KeptRecords(), ChangelogWriter(LIMIT)
     rows = [(name, row()) for name in (b"ann", b"bob", b"cy")]
     outboxes = {b"ann": outbox(1, "ann", size), b"cy": outbox(1, "cy", size)}
     log.write(writer.step(checkpoint(1, 0), rows, outboxes, checkpoint(1, 0)))
@@ -104,7 +104,7 @@ def test_an_outbox_of_any_size_is_read_as_it_was_written(size: int) -> None:
 def test_a_row_of_the_largest_size_has_room_for_the_names_of_its_chunks() -> None:
     limit = 100_000
     value = encode_row(Row(T, None, identities={"email": "x" * (largest_row_bytes(limit) - len(row()) - 20)}))
-    log = Log()
+    log = KeptRecords()
     log.write(
         ChangelogWriter(limit).step(
             checkpoint(1, 0), [(b"ann", value)], {b"ann": outbox(1, "ann", 20_000)}, checkpoint(1, 0)
@@ -115,7 +115,7 @@ def test_a_row_of_the_largest_size_has_room_for_the_names_of_its_chunks() -> Non
 
 
 def test_chunks_without_their_row_are_never_sent() -> None:
-    log, writer = Log(), ChangelogWriter(LIMIT)
+    log, writer = KeptRecords(), ChangelogWriter(LIMIT)
     step = [
         *writer.step(checkpoint(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, checkpoint(1, 0))
     ]
@@ -133,7 +133,7 @@ def test_chunks_without_their_row_are_never_sent() -> None:
 
 
 def test_recovery_begins_before_the_chunks_of_an_open_outbox() -> None:
-    log, writer = Log(), ChangelogWriter(LIMIT)
+    log, writer = KeptRecords(), ChangelogWriter(LIMIT)
     log.write(writer.step(checkpoint(1, 0), [(b"bob", row())], {}, checkpoint(1, 0)))
     step = [
         *writer.step(checkpoint(2, 1), [(b"ann", row())], {b"ann": outbox(2, "ann", 50)}, checkpoint(2, 1))
@@ -149,7 +149,7 @@ def test_recovery_begins_before_the_chunks_of_an_open_outbox() -> None:
 
 
 def test_slots_are_used_again_once_their_step_is_known_to_be_sent_and_not_before() -> None:
-    log, writer = Log(), ChangelogWriter(LIMIT)
+    log, writer = KeptRecords(), ChangelogWriter(LIMIT)
     most = 0
     for number in range(1, 30):
         acked = (number - 1) // 2 * 2  # two steps go out together
@@ -171,7 +171,7 @@ def test_slots_are_used_again_once_their_step_is_known_to_be_sent_and_not_before
 
 
 def test_a_chunk_that_is_missing_is_said_and_not_sent_around() -> None:
-    log, writer = Log(), ChangelogWriter(LIMIT)
+    log, writer = KeptRecords(), ChangelogWriter(LIMIT)
     log.write(
         writer.step(checkpoint(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, checkpoint(1, 0))
     )
@@ -181,7 +181,7 @@ def test_a_chunk_that_is_missing_is_said_and_not_sent_around() -> None:
 
 
 def test_a_row_that_was_deleted_and_came_again_is_there() -> None:
-    log = Log()
+    log = KeptRecords()
     values = [(b"ann", row()), (b"ann", None), (b"ann", row(T + 5)), (b"bob", row()), (b"bob", None)]
     log.write([(key, value, []) for key, value in values])
     change = ChangelogReader().read(log.records)
@@ -190,7 +190,7 @@ def test_a_row_that_was_deleted_and_came_again_is_there() -> None:
 
 
 def test_headers_of_others_are_passed_by() -> None:
-    log = Log()
+    log = KeptRecords()
     log.write([(b"ann", row(), [("trace", b"x")])])
     assert log.read().unsent() == []
 
@@ -211,7 +211,7 @@ def test_checkpoints_are_no_rows() -> None:
 
 def test_chunks_of_letters_take_no_slot_of_what_the_changelog_still_calls_unsent() -> None:
     """A store knew that an outbox was sent, so its chunks were not read again; another has to read all."""
-    log = Log()
+    log = KeptRecords()
     log.write(
         ChangelogWriter(LIMIT).step(
             checkpoint(1, 0), [(b"ann", row())], {b"ann": outbox(1, "ann", 50)}, checkpoint(1, 0)

@@ -18,13 +18,12 @@ from agents.evaluate.transitions import transition_id
 from agents.kafka.membership import MembershipLost
 from agents.kafka.placement import Place
 from agents.topics.written import WrittenTopics
-from tables.changelog.reader import ChangelogReader
 from tables.codec import CHECKPOINT_KEY, decode_outbox
 from tables.profiles import Profiles
 from tables.store import MemoryStore
-from tests.agents.evaluate.test_evaluator import Clock, crash
+from tests.agents.evaluate.evaluators import Clock, crash
 from tests.driver.driver import Crash, Driver, Rec
-from tests.driver.kafka import Batch, Producer, TopicLog
+from tests.driver.kafka import Batch, MemoryKafka
 from tests.stage.compare import rules_of
 from tests.stage.log import START_MS, view
 
@@ -33,39 +32,35 @@ SEEN = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
 FEW = Limits(step_transitions=500)
 
 
-class Kafka:
-    """Topics in memory. Each produce request takes its time, so that the next cycle is computed meanwhile."""
+class SlowKafka(MemoryKafka):
+    """Each produce request takes its time, so that the next cycle is computed meanwhile."""
 
     def __init__(self) -> None:
-        self.logs: dict[tuple[str, int], TopicLog] = {}
-        self.kept = Producer(self.log, lambda: None, {})
+        super().__init__()
         self.again: list[int] = []
         """After each write to the changelog, how many that are in Kafka would be sent again."""
 
-    def log(self, topic: str, partition: int) -> TopicLog:
-        return self.logs.setdefault((topic, partition), TopicLog())
-
     def create_batch(self) -> Batch:
-        return self.kept.create_batch()
+        batch: Batch = self.producer.create_batch()
+        return batch
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Any:
         await asyncio.sleep(0.01)
-        sent = await self.kept.send_batch(batch, topic, partition=partition)
+        sent = await self.producer.send_batch(batch, topic, partition=partition)
         if topic == "changelog":
             there = {json.loads(each.value or b"")["id"] for each in self.log("transitions", 0).records}
             self.again.append(len(there & self.unsent()))
         return sent
 
     def unsent(self) -> set[str]:
-        reader = ChangelogReader()
-        reader.read(self.log("changelog", 0).records)  # type: ignore[arg-type]
         return {
-            transition_id(each.project, each.audience, each.user_id, each.seq) for each in reader.unsent()
+            transition_id(each.project, each.audience, each.user_id, each.seq)
+            for each in self.changelog("changelog").unsent()
         }
 
 
-def made(may_write: Callable[[], bool] = lambda: True) -> tuple[Evaluator, Kafka]:
-    kafka = Kafka()
+def made(may_write: Callable[[], bool] = lambda: True) -> tuple[Evaluator, SlowKafka]:
+    kafka = SlowKafka()
     topics = WrittenTopics("changelog", "transitions", "rekeyed", 1, 1)
     listener = SimpleNamespace(step_done=lambda *_: None)
     committer = Committer(kafka, topics, listener, may_write=may_write)  # type: ignore[arg-type]
@@ -98,7 +93,7 @@ async def test_with_a_backlog_only_the_round_in_flight_would_be_sent_again() -> 
     await evaluator.abort()
 
 
-async def idle(kafka: Kafka) -> set[str]:
+async def idle(kafka: SlowKafka) -> set[str]:
     """What would be sent again when nothing has happened for a moment."""
     for _ in range(40):
         await asyncio.sleep(0.05)

@@ -13,7 +13,7 @@ from agents.kafka.placement import Place, partition_of, table_partition
 from tables.codec import source_key
 from tables.profiles import Profiles
 from tables.store import MemoryStore
-from tests.agents.evaluate.test_evaluator import RULES, TASKS, made
+from tests.agents.evaluate.evaluators import RULES, TASKS, evaluator_of_stores
 from tests.driver.driver import Rec
 from tests.stage.compare import rules_of
 from tests.stage.log import START_MS, view
@@ -44,7 +44,7 @@ async def test_a_step_has_the_records_of_one_source_partition() -> None:
 
 
 async def test_records_without_a_lane_are_not_forgotten() -> None:
-    evaluator, _ = made()
+    evaluator, _ = evaluator_of_stores()
     with pytest.raises(TaskMissing, match=r"events/9, offsets 3 to 4, .* not 3"):
         await evaluator.take(TASKS, records(9, 3, 4), lambda: None)
 

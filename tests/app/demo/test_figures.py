@@ -22,7 +22,7 @@ from tables.store import MemoryStore
 from tests.app.demo.figures import AUDIENCES, figures, members_at
 
 
-class Run:
+class WholeLog:
     """Purchases through one partition's pipeline, as far as asked."""
 
     def __init__(self, purchases: Iterable[Purchase]) -> None:
@@ -73,7 +73,7 @@ def purchases() -> list[Purchase]:
 
 
 def test_members_at_several_dates(purchases: list[Purchase]) -> None:
-    run = Run(purchases)
+    run = WholeLog(purchases)
     for day in (date(1997, 2, 15), date(1997, 5, 1), date(1997, 12, 24), date(1998, 3, 1), date(1998, 7, 1)):
         now_ms = start_of(day)
         run.until(now_ms)
@@ -82,7 +82,7 @@ def test_members_at_several_dates(purchases: list[Purchase]) -> None:
 
 
 def test_enters_and_exits_of_the_whole_log(purchases: list[Purchase]) -> None:
-    run, end_ms = Run(purchases), end_of_log(None)
+    run, end_ms = WholeLog(purchases), end_of_log(None)
     run.until(end_ms)
     expected = figures(purchases, end_ms)
     assert (run.enters, run.exits) == (expected.enters, expected.exits)

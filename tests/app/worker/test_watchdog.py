@@ -21,7 +21,7 @@ EVENTS = TP("turnstile.events", 0)
 pytestmark = pytest.mark.slow
 
 
-class Log:
+class Offsets:
     """What the watchdog reads of a consumer."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Watched:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.log = self.consumer = Log()
+        self.log = self.consumer = Offsets()
         self.evaluator = SimpleNamespace(paused=False, tasks={0: None})
         self.restorer = SimpleNamespace(rows_restored=0)
         self.stopping = asyncio.Event()

@@ -48,7 +48,7 @@ class Every:
 
 
 @dataclass
-class Known:
+class AppliedEvents:
     """What the naive evaluation rests on: every event with the clock at which it was applied."""
 
     first_ms: int
@@ -73,7 +73,7 @@ class Known:
         return evaluate(rule, events, at_ms)
 
 
-class Driver:
+class DecidedUser:
     """One user and one batch audience, decided as ``rules.decide.decide`` does: at due instants, and at
     records that touch it. So a change that wasn't foreseen shows."""
 
@@ -152,7 +152,7 @@ def rule_of(dice: Random) -> Any:
 def test_batch_audiences(rule: Any, log: list[Any], length_ms: int, updates: list[str]) -> None:
     schedule = Every(length_ms)
     first_ms = T + log[0][0]
-    known, driver, now_ms = Known(first_ms), Driver(rule, schedule, first_ms), T
+    known, driver, now_ms = AppliedEvents(first_ms), DecidedUser(rule, schedule, first_ms), T
     for number, ((step, late, name, properties), update) in enumerate(zip(log, updates, strict=False)):
         now_ms += step
         event = None if update else Event(number, now_ms - late, name, properties)
@@ -198,7 +198,7 @@ def test_an_event_at_the_compute_instant_counts_only_from_the_next_one_on() -> N
     rule = language.EventCondition(
         ("x",), None, language.Aggregate("count", None, (language.Comparison("gte", 1),)), None
     )
-    driver = Driver(rule, Every(10), 95)
+    driver = DecidedUser(rule, Every(10), 95)
     driver.record(95, None, "no", True)
     driver.record(100, Event(0, 100, "x", {}), "", False)
     driver.fire(110)
@@ -211,7 +211,7 @@ def test_a_late_event_applied_at_the_compute_instant_counts_there() -> None:
     rule = language.EventCondition(
         ("x",), None, language.Aggregate("count", None, (language.Comparison("gte", 1),)), None
     )
-    driver = Driver(rule, Every(10), 95)
+    driver = DecidedUser(rule, Every(10), 95)
     driver.record(95, None, "no", True)
     driver.record(100, Event(0, 100, "x", {}), "", False)
     driver.record(100, Event(1, 99, "x", {}), "", False)
@@ -220,7 +220,7 @@ def test_a_late_event_applied_at_the_compute_instant_counts_there() -> None:
 
 def test_a_late_event_at_the_compute_instant_counts_from_the_next_one_on_as_well() -> None:
     twice = language.Aggregate("count", None, (language.Comparison("gte", 2),))
-    driver = Driver(language.EventCondition(("x",), None, twice, None), Every(10), 95)
+    driver = DecidedUser(language.EventCondition(("x",), None, twice, None), Every(10), 95)
     driver.record(95, None, "no", True)
     driver.record(100, Event(0, 100, "x", {}), "", False)
     driver.record(100, Event(1, 99, "x", {}), "", False)
@@ -232,7 +232,7 @@ def test_two_states_are_kept_only_while_the_clock_stands_at_a_compute_instant() 
     rule = language.EventCondition(
         ("x",), None, language.Aggregate("count", None, (language.Comparison("gte", 9),)), None
     )
-    driver = Driver(rule, Every(10), 100)
+    driver = DecidedUser(rule, Every(10), 100)
     sizes = []
     for number, now_ms in enumerate((100, 100, 101, 110)):
         driver.record(now_ms, Event(number, now_ms, "x", {}), "", number == 0)

@@ -21,7 +21,7 @@ from tests.stage.scene import scene
 SESSION_SECONDS = 10.0
 
 
-class Known(SimpleNamespace):
+class AskedConsumer(SimpleNamespace):
     """The worker's consumer, of which only the membership is asked."""
 
     def is_member(self) -> bool:
@@ -30,7 +30,7 @@ class Known(SimpleNamespace):
 
 def seen(at: float | None) -> Any:
     """A consumer whose latest heartbeat was answered then."""
-    return Known(
+    return AskedConsumer(
         _thread=SimpleNamespace(membership_seen=at),
         app=SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS)),
     )
