@@ -23,6 +23,7 @@ from app.http.routes import Body, Query, Route
 from app.http.tls import certificate_of
 from app.settings.http import HttpSettings
 
+USER = "/v1/users/ann"
 SECONDS = 10.0
 LARGE_BYTES = 40_000_000
 """More than the buffers of two sockets hold."""
@@ -137,3 +138,7 @@ async def ask(
     ]
     answer = await talk(url, "\r\n".join([*head, "", ""]).encode() + body)
     return (int(answer.split(b" ", 2)[1]), answer) if answer else (0, b"")
+
+
+async def status(made: Lab, target: str = USER, method: str = "GET", **headers: str) -> int:
+    return (await ask(made.base.url, target, method, **headers))[0]
