@@ -212,4 +212,7 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
         error = (each.live or {}).get("last_error")
         if error:
             lines.append(safe(f"{each.name}: {error['at']} {error['error']}"))
+        lacking = (each.live or {}).get("lacking_audiences")
+        if lacking:
+            lines.append(safe(f"{each.name}: audiences that aren't published: {', '.join(lacking)}"))
     typer.echo("\n".join(lines) if found else "no destination is published")

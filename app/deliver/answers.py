@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from agents.deliver.permissions.audiences import lacking_audiences
 from app.deliver.destination import Running
 from app.deliver.metrics import lag_of
 from app.http.answers import Instant, Readiness
+from rules.compile.rule_set import PublishedAudience
 from rules.time.instants import format_instant
 
 
@@ -19,7 +21,7 @@ class LastError(Struct, frozen=True):
 
 class DestinationStatus(Struct, frozen=True, kw_only=True):
     """A destination and how its delivery goes; secrets in ``definition`` are references. ``lag``: records;
-    null: not known."""
+    null: not known. ``lacking_audiences``: ids that the definition names and that aren't published."""
 
     name: str
     kind: str
@@ -39,6 +41,7 @@ class DestinationStatus(Struct, frozen=True, kw_only=True):
     expired: int
     last_success: Instant | None
     last_error: LastError | None
+    lacking_audiences: list[str]
     definition: Mapping[str, object]
 
 
@@ -61,8 +64,8 @@ class DeliverReadiness(Readiness, frozen=True, kw_only=True):
     unreadable_destinations: Mapping[str, str]
 
 
-def status_of(running: Running, topic: str) -> DestinationStatus:
-    """``topic``: that of the transitions."""
+def status_of(running: Running, topic: str, audiences: Iterable[PublishedAudience]) -> DestinationStatus:
+    """``topic``: that of the transitions. ``audiences``: those that are published."""
     report, destination = running.report, running.published.destination
     since_ms = running.unreachable_since_ms
     error_ms, success_ms = report.last_error_ms, report.last_success_ms
@@ -85,5 +88,6 @@ def status_of(running: Running, topic: str) -> DestinationStatus:
         expired=report.expired,
         last_success=None if success_ms is None else format_instant(success_ms),
         last_error=None if error_ms is None else LastError(format_instant(error_ms), report.last_error or ""),
+        lacking_audiences=lacking_audiences(destination, audiences),
         definition=destination.document,
     )

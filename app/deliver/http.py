@@ -18,6 +18,7 @@ from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_destinations
 from agents.deliver.definitions.published import PublishedDestination, plan_changes
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.permissions.audiences import audience_refusals
 from agents.deliver.permissions.permitted import refusals
 from agents.registry.api_keys import EVERY_PROJECT, Scope
 from app.deliver.answers import (
@@ -134,7 +135,7 @@ class DeliverServer:
     async def _destinations(self, request: web.Request) -> Json[DestinationStatuses]:
         caller, service = request[CALLER], self._service
         found = [
-            status_of(each, service.plan.transitions)
+            status_of(each, service.plan.transitions, service.audiences.values())
             for _, each in sorted(service.running.items())
             if caller.covers(each.published.destination.project)
         ]
@@ -143,7 +144,8 @@ class DeliverServer:
         return Json(DestinationStatuses(found, unreadable))
 
     async def _destination(self, request: web.Request) -> Json[DestinationStatus]:
-        return Json(status_of(self._running(request), self._service.plan.transitions))
+        service = self._service
+        return Json(status_of(self._running(request), service.plan.transitions, service.audiences.values()))
 
     async def _put(self, request: web.Request) -> Json[PublishedVersion]:
         """Publish a definition, YAML or JSON; 422 with every error found."""
@@ -166,6 +168,7 @@ class DeliverServer:
         refused = refusals(
             destination, secrets_of(settings, project=destination.project), own_topics_of(settings)
         )
+        refused += audience_refusals(destination, self._service.audiences.values())
         if refused:
             errors = [ProblemError("not_permitted", "", each, "") for each in refused]
             raise HttpProblem(422, "Not a destination", "\n".join(refused), errors=errors)

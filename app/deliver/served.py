@@ -11,6 +11,7 @@ from agents.warnings import Warnings
 from app.deliver.destination import Running
 from app.http.api_keys import KeyRing
 from app.settings.tree import Settings
+from rules.compile.rule_set import PublishedAudience
 
 
 class Deliveries(Protocol):
@@ -24,6 +25,10 @@ class Deliveries(Protocol):
 
     @property
     def running(self) -> Mapping[str, Running]: ...
+
+    @property
+    def audiences(self) -> Mapping[bytes, PublishedAudience]:
+        """Those that are published, deleted ones included."""
 
     @property
     def crashed(self) -> BaseException | None: ...

@@ -26,12 +26,22 @@ from agents.deliver.definitions.published import (
     group_of,
     publish_destinations,
 )
-from agents.deliver.definitions.starts import FirstStart, decide_start, encode_start, start_key, start_over
+from agents.deliver.definitions.starts import (
+    FirstStart,
+    decide_start,
+    encode_start,
+    members_now,
+    start_key,
+    start_over,
+)
 from agents.deliver.input_topics import InputTopics
+from agents.deliver.permissions.audiences import audience_refusals
 from agents.evaluate.outputs import Told
 from agents.kafka.clients import new_admin, new_consumer
 from agents.kafka.watch import KafkaWatch
 from agents.registry.api_keys_topic import api_keys_feed
+from agents.registry.audiences import Audiences
+from agents.registry.feed import Feed
 from agents.topics import ensure_topics, make_missing
 from agents.topics.delivery import destinations_topic
 from agents.topics.judge import judge, raise_if_unusable
@@ -43,10 +53,11 @@ from app.deliver.http import DeliverServer
 from app.deliver.topics import check_destinations, watch_topics
 from app.failures import message_for_users
 from app.http.api_keys import KeyRing
-from app.kafka.configured import broker_of, plan_of
+from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
+from rules.compile.rule_set import PublishedAudience
 
 log = structlog.get_logger("turnstile.deliver")
 
@@ -70,11 +81,20 @@ class DeliveryService:
         self.running: dict[str, Running] = {}
         topic = destinations_topic(settings.topics.prefix)
         self.feed = DestinationsFeed(new, topic, self._reconcile_soon, self.warnings)
+        parse = partial(parse_published, max_samples=settings.state.max_samples)
+        found = Audiences(self.plan.audiences, parse)
+        # Workers warn of definitions that can't be used; here it makes no difference.
+        self._audiences = Feed(new, found, "definition_unreadable", changed=self._reconcile_soon)
         self._reconcile = asyncio.Event()
         self._surroundings: Surroundings
         self._producer: AIOKafkaProducer
         self._admin: AIOKafkaAdminClient
         self._supervisor = Supervisor(_tell)
+
+    @property
+    def audiences(self) -> Mapping[bytes, PublishedAudience]:
+        """Those that are published, deleted ones included."""
+        return self._audiences.registry.published
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -109,7 +129,9 @@ class DeliveryService:
                 self.keys.digests,
             )
             life.start("keys", self.keys.follow())
+            life.start("audiences", self._audiences.run())
             await self.keys.wait_loaded()
+            await life.unless_stopped(self._audiences.loaded.wait())
             await server.start()
             life.start("kafka", self.kafka.run())
             life.start("feed", self.feed.run())
@@ -186,6 +208,7 @@ class DeliveryService:
             for running in changed:
                 del self.running[running.published.destination.name]
             self._note_refused(wanted)
+            self._note_lacking(wanted)
             for name, published in wanted.items():
                 if name not in self.running:
                     self.running[name] = Running(published, self._surroundings)
@@ -200,9 +223,22 @@ class DeliveryService:
             elif not refused:
                 self.warnings.clear("destination_refused", name)
 
+    def _note_lacking(self, wanted: Mapping[str, PublishedDestination]) -> None:
+        """Say which destinations name audiences that were deleted, or that were never there."""
+        for name in self.feed.published:
+            lacking = (
+                audience_refusals(wanted[name].destination, self.audiences.values()) if name in wanted else []
+            )
+            if lacking:
+                text = f"destination {name} gets nothing of some of its audiences: {'; '.join(lacking)}"
+                self.warnings.note("destination_lacks_audience", name, text)
+            else:
+                self.warnings.clear("destination_lacks_audience", name)
+
     async def _first_start(self, published: PublishedDestination) -> FirstStart:
         """Where a destination begins: as was decided once, otherwise decided now and written down."""
         name, generation = published.destination.name, published.generation
+        existing = published.destination.existing_members
         prefix, transitions = self.settings.topics.prefix, self.plan.transitions
         # Partitions may have been added since the start, and the topic may have been made again.
         topic = (await look(self._admin, [transitions])).topics[transitions]
@@ -213,18 +249,28 @@ class DeliveryService:
 
         def is_known() -> bool:
             found = known()
-            return found is not None and found.topic_id == (topic.topic_id or found.topic_id)
+            if found is None or found.lacks_members(existing):
+                return False
+            return found.topic_id == (topic.topic_id or found.topic_id)
 
         if not is_known():
             before = known()
             async with new_consumer(self.broker, group_of(prefix, published)) as consumer:
                 if before is None:
-                    members_first = published.destination.existing_members
                     decided = await decide_start(
-                        consumer, transitions, topic.partitions, generation, members_first, topic.topic_id
+                        consumer, transitions, topic.partitions, generation, existing, topic.topic_id
                     )
                 elif before.is_of_another(topic.topic_id):
+                    asked = before.members_first or existing
                     decided = await start_over(
+                        consumer,
+                        transitions,
+                        topic.partitions,
+                        replace(before, members_first=asked),
+                        topic.topic_id,
+                    )
+                elif before.lacks_members(existing):
+                    decided = await members_now(
                         consumer, transitions, topic.partitions, before, topic.topic_id
                     )
                 else:

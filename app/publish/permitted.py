@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, SecretStr
 
 from agents.deliver.definitions.destination import Destination
+from agents.deliver.permissions.audiences import audience_refusals
 from agents.deliver.permissions.own_topics import OwnTopics
 from agents.deliver.permissions.permitted import refusals, secrets_in, topic_refusals
 from agents.deliver.secrets.secrets import OwnSecrets, Secrets, SecretSources
@@ -17,6 +18,7 @@ from app.failures import CommandFailed
 from app.http.api_keys import digests_in_settings
 from app.kafka.configured import plan_of
 from app.settings.tree import Settings
+from rules.compile.rule_set import PublishedAudience
 
 
 def own_topics_of(settings: Settings) -> OwnTopics:
@@ -56,6 +58,17 @@ def _all_values(section: BaseModel, path: str = "") -> Iterator[tuple[str, objec
             yield from _all_values(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", value
+
+
+def check_audiences(wanted: Sequence[Destination], published: Mapping[bytes, PublishedAudience]) -> None:
+    """Raises CommandFailed with all audiences that destinations name and that aren't published."""
+    lacking = [
+        f"destination {each.name}: {reason}"
+        for each in wanted
+        for reason in audience_refusals(each, published.values())
+    ]
+    if lacking:
+        raise CommandFailed("\n".join(lacking))
 
 
 def check_permitted(settings: Settings, wanted: Sequence[Destination]) -> str | None:

@@ -109,8 +109,7 @@ class Destinations(Registry[str, PublishedDestination]):
     def _put_start(self, name: str, start: FirstStart) -> None:
         """Two processes may decide at the same time; both go by what was written first."""
         known = self.starts.get(name)
-        about = (start.generation, start.topic_id)
-        if known is None or (known.generation, known.topic_id) != about:
+        if known is None or known.about != start.about:
             self.starts[name] = start
 
 

@@ -8,6 +8,8 @@ partition has no committed offset it is taken up from there; what was delivered 
 
 Offsets are those of one topic, so the decision holds its id. Where the transitions topic was made again, a
 destination begins at its beginning, whatever was decided or committed before.
+
+Existing members are sent once in a generation: when it begins, or when ``existing_members`` is switched on.
 """
 
 from __future__ import annotations
@@ -33,6 +35,17 @@ class FirstStart(msgspec.Struct, frozen=True, omit_defaults=True):
     members_first: bool = False
     topic_id: bytes = b""
     """Of the transitions topic; empty where the broker gives none."""
+    members_asked: bool = False
+    """Whether ``existing_members`` was on."""
+
+    @property
+    def about(self) -> tuple[int, bytes, bool]:
+        """What it decides on: the first of those about the same counts."""
+        return self.generation, self.topic_id, self.members_first or self.members_asked
+
+    def lacks_members(self, existing_members: bool) -> bool:
+        """Whether ``existing_members`` was switched on since."""
+        return existing_members and not (self.members_first or self.members_asked)
 
     def is_of_another(self, topic_id: bytes) -> bool:
         """Whether the transitions topic was made again since."""
@@ -85,10 +98,30 @@ async def decide_start(
     coordinator = cast(Any, consumer._coordinator)
     found: Mapping[TopicPartition, OffsetAndMetadata] = await coordinator.fetch_committed_offsets(tps)
     held = {tp: each for tp, each in found.items() if each.offset >= 0}
+    asked = members_first
     if held:
         members_first = any(each.metadata == MEMBERS_FIRST for each in held.values())
     offsets = {tp.partition: held[tp].offset if tp in held else ends[tp] for tp in tps}
-    return FirstStart(generation, offsets, members_first, topic_id)
+    return FirstStart(generation, offsets, members_first, topic_id, asked)
+
+
+async def members_now(
+    consumer: AIOKafkaConsumer, topic: str, partitions: int, before: FirstStart, topic_id: bytes
+) -> FirstStart:
+    """``existing_members`` was switched on: the group stays where it stands, and members come first there.
+
+    ``consumer`` as for ``decide_start``. Raises CommitFailedError while the group has members: those would
+    commit that members were sent.
+    """
+    tps = [TopicPartition(topic, each) for each in range(partitions)]
+    consumer.assign(tps)
+    coordinator = cast(Any, consumer._coordinator)
+    found: Mapping[TopicPartition, OffsetAndMetadata] = await coordinator.fetch_committed_offsets(tps)
+    offsets = {tp.partition: before.offsets.get(tp.partition, 0) for tp in tps}
+    offsets |= {tp.partition: each.offset for tp, each in found.items() if each.offset >= 0}
+    start = FirstStart(before.generation, offsets, True, topic_id, True)
+    await consumer.commit({tp: start.committed(tp.partition) for tp in tps})
+    return start
 
 
 async def start_over(
@@ -100,7 +133,7 @@ async def start_over(
     know yet that the topic is another one, and would go on from offsets of the old one.
     """
     offsets = dict.fromkeys(range(partitions), 0)
-    start = FirstStart(before.generation, offsets, before.members_first, topic_id)
+    start = FirstStart(before.generation, offsets, before.members_first, topic_id, before.members_asked)
     tps = [TopicPartition(topic, each) for each in offsets]
     consumer.assign(tps)
     await consumer.commit({tp: start.committed(tp.partition) for tp in tps})

@@ -40,13 +40,15 @@ def apply(
 async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: bool) -> None:
     from agents.deliver.definitions.published import plan_changes
     from app.deliver.topics import generations
+    from app.publish.audiences import AudiencesTopic
     from app.publish.destinations import connected
-    from app.publish.permitted import check_permitted
+    from app.publish.permitted import check_audiences, check_permitted
 
     unknown = check_permitted(settings, wanted)
     if unknown is not None:
         typer.echo(unknown, err=True)
     async with connected(settings) as topic:
+        check_audiences(wanted, await AudiencesTopic(settings, topic.admin).read())
         published, prefix = await topic.read(), settings.topics.prefix
         changes = plan_changes(published, wanted, topic.versions, await generations(topic.admin, prefix))
         if not dry_run:

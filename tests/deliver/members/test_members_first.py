@@ -117,18 +117,58 @@ async def test_members_come_first_then_all_that_follows_with_no_gap(
                 deliverer.kill()
 
 
-async def make_destination(stage: Scene, hook: Receiver) -> None:
+async def test_existing_members_that_are_switched_on_later_are_sent_then_and_once(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path) as stage, receiver() as hook:
+        await stage.define(AUDIENCES)
+        worker = stage.worker()
+        worker.start()
+        await worker.wait_ready()
+        await write(stage, [member(user, "gold") for user in range(20)])
+        await stage.reach(20)
+        await make_destination(stage, hook, existing=False)
+        settings = {
+            **{key: value for key, value in worker.settings.items() if not key.startswith("http.")},
+            "deliver.allow_private": True,
+            "deliver.lookup_url": worker.url,
+        }
+        deliverer = DelivererProcess("d1", tmp_path, settings)
+        try:
+            deliverer.start()
+            await until(lambda: no_lag(deliverer), "it has begun", 60, [deliverer])
+            await write(stage, [member(20, "gold")])
+            await until(lambda: len(hook.taken) == 1, "what is new comes", 30, [deliverer])
+            await make_destination(stage, hook, existing=True, version=2)
+            members = {f"u{user}" for user in range(21)}
+            await until(lambda: memberships(hook)["gold"] == members, "all came", 60, [deliverer])
+            await until(lambda: no_lag(deliverer), "all is committed", 30, [deliverer])
+            await make_destination(stage, hook, existing=False, version=3)
+            await make_destination(stage, hook, existing=True, version=4)
+            await write(stage, [member(3, "none")])
+            members.remove("u3")
+            await until(lambda: memberships(hook)["gold"] == members, "it goes on", 60, [deliverer])
+            await until(lambda: no_lag(deliverer), "all is committed", 30, [deliverer])
+            assert len(hook.taken) == 1 + 21 + 1, "members were sent once more"
+            deliverer.end()
+        finally:
+            if deliverer.process is not None:
+                deliverer.kill()
+
+
+async def make_destination(stage: Scene, hook: Receiver, existing: bool = True, version: int = 1) -> None:
     names = ("id", "event", "audience", "seq", "cause")
     target: dict[str, Any] = {
         "url": hook.url,
         "json": {"user": "${user_id}", "nick": "${nick}", **{name: f"${{{name}}}" for name in names}},
         "variables": {"nick": {"attribute": "nick"}},
     }
-    definition = {"name": "crm", "kind": "webhook", "existing_members": True, "webhook": target}
+    definition = {"name": "crm", "kind": "webhook", "existing_members": existing, "webhook": target}
     (destination,) = load_destinations([("crm.json", json.dumps(definition))])
-    await stage.make(destinations_topic(stage.prefix), 1, {"cleanup.policy": "compact"})
+    if version == 1:
+        await stage.make(destinations_topic(stage.prefix), 1, {"cleanup.policy": "compact"})
     topic = destinations_topic(stage.prefix)
-    await publish_destinations(stage.producer, topic, [PublishedDestination(destination, 1)])
+    await publish_destinations(stage.producer, topic, [PublishedDestination(destination, version)])
 
 
 async def flip(stage: Scene) -> None:
