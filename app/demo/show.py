@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
 
 from rich.console import Console
 
@@ -19,6 +18,7 @@ from app.demo.report import DemoResult, print_serving, print_summary
 from app.demo.screens import LineScreen, LiveScreen, Screen
 from app.demo.stage import PartFailed, Stage
 from app.failures import INTERRUPTED, CommandFailed
+from app.supervisor import Supervisor
 
 FRAME_SECONDS = 0.3
 
@@ -33,7 +33,8 @@ class Show:
         can_draw = is_watched and not self._console.is_dumb_terminal
         self._is_plain = not can_draw if options.plain is None else options.plain
         self._keep = is_watched if options.keep is None else options.keep
-        self._stopping = asyncio.Event()
+        self._life = Supervisor(lambda error: None)
+        self._stopping = self._life.stopping
         self._stage: Stage | None = None
 
     async def run(self) -> None:
@@ -54,7 +55,8 @@ class Show:
 
     async def _play(self, stage: Stage) -> None:
         started = time.monotonic()
-        if not await self._unless_stopped(stage.start(self._say)):
+        await self._life.unless_stopped(stage.start(self._say))
+        if self._stopping.is_set():
             return self._say("stopped")
         self._say(f"ready after {time.monotonic() - started:.1f} s: {stage.worker.advertised_url}")
         frames = FrameSource(stage)
@@ -103,26 +105,13 @@ class Show:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), FRAME_SECONDS)
 
-    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> bool:
-        """Whether it came to its end; raises what it raises."""
-        working = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait({working})
-            return False
-        working.result()
-        return True
-
     def _interrupt(self) -> None:
         """The first time in order, the second time at once."""
         if self._stopping.is_set():
             if self._stage is not None:
                 self._stage.kill()
             os._exit(INTERRUPTED)
-        self._stopping.set()
+        self._life.stop()
 
 
 async def show(options: DemoOptions) -> None:
