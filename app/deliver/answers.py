@@ -10,7 +10,7 @@ from agents.deliver.permissions.audiences import lacking_audiences
 from app.deliver.destination import Running
 from app.deliver.metrics import lag_of
 from app.http.answers import Instant, Readiness
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 from rules.time.instants import format_instant
 
 

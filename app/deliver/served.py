@@ -11,7 +11,7 @@ from agents.warnings import Warnings
 from app.deliver.destination import Running
 from app.http.api_keys import KeyRing
 from app.settings.tree import Settings
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 
 
 class Deliveries(Protocol):

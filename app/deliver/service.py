@@ -57,7 +57,7 @@ from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 
 log = structlog.get_logger("turnstile.deliver")
 

@@ -18,7 +18,7 @@ from app.failures import CommandFailed
 from app.http.api_keys import digests_in_settings
 from app.kafka.configured import plan_of
 from app.settings.tree import Settings
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 
 
 def own_topics_of(settings: Settings) -> OwnTopics:

@@ -34,14 +34,14 @@ def compile_project(name: str, published: Iterable[PublishedAudience], max_sampl
     project = _Project(name, in_order([each for each in listed if not each.deleted]), max_samples)
     asked = asked_about(project.published)
     audiences = tuple([project.audience(index, asked) for index in range(len(project.published))])
-    conditions, reading = project.conditions, project.reading
+    conditions, read_by = project.conditions, project.read_by
     anchors = [_anchors(each) for each in audiences]
-    popularity = {key: len(indexes) for key, indexes in reading.conditions.items()}
+    popularity = {key: len(indexes) for key, indexes in read_by.conditions.items()}
 
     def readers(indexes: Collection[int], own: int | None = None) -> Readers:
         return readers_of(indexes, anchors, popularity, own)
 
-    by_condition = {key: readers(indexes, key) for key, indexes in reading.conditions.items()}
+    by_condition = {key: readers(indexes, key) for key, indexes in read_by.conditions.items()}
     names = {event for condition in conditions.values() for event in condition.names} - {language.ANY_EVENT}
     return ProjectRules(
         audiences=audiences,
@@ -49,14 +49,14 @@ def compile_project(name: str, published: Iterable[PublishedAudience], max_sampl
         readers=by_condition,
         by_time=ByTime(
             {key: by_condition[key] for key, each in conditions.items() if project.is_timed(each)},
-            {root: readers(indexes) for root, indexes in reading.timed_attributes.items()},
-            {key: _sorted(indexes) for key, indexes in reading.timed_members.items()},
+            {root: readers(indexes) for root, indexes in read_by.timed_attributes.items()},
+            {key: _sorted(indexes) for key, indexes in read_by.timed_members.items()},
             tuple([_batch_group(project, each, audiences, anchors, readers) for each in project.groups()]),
         ),
         by_event={event: event_index(conditions.values(), event) for event in names},
         any_event=event_index(conditions.values(), language.ANY_EVENT),
-        by_attribute={root: readers(indexes) for root, indexes in reading.attributes.items()},
-        watched=_by_root(reading.watched),
+        by_attribute={root: readers(indexes) for root, indexes in read_by.attributes.items()},
+        watched=_by_root(read_by.watched),
         batch_audiences=_sorted(project.schedules),
         twins=project.twins,
         initial=_holding_without_facts(audiences),
@@ -67,7 +67,7 @@ def compile_project(name: str, published: Iterable[PublishedAudience], max_sampl
 
 
 @dataclass(slots=True)
-class _Reading:
+class _ReadBy:
     """The audiences, by index, that read something of a row."""
 
     conditions: dict[int, set[int]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class _Project:
         self.max_samples = max_samples
         self.conditions: dict[int, AnyCondition] = {}
         self.twins: dict[int, int] = {}
-        self.reading = _Reading()
+        self.read_by = _ReadBy()
         self.schedules: dict[int, ComputeInstants] = {}
         """Of the batch audiences, by index."""
 
@@ -152,20 +152,20 @@ class _Project:
         """The key and rule of a condition; notes who must look when what it reads changes."""
         if isinstance(condition, language.StateCondition):
             built = self._condition(index, source, condition)
-            self.reading.conditions.setdefault(built.key, set()).add(index)
+            self.read_by.conditions.setdefault(built.key, set()).add(index)
             return built.key, compile_condition(built)
         compiled = compile_row_condition(self.name, condition, source.timezone)
         timed = compiled.change is not never and index not in self.schedules
         if isinstance(condition, language.InAudience):
             if timed:
                 key = audience_key(self.name, condition.audience)
-                self.reading.timed_members.setdefault(key, set()).add(index)
+                self.read_by.timed_members.setdefault(key, set()).add(index)
             return None, compiled
-        self.reading.watched |= watched_paths(condition.test)
+        self.read_by.watched |= watched_paths(condition.test)
         for root in attribute_roots(condition.test):
-            self.reading.attributes.setdefault(root, set()).add(index)
+            self.read_by.attributes.setdefault(root, set()).add(index)
             if timed:
-                self.reading.timed_attributes.setdefault(root, set()).add(index)
+                self.read_by.timed_attributes.setdefault(root, set()).add(index)
         return None, compiled
 
     def _condition(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agents.deliver.definitions.destination import Destination
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 from rules.parse.problems import name_hint
 
 

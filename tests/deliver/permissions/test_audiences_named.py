@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 
 from agents.deliver.permissions.audiences import audience_refusals, lacking_audiences
 from agents.registry.audiences import publish_audiences
-from rules.compile.rule_set import PublishedAudience
+from rules.compile.audience import PublishedAudience
 from rules.parse.definitions import load_definitions
 from tests.deliver.consumer.test_kafka_deliverer import command, started
 from tests.stage.delivery import scene

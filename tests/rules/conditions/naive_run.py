@@ -13,7 +13,7 @@ from tests.rules.conditions.naive import Event, chain_ends, counts, evaluate
 from tests.rules.conditions.random_conditions import AHEAD_MS, Log, T
 
 
-class Run:
+class ConditionRun:
     """One condition that takes events, held against the naive evaluation after each."""
 
     def __init__(self, source: Any, zone: str = "UTC", max_samples: int = 1000) -> None:
@@ -54,7 +54,7 @@ class Run:
 
 
 def check(source: Any, log: Log) -> None:
-    run, now_ms, timer_ms = Run(source), T, None
+    run, now_ms, timer_ms = ConditionRun(source), T, None
     for step, late, name, found in log:
         now_ms += step
         before = [run.truth(now_ms - 1 if step else now_ms), run.truth(now_ms)]

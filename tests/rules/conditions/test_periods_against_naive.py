@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rules.conditions.build import build_condition
 from rules.model import language
-from tests.rules.conditions.naive_run import Run
+from tests.rules.conditions.naive_run import ConditionRun
 from tests.rules.conditions.random_conditions import KINDS, aggregate_of, drawn
 
 HOUR = 3_600_000
@@ -54,7 +54,7 @@ logs = st.lists(st.tuples(steps, lates, st.just("x"), properties), min_size=2, m
 
 def check(source: Any, log: list[Any], place: tuple[str, int], days: int = 9) -> None:
     zone, now_ms = place
-    run = Run(source, zone)
+    run = ConditionRun(source, zone)
     for step, late, name, found in log:
         now_ms += step
         run.take(now_ms - late, name, found, now_ms)
@@ -66,7 +66,7 @@ def check(source: Any, log: list[Any], place: tuple[str, int], days: int = 9) ->
     check_at(run, sorted(look for look in looks if look >= now_ms))
 
 
-def check_at(run: Run, looks: list[int]) -> None:
+def check_at(run: ConditionRun, looks: list[int]) -> None:
     truths = [run.truth(at_ms) for at_ms in looks]
     assert [run.told(at_ms) for at_ms in looks] == truths
     flips = [looks[at] for at in range(1, len(looks)) if truths[at] != truths[at - 1]]
@@ -129,7 +129,9 @@ def test_a_period_keeps_one_tally_however_many_events_come(kind: str) -> None:
     bounds = () if test else (language.Comparison("gte", 3),)
     path = None if kind in ("days", "count") else ("p",)
     aggregate = language.Aggregate(kind, path, bounds, test)  # type: ignore[arg-type]
-    run = Run(language.EventCondition(("x",), None, aggregate, language.Period("day", 3, 0)), "Asia/Shanghai")
+    run = ConditionRun(
+        language.EventCondition(("x",), None, aggregate, language.Period("day", 3, 0)), "Asia/Shanghai"
+    )
     for number in range(2000):
         run.take(PLACES[2][1] + number * 1000, "x", {"p": number % 7 * 0.1}, PLACES[2][1] + number * 1000)
     (state,) = run.row.conditions.values()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rules.model import language
-from tests.rules.conditions.naive_run import Run
+from tests.rules.conditions.naive_run import ConditionRun
 from tests.rules.conditions.random_conditions import T
 
 
@@ -20,7 +20,7 @@ def step(
 def test_a_later_chain_with_an_earlier_beginning_beats_none_that_began_later() -> None:
     same = language.Test(("p",), "eq", language.Ref("s", ("p",)))
     source = language.Sequence((step("x", called="s"), step("y", where=same), step("z", 5)), None, 10, None)
-    run = Run(source)
+    run = ConditionRun(source)
     for at, name, p in ((0, "x", 1), (8, "x", 2), (9, "y", 2), (10, "y", 1), (12, "z", 0)):
         run.take(T + at, name, {"p": p}, T + at)
     assert run.told(T + 12)
@@ -30,7 +30,7 @@ def test_a_later_chain_with_an_earlier_beginning_beats_none_that_began_later() -
 def test_a_chain_that_began_earlier_goes_on_when_the_later_one_can_not() -> None:
     same = language.Test(("p",), "eq", language.Ref("s", ("p",)))
     source = language.Sequence((step("x", called="s"), step("y", where=same), step("z", 5)), None, 20, None)
-    run = Run(source)
+    run = ConditionRun(source)
     for at, name, p in ((0, "x", 1), (8, "x", 2), (9, "y", 2), (10, "y", 1), (15, "z", 0)):
         run.take(T + at, name, {"p": p}, T + at)
     assert run.told(T + 15)
@@ -43,7 +43,7 @@ def test_a_chain_that_began_earlier_goes_on_when_the_later_one_can_not() -> None
 )
 def test_a_last_step_is_kept_that_a_late_first_may_need(within_ms: Any, total_ms: Any, where: Any) -> None:
     steps = (step("x", called="s"), step("y", within_ms, where))
-    run = Run(language.Sequence(steps, None, total_ms, None))
+    run = ConditionRun(language.Sequence(steps, None, total_ms, None))
     for now, at, name, p in ((10, 10, "y", 1), (20, 20, "y", 2), (21, 8, "x", 1)):
         run.take(T + at, name, {"p": p}, T + now)
     assert run.told(T + 21)
@@ -52,7 +52,7 @@ def test_a_last_step_is_kept_that_a_late_first_may_need(within_ms: Any, total_ms
 
 def test_a_follower_between_two_others_is_kept_that_are_further_apart_than_for() -> None:
     x, y = language.EventPattern(("x",), None), language.EventPattern(("y",), None)
-    run = Run(language.NotFollowed(x, y, 5))
+    run = ConditionRun(language.NotFollowed(x, y, 5))
     for now, at, name in ((0, 0, "y"), (2, 2, "y"), (6, 6, "y"), (7, 0, "x")):
         run.take(T + at, name, {}, T + now)
     assert not run.told(T + 20)
@@ -63,7 +63,7 @@ def test_a_late_event_that_breaks_the_latest_chain_brings_the_flip_forward() -> 
     source = language.Sequence(
         (step("x"), step("y")), language.EventPattern(("z",), None), None, language.Within(30)
     )
-    run = Run(source)
+    run = ConditionRun(source)
     for at, name in ((0, "x"), (1, "y"), (5, "x"), (10, "y")):
         run.take(T + at, name, {}, T + at)
     assert run.next_timer(T + 10) == T + 40
@@ -80,7 +80,7 @@ def test_a_sequence_keeps_little_however_many_events_come() -> None:
         ((step("x"), step("y", 5), step("z", 5)), language.Within(10**6), "xyz", 20),
         ((step("x"), step("y", 5), step("z", 5)), None, "xyz", 1),
     ):
-        run = Run(language.Sequence(steps, None, None, window))
+        run = ConditionRun(language.Sequence(steps, None, None, window))
         for number in range(600):
             run.take(T + number, names[number % len(names)], {}, T + number)
         (state,) = run.row.conditions.values()
@@ -101,7 +101,7 @@ def test_the_oldest_events_go_beyond_the_limit_and_are_counted() -> None:
         ),
     ]
     for source in sources:
-        run = Run(source, max_samples=10)
+        run = ConditionRun(source, max_samples=10)
         for number in range(25):
             run.take(T + number * 100, "x", {"p": 1}, T + number * 100)
         (state,) = run.row.conditions.values()
@@ -111,7 +111,7 @@ def test_the_oldest_events_go_beyond_the_limit_and_are_counted() -> None:
 
 def test_followers_close_to_each_other_are_not_all_kept() -> None:
     x, y = language.EventPattern(("x",), None), language.EventPattern(("y",), None)
-    run = Run(language.NotFollowed(x, y, 100))
+    run = ConditionRun(language.NotFollowed(x, y, 100))
     for number in range(1000):
         run.take(T + number, "y", {}, T + number)
     (state,) = run.row.conditions.values()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rules.model import language
 from rules.time.durations import LONGEST_MS
 from rules.time.instants import MAX_MS, MIN_MS
-from tests.rules.conditions.naive_run import Run
+from tests.rules.conditions.naive_run import ConditionRun
 from tests.rules.conditions.random_conditions import (
     KINDS,
     aggregate_of,
@@ -60,7 +60,7 @@ events = st.builds(
     st.sampled_from(["UTC", "Pacific/Apia", "America/New_York"]),
 )
 def test_any_value_at_any_instant_is_taken(source: Any, log: list[Any], zone: str) -> None:
-    run = Run(source, zone)
+    run = ConditionRun(source, zone)
     now_ms = MIN_MS
     for one, other, name, found in log:
         now_ms = max(now_ms, one)
