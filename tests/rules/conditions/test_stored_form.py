@@ -1,4 +1,4 @@
-"""What each kind of condition stores of the same events. Rows in stores have these forms: they may not change."""
+"""What each kind of condition stores of the same events: rows in stores have these forms, so they stay."""
 
 from __future__ import annotations
 
