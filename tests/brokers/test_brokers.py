@@ -191,7 +191,7 @@ def test_a_taken_port_is_told(embedded: str) -> None:
 def parent(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that started an embedded broker, wrote the broker's pid, and waits."""
     code = (
-        "import pathlib, sys, time\nfrom app.embedded_broker import EmbeddedBroker\n"
+        "import pathlib, sys, time\nfrom app.kafka.embedded import EmbeddedBroker\n"
         "with EmbeddedBroker(pathlib.Path(sys.argv[1])) as broker:\n"
         "    print(broker.pid, flush=True)\n    time.sleep(60)"
     )

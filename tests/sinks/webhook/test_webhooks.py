@@ -287,5 +287,5 @@ async def test_a_test_send_shows_the_beginning_of_a_long_answer() -> None:
 
         hook.answer = long
         result = await send_test(settings, destination(text(hook)), TestSend())
-    (exchange,) = cast(Any, result["exchanges"])
+    (exchange,) = cast(Any, result.exchanges)
     assert len(exchange["answer"]["body"]) == SHOWN_BYTES
