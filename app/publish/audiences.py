@@ -97,7 +97,9 @@ async def connected(settings: Settings) -> AsyncIterator[AudiencesTopic]:
 
 
 def check_beside_published(
-    wanted: Collection[ParsedAudience], published: Published
+    wanted: Collection[ParsedAudience],
+    published: Published,
+    found_before: Collection[DefinitionProblem] = (),
 ) -> list[DefinitionProblem]:
     """What is wrong with definitions beside those already published that they don't replace."""
     replaced = {(each.audience.project, each.audience.id) for each in wanted}
@@ -109,7 +111,9 @@ def check_beside_published(
     # What another program published was wrong before; workers tell it
     # (``agents.registry.audiences_together``).
     before = set(check_together(others))
-    problems = [each for each in check_together([*others, *wanted]) if each not in before]
+    problems = [
+        each for each in check_together([*others, *wanted], found_before=found_before) if each not in before
+    ]
     # A published audience has no line and column.
     return [
         replace(each, hint=re.sub(r"(published audience '\w+'):1:1$", r"\1", each.hint)) for each in problems

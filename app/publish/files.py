@@ -65,7 +65,7 @@ def load_audiences(
 ) -> list[Audience]:
     """The audiences of files and folders. Raises DefinitionsInvalid with every problem."""
     audiences, problems = parse_definition_files(paths, max_samples, timezones)
-    problems += check_together(audiences)
+    problems += list(check_together(audiences, found_before=problems))
     if problems:
         raise DefinitionsInvalid(problems)
     return [each.audience for each in audiences]

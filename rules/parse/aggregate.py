@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -95,12 +95,13 @@ def _aggregate(
     if entries is None:
         return None
     faults = len(reader.problems)
-    name = _property(reader, kind.name, entries, node, path) if kind.of_property else None
     own = ("property",) if kind.of_property else ()
+    allowed = (*own, *(OPERATORS if kind.bound == "tests" else COMPARISONS))
+    name = _property(reader, kind.name, entries, node, path, allowed) if kind.of_property else None
     if kind.bound == "tests":
         test = _tests(reader, kind.name, name or (), entries, node, path)
         return None if len(reader.problems) > faults else language.Aggregate(kind.name, name, (), test)
-    reader.keys(entries, path, (*own, *COMPARISONS))
+    reader.keys(entries, path, allowed)
     if len(reader.problems) > faults and not any(key in COMPARISONS for key in entries):
         return None  # what is wrong was probably meant to be the comparison
     comparisons = parse_comparisons(reader, kind.name, entries, node, path, kind.bound)
@@ -128,10 +129,12 @@ def _tests(
 
 
 def _property(
-    reader: Reader, kind: str, entries: Mapping[str, Entry], node: Node, path: str
+    reader: Reader, kind: str, entries: Mapping[str, Entry], node: Node, path: str, allowed: Iterable[str]
 ) -> language.Path | None:
     if "property" not in entries:
-        reader.problem("missing_key", f"{kind} needs a property", path, node, "add property: <its name>")
+        if reader.missing(entries, ("property",), allowed):
+            hint = "add property: <its name>"
+            reader.problem("missing_key", f"{kind} needs a property", path, node, hint)
         return None
     entry, inside = entries["property"], join(path, "property")
     name = reader.text(entry.node, inside, "property")

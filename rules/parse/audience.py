@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
@@ -66,9 +66,8 @@ def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | No
         return None
     faults = len(reader.problems)
     reader.keys(entries, path, KEYS)
-    for key in ("id", "name", "rule"):
-        if key not in entries:
-            reader.problem("missing_key", f"a definition needs '{key}'", path, node)
+    for key in reader.missing(entries, ("id", "name", "rule"), KEYS):
+        reader.problem("missing_key", f"a definition needs '{key}'", path, node)
     audience_id = _identifier(reader, entries, "id", path, "")
     project = _identifier(reader, entries, "project", path, "default")
     name = _field(reader, entries, "name", path, "")
@@ -80,6 +79,7 @@ def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | No
     reader.references = []
     rule = parse_rule(reader, entries["rule"].node, join(path, "rule")) if "rule" in entries else None
     if len(reader.problems) > faults or rule is None or kind is None:
+        reader.problems[faults:] = [replace(each, audience=audience_id) for each in reader.problems[faults:]]
         return None
     audience = language.Audience(
         audience_id, name, rule, description, project, kind, timezone, labels, schedule
@@ -130,7 +130,7 @@ def _schedule(
     if "schedule" not in entries:
         return SCHEDULES["daily"] if kind == "batch" else None
     entry, inside = entries["schedule"], join(path, "schedule")
-    if kind in ("realtime", "instant"):
+    if kind in ("realtime", "instant") and ("type" in entries or reader.missing(entries, ("type",), KEYS)):
         hint = f"type is {kind}: leave schedule out, or say type: batch"
         reader.problem("conflict", "only a batch audience has a schedule", inside, entry, hint)
     text = reader.text(entry.node, inside, "schedule")

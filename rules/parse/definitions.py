@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from rules.model import language
 from rules.model.canonical import audience_key, condition_key, key_bytes, schedule_scope
-from rules.parse.audience import ParsedAudience, parse_audience
+from rules.parse.audience import KEYS, ParsedAudience, parse_audience
 from rules.parse.document import Node
 from rules.parse.problems import DefinitionProblem, DefinitionsInvalid, sort_problems
 from rules.parse.references import check_references
@@ -35,7 +35,16 @@ def parse_definitions(
     ]
     # A tree with faults of its own holds stand-ins: good for finding more faults, not for use.
     audiences = [] if unreadable else [each for each in parsed if each is not None]
-    return audiences, list(sort_problems(reader.problems))
+    return audiences, list(sort_problems(_less_stand_ins(reader.problems, unreadable)))
+
+
+def _less_stand_ins(
+    problems: list[DefinitionProblem], unreadable: list[DefinitionProblem]
+) -> Iterator[DefinitionProblem]:
+    """A value that can't be read has a stand-in, whose faults nobody wrote."""
+    places = {(each.line, each.column) for each in unreadable}
+    yield from unreadable
+    yield from (each for each in problems[len(unreadable) :] if (each.line, each.column) not in places)
 
 
 def load_definitions(
@@ -48,7 +57,7 @@ def load_definitions(
         parsed, found = parse_definitions(text, file, max_samples)
         audiences.extend(parsed)
         problems.extend(found)
-    problems.extend(check_together(audiences))
+    problems.extend(check_together(audiences, found_before=problems))
     if problems:
         raise DefinitionsInvalid(problems)
     return [each.audience for each in audiences]
@@ -70,18 +79,21 @@ def load_definition(file: str, text: str, max_samples: int = MAX_SAMPLES) -> lan
 
 
 def check_together(
-    audiences: Iterable[ParsedAudience], references: bool = True
+    audiences: Iterable[ParsedAudience],
+    references: bool = True,
+    found_before: Iterable[DefinitionProblem] = (),
 ) -> Iterator[DefinitionProblem]:
     """What is wrong with definitions only beside one another.
 
-    Shared ids, names and 32-bit keys; ``references`` to audiences that aren't among them, and in a circle.
+    Shared ids, names and 32-bit keys; ``references`` to audiences that aren't among them (nor among those
+    whose faults were ``found_before``), and in a circle.
     """
     audiences = list(audiences)
     yield from _clashes(audiences, "id", lambda audience: audience.id)
     yield from _clashes(audiences, "name", lambda audience: audience.name)
     yield from _taken_keys(audiences)
     if references:
-        yield from check_references(audiences)
+        yield from check_references(audiences, found_before)
 
 
 def _taken_keys(audiences: Iterable[ParsedAudience]) -> Iterator[DefinitionProblem]:
@@ -108,8 +120,14 @@ def _definitions(reader: Reader, document: Node) -> Iterator[tuple[Node, str]]:
     if isinstance(entries, tuple):
         hint = "put it under the key audiences"
         reader.problem("wrong_type", "a list can't stand on its own", "", document, hint)
-    elif isinstance(entries, str | int | float | bool) or entries is None or "audiences" not in entries:
+    elif isinstance(entries, str | int | float | bool) or entries is None:
         yield document, ""
+    elif "audiences" not in entries:
+        named = [key for key, entry in entries.items() if isinstance(entry.node.value, tuple)]
+        if len(named) == len(entries) == 1 and named[0] not in KEYS:
+            reader.keys(entries, "", ("audiences",))
+        else:
+            yield document, ""
     else:
         reader.keys(entries, "", ("audiences",))
         items = reader.items(entries["audiences"].node, "audiences", "audiences") or ()
@@ -125,7 +143,8 @@ def _clashes(
         audience = each.audience
         value, at = value_of(audience), each.id_at if what == "id" else each.name_at
         other = first.setdefault((audience.project, value), each)
-        if other is not each:
+        copied = what == "name" and other.audience.id == audience.id  # told of the id
+        if other is not each and not copied:
             where = other.id_at if what == "id" else other.name_at
             message = f"{what} '{value}' is taken in project '{audience.project}'"
             hint = f"first used at {other.file}:{where.line}:{where.column}"

@@ -9,6 +9,7 @@ from rules.model import language
 from rules.parse.aggregate import AGGREGATES, parse_aggregate
 from rules.parse.document import Entry, Node
 from rules.parse.predicate import NO_REFS, Scope, parse_where
+from rules.parse.problems import meant
 from rules.parse.values import Reader, join
 from rules.parse.window import OF_NOT_FOLLOWED, OF_SEQUENCE, WINDOW_KEYS, parse_window
 
@@ -31,7 +32,7 @@ def parse_event(
     if "not_followed_by" in entries:
         return _not_followed(reader, node, entries, path)
     reader.keys(entries, path, EVENT_KEYS)
-    if "for" in entries:
+    if "for" in entries and reader.missing(entries, ("not_followed_by",), EVENT_KEYS):
         hint = "it says how long not_followed_by has to hold"
         reader.problem("conflict", "for needs not_followed_by", join(path, "for"), entries["for"], hint)
     pattern = _pattern(reader, entries, path)
@@ -70,7 +71,9 @@ def _not_followed(
     event = _pattern(reader, entries, path)
     follower_at, inside = entries["not_followed_by"].node, join(path, "not_followed_by")
     follower = _inner(reader, follower_at, inside, "not_followed_by", Scope((FIRST_EVENT,)))
-    for_ms = reader.required_duration(entries, "for", path, node, "not_followed_by")
+    for_ms = reader.required_duration(
+        entries, "for", path, node, "not_followed_by", (*NOT_FOLLOWED_KEYS, *given)
+    )
     window = parse_window(reader, entries, path, OF_NOT_FOLLOWED)
     if event is None or follower is None or for_ms is None:
         return None
@@ -101,6 +104,7 @@ def _steps(reader: Reader, node: Node, path: str) -> tuple[language.SequenceStep
         message = f"a sequence has {MIN_STEPS} to {MAX_STEPS} steps, not {len(items)}"
         reader.problem("wrong_value", message, path, node, hint)
     names = [_step_name(reader, item, join(path, at)) for at, item in enumerate(items)]
+    unnamed = any(_may_have_a_name(item) for item, name in zip(items, names, strict=True) if name is None)
     steps: list[language.SequenceStep] = []
     for at, item in enumerate(items):
         earlier = tuple(name for name in names[:at] if name)
@@ -109,7 +113,7 @@ def _steps(reader: Reader, node: Node, path: str) -> tuple[language.SequenceStep
         if name and name in earlier:
             message = f"two steps are named '{name}'"
             reader.problem("duplicate", message, join(inside, "as"), item)
-        step = _step(reader, item, inside, at == 0, name, Scope(earlier, later))
+        step = _step(reader, item, inside, at == 0, name, Scope(earlier, later, unnamed))
         steps.extend([] if step is None else [step])
     return tuple(steps)
 
@@ -120,6 +124,12 @@ def _step_name(reader: Reader, node: Node, path: str) -> str | None:
     return reader.name(node.value["as"].node, join(path, "as"), "as")
 
 
+def _may_have_a_name(step: Node) -> bool:
+    """Whether a step without a name has a key that was meant to give it one."""
+    keys = step.value if isinstance(step.value, Mapping) else ()
+    return "as" in keys or any(key not in STEP_KEYS and meant(key, STEP_KEYS) in ("as", None) for key in keys)
+
+
 def _step(
     reader: Reader, node: Node, path: str, is_first: bool, name: str | None, scope: Scope
 ) -> language.SequenceStep | None:
@@ -127,7 +137,7 @@ def _step(
     if entries is None:
         return None
     reader.keys(entries, path, STEP_KEYS)
-    event = _required_pattern(reader, node, entries, path, "a step", scope)
+    event = _required_pattern(reader, node, entries, path, "a step", STEP_KEYS, scope)
     within_ms = None
     if "within" in entries:
         inside = join(path, "within")
@@ -146,15 +156,22 @@ def _inner(
     if entries is None:
         return None
     reader.keys(entries, path, PATTERN_KEYS)
-    return _required_pattern(reader, node, entries, path, what, scope)
+    return _required_pattern(reader, node, entries, path, what, PATTERN_KEYS, scope)
 
 
 def _required_pattern(
-    reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, what: str, scope: Scope
+    reader: Reader,
+    node: Node,
+    entries: Mapping[str, Entry],
+    path: str,
+    what: str,
+    allowed: Iterable[str],
+    scope: Scope,
 ) -> language.EventPattern | None:
     if "event" in entries:
         return _pattern(reader, entries, path, scope)
-    reader.problem("missing_key", f"{what} needs 'event'", path, node, "a name, a list of names, or '*'")
+    if reader.missing(entries, ("event",), allowed):
+        reader.problem("missing_key", f"{what} needs 'event'", path, node, "a name, a list of names, or '*'")
     return None
 
 

@@ -10,6 +10,7 @@ import re2
 
 from rules.model import language
 from rules.parse.document import Entry, Node
+from rules.parse.field_words import how_to_write, our_name
 from rules.parse.problems import name_hint
 from rules.parse.values import MAX_RULE_DEPTH, Reader, is_number, is_scalar, join, literal
 from rules.predicates.operators import OPERATORS, Operator, compile_pattern
@@ -19,6 +20,9 @@ CHANGED_WITHIN: Final = Operator("changed_within", "duration", "was set to anoth
 
 ATTRIBUTE_OPERATORS: Final[Mapping[str, Operator]] = {**OPERATORS, CHANGED_WITHIN.name: CHANGED_WITHIN}
 """Section 7's operators, and what attributes alone have: they know when they changed."""
+
+COMPOSITIONS: Final = ("all", "any", "not")
+"""Keys of ``where`` that aren't names of properties."""
 
 REF_OPERANDS: Final = frozenset({"scalar", "text", "orderable"})
 """Operands that may be a ``ref``: one value."""
@@ -30,6 +34,8 @@ class Scope:
 
     earlier: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
+    open: bool = False
+    """A step has a key that isn't known, which may have been meant as ``as``."""
 
 
 NO_REFS: Final = Scope()
@@ -39,6 +45,10 @@ def parse_where(
     reader: Reader, node: Node, path: str, scope: Scope = NO_REFS, depth: int = 1
 ) -> language.Predicate | None:
     """``{price: {gte: 50}, category: shoes}``, with ``all``, ``any`` and ``not``: every one must hold."""
+    if isinstance(node.value, tuple):
+        hint = "tests that must all hold stand in one map; write any: […] if one of them is enough"
+        reader.wrong_type(node, path, "where", "a map", hint)
+        return None
     entries = reader.entries(node, path, "where")
     if entries is None:
         return None
@@ -58,12 +68,25 @@ def parse_where(
         elif key == "not":
             part = parse_where(reader, entry.node, inside, scope, depth + 1)
             parts.extend([] if part is None else [language.NotTest(part)])
+        elif _is_composition(key, entry.node):
+            reader.unknown("unknown_key", f"unknown key '{key}'", key, inside, entry, COMPOSITIONS)
         else:
             name = reader.dotted(key, inside, entry)
             parts.extend(() if name is None else _property(reader, name, entry.node, inside, scope))
     if len(reader.problems) > faults:
         return None
     return parts[0] if len(parts) == 1 else language.AllTests(tuple(parts))
+
+
+def _is_composition(key: str, node: Node) -> bool:
+    """Whether what follows a name is no test of a property, but ``where`` again: ``and: [{…}, {…}]``."""
+    items = node.value if isinstance(node.value, tuple) else (node,)
+    if not any(isinstance(item.value, Mapping) for item in items):
+        return False
+    if isinstance(node.value, tuple):
+        return True
+    known = our_name(key, COMPOSITIONS) is not None or bool(how_to_write(key, COMPOSITIONS))
+    return known and isinstance(node.value, Mapping) and not any(each in OPERATORS for each in node.value)
 
 
 def parse_tests(
@@ -159,7 +182,7 @@ def _operand(reader: Reader, operator: Operator, node: Node, path: str, scope: S
         if entries is None:
             return None
         reader.keys(entries, path, ("within",))
-        return reader.required_duration(entries, "within", path, node, operator.name)
+        return reader.required_duration(entries, "within", path, node, operator.name, ("within",))
     _literal_fits(reader, operator, node, path)
     return literal(node)
 
@@ -180,7 +203,8 @@ def _ref(
         return None
     step, rest = name[0], name[1:]
     if step not in scope.earlier:
-        reader.problem("ref", *_unknown_step(step, scope, inside, entry))
+        if not scope.open:
+            reader.problem("ref", *_unknown_step(step, scope, inside, entry))
         return None
     if not rest:
         message = f"'{text}' names an event, but none of its properties"

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from rules.parse.field_words import how_to_write, our_name
+
 
 @dataclass(frozen=True, slots=True)
 class DefinitionProblem:
@@ -22,6 +24,8 @@ class DefinitionProblem:
     line: int
     column: int
     hint: str = ""
+    audience: str = ""
+    """The id of the definition that it is in, where that could be read."""
 
     def __str__(self) -> str:
         at = f" (at {self.path})" if self.path else ""
@@ -48,7 +52,24 @@ NAMES_TOLD = 40
 def name_hint(name: str, allowed: Iterable[str]) -> str:
     """``did you mean 'within'? allowed: count, distinct, ...``; of very many names only the first ones."""
     names = sorted(allowed)
-    near = get_close_matches(name.lower(), names, n=1) or get_close_matches(name, names, n=1)
     told = ", ".join(names[:NAMES_TOLD])
     rest = f", and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
-    return (f"did you mean '{near[0]}'? " if near else "") + f"allowed: {told}{rest}"
+    return f"{_answer(name, names)}allowed: {told}{rest}"
+
+
+def meant(name: str, allowed: Iterable[str]) -> str | None:
+    """The one of the allowed names that somebody meant by another one: a word for the same thing
+    (``field_words``), otherwise the nearest; None when there is none."""
+    names = sorted(allowed)
+    known = our_name(name, names)
+    if known is not None:
+        return known
+    near = get_close_matches(name.lower(), names, n=1) or get_close_matches(name, names, n=1)
+    return near[0] if near else None
+
+
+def _answer(name: str, names: Sequence[str]) -> str:
+    if written := how_to_write(name, names):
+        return f"{written}; "
+    found = meant(name, names)
+    return "" if found is None else f"did you mean '{found}'? "

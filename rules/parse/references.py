@@ -11,8 +11,15 @@ from rules.parse.problems import DefinitionProblem, name_hint
 from rules.parse.values import AudienceReference, join
 
 
-def check_references(audiences: Iterable[ParsedAudience]) -> Iterator[DefinitionProblem]:
-    """References to audiences that aren't there, each with its place, and every circle with its chain."""
+def check_references(
+    audiences: Iterable[ParsedAudience], found_before: Iterable[DefinitionProblem] = ()
+) -> Iterator[DefinitionProblem]:
+    """References to audiences that aren't there, each with its place, and every circle with its chain.
+
+    An audience that has a fault of its own (``found_before``) isn't missed: that fault is told already. Where
+    it isn't known which audience a fault is in, none is.
+    """
+    faulty = {each.audience for each in found_before}
     projects: dict[str, dict[str, ParsedAudience]] = {}
     gone: dict[str, set[str]] = {}
     for each in audiences:
@@ -23,7 +30,8 @@ def check_references(audiences: Iterable[ParsedAudience]) -> Iterator[Definition
             projects.setdefault(audience.project, {}).setdefault(audience.id, each)
     for project, known in projects.items():
         for each in known.values():
-            yield from _missing(each, known, gone.get(project, set()))
+            if "" not in faulty:
+                yield from _missing(each, known, gone.get(project, set()), faulty)
         yield from _circles(known)
 
 
@@ -33,11 +41,11 @@ def referrers(audiences: Iterable[language.Audience], wanted: str) -> list[str]:
 
 
 def _missing(
-    each: ParsedAudience, known: Mapping[str, ParsedAudience], gone: set[str]
+    each: ParsedAudience, known: Mapping[str, ParsedAudience], gone: set[str], faulty: set[str]
 ) -> Iterator[DefinitionProblem]:
     for reference in _references(each):
         wanted = reference.audience
-        if wanted in known:
+        if wanted in known or wanted in faulty:
             continue
         what = "was deleted" if wanted in gone else "doesn't exist"
         message = f"{each.audience.id} -> {wanted}: audience '{wanted}' {what}"

@@ -9,8 +9,10 @@ from rules.model import language
 from rules.model.points import as_written, exact_sum, shown
 from rules.parse.aggregate import ComparisonName, parse_comparisons
 from rules.parse.document import Entry, Node
-from rules.parse.event import parse_event, parse_sequence
+from rules.parse.event import EVENT_KEYS, SEQUENCE_KEYS, parse_event, parse_sequence
+from rules.parse.field_words import how_to_write
 from rules.parse.predicate import ATTRIBUTE_OPERATORS, parse_tests
+from rules.parse.problems import meant
 from rules.parse.values import MAX_RULE_DEPTH, Reader, is_number, join
 
 KINDS: Final[Mapping[str, str]] = {
@@ -25,6 +27,8 @@ KINDS: Final[Mapping[str, str]] = {
     "attribute": "an attribute of the user is as asked for",
 }
 """What makes a rule, by its key, and when it is true."""
+_OTHER_KEYS: Final = frozenset((*EVENT_KEYS, *SEQUENCE_KEYS, *ATTRIBUTE_OPERATORS, "of")) - KINDS.keys()
+"""Keys of rules that stand beside the one that says the kind."""
 SCORE_COMPARISONS: Final[tuple[ComparisonName, ...]] = ("gt", "gte", "lt", "lte", "between")
 
 
@@ -38,10 +42,7 @@ def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> languag
         return None
     kinds = [key for key in entries if key in KINDS]
     if not kinds:
-        if entries:
-            reader.keys(entries, path, KINDS)
-        hint = f"give one of {', '.join(KINDS)}"
-        reader.problem("missing_key", "nothing says what kind of rule this is", path, node, hint)
+        _no_kind(reader, node, entries, path)
         return None
     if len(kinds) > 1:
         message = f"a rule is one of {' and '.join(kinds)}, not {len(kinds)} at once"
@@ -51,6 +52,18 @@ def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> languag
     faults = len(reader.problems)
     rule = _parse_kind(reader, kinds[0], node, entries, path, depth)
     return rule if len(reader.problems) == faults else None
+
+
+def _no_kind(reader: Reader, node: Node, entries: Mapping[str, Entry], path: str) -> None:
+    """One problem: at the key that was probably meant to say the kind, if there is one."""
+    strange = [key for key in entries if key not in _OTHER_KEYS]
+    named = [key for key in strange if meant(key, KINDS) or how_to_write(key, KINDS)]
+    if named or len(strange) == 1:
+        key = (named or strange)[0]
+        reader.keys({key: entries[key]}, path, KINDS)
+        return
+    hint = f"give one of {', '.join(KINDS)}"
+    reader.problem("missing_key", "nothing says what kind of rule this is", path, node, hint)
 
 
 def _parse_kind(
@@ -99,7 +112,8 @@ def _at_least(
         message = "at_least must be 1 or more"
         reader.problem("wrong_value", message, inside, number, "of 0 every user has enough")
     if "of" not in entries:
-        reader.problem("missing_key", "at_least needs 'of'", path, node, "a list of rules")
+        if reader.missing(entries, ("of",), ("at_least", "of")):
+            reader.problem("missing_key", "at_least needs 'of'", path, node, "a list of rules")
         return None
     parts, size = _parts(reader, "of", entries["of"].node, join(path, "of"), depth)
     if least is not None and size and least > size:
@@ -111,11 +125,14 @@ def _at_least(
 def _score(
     reader: Reader, node: Node, entries: Mapping[str, Entry], path: str, depth: int
 ) -> language.Score | None:
-    reader.keys(entries, path, ("score", *SCORE_COMPARISONS))
+    allowed = ("score", *SCORE_COMPARISONS)
+    reader.keys(entries, path, allowed)
     inside = join(path, "score")
     items = reader.items(entries["score"].node, inside, "score") or ()
     parsed = [_scored(reader, item, join(inside, at), depth) for at, item in enumerate(items)]
-    comparisons = parse_comparisons(reader, "score", entries, node, path, "number", SCORE_COMPARISONS)
+    comparisons: tuple[language.Comparison, ...] = ()
+    if all(key in allowed for key in entries) or any(key in SCORE_COMPARISONS for key in entries):
+        comparisons = parse_comparisons(reader, "score", entries, node, path, "number", SCORE_COMPARISONS)
     parts = tuple(part for part in parsed if part is not None)
     if parts and len(parts) == len(items):
         _check_reach(reader, entries, path, [points for _, points in parts], comparisons)
@@ -127,10 +144,9 @@ def _scored(reader: Reader, node: Node, path: str, depth: int) -> tuple[language
     if entries is None:
         return None
     reader.keys(entries, path, ("when", "points"))
-    for key in ("when", "points"):
-        if key not in entries:
-            hint = "such as {when: {event: purchase}, points: 10}"
-            reader.problem("missing_key", f"a part of a score needs '{key}'", path, node, hint)
+    for key in reader.missing(entries, ("when", "points"), ("when", "points")):
+        hint = "such as {when: {event: purchase}, points: 10}"
+        reader.problem("missing_key", f"a part of a score needs '{key}'", path, node, hint)
     rule = None
     if "when" in entries:
         rule = parse_rule(reader, entries["when"].node, join(path, "when"), depth + 1)

@@ -9,7 +9,7 @@ from typing import Final
 
 from rules.model import language
 from rules.parse.document import Entry, Node
-from rules.parse.problems import DefinitionProblem, name_hint
+from rules.parse.problems import DefinitionProblem, meant, name_hint
 from rules.time.durations import parse_duration
 
 MAX_RULE_DEPTH = 32
@@ -57,6 +57,19 @@ class Reader:
         for key, entry in entries.items():
             if key not in allowed:
                 self.unknown("unknown_key", f"unknown key '{key}'", key, join(path, key), entry, allowed)
+
+    def missing(
+        self, entries: Mapping[str, Entry], required: Iterable[str], allowed: Iterable[str]
+    ) -> tuple[str, ...]:
+        """The required keys that are to be told as missing: not those that an unknown key was meant as,
+        because that one has been told."""
+        allowed = frozenset(allowed)
+        strange = [key for key in entries if key not in allowed]
+        absent = tuple(
+            key for key in required if key not in entries and not any(meant(each, (key,)) for each in strange)
+        )
+        unclear = any(meant(each, allowed) is None for each in strange)
+        return () if len(absent) == 1 and unclear else absent
 
     def unknown(
         self, code: str, message: str, name: str, path: str, at: Node | Entry, allowed: Iterable[str]
@@ -126,11 +139,18 @@ class Reader:
             return None
 
     def required_duration(
-        self, entries: Mapping[str, Entry], key: str, path: str, at: Node, what: str
+        self,
+        entries: Mapping[str, Entry],
+        key: str,
+        path: str,
+        at: Node,
+        what: str,
+        allowed: Iterable[str],
     ) -> int | None:
-        """That of a key which must be there; ``what`` needs it."""
+        """That of a key which must be there; ``what`` needs it, and has the ``allowed`` keys."""
         if key not in entries:
-            self.problem("missing_key", f"{what} needs '{key}'", path, at, f"such as {key}: 30m")
+            if self.missing(entries, (key,), allowed):
+                self.problem("missing_key", f"{what} needs '{key}'", path, at, f"such as {key}: 30m")
             return None
         return self.duration(entries[key].node, join(path, key), key)
 

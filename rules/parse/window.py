@@ -111,6 +111,8 @@ def _since_entry(
         return None
     reader.keys(entries, path, ("audience",))
     if "audience" not in entries:
+        if not reader.missing(entries, ("audience",), ("audience",)):
+            return None
         hint = "such as 30m, or {audience: <id>}"
         reader.problem("missing_key", "within is a duration, or names an audience", path, node, hint)
         return None
@@ -182,9 +184,8 @@ def _period(reader: Reader, node: Node, path: str) -> language.Period | None:
         reader.wrong_type(node, path, "period", "a name or a map", "such as today, or {last: 7, unit: day}")
         return None
     reader.keys(value, path, ("last", "unit"))
-    for key in ("last", "unit"):
-        if key not in value:
-            reader.problem("missing_key", f"period needs '{key}'", path, node, "such as {last: 7, unit: day}")
+    for key in reader.missing(value, ("last", "unit"), ("last", "unit")):
+        reader.problem("missing_key", f"period needs '{key}'", path, node, "such as {last: 7, unit: day}")
     unit = _unit(reader, value["unit"].node, join(path, "unit")) if "unit" in value else None
     if "last" not in value or unit is None:
         return None

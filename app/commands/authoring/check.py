@@ -36,9 +36,11 @@ def check(
         from app.commands.authoring.audiences import read_published
         from app.publish.audiences import check_beside_published
 
-        problems += check_beside_published(audiences, asyncio.run(read_published(load_quiet(settings))))
+        problems += check_beside_published(
+            audiences, asyncio.run(read_published(load_quiet(settings))), problems
+        )
     else:
-        problems += check_together(audiences)
+        problems += list(check_together(audiences, found_before=problems))
     if problems:
         typer.echo(str(DefinitionsInvalid(problems)), err=True)
         typer.echo(_summary(problems, published), err=True)
