@@ -130,6 +130,7 @@ not_followed = st.builds(
     patterns(paths.map(lambda path: language.Ref("a", path))),
     durations,
     plain_windows,
+    st.booleans(),
 ).filter(lambda each: not isinstance(each.window, language.Within) or each.window.length_ms > each.for_ms)
 
 

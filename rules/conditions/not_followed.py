@@ -12,6 +12,7 @@ from rules.conditions.patterns import Slots
 from rules.model import language
 from rules.state.condition import Properties
 from rules.time.calendar import Calendar
+from rules.time.instants import FAR_MS
 
 EVENT: Final = 0
 FOLLOWER: Final = 1
@@ -40,7 +41,8 @@ class NotFollowedCondition(PatternCondition):
     def __init__(self, key: int, source: language.NotFollowed, max_samples: int, calendar: Calendar) -> None:
         super().__init__(key, (source.event, source.follower), max_samples, calendar)
         self.source = source
-        self.for_ms = source.for_ms
+        self.follows_for_ms = FAR_MS if source.still else source.for_ms
+        """How long after an event a follower may come and still undo it."""
         self.bound = self.patterns[FOLLOWER].bound
         self.binds = [self.layout.value_slot(ref.path) for ref in self.layout.bindings]
         self.window: Delayed = Delayed(build_window(source.window, calendar), source.for_ms)
@@ -73,7 +75,7 @@ class NotFollowedCondition(PatternCondition):
     def _follow(self, kept: NotFollowedState, event_ms: int, slots: Slots) -> bool:
         """Events that a follower follows are done for; of the same instant, those that came before it."""
         times = kept.events
-        first, end = bisect_left(times, event_ms - self.for_ms), bisect_right(times, event_ms)
+        first, end = bisect_left(times, event_ms - self.follows_for_ms), bisect_right(times, event_ms)
         bound = self.bound
         if bound is None:
             del times[first:end]
@@ -87,7 +89,7 @@ class NotFollowedCondition(PatternCondition):
     def _is_followed(self, kept: NotFollowedState, event_ms: int, slots: Slots) -> bool:
         """Whether a follower that came before this late event follows it: not one of the same instant."""
         times = kept.followers
-        first, end = bisect_right(times, event_ms), bisect_right(times, event_ms + self.for_ms)
+        first, end = bisect_right(times, event_ms), bisect_right(times, event_ms + self.follows_for_ms)
         bound = self.bound
         if bound is None or first == end:
             return first < end
@@ -104,10 +106,14 @@ class NotFollowedCondition(PatternCondition):
             slots_of.insert(at, slots)
 
     def _thin(self, followers: list[int], at: int) -> None:
-        """Between two followers no further apart than ``for`` a third follows nothing that they don't."""
+        """Between two followers no further apart than ``for`` a third follows nothing that they don't; with
+        ``still`` none before the latest one does."""
+        if self.source.still:
+            del followers[:-1]
+            return
         for middle in (at + 1, at, at - 1):
             inner = 0 < middle < len(followers) - 1
-            if inner and followers[middle + 1] - followers[middle - 1] <= self.for_ms:
+            if inner and followers[middle + 1] - followers[middle - 1] <= self.follows_for_ms:
                 del followers[middle]
 
     def _prune(self, times: list[int], slots_of: list[Slots], low: int) -> None:

@@ -60,10 +60,11 @@ def requirement(rule: language.Rule) -> str:
             return _aggregate(rule)
         case language.Sequence():
             return _sequence(rule)
-        case language.NotFollowed(event=event, follower=follower, for_ms=for_ms):
+        case language.NotFollowed(event=event, follower=follower, for_ms=for_ms, still=still):
             first = f"At least one {events(event.names, event.where)}{window(rule.window)}"
             other = events(follower.names, follower.where)
-            return f"{first} was followed by no {other} within {span(for_ms)}."
+            later = ", nor later" if still else ""
+            return f"{first} was followed by no {other} within {span(for_ms)}{later}."
     raise TypeError(f"not a rule: {rule!r}")
 
 

@@ -45,10 +45,8 @@ def canonical(node: language.Rule | language.Predicate) -> bytes:
             return _frame(b"event", [*pattern, _aggregate(aggregate), _window(window)])
         case language.Sequence():
             return _sequence(node)
-        case language.NotFollowed(event=event, follower=follower, for_ms=for_ms, window=window):
-            first, later = _pattern(event, {}), _pattern(follower, {"a": "0"})
-            events = _frame(b"event", first), _frame(b"event", later)
-            return _frame(b"not_followed", [*events, _scalar(for_ms), _window(window)])
+        case language.NotFollowed():
+            return _not_followed(node)
 
 
 def condition_key(
@@ -152,6 +150,14 @@ def _sequence(sequence: language.Sequence) -> bytes:
     without = b"" if sequence.without is None else _frame(b"event", _pattern(sequence.without, {}))
     rest = [without, _optional(sequence.total_ms), _window(sequence.window)]
     return _frame(b"sequence", [_frame(b"steps", steps), *rest])
+
+
+def _not_followed(source: language.NotFollowed) -> bytes:
+    first, later = _pattern(source.event, {}), _pattern(source.follower, {"a": "0"})
+    parts = [_frame(b"event", first), _frame(b"event", later), _scalar(source.for_ms), _window(source.window)]
+    if source.still:  # not a part of every one: what stores hold came before it
+        parts.append(_scalar(True))
+    return _frame(b"not_followed", parts)
 
 
 def _window(window: language.Window) -> bytes:

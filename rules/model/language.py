@@ -189,12 +189,14 @@ class Sequence:
 @dataclass(frozen=True, slots=True)
 class NotFollowed:
     """``event`` with no ``follower`` in the ``for_ms`` after it. ``Ref("a", ...)`` in the follower's where
-    is the first event's property. ``window`` as in ``EventCondition``, for the first event's time."""
+    is the first event's property. ``window`` as in ``EventCondition``, for the first event's time. ``still``:
+    a follower that comes later undoes it, too."""
 
     event: EventPattern
     follower: EventPattern
     for_ms: int
     window: Within | FromTo | Period | None = None
+    still: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,13 @@ FIRST_EVENT: Final = "a"
 MIN_STEPS, MAX_STEPS = 2, 10
 
 PATTERN_KEYS: Final = ("event", "where")
-EVENT_KEYS: Final = (*PATTERN_KEYS, *AGGREGATES, *WINDOW_KEYS, "not_followed_by", "for")
-NOT_FOLLOWED_KEYS: Final = (*PATTERN_KEYS, "not_followed_by", "for", *OF_NOT_FOLLOWED.keys)
+OF_FOLLOWED: Final = {
+    "for": "it says how long not_followed_by has to hold",
+    "still": "it says whether a follower that comes after 'for' undoes it, too",
+}
+"""Keys that need ``not_followed_by``, with what they say of it."""
+EVENT_KEYS: Final = (*PATTERN_KEYS, *AGGREGATES, *WINDOW_KEYS, "not_followed_by", *OF_FOLLOWED)
+NOT_FOLLOWED_KEYS: Final = (*PATTERN_KEYS, "not_followed_by", *OF_FOLLOWED, *OF_NOT_FOLLOWED.keys)
 SEQUENCE_KEYS: Final = ("sequence", "without", "total", *OF_SEQUENCE.keys)
 STEP_KEYS: Final = (*PATTERN_KEYS, "within", "as")
 
@@ -32,9 +37,10 @@ def parse_event(
     if "not_followed_by" in entries:
         return _not_followed(reader, node, entries, path)
     reader.keys(entries, path, EVENT_KEYS)
-    if "for" in entries and reader.missing(entries, ("not_followed_by",), EVENT_KEYS):
-        hint = "it says how long not_followed_by has to hold"
-        reader.problem("conflict", "for needs not_followed_by", join(path, "for"), entries["for"], hint)
+    for key, hint in OF_FOLLOWED.items():
+        if key in entries and reader.missing(entries, ("not_followed_by",), EVENT_KEYS):
+            message = f"{key} needs not_followed_by"
+            reader.problem("conflict", message, join(path, key), entries[key], hint)
     pattern = _pattern(reader, entries, path)
     window = parse_window(reader, entries, path)
     aggregate = parse_aggregate(reader, entries, path, window)
@@ -74,6 +80,7 @@ def _not_followed(
     for_ms = reader.required_duration(
         entries, "for", path, node, "not_followed_by", (*NOT_FOLLOWED_KEYS, *given)
     )
+    still = "still" in entries and reader.flag(entries["still"].node, join(path, "still"), "still")
     window = parse_window(reader, entries, path, OF_NOT_FOLLOWED)
     if event is None or follower is None or for_ms is None:
         return None
@@ -83,7 +90,7 @@ def _not_followed(
         message = "an event counts only when for is over, and then within is, too: this can never be true"
         hint = "within must be longer than for"
         reader.problem("wrong_value", message, join(path, "within"), entries["within"], hint)
-    return language.NotFollowed(event, follower, for_ms, window)
+    return language.NotFollowed(event, follower, for_ms, window, still)
 
 
 def _keys(

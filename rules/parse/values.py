@@ -138,6 +138,13 @@ class Reader:
             self.problem("duration", f"'{node.value}' isn't a duration: {error}", path, node)
             return None
 
+    def flag(self, node: Node, path: str, what: str) -> bool:
+        """True or false; false where it is neither, which is noted."""
+        if isinstance(node.value, bool):
+            return node.value
+        self.wrong_type(node, path, what, "true or false")
+        return False
+
     def required_duration(
         self,
         entries: Mapping[str, Entry],

@@ -64,9 +64,10 @@ def rule_document(rule: language.Rule) -> Document:
             if without is not None:
                 document["without"] = _pattern(without)
             return {**document, **_duration("total", total_ms), **_window(window)}
-        case language.NotFollowed(event=event, follower=follower, for_ms=for_ms, window=window):
+        case language.NotFollowed(event=event, follower=follower, for_ms=for_ms, window=window, still=still):
             document = {**_pattern(event), "not_followed_by": _pattern(follower)}
-            return {**document, **_duration("for", for_ms), **_window(window)}
+            undone: Document = {"still": True} if still else {}
+            return {**document, **_duration("for", for_ms), **undone, **_window(window)}
 
 
 def _pattern(pattern: language.EventPattern) -> Document:

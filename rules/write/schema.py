@@ -12,7 +12,7 @@ from typing import Final
 
 from rules.parse.aggregate import AGGREGATES
 from rules.parse.audience import KEYS, SCHEDULES, TYPES
-from rules.parse.event import MAX_STEPS, MIN_STEPS
+from rules.parse.event import MAX_STEPS, MIN_STEPS, OF_FOLLOWED
 from rules.parse.predicate import ATTRIBUTE_OPERATORS
 from rules.parse.rule import KINDS, SCORE_COMPARISONS
 from rules.parse.values import NAME
@@ -169,6 +169,7 @@ _CONDITIONS: Final[Mapping[str, Schema]] = {
         **pattern_schema(),
         "not_followed_by": object_of(pattern_schema(refs=True), ["event"]),
         "for": ref_to("duration"),
+        "still": {"type": "boolean", "default": False, "description": OF_FOLLOWED["still"]},
         **windows_schema(OF_NOT_FOLLOWED.keys, OF_NOT_FOLLOWED.entry),
     },
 }

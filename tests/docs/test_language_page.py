@@ -44,6 +44,7 @@ def test_every_word_of_the_language_is_in_an_example() -> None:
         *KINDS,
         *WINDOWS,
         "for",
+        "still",
         "not_followed_by",
         "without",
         "total",

@@ -64,7 +64,7 @@ def not_followed_truth(rule: Json, view: View) -> bool:
 
 
 def followed(rule: Json, a: Happened, view: View) -> bool:
-    until_ms = a.time_ms + duration_ms(rule["for"])
+    until_ms = view.at_ms if rule.get("still") else a.time_ms + duration_ms(rule["for"])
     refs = {"a": a.properties}
     return any(
         a.order < f.order and f.time_ms <= until_ms and matches(rule["not_followed_by"], f, view.zone, refs)

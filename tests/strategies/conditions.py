@@ -115,6 +115,7 @@ def sequence(dice: Dice, domain: Domain) -> Json:
 def not_followed(dice: Dice, domain: Domain) -> Json:
     follower = pattern(dice, domain, ("a",) if dice.pick([True, False]) else ())
     parts = {"not_followed_by": follower, "for": dice.pick(domain.durations)}
+    parts |= dice.pick([{}, {"still": True}, {"still": False}])
     found = pattern(dice, domain) | parts | window(dice, domain)
     if "within" in found and duration_ms(found["within"]) <= duration_ms(found["for"]):
         del found["within"]  # it could never be true, and is refused

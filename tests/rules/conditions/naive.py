@@ -202,7 +202,7 @@ def not_followed(source: Any, events: list[Event], at: int, zone: ZoneInfo) -> b
             f
             for f in events
             if (f.ms, f.order) > (a.ms, a.order)
-            and f.ms <= a.ms + source.for_ms
+            and (source.still or f.ms <= a.ms + source.for_ms)
             and matches(source.follower.names, source.follower.where, f, {"a": a})
         ]
         if not followers:

@@ -177,4 +177,6 @@ def not_followed_of(dice: Random) -> language.NotFollowed:
     where = dice.choice([None, None, None, language.Test(("q",), "eq", 1), p, q, both])
     event = language.EventPattern(names_of(dice), dice.choice([None, None, language.Test(("q",), "eq", 1)]))
     follower = language.EventPattern(dice.choice([("y",), ("y",), ("x",), ("x", "y"), ("*",)]), where)
-    return language.NotFollowed(event, follower, small(dice), last_window_of(dice))
+    return language.NotFollowed(
+        event, follower, small(dice), last_window_of(dice), dice.choice([False, True])
+    )

@@ -120,3 +120,15 @@ def test_followers_close_to_each_other_are_not_all_kept() -> None:
     assert not run.told(T + 2000)
     assert run.take(T + 999, "x", {}, T + 1000)
     assert run.told(T + 2000)
+
+
+def test_where_later_followers_undo_it_only_the_latest_one_is_kept() -> None:
+    x, y = language.EventPattern(("x",), None), language.EventPattern(("y",), None)
+    run = ConditionRun(language.NotFollowed(x, y, 100, still=True))
+    for at in (5000, 1000, 9000, 3000):
+        run.take(T + at, "y", {}, T + 9000)
+    (state,) = run.row.conditions.values()
+    assert state == [[], [T + 9000]]
+    assert not run.take(T + 8999, "x", {}, T + 9000)
+    assert run.take(T + 9000, "x", {}, T + 9000)
+    assert run.told(T + 9100)

@@ -52,6 +52,7 @@ def state_of(rule: str, kind: str = "realtime") -> Any:
         ("{sequence: [{event: a}, {event: c}, {event: d}]}", [[], [0, 5], [1, 2]]),
         ("{sequence: [{event: a}, {event: b}]}", [[1]]),
         ("{event: a, not_followed_by: {event: d}, for: 1h}", [[0, 5], []]),
+        ("{event: a, not_followed_by: {event: d}, for: 1h, still: true}", [[0, 5], []]),
     ],
 )
 def test_a_state_has_the_form_that_its_kind_says(rule: str, state: Any) -> None:

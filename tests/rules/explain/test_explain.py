@@ -108,6 +108,9 @@ SENTENCES = {
     "{event: cart, not_followed_by: {event: buy}, for: 30m, within: 1d}": (
         'At least one "cart" event in the last 1 day was followed by no "buy" event within 30 minutes.'
     ),
+    "{event: cart, not_followed_by: {event: buy}, for: 30m, still: true}": (
+        'At least one "cart" event was followed by no "buy" event within 30 minutes, nor later.'
+    ),
     "{attribute: address.city, ieq: Rome}": 'The user\'s address.city is "Rome", in any case.',
     "{attribute: born, anniversary: {within: 7d}}": (
         "The user's born has its anniversary today or in the next 7 days."

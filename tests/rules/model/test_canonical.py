@@ -74,6 +74,10 @@ def rule(text: str) -> language.Rule:
             "{event: a, not_followed_by: {event: [b, c]}, for: 1h}",
             "{event: a, not_followed_by: {event: [c, b]}, for: 60m}",
         ),
+        (
+            "{event: a, not_followed_by: {event: b}, for: 1h}",
+            "{event: a, not_followed_by: {event: b}, for: 1h, still: false}",
+        ),
         ("{attribute: a, changed_within: 7d, eq: 1}", "{attribute: a, eq: 1, changed_within: 1w}"),
     ],
 )
@@ -166,7 +170,9 @@ def test_what_differs_has_different_bytes() -> None:
         {event: a, not_followed_by: {event: b}, for: 1h}
         {event: b, not_followed_by: {event: a}, for: 1h}
         {event: a, not_followed_by: {event: b}, for: 2h}
+        {event: a, not_followed_by: {event: b}, for: 1h, still: true}
         {event: a, not_followed_by: {event: b}, for: 1h, within: 1d}
+        {event: a, not_followed_by: {event: b}, for: 1h, within: 1d, still: true}
         {event: a, not_followed_by: {event: b, where: {x: {eq: {ref: a.x}}}}, for: 1h}
         {event: a, not_followed_by: {event: b, where: {x: {eq: {ref: a.y}}}}, for: 1h}
         {event: a, not_followed_by: {event: b, where: {x: {eq: a.x}}}, for: 1h}
