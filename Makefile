@@ -31,13 +31,17 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Turnstile needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V)." \
 			"Name another one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
-		rm -rf .venv; \
-		echo "$(PYTHON) can't make virtual environments; on Debian and Ubuntu the package python3-venv is missing." >&2; \
-		exit 1; }
-	@echo "Installing the locked dependencies into .venv ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# pip comes last into a new environment: without it an earlier start was interrupted.
+	@if ! test -x $(BIN)/pip; then \
+		echo "Making the virtual environment .venv ..."; \
+		said=$$($(PYTHON) -m venv .venv 2>&1) || { \
+			rm -rf .venv; echo "$$said" >&2; \
+			echo "$(PYTHON) can't make virtual environments; on Debian and Ubuntu the package python3-venv is missing." >&2; \
+			exit 1; }; fi
+	@echo "Installing the locked packages into .venv: minutes at the first time, depending on the network."
+	@$(BIN)/python -P app/installing.py requirements.lock
+	@echo "Installing Turnstile itself ..."
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
 # The Event Hub stand-in of the tests is C, to be had as sources only. Where it can't be built, all else works.

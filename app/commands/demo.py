@@ -47,6 +47,8 @@ def demo(
     ] = None,
 ) -> None:
     """Start a broker and a worker, feed them real sample data, and watch; Ctrl-C stops all."""
+    # Before the imports, because they take seconds on a first start.
+    typer.echo("loading the program")
     import asyncio
 
     from app.demo.options import DAYS_PER_SECOND, DemoOptions

@@ -12,7 +12,8 @@ from app.demo.purchases import regular_customer
 from app.demo.rates import Rate
 from app.demo.stage import Stage
 
-TREND_POINTS = 24
+TREND_POINTS = 36
+"""Dates of the log at which members are counted for the bars."""
 
 
 @dataclass(frozen=True, slots=True)

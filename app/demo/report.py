@@ -72,7 +72,7 @@ def print_summary(console: Console, frame: Frame, result: DemoResult) -> None:
     for name in ("Audience", "Members", "Enters", "Exits"):
         table.add_column(name, justify="left" if name == "Audience" else "right", no_wrap=True)
     for line in frame.lines:
-        table.add_row(line.id, f"{line.members:,}", f"{line.enters:,}", f"{line.exits:,}")
+        table.add_row(line.name, f"{line.members:,}", f"{line.enters:,}", f"{line.exits:,}")
     console.print(table)
     say()
 

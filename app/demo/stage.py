@@ -23,7 +23,7 @@ from app.demo.needs import PARTITIONS, demo_settings, embedded_kafka, free_port,
 from app.demo.options import DemoOptions
 from app.demo.purchases import Purchase, end_of_log
 from app.demo.replay import PurchaseReplay, ReplayClock
-from app.failures import CommandFailed
+from app.failures import CommandFailed, message_for_users
 from app.kafka.configured import broker_of
 from app.kafka.embedded import EmbeddedBroker, log_end
 from app.logs import configure_logs
@@ -158,9 +158,11 @@ class Stage:
         self._tasks.append(asyncio.create_task(self.replay.run(self.evaluated), name="replay"))
 
     def check(self) -> None:
-        """Raises what ended one of the parts."""
+        """Raises what ended one of the parts. PartFailed: the user can't mend it."""
         if self._working is not None and self._working.done():
             error = self._working.exception()
+            if error is not None and message_for_users(error) is not None:
+                raise error  # somebody took the port in the meantime, for one
             raise PartFailed(f"the worker ended: {error!r}\n{self.log_end()}")
         if self.broker is not None and self.broker.has_died:
             raise PartFailed(f"the broker ended: {log_end(self.broker.log_file)}")

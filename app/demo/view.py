@@ -9,44 +9,80 @@ from rich.table import Table
 from rich.text import Text
 
 from app.demo.counts import CountedTransition
-from app.demo.frame import AudienceLine, Frame, lookup
+from app.demo.frame import TREND_POINTS, AudienceLine, Frame, lookup
 
 WIDE = 127
 """Columns from which the latest transitions stand beside the audiences."""
 NARROW = 60
+ROOMY = 80
 MOST_LATEST = 18
 """Latest transitions shown; more would only take time to draw."""
+ENOUGH_LATEST = 5
+"""So many are shown before rows stay blank."""
 BARS = "▁▂▃▄▅▆▇█"
-BESIDE = 66
-"""Width of the audiences' part in a wide terminal."""
+MOST_BESIDE = 86
+"""Width of the audiences' part in a wide terminal, at most."""
 FULL_LATEST = 58
 """Columns that the latest transitions need for their instants to show."""
+GAP = 3
+NAME = 22
+"""Columns of an audience's name, where there are so many."""
+_FIGURES = 3 * 7 + 6
+"""Columns of members, enters, exits, and of what lies between all columns."""
+
+Lines = list[RenderableType]
 
 
 def draw(frame: Frame, width: int, height: int) -> RenderableType:
-    """The whole screen: head, audiences, latest transitions, how to ask."""
-    head = _head(frame, width)
-    foot = _foot(frame, width)
-    left = height - len(head) - len(foot)
+    """The whole screen: head, audiences, latest transitions, how to ask. Not higher than ``height``."""
+    head, foot = _head(frame, width), _foot(frame, width)
+    left = max(2, height - len(head) - len(foot))
+    audiences = _shown(frame.lines, left - 1)
     if width >= WIDE:
-        body = Table.grid(padding=(0, 3, 0, 0))
-        body.add_column(width=BESIDE)
-        body.add_column(ratio=1)
-        latest = frame.latest[: max(0, min(MOST_LATEST, left - 1))]
-        body.add_row(_audiences(frame.lines, BESIDE), _latest(latest, frame.names, width - BESIDE - 3))
-        used = 1 + max(len(frame.lines), len(latest))
-        parts: list[RenderableType] = [body]
+        parts = _side_by_side(frame, audiences, width, left)
     else:
-        latest = frame.latest[: max(0, min(MOST_LATEST, left - len(frame.lines) - 3))]
-        parts, used = [_audiences(frame.lines, width)], 1 + len(frame.lines)
-        if latest:
-            parts += [Text(), _latest(latest, frame.names, width)]
-            used += 2 + len(latest)
-    return Group(*head, *parts, *(Text() for _ in range(left - used)), *foot)
+        parts = _one_above_the_other(frame, audiences, width, left)
+    return Group(*head, *parts, *foot)
 
 
-def _head(frame: Frame, width: int) -> list[RenderableType]:
-    title = Text(" Turnstile demo", style="bold")
+def _side_by_side(frame: Frame, audiences: Sequence[AudienceLine], width: int, rows: int) -> Lines:
+    beside = min(MOST_BESIDE, width - GAP - FULL_LATEST)
+    latest = frame.latest[: min(MOST_LATEST, rows - 1)]
+    body = Table.grid(padding=(0, GAP, 0, 0))
+    body.add_column(width=beside)
+    body.add_column(ratio=1)
+    more = len(frame.lines) - len(audiences)
+    body.add_row(_audiences(audiences, more, beside), _latest(latest, frame.names, width - beside - GAP))
+    blank = rows - 1 - max(len(audiences) + bool(more), len(latest))
+    above = [Text()] if blank else []
+    return [*above, body, *(Text() for _ in range(blank - len(above)))]
+
+
+def _one_above_the_other(frame: Frame, audiences: Sequence[AudienceLine], width: int, rows: int) -> Lines:
+    """The blank rows that set the parts apart come last: a low terminal has transitions instead."""
+    more = len(frame.lines) - len(audiences)
+    spare = rows - 1 - len(audiences) - bool(more)
+    gaps = max(0, min(3, spare - 1 - ENOUGH_LATEST))
+    latest = frame.latest[: max(0, min(MOST_LATEST, spare - gaps - 1))]
+    parts: Lines = [*_blank(gaps >= 2), _audiences(audiences, more, width), *_blank(gaps >= 1)]
+    used = len(parts) - 1
+    if latest:
+        parts.append(_latest(latest, frame.names, width))
+        used += 1 + len(latest)
+    return [*parts, *(Text() for _ in range(spare - used))]
+
+
+def _blank(wanted: bool) -> Lines:
+    return [Text()] if wanted else []
+
+
+def _shown(lines: Sequence[AudienceLine], rows: int) -> Sequence[AudienceLine]:
+    """As many as there is room for; where not for all, one row less, which says how many more there are."""
+    return lines if len(lines) <= rows else lines[: rows - 1]
+
+
+def _head(frame: Frame, width: int) -> Lines:
+    title = Text(" Turnstile demo", style="bold", no_wrap=True, overflow="ellipsis")
     title.append(f"  {frame.date}", style="bold cyan")
     title.append(f"  {frame.share:4.0%} ", style="cyan")
     title.append_text(_bar(frame.share, max(5, min(40, width - 36))))
@@ -57,12 +93,23 @@ def _head(frame: Frame, width: int) -> list[RenderableType]:
         f"{frame.transition_rate:,.0f}/s",
         f"lag {frame.lag:,}",
     ]
-    counts = Text(" " + "   ".join(numbers), no_wrap=True, overflow="ellipsis")
-    state = Text(" worker ", no_wrap=True, overflow="ellipsis")
+    state = Text("worker ")
     state.append(frame.state, style="green" if frame.state == "ready" else "yellow")
+    parts = [*(Text(each) for each in numbers), state]
     if frame.dead_letters:
-        state.append(f"   {frame.dead_letters:,} dead letters", style="red")
-    return [title, counts, state, Text()]
+        parts.append(Text(f"{frame.dead_letters:,} dead letters", style="red"))
+    return [title, *_flow(parts, width)]
+
+
+def _flow(parts: Sequence[Text], width: int) -> Lines:
+    """The parts one after the other, none of them cut as long as a line can hold it."""
+    lines: list[Text] = []
+    for part in parts:
+        if lines and len(lines[-1]) + GAP + len(part) <= width:
+            lines[-1].append(" " * GAP).append_text(part)
+        else:
+            lines.append(Text(" ", no_wrap=True, overflow="ellipsis").append_text(part))
+    return list(lines)
 
 
 def _bar(share: float, width: int) -> Text:
@@ -70,29 +117,43 @@ def _bar(share: float, width: int) -> Text:
     return Text("━" * done, style="cyan") + Text("━" * (width - done), style="bright_black")
 
 
-def _audiences(lines: Sequence[AudienceLine], width: int) -> Table:
+def _audiences(lines: Sequence[AudienceLine], more: int, width: int) -> Table:
+    """``more``: audiences for which there is no room."""
     table = _table(width)
-    table.add_column("Audience", min_width=min(22, width - 20), no_wrap=True, overflow="ellipsis")
+    name = min(NAME, width - 20)
+    table.add_column("Audience", min_width=name, no_wrap=True, overflow="ellipsis")
     table.add_column("Members", justify="right", width=7)
-    with_trend = width >= NARROW
-    if with_trend:
-        table.add_column("", ratio=1, no_wrap=True, overflow="crop")
+    trend = width - name - _FIGURES if width >= NARROW else 0
+    if trend:
+        title = "Members over time" if trend >= 17 else "Over time"
+        table.add_column(title, width=trend, no_wrap=True, overflow="crop")
     if width >= NARROW - 15:
         table.add_column("Enters", justify="right", width=7)
         table.add_column("Exits", justify="right", width=7)
     for line in lines:
-        cells: list[RenderableType] = [line.name, Text(f"{line.members:,}", style="bold")]
-        if with_trend:
-            cells.append(Text(_trend(line.trend), style="cyan"))
+        cells: Lines = [line.name, Text(f"{line.members:,}", style="bold")]
+        if trend:
+            cells.append(Text(bars(line.trend, trend), style="cyan"))
         if width >= NARROW - 15:
             cells += [Text(f"{line.enters:,}", style="green"), Text(f"{line.exits:,}", style="red")]
         table.add_row(*cells)
+    if more:
+        table.add_row(Text(f"and {more} more", style="bright_black"))
     return table
 
 
-def _trend(members: Sequence[int]) -> str:
+def bars(members: Sequence[int], width: int) -> str:
+    """A bar for each date: nobody is the lowest, the most that there have been is the highest.
+
+    ``width`` columns are the whole log: so fewer columns have fewer dates, and the latest one stays.
+    """
+    columns = min(width, TREND_POINTS)
+    shown = [
+        members[min(len(members), (column + 1) * TREND_POINTS // columns) - 1]
+        for column in range(-(-len(members) * columns // TREND_POINTS))
+    ]
     most = max(members, default=0) or 1
-    return "".join(BARS[min(7, count * 8 // (most + 1))] for count in members)
+    return "".join(BARS[min(7, count * 8 // (most + 1))] for count in shown)
 
 
 def _latest(latest: Sequence[CountedTransition], names: Mapping[str, str], width: int) -> Table:
@@ -108,10 +169,10 @@ def _latest(latest: Sequence[CountedTransition], names: Mapping[str, str], width
     return table
 
 
-def _cells(transition: CountedTransition, names: Mapping[str, str], width: int) -> list[RenderableType]:
+def _cells(transition: CountedTransition, names: Mapping[str, str], width: int) -> Lines:
     entered = transition.event == "enter"
     style = "green" if entered else "red"
-    cells: list[RenderableType] = [
+    cells: Lines = [
         transition.user_id,
         Text(transition.event, style=style),
         names.get(transition.audience, transition.audience),
@@ -122,9 +183,11 @@ def _cells(transition: CountedTransition, names: Mapping[str, str], width: int) 
     return cells
 
 
-def _foot(frame: Frame, width: int) -> list[RenderableType]:
+def _foot(frame: Frame, width: int) -> Lines:
     ask = Text(f" {lookup(frame)}", no_wrap=True, overflow="fold", style="bold")
-    return [Text(), ask, Text(" Ctrl-C ends the demo", style="bright_black", no_wrap=True)]
+    legend = "▁▄█ members over time" + (", each audience up to its own most" if width >= ROOMY else "")
+    told = [Text(legend, style="bright_black")] if width >= NARROW else []
+    return [ask, *_flow([*told, Text("Ctrl-C ends the demo", style="bright_black")], width)]
 
 
 def _table(width: int) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,12 +13,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from app.demo.needs import HTTP_PORT, PORTS_TRIED, load_audiences
 from app.demo.purchases import end_of_log, load_purchases, regular_customer
 from tests import ROOT
 from tests.app.demo.figures import AUDIENCES, figures
@@ -73,13 +76,18 @@ class Demo:
         return sorted(found - {self.process.pid})
 
     def figures(self) -> dict[str, tuple[int, int, int]]:
-        """Members, enters and exits per audience, from the summary."""
-        rows = [line.replace(",", "").split() for line in self.lines]
+        """Members, enters and exits per audience, from the summary, which has their names."""
+        ids = {each.name: each.id for each in load_audiences()}
+        rows = (re.split(r"\s{2,}", line) for line in self.lines)
         return {
-            row[0]: (int(row[1]), int(row[2]), int(row[3]))
+            ids[row[0]]: (_number(row[1]), _number(row[2]), _number(row[3]))
             for row in rows
-            if len(row) == 4 and row[0] in AUDIENCES
+            if len(row) == 4 and row[0] in ids
         }
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 @pytest.fixture
@@ -214,6 +222,22 @@ async def test_nothing_of_it_stays_on_a_broker_of_its_users(broker: str, start: 
     async with asyncio.timeout(10):
         while await left():
             await asyncio.sleep(0.1)
+
+
+def test_a_port_that_is_taken_while_the_demo_starts_is_told_in_a_line(
+    embedded: str, start: Callable[..., Demo]
+) -> None:
+    demo = start("--plain", "--customers", "5")
+    demo.read_until("starting a broker")
+    with ExitStack() as others:
+        for port in range(HTTP_PORT, HTTP_PORT + PORTS_TRIED):
+            with suppress(OSError):
+                other = others.enter_context(socket.socket())
+                other.bind(("127.0.0.1", port))
+                other.listen()
+        assert demo.end() == 2
+    assert "another process listens on 127.0.0.1:" in demo.lines[-1]
+    assert list(demo.folder.iterdir()) == []
 
 
 def test_what_is_wrong_is_told_in_a_line(start: Callable[..., Demo]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from app.demo.counts import CountedTransition, MemberCounts
 from app.demo.frame import AudienceLine, Frame, lookup
 from app.demo.report import DemoResult, print_serving, print_summary, progress_line
-from app.demo.view import draw
+from app.demo.view import bars, draw
 
 
 def transition(seq: int, event: str = "enter", user_id: str = "00499") -> CountedTransition:
@@ -44,25 +45,74 @@ def frame() -> Frame:
     )
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 50), (200, 60), (60, 30), (40, 24), (30, 10)])
-def test_the_view_fits(width: int, height: int) -> None:
+def drawn(width: int, height: int, shown: Frame | None = None) -> list[str]:
     out = io.StringIO()
     console = Console(file=out, width=width, height=height, force_terminal=False)
-    console.print(draw(frame(), width, height))
-    lines = out.getvalue().splitlines()
+    console.print(draw(shown or frame(), width, height))
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(80, 24), (100, 20), (140, 50), (200, 60), (60, 20), (60, 30), (126, 24), (127, 16), (40, 24), (30, 10)],
+)
+def test_the_view_fits(width: int, height: int) -> None:
+    lines = drawn(width, height)
     assert max(map(len, lines)) <= width
-    if height >= 24:
-        assert len(lines) == height or width < 60
-    text = out.getvalue()
+    assert len(lines) == height
+    text = "\n".join(lines)
     assert "1997-07-27" in text
     assert "1,000" in text
     assert "Ctrl-C" in text
-    if width >= 80:
+    if width >= 60:
         assert "12,345 purchases" in text
-        assert "Audience 10" in text
         assert "2,000" in text
         assert lookup(frame()) in text
         assert "1997-03-01 10:00" in text
+        assert "▁▄█ members over time" in text
+        assert "…" not in text  # nothing is cut
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "least"), [(60, 20, 2), (80, 24, 5), (100, 20, 3), (80, 30, 8), (200, 60, 18)]
+)
+def test_transitions_are_seen_and_all_audiences(width: int, height: int, least: int) -> None:
+    text = "\n".join(drawn(width, height))
+    assert text.count("00499 enter Loyal") >= least
+    assert "Audience 10" in text
+
+
+def test_a_low_terminal_says_how_many_audiences_it_leaves_out() -> None:
+    text = "\n".join(drawn(80, 12))
+    assert "Audience 4" in text
+    assert "Audience 5" not in text
+    assert "and 6 more" in text
+
+
+def test_the_head_is_never_cut_and_goes_on_in_the_next_line() -> None:
+    long = replace(
+        frame(), purchases=67_591, transitions=1_234_567, transition_rate=12_345.0, dead_letters=12
+    )
+    head = " ".join(" ".join(drawn(60, 24, long)[:5]).split())
+    assert "67,591 purchases 1,234 records/s 1,234,567 transitions 12,345/s lag 7 worker ready" in head
+    assert "12 dead letters" in head
+
+
+@pytest.mark.parametrize(
+    ("members", "width", "wanted"),
+    [
+        ([], 36, ""),
+        ([0, 0], 36, "▁▁"),
+        ([0, 5, 9], 36, "▁▅█"),
+        (list(range(36)), 36, "▁▁▁▁▁▂▂▂▂▃▃▃▃▃▄▄▄▄▅▅▅▅▅▆▆▆▆▇▇▇▇▇████"),
+        (list(range(36)), 9, "▁▂▃▄▅▆▇▇█"),
+        ([*range(35), 0], 9, "▁▂▃▄▅▆▇█▁"),
+    ],
+)
+def test_bars_end_with_the_latest_date_however_narrow(members: list[int], width: int, wanted: str) -> None:
+    shown = bars(members, width)
+    assert len(shown) <= width
+    assert shown == wanted
 
 
 def test_plain_text() -> None:
@@ -78,6 +128,8 @@ def test_plain_text() -> None:
     assert "54,321 transitions, numbered without a gap; 0 dead letters" in text
     assert "10.0 seconds: 2,000 records/s, 5,432 transitions/s" in text
     assert f"  {lookup(frame())}\n" in text
+    assert "Audience 10 " in text
+    assert "a_10" not in text  # names, not ids
 
 
 def test_a_transition_that_comes_again_counts_once() -> None:
