@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -21,6 +21,10 @@ class ProfileUpdate(msgspec.Struct, gc=False):
     set_once: Mapping[str, object]
     unset: Iterable[str]
     add: Mapping[str, float | int]
+    append: Mapping[str, Sequence[object]] = {}
+    """Elements that lists get which do not have them yet."""
+    unset_all: bool = False
+    """Take away every attribute that there is before."""
 
 
 _ABSENT: Final = object()
@@ -32,14 +36,18 @@ NOTHING_WATCHED: Final[Watched] = {}
 def change_attributes(
     row: Row, update: ProfileUpdate, now_ms: int, watched: Watched = NOTHING_WATCHED
 ) -> list[str]:
-    """Apply ``set``, ``set_once``, ``add``, ``unset``; the names whose value is another than before.
+    """Apply ``unset_all``, ``set``, ``set_once``, ``add``, ``append``, ``unset``; the names whose value is
+    another than before.
 
     What one update sets and takes back has not changed. Notes when attributes, and ``watched`` paths in
     them, changed.
     """
     attributes = row.attributes
-    parts = (update.set, update.set_once, update.add, update.unset)
+    parts = (update.set, update.set_once, update.add, update.append, update.unset)
     before = {name: attributes.get(name, _ABSENT) for names in parts for name in names}
+    if update.unset_all:
+        before = {**attributes, **{name: each for name, each in before.items() if each is _ABSENT}}
+        attributes.clear()
     attributes.update(update.set)
     for name, value in update.set_once.items():
         attributes.setdefault(name, value)
@@ -47,6 +55,8 @@ def change_attributes(
         current = attributes.get(name)
         number = current if type(current) is int or type(current) is float else 0
         attributes[name] = _bounded_sum(number, amount)
+    for name, items in update.append.items():
+        attributes[name] = _appended(attributes.get(name), items)
     for name in update.unset:
         attributes.pop(name, None)
     changed: list[str] = []
@@ -94,6 +104,26 @@ def same_value(one: object, other: object) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same_value(one[name], other[name]) for name in one)
     return one == other
+
+
+def _appended(value: object, items: Sequence[object]) -> list[object]:
+    """A list with the items that it lacks, at its end. A record that is sent twice appends nothing twice."""
+    found = list(value) if isinstance(value, list) else []
+    known = set(map(_key, found))
+    for item in items:
+        if (key := _key(item)) not in known:
+            known.add(key)
+            found.append(item)
+    return found
+
+
+def _key(value: object) -> Hashable:
+    """Equal for values that are the same (``same_value``), and only for those."""
+    if isinstance(value, list):
+        return tuple(map(_key, value))
+    if isinstance(value, dict):
+        return frozenset((name, _key(item)) for name, item in value.items())
+    return (value, "bool") if isinstance(value, bool) else value
 
 
 def _bounded_sum(one: float | int, other: float | int) -> float | int:
