@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from agents.formats.fields import first_of
-from agents.formats.format import Format, Item, Sent, read_value
+from agents.formats.format import Format, Item, Sent, in_lists, read_value
 from agents.formats.json import bounded, read_json
 from agents.formats.records import MAX_NAME_CHARS, InputRecord
 from agents.formats.refused import RecordRefused
@@ -73,17 +73,7 @@ class CloudEvents:
         return [Item(each.records, partial(_data_alone, each)) for each in found]
 
     def read_body(self, body: object, sent: Sent) -> Sequence[Item]:
-        if not isinstance(body, list):
-            return self._items(body, sent)
-        if not body:
-            raise RecordRefused("empty_batch", "the list holds no record")
-        return [item for each in body for item in self._or_refused(each, sent)]
-
-    def _or_refused(self, body: object, sent: Sent) -> Sequence[Item]:
-        try:
-            return self._items(body, sent)
-        except RecordRefused as refusal:
-            return [Item(refusal, body)]
+        return in_lists(body, lambda each, _: self._items(each, sent))
 
     def _items(self, event: object, sent: Sent) -> Sequence[Item]:
         """Those of one event in structured form."""

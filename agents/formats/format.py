@@ -80,26 +80,44 @@ def read_value(value: bytes | None) -> object:
     return read_json(value)
 
 
-def items_of(body: object, read: Read, envelope: str = "", depth: int = 0) -> list[Item]:
-    """The items of a body: an object, a list of such, or an object that has a list under ``envelope``.
+def in_lists(body: object, read: Callable[[object, int], Sequence[Item]], depth: int = 0) -> Sequence[Item]:
+    """The items of a body, or of each body of a list; ``read`` gets each with its depth.
+
+    One that can't be read is a bad item, and its neighbours are taken. Raises RecordRefused.
+    """
+    if not isinstance(body, list):
+        return read(body, depth)
+    if depth == MOST_ENVELOPES:
+        raise RecordRefused("too_deep", f"more than {MOST_ENVELOPES} lists in one another")
+    if not body:
+        raise RecordRefused("empty_batch", "the list holds no record")
+    found: list[Item] = []
+    for each in body:
+        try:
+            found += in_lists(each, read, depth + 1)
+        except RecordRefused as refusal:
+            found.append(Item(refusal, each))
+    return found
+
+
+def items_of(body: object, read: Read, envelope: str = "") -> Sequence[Item]:
+    """The items of an object, a list of objects, or an object that has such a list under ``envelope``.
 
     Raises RecordRefused.
     """
-    if depth > MOST_ENVELOPES:
-        raise RecordRefused("too_deep", f"more than {MOST_ENVELOPES} lists in one another")
-    if isinstance(body, list):
-        if not body:
-            raise RecordRefused("empty_batch", "the list holds no record")
-        return [item for each in body for item in _inside(each, read, envelope, depth + 1)]
-    if not isinstance(body, dict):
-        raise RecordRefused("invalid", f"Expected `object`, got `{kind_of(body)}`")
-    inner = body.get(envelope) if envelope else None
-    if isinstance(inner, list):
-        if not inner:
-            raise RecordRefused("empty_batch", f"{envelope} holds no record")
-        inside = [item for each in inner for item in _inside(each, read, envelope, depth + 1)]
-        return [Item(item.records, partial(_enveloped, body, envelope, item)) for item in inside]
-    return [one(body, lambda: read(body))]
+
+    def objects(body: object, depth: int) -> Sequence[Item]:
+        if not isinstance(body, dict):
+            raise RecordRefused("invalid", f"Expected `object`, got `{kind_of(body)}`")
+        inner = body.get(envelope) if envelope else None
+        if not isinstance(inner, list):
+            return [one(body, lambda: read(body))]
+        return [
+            Item(item.records, partial(_enveloped, body, envelope, item))
+            for item in in_lists(inner, objects, depth)
+        ]
+
+    return in_lists(body, objects)
 
 
 def one(body: object, read: Callable[[], Sequence[InputRecord]]) -> Item:
@@ -117,14 +135,6 @@ def one(body: object, read: Callable[[], Sequence[InputRecord]]) -> Item:
 
 def _enveloped(body: dict[str, Any], envelope: str, item: Item) -> object:
     return {**body, envelope: [item.alone]}
-
-
-def _inside(body: object, read: Read, envelope: str, depth: int) -> list[Item]:
-    """The items of a part of a batch; one that can't be read is a bad item, and its neighbours are taken."""
-    try:
-        return items_of(body, read, envelope, depth)
-    except RecordRefused as refusal:
-        return [Item(refusal, body)]
 
 
 def kind_of(value: object) -> str:

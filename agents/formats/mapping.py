@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from agents.formats.fields import identity
-from agents.formats.format import Item, Sent, kind_of, one, read_value
+from agents.formats.format import Item, Sent, in_lists, kind_of, one, read_value
 from agents.formats.paths import MISSING, Path, find, replaced
 from agents.formats.records import InputRecord, as_id, native
 from agents.formats.refused import RecordRefused
@@ -78,11 +78,7 @@ class Mapped:
         return self.read_body(read_value(value), sent)
 
     def read_body(self, body: object, sent: Sent) -> Sequence[Item]:
-        if isinstance(body, list) and self.each != ():
-            if not body:
-                raise RecordRefused("empty_batch", "the list holds no record")
-            return [item for each in body for item in self._of(each, sent)]
-        return self._of(body, sent)
+        return in_lists(body, lambda each, _: self._of(each, sent))
 
     def _of(self, root: object, sent: Sent) -> Sequence[Item]:
         if self.each is None:

@@ -69,7 +69,9 @@ class _Parser:
         path = self._path(given["each"], "each")
         if path and path[-1] is None:
             path = path[:-1]
-        if path is not None and None in path:
+        if path == ():
+            self.mistake("each", "a value that is itself a list needs no `each`")
+        elif path is not None and None in path:
             self.mistake("each", "there is one list of items; [] may stand at the end only")
         return path
 
