@@ -16,7 +16,9 @@ from typing import Literal
 from pydantic import Field, PrivateAttr
 
 from app.settings import deliver as deliver_settings
+from app.settings import formats as formats_settings
 from app.settings.deliver import DeliverSettings
+from app.settings.formats import SourcesSettings
 from app.settings.http import HttpSettings, tls_disagreements
 from app.settings.kafka import KafkaSettings, kafka_disagreements
 from app.settings.sources import (
@@ -179,6 +181,7 @@ class Settings(Section):
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     topics: TopicsSettings = Field(default_factory=TopicsSettings)
+    sources: SourcesSettings = Field(default_factory=SourcesSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     clock: ClockSettings = Field(default_factory=ClockSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
@@ -240,6 +243,7 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong with settings only beside one another: the names (the one to blame first), the text."""
     yield from kafka_disagreements(settings.kafka)
     yield from deliver_settings.disagreements(settings.deliver)
+    yield from formats_settings.disagreements(settings.sources, settings.topics.events)
     topics, app_id = settings.topics, settings.worker.app_id
     own = {
         f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "destinations", "keys", "rekeyed")
