@@ -66,11 +66,11 @@ class CloudEvents:
             event["datacontenttype"] = content_type
         if value:
             _check_content(event)
-            event["data"] = read_json(value)
+            event["data"] = body = read_json(value)
+            if _is_structured(body):  # a part of a batch that came in binary mode
+                return self.read_body(body, sent)
         found = self._items(event, sent)
-        if len(found) == 1:
-            return [Item(found[0].records, value or b"")]
-        return [Item(each.records, partial(_data_alone, each)) for each in found]
+        return [Item(found[0].records, value or b"")] if len(found) == 1 else found
 
     def read_body(self, body: object, sent: Sent) -> Sequence[Item]:
         return in_lists(body, lambda each, _: self._items(each, sent))
@@ -87,12 +87,12 @@ class CloudEvents:
             return [Item(_completed(inner[0], event, ""), event)]
         bare = {name: each for name, each in event.items() if name not in DATA}
         return [
-            Item(_completed(item, event, f"#{at}"), partial(self._alone, bare, item))
+            Item(_completed(item, event, f"#{at}"), partial(self._alone, bare, item, at))
             for at, item in enumerate(inner)
         ]
 
-    def _alone(self, bare: Event, item: Item) -> Event:
-        return {**bare, "data": self.data.back(item.alone)}
+    def _alone(self, bare: Event, item: Item, at: int) -> Event:
+        return {**bare, "id": f"{bare['id']}#{at}", "data": self.data.back(item.alone)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +191,9 @@ def _data(event: Event) -> object:
         raise RecordRefused("cloudevents", f"data_base64 is not Base64: {error}", "decode") from None
 
 
-def _data_alone(item: Item) -> object:
-    event = item.alone
-    return event["data"] if isinstance(event, dict) else event
+def _is_structured(body: object) -> bool:
+    first = body[0] if isinstance(body, list) and body else body
+    return isinstance(first, dict) and all(isinstance(first.get(name), str) for name in REQUIRED)
 
 
 def _text(header: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from agents.formats.format import Item, Sent, items_of, one
+from agents.formats.format import Item, Sent, in_lists, items_of, one
 from agents.formats.json import is_mendable, mend_json, read_json, refusal_of
 from agents.formats.records import MAX_NAME_CHARS, InputRecord, check, native, says_nothing
 from agents.formats.refused import RecordRefused
@@ -61,18 +61,28 @@ class Native:
     def read(self, value: bytes | None, sent: Sent) -> Sequence[Item]:
         if value is None:
             raise RecordRefused("null_value", "the record has no value", "decode")
-        if value[:1] != b"[" and value.lstrip(b" \t\r\n")[:1] != b"[":
+        if not _is_list(value):
             return (Item((read_record(value),), value),)
         try:
-            parts = _split(value)
+            return in_lists(_split(value), _read_part)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self.read_body(read_json(value), sent)
-        if not parts:
-            raise RecordRefused("empty_batch", "the list holds no record")
-        return [_item(bytes(part)) for part in parts]
 
     def read_body(self, body: object, sent: Sent) -> Sequence[Item]:
         return items_of(body, lambda fields: (_checked(native(fields)),))
+
+
+def _is_list(value: bytes) -> bool:
+    return value[:1] == b"[" or value.lstrip(b" \t\r\n")[:1] == b"["
+
+
+def _read_part(part: object, depth: int) -> Sequence[Item]:
+    """The items of a part of a list, as bytes. Raises RecordRefused."""
+    assert isinstance(part, msgspec.Raw)
+    value = bytes(part)
+    if _is_list(value):
+        return in_lists(_split(value), _read_part, depth)
+    return (one(value, lambda: (read_record(value),)),)
 
 
 def read_record(value: bytes) -> InputRecord:
@@ -89,10 +99,6 @@ def read_record(value: bytes) -> InputRecord:
         if not isinstance(body, dict):
             raise refusal_of(error) from None
         return _checked(native(body))
-
-
-def _item(value: bytes) -> Item:
-    return one(value, lambda: (read_record(value),))
 
 
 def _checked(record: InputRecord) -> InputRecord:

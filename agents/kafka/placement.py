@@ -18,6 +18,8 @@ MOST_PARTITIONS = 10_000
 """That a source topic is expected to have."""
 ORIGIN_ACCEPTED = "source.accepted"
 """When the origin's topic was made again and accepted (ms); absent where it never was."""
+ORIGIN_KEY = "source.key"
+"""The key that the producer gave; only where the source's format reads it."""
 ORIGIN_TIMESTAMP = "source.timestamp"
 NO_TIMESTAMP = b"-1"
 
