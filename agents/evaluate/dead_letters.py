@@ -13,10 +13,12 @@ from hashlib import sha256
 
 import structlog
 
+from agents.evaluate.parts import needs_headers
 from agents.evaluate.steps import DeadLetter, Record
 from agents.kafka.placement import (
     NO_TIMESTAMP,
     ORIGIN_ACCEPTED,
+    ORIGIN_KEY,
     ORIGIN_OFFSET,
     ORIGIN_PARTITION,
     ORIGIN_TIMESTAMP,
@@ -32,7 +34,9 @@ SHORT_MESSAGE_BYTES = 100
 LOG_SECONDS = 60.0
 """A reason is logged at most once in this time; what came meanwhile is counted in one line at its end."""
 
-_ORIGIN = frozenset({ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_ACCEPTED, ORIGIN_TIMESTAMP})
+_ORIGIN = frozenset(
+    {ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_ACCEPTED, ORIGIN_TIMESTAMP, ORIGIN_KEY}
+)
 OURS = _ORIGIN | frozenset(
     {
         *("error.code", "error.message", "error.stage"),
@@ -60,13 +64,15 @@ def repartition_headers(record: Record, origin: Origin, accepted_ms: int = 0) ->
 
 
 def origin_headers(record: Record, origin: Origin, accepted_ms: int = 0) -> Headers:
-    """What a repartitioned record needs: where the producer wrote it, and whether without a timestamp.
+    """What a repartitioned record needs: where the producer wrote it, whether without a timestamp, and with
+    which key, if its format reads that.
 
     The user's row remembers the place, so that no copy counts twice.
     """
     accepted = [(ORIGIN_ACCEPTED, str(accepted_ms).encode())] if accepted_ms else []
     untimed = [(ORIGIN_TIMESTAMP, NO_TIMESTAMP)] if record.timestamp < 0 else []
-    return [*_place_headers(origin), *accepted, *untimed]
+    keyed = [(ORIGIN_KEY, record.key)] if needs_headers(record) else []
+    return [*_place_headers(origin), *accepted, *untimed, *keyed]
 
 
 def _place_headers(origin: Origin) -> list[tuple[str, bytes]]:

@@ -25,6 +25,7 @@ from agents.evaluate.dead_letters import (
     repartition_headers,
     smaller_letters,
 )
+from agents.evaluate.parts import needs_headers
 from agents.evaluate.steps import DeadLetter, Record, Step
 from agents.evaluate.transitions import PROPERTIES_HEADER, encode_transition
 from agents.kafka.batches import record_bytes
@@ -235,7 +236,7 @@ class Outputs:
             for form in smaller_letters(source):
                 yield None, *form
         elif isinstance(source, Repartitioned):
-            if source.record.headers:  # no rule looks at them
+            if source.record.headers and not needs_headers(source.record):
                 record, accepted = source.record, source.step.accepted
                 least = origin_headers(record, source.origin, accepted.get(record.topic, 0))
                 yield timestamp_ms, key, value, least

@@ -7,7 +7,7 @@ for a user of another partition is one part, because on the repartition topic on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.evaluate.steps import Limits, Record
@@ -27,6 +27,8 @@ class Part:
     """``decoded``: what it says; or the reason why it is refused; None: it concerns no user."""
 
     whole: Record
+    key: bytes | None
+    """That the producer gave, also of a repartitioned record whose format reads it."""
     decoded: Decoded | RecordRefused | None
     items: Sequence[Item]
     is_alone: bool
@@ -36,6 +38,8 @@ class Part:
     """Keys of the rows that parts of this record were applied to, in this life of the partition."""
     row_key: bytes = b""
     time_ms: int = 0
+    is_only: bool = False
+    """The record is one native record, and may stand for it."""
     is_last: bool = False
 
     @property
@@ -59,12 +63,8 @@ class Part:
         return self.whole.headers
 
     @property
-    def key(self) -> bytes | None:
-        return self.whole.key
-
-    @property
     def value(self) -> bytes | None:
-        """The record's own value where the part is all of it; otherwise its items alone, as a list if several."""
+        """The record's own value where the part is all of it; otherwise its items alone."""
         if self.is_alone:
             return self.whole.value
         values = [each.value for each in self.items]
@@ -87,11 +87,12 @@ def read_parts(place: Place, record: Record, format: Format, limits: Limits) -> 
     if value is not None and len(value) > limits.max_bytes:
         text = f"the value has {len(value)} bytes; records.max_bytes allows {limits.max_bytes}"
         raise RecordRefused("too_large", text, "decode")
-    items = format.read(value, _beside(place, record))
+    beside = _beside(place, record)
+    items = format.read(value, beside)
     begun: set[bytes] = set()
 
     def part(decoded: Decoded | RecordRefused | None, of: Sequence[Item]) -> Part:
-        return Part(record, decoded, of, False, format.reads_beside_value, begun)
+        return Part(record, beside.key, decoded, of, False, format.reads_beside_value, begun)
 
     parts: list[Part] = []
     elsewhere: dict[str, list[Item]] = {}
@@ -117,6 +118,7 @@ def read_parts(place: Place, record: Record, format: Format, limits: Limits) -> 
     for each in parts:
         each.is_alone = len(each.items) == len(items)
     parts[-1].is_last = True
+    parts[0].is_only = len(parts) == len(items) == 1 and not format.reads_beside_value
     return parts
 
 
@@ -140,18 +142,10 @@ def _beside(place: Place, record: Record) -> Beside:
     return Beside(record.key, record.headers)
 
 
-def by_record(
-    read: Sequence[tuple[Record, Decoded | None, bytes, int]],
-) -> Iterator[tuple[Record, list[tuple[Record, bytes]]]]:
-    """Records that were read, each with its parts and their row keys; one without parts is its own."""
-    whole: Record | None = None
-    found: list[tuple[Record, bytes]] = []
-    for record, _, key, _ in read:
-        of = record.whole if isinstance(record, Part) else record
-        if of is not whole:
-            if whole is not None:
-                yield whole, found
-            whole, found = of, []
-        found.append((record, key))
-    if whole is not None:
-        yield whole, found
+def whole_of(record: Record) -> Record:
+    return record.whole if isinstance(record, Part) else record
+
+
+def needs_headers(record: Record) -> bool:
+    """Whether key and headers are part of what the record says."""
+    return isinstance(record, Part) and record.reads_beside_value

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agents.formats.format import Format
 from agents.kafka.placement import Located, Origin
 from rules.state.dedupe import DAY_MS, Dedupe, dedupe_of
 from rules.state.row import Transition
@@ -33,10 +34,12 @@ A_DAY = dedupe_of(DAY_MS, 1000)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one record may bring (settings ``records``)."""
+    """What one record may bring (settings ``records``), and how it is written."""
 
     max_bytes: int = 512 * 1024
     max_attributes_bytes: int = 256 * 1024
+    formats: Mapping[str, Format] = field(default_factory=dict)
+    """Of source topics whose records are not native (settings ``sources``)."""
     dedupe: Dedupe = A_DAY
     """How long an event's id is remembered."""
     changelog_bytes: int = CHANGELOG_BYTES
@@ -61,13 +64,16 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Counts:
-    """What a step did, for the metrics: every record ends in exactly one of the first four."""
+    """What a step did, for the metrics: every record, or each part of one (``agents.evaluate.parts``),
+    ends in exactly one of the first five."""
 
     applied: int = 0
     repeated: int = 0
     """Applied before: read again after a crash, or sent again under the same id."""
     dead: int = 0
     repartitioned: int = 0
+    skipped: int = 0
+    """Concerns no user."""
     enters: int = 0
     exits: int = 0
     timers: int = 0
@@ -75,7 +81,7 @@ class Counts:
 
     @property
     def records(self) -> int:
-        return self.applied + self.repeated + self.dead + self.repartitioned
+        return self.applied + self.repeated + self.dead + self.repartitioned + self.skipped
 
 
 @dataclass(slots=True)

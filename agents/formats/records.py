@@ -19,6 +19,8 @@ from rules.time.instants import InstantInvalid, parse_instant
 MAX_NAME_CHARS = 512
 """Length of a user id, an event name, a record id, an attribute's name."""
 _PROJECT = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
+_EXACT = 2**53
+"""Floats beyond stand for several whole numbers."""
 NO_PROPERTIES: dict[str, object] = {}
 
 
@@ -108,7 +110,7 @@ def native(fields: dict[str, Any]) -> InputRecord:
 
 def as_id(value: object, field: str) -> object:
     """An id as text: a whole number is its decimal digits. What can't be an id stays, for the next check."""
-    if type(value) is int or (type(value) is float and value.is_integer()):
+    if type(value) is int or (type(value) is float and value.is_integer() and abs(value) <= _EXACT):
         try:
             return str(int(value))
         except ValueError:  # Python writes no more than some thousand digits

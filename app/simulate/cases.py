@@ -13,7 +13,8 @@ from agents.evaluate.steps import Limits, Step
 from agents.evaluate.transitions import transition_body
 from agents.kafka.placement import Place
 from app.publish.files import parse_definition_files
-from app.simulate.simulate import CACHE_ROWS, STEP_USERS, LineRecord
+from app.simulate.lines import LineRecord
+from app.simulate.simulate import CACHE_ROWS, STEP_USERS
 from rules.cases.case import Awaited, Case, CaseFile, check_mentions
 from rules.cases.parse import parse_cases
 from rules.compile.audience import PublishedAudience

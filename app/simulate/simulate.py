@@ -7,47 +7,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-import msgspec
-
 from agents.evaluate.pipeline import Pipeline
-from agents.evaluate.records import RecordRefused, read_record
 from agents.evaluate.steps import Limits, Step
 from agents.evaluate.transitions import encode_transition
+from agents.formats.refused import RecordRefused
 from agents.kafka.placement import Place
+from app.simulate.lines import TOPIC, LineRecord, line_record
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
 from rules.model.language import Audience
 from rules.state.row import Transition
-from rules.time.instants import InstantInvalid, parse_instant
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 
-TOPIC = "simulate"
-"""Name of the source topic in the rows; nothing that comes out has it."""
 CACHE_ROWS = 1 << 40
 """All rows: they are in memory anyhow."""
 STEP_USERS = 1000
-
-
-class Stamp(msgspec.Struct):
-    """What of a line is needed before the pipeline reads it."""
-
-    timestamp: object = None
-    time: object = None
-    user_id: object = None
-
-
-@dataclass(slots=True)
-class LineRecord:
-    """A line of the events file as a Kafka record. ``timestamp`` in ms."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    topic: str = TOPIC
-    partition: int = 0
-    headers: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(slots=True)
@@ -115,28 +90,10 @@ class Simulation:
         if number == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
         try:
-            stamp = _decode(line)
-            time_ms = parse_instant(stamp.time if stamp.timestamp is None else stamp.timestamp)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._bad.append((number, *self._why(line)))
-            return None
-        except InstantInvalid as error:
-            if stamp.timestamp is None and stamp.time is None:
-                self._bad.append((number, "timestamp", "neither timestamp nor time is given"))
-            else:
-                code = "time" if stamp.timestamp is None else "timestamp"
-                self._bad.append((number, code, str(error)))
-            return None
-        key = stamp.user_id.encode() if isinstance(stamp.user_id, str) else None
-        return LineRecord(number - 1, time_ms, key, line)
-
-    def _why(self, line: bytes) -> tuple[str, str]:
-        """(code, message) that the pipeline has for a line of which not even the time can be read."""
-        try:
-            read_record(line, 0, self._limits.max_bytes)
+            return line_record(number - 1, line, self._limits.formats.get(TOPIC))
         except RecordRefused as refusal:
-            return refusal.code, str(refusal)
-        return "not_json", "the line can't be read"
+            self._bad.append((number, refusal.code, str(refusal)))
+            return None
 
     def _take(self, batch: Sequence[LineRecord]) -> None:
         """Apply records, fire what their time has passed, and write what both give."""
@@ -178,6 +135,3 @@ def _in_time(transition: Transition) -> tuple[int, str, str]:
     if transition.cause != "time":
         return transition.at_ms, "", ""
     return transition.at_ms, transition.project, transition.user_id
-
-
-_decode = msgspec.json.Decoder(Stamp).decode

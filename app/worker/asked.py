@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from agents.evaluate.records import MAX_NAME_CHARS
+from agents.formats.records import MAX_NAME_CHARS
 from app.http.base import CALLER
 from app.http.problems import HttpProblem
 from app.http.routes import Query

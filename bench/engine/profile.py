@@ -14,9 +14,10 @@ from time import thread_time
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from agents.evaluate.pipeline import Pipeline
-from agents.evaluate.records import event_time_ms, read_record
 from agents.evaluate.steps import Limits, Step
 from agents.evaluate.transitions import encode_transition
+from agents.formats.native import read_plain
+from agents.formats.records import time_of
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
 from agents.kafka.placement import Place
 from app.settings.tree import CacheSettings
@@ -215,7 +216,8 @@ def _decode_alone(log: list[list[LogRecord]]) -> float:
     started = thread_time()
     for batch in log:
         for record in batch:
-            event_time_ms(read_record(record.value, record.timestamp, limit), record.timestamp)
+            plain = read_plain(record.value, record.timestamp, limit)
+            time_of(plain.time if plain is not None else None, record.timestamp)
     return thread_time() - started
 
 

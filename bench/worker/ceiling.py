@@ -10,7 +10,7 @@ import time
 import msgspec
 from aiokafka import TopicPartition
 
-from agents.evaluate.records import InputRecord
+from agents.formats.records import InputRecord
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_consumer
 from bench.processes import write_result

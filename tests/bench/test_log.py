@@ -8,7 +8,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from agents.evaluate.records import InputRecord
+from agents.formats.records import InputRecord
 from agents.kafka.placement import partition_of
 from bench.report import sparkline
 from bench.worker.memory import MemoryRun, Sample

@@ -16,7 +16,7 @@ from typing import Any
 from agents.evaluate.commits import Committer
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import DeadLetter, Limits, Step
-from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, Origin, partition_of
+from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, partition_of
 from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 from agents.topics.written import WrittenTopics
 from rules.compile.audience import PublishedAudience
@@ -33,6 +33,8 @@ from tests.driver.partition import (
     Part,
     Rec,
     Until,
+    Which,
+    letters_name,
 )
 
 __all__ = ["EVENTS", "REPARTITION", "Crash", "Driver", "Rec", "Until", "ruleset"]
@@ -88,7 +90,7 @@ class Driver:
         self.writes_left: int | None = None
         self.latest_ms: int | None = None
         """The latest timestamp that a record may have: what a wall clock says."""
-        self.dead_to_come: dict[Origin, DeadLetter] = {}
+        self.dead_to_come: dict[Which, DeadLetter] = {}
         self._logs: dict[tuple[str, int], TopicLog] = {}
         self.topics = WrittenTopics(
             CHANGELOG, TRANSITIONS, REPARTITION, partitions, partitions, changelog_bytes=changelog_bytes
@@ -200,8 +202,8 @@ class Driver:
                     )
                     self.parts[partition].inbox.append(record)
                 elif topic.endswith(DEAD_LETTERS):
-                    letter = self.dead_to_come[_origin(each)]
-                    if letter.origin not in [known.origin for known in self.dead]:
+                    letter = self.dead_to_come[_which(each)]
+                    if letters_name(letter) not in map(letters_name, self.dead):
                         self.dead.append(letter)
 
     def emit(self, value: bytes) -> None:
@@ -244,11 +246,13 @@ class Driver:
         return partition_of(user_id, len(self.parts)) if partition is None else partition
 
 
-def _origin(letter: Stored) -> Origin:
-    """Of a dead letter: the last headers are ours."""
+def _which(letter: Stored) -> Which:
+    """Of a dead letter as it was sent: the last headers are ours."""
     found = dict(letter.headers)
     return (
         found[ORIGIN_TOPIC].decode(),
         int(found[ORIGIN_PARTITION]),
         int(found[ORIGIN_OFFSET]),
+        found["error.code"].decode(),
+        letter.value,
     )

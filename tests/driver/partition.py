@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.evaluate.commits import Work
 from agents.evaluate.pipeline import Pipeline
-from agents.evaluate.steps import Step
+from agents.evaluate.steps import DeadLetter, Step
 from agents.restore.resend import send_again
 from agents.restore.restorer import Restorer
 from tables.store import MemoryStore, RocksMemory, RocksStore, RowStore, StoreBroken, Timer, Write
@@ -23,6 +23,15 @@ EVENTS, REPARTITION = "events", "rekeyed"
 CHANGELOG, TRANSITIONS, DEAD_LETTERS = "changelog", "transitions", ".dlq"
 Logged = tuple[int, bytes, bytes | None, Headers]
 """(offset, key, value, headers) of a changelog record."""
+
+
+Which = tuple[str, int, int, str, bytes | None]
+"""Origin of a dead letter, its code and its value."""
+
+
+def letters_name(letter: DeadLetter) -> Which:
+    """What a letter is known by: several parts of one record may be refused."""
+    return (*letter.origin, letter.code, letter.record.value)
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,7 @@ class Part:
         cycle = [self.computed[at] for at in range(some)]
         work = Work(self.pipeline, [step for step, _ in cycle], [partial(self._acked, some)])
         for step in work.steps:
-            driver.dead_to_come |= {letter.origin: letter for letter in step.dead}
+            driver.dead_to_come |= {letters_name(letter): letter for letter in step.dead}
         try:
             run(driver.committer.commit([work]))
         finally:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.evaluate.partition.intake import decode_records, letter_of
+from agents.evaluate.partition.intake import SKIPPED, decode_records, letter_of
 from agents.evaluate.partition.state import Partition
-from agents.evaluate.records import NO_PROPERTIES, InputRecord, PlainEvent, RecordRefused, to_update
+from agents.evaluate.parts import Decoded, Part, whole_of
 from agents.evaluate.steps import Draft, Record
+from agents.formats.records import NO_PROPERTIES, InputRecord, to_update
+from agents.formats.refused import RecordRefused
 from agents.kafka.placement import was_untimed
 from rules.compile.project_rules import ProjectRules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
@@ -48,16 +50,19 @@ def take_records(
         if partition.stream_time_ms < record.timestamp <= MAX_MS:
             partition.stream_time_ms = record.timestamp
         if decoded is None:
-            continue  # a dead letter
+            draft.counts.skipped += key == SKIPPED
+            continue  # otherwise a dead letter
         row = rows.get(key)
         if row is None and not place.owns(decoded.user_id):
             draft.repartitioned.append((decoded.user_id, record, place.origin(record)))
             continue
-        if applier.take(record, decoded, key, time_ms, row) and draft.is_full(partition.limits):
+        has_transitions = applier.take(record, decoded, key, time_ms, row)
+        is_begun = isinstance(record, Part) and not record.is_last
+        if has_transitions and not is_begun and draft.is_full(partition.limits):
             records = _up_to(record, records)
             draft.dead = [each for each in draft.dead if each.record.offset <= record.offset]
             break
-    partition.positions.take(source, records[-1])
+    partition.positions.take(source, whole_of(records[-1]))
     partition.judge.judged_to(source, records[-1].offset)
     draft.take(records)
     if partition.profiles.large:
@@ -82,9 +87,7 @@ class _Applier:
         self._dedupe = partition.limits.dedupe
         self._refused_before = partition.refused_before
 
-    def take(
-        self, record: Record, decoded: InputRecord | PlainEvent, key: bytes, time_ms: int, row: Row | None
-    ) -> bool:
+    def take(self, record: Record, decoded: Decoded, key: bytes, time_ms: int, row: Row | None) -> bool:
         """Take one record of a user; ``row`` None: the first one. Whether transitions came of it."""
         partition, draft = self._partition, self._draft
         known = row is not None
@@ -92,9 +95,13 @@ class _Applier:
             row = new_row(partition.stream_time_ms)
         now_ms = max(partition.stream_time_ms, row.now_ms)
         source, offset, is_timed = self._written(record)
-        if offset <= row.applied.get(source, -1) or self._was_taken(record):
+        part = record if isinstance(record, Part) else None
+        is_begun = part is not None and key in part.begun  # by another part of the same record
+        if (offset <= row.applied.get(source, -1) and not is_begun) or self._was_taken(record):
             self._counts.repeated += 1
             return False
+        if part is not None:
+            part.begun.add(key)
         if not is_timed and decoded.time is None:
             time_ms = now_ms
         if isinstance(decoded, InputRecord) and self._is_refused(row, decoded, record):
@@ -138,7 +145,7 @@ class _Applier:
         """Whether attributes or identities would let the row grow without bound; then it's a dead letter."""
         identities = decoded.identities
         news = identities is not None and not identities.items() <= row.identities.items()
-        if not (news or decoded.set or decoded.set_once or decoded.add):
+        if not (news or decoded.set or decoded.set_once or decoded.add or decoded.append):
             return False
         limit = self._partition.limits.max_attributes_bytes
         kept = {"attributes": row.attributes, "changed": row.changed_ms, "identities": row.identities}
@@ -163,7 +170,7 @@ class _Applier:
 def _apply(
     rules: ProjectRules,
     row: Row,
-    record: InputRecord | PlainEvent,
+    record: Decoded,
     time_ms: int,
     now_ms: int,
     known: bool,
@@ -187,5 +194,6 @@ def _apply(
 
 
 def _up_to(record: Record, records: Sequence[Record]) -> Sequence[Record]:
-    at = next(at for at, each in enumerate(records) if each is record)
+    whole = whole_of(record)
+    at = next(at for at, each in enumerate(records) if each is whole)
     return records[: at + 1]

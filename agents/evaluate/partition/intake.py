@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from agents.evaluate.records import InputRecord, PlainEvent, RecordRefused, event_time_ms, read_record
+from agents.evaluate.parts import Decoded, Part, read_parts, whole_of
 from agents.evaluate.steps import DeadLetter, Limits, Record
+from agents.formats.native import Native, read_plain
+from agents.formats.records import time_of
+from agents.formats.refused import RecordRefused
 from agents.kafka.placement import OriginInvalid, Place
-from tables.codec import row_key
 
-ReadRecord = tuple[Record, InputRecord | PlainEvent | None, bytes, int]
-"""A record, its decoded value (None: a dead letter), its row key and its time in ms."""
+ReadRecord = tuple[Record, Decoded | None, bytes, int]
+"""A record, its decoded value, its row key and its time in ms. No value: a dead letter, or, with the key
+``SKIPPED``, a record that concerns no user."""
+SKIPPED = b"\0"
+NATIVE = Native()
 
 
 def decode_records(
     place: Place, records: Sequence[Record], limits: Limits
 ) -> tuple[list[ReadRecord], list[DeadLetter]]:
-    """Decode and check records of one source partition; what can't be used becomes a dead letter."""
+    """Decode and check records of one source partition; what can't be used becomes a dead letter.
+
+    A record that is no single native record gives an entry for each of its parts.
+    """
     read: list[ReadRecord] = []
     letters: list[DeadLetter] = []
-    max_bytes = limits.max_bytes
-    is_repartitioned = bool(records) and records[0].topic == place.repartition_topic
+    if records and isinstance(records[0], Part):  # they were read before
+        return [_entry(place, each, letters) for each in records if isinstance(each, Part)], letters
+    max_bytes, formats = limits.max_bytes, limits.formats
+    topic = records[0].topic if records else ""
+    format = formats.get(topic)
+    is_repartitioned = topic == place.repartition_topic
     for record in records:
         try:
             if is_repartitioned:
-                place.origin(record)
+                format = formats.get(place.origin(record)[0])
                 place.accepted_ms(record)
-            decoded = read_record(record.value, record.timestamp, max_bytes)
-            time_ms = event_time_ms(decoded, record.timestamp)
+            plain = read_plain(record.value, record.timestamp, max_bytes) if format is None else None
+            if plain is not None:
+                time_ms = time_of(plain.time, record.timestamp)
+                read.append((record, plain, plain.user_id.encode(), time_ms))
+            else:
+                parts = read_parts(place, record, format or NATIVE, limits)
+                read += [_entry(place, part, letters) for part in parts]
         except RecordRefused as refusal:
             letters.append(letter_of(place, record, refusal))
             read.append((record, None, b"", 0))
-            continue
         except OriginInvalid as invalid:
             where = record.topic, record.partition, record.offset
             letters.append(DeadLetter(record, where, "rekeyed_origin", str(invalid), "rekey"))
             read.append((record, None, b"", 0))
-            continue
-        if decoded.project == "default":
-            key = decoded.user_id.encode()
-        else:
-            key = row_key(decoded.project, decoded.user_id)
-        read.append((record, decoded, key, time_ms))
     return read, letters
+
+
+def _entry(place: Place, part: Part, letters: list[DeadLetter]) -> ReadRecord:
+    decoded = part.decoded
+    record = part.whole if part.is_only else part
+    if isinstance(decoded, RecordRefused):
+        letters.append(letter_of(place, record, decoded))
+        return record, None, b"", 0
+    if decoded is None:
+        return record, None, SKIPPED, 0
+    return record, decoded, part.row_key, part.time_ms
+
+
+def by_record(read: Iterable[ReadRecord]) -> Iterator[tuple[Record, list[tuple[Record, bytes]]]]:
+    """Records that were read, each with its parts and their row keys; one that has no parts is its own."""
+    whole: Record | None = None
+    parts: list[tuple[Record, bytes]] = []
+    for record, _, key, _ in read:
+        if whole is not (of := whole_of(record)):
+            if whole is not None:
+                yield whole, parts
+            whole, parts = of, []
+        parts.append((record, key))
+    if whole is not None:
+        yield whole, parts
 
 
 def letter_of(place: Place, record: Record, refusal: RecordRefused) -> DeadLetter:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from agents.evaluate.partition.intake import letter_of
-from agents.evaluate.records import RecordRefused
 from agents.evaluate.steps import DeadLetter, Record
+from agents.formats.refused import RecordRefused
 from agents.kafka.placement import Place
 from rules.time.instants import MAX_MS, format_instant
 from tables.codec import Checkpoint

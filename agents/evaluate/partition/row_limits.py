@@ -9,11 +9,11 @@ large even so stays as it was: the user's audiences stay as they are, and the wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Set
 from dataclasses import replace
 
 from agents.evaluate.partition.apply import take_records
-from agents.evaluate.partition.intake import decode_records
+from agents.evaluate.partition.intake import by_record, decode_records
 from agents.evaluate.partition.state import Partition
 from agents.evaluate.steps import DeadLetter, Draft, Limits, Record
 from rules.decide.decide import fire
@@ -46,7 +46,7 @@ def by_records_bytes(limits: Limits) -> int:
     return largest_row_bytes(limits.changelog_bytes) * 2 // 3
 
 
-def _compute_again(partition: Partition, draft: Draft, large: Collection[bytes]) -> Draft:
+def _compute_again(partition: Partition, draft: Draft, large: Set[bytes]) -> Draft:
     """The step of a draft's records once more, without those that make the rows of ``large`` too large."""
     partition.rewind(draft)
     made = partition.begin()
@@ -54,13 +54,17 @@ def _compute_again(partition: Partition, draft: Draft, large: Collection[bytes])
     for records in draft.fed:
         read, _ = decode_records(partition.place, records, partition.limits)
         waiting: list[Record] = []
-        for record, _, key, _ in read:
-            if key not in large:
+        for record, parts in by_record(read):
+            if large.isdisjoint(key for _, key in parts):
                 waiting.append(record)
                 continue
             take_records(partition, made, waiting)
             waiting = []
-            _take_checked(partition, made, record, key)
+            for part, key in parts:
+                if key in large:
+                    _take_checked(partition, made, part, key)
+                else:
+                    take_records(partition, made, [part])
         take_records(partition, made, waiting)
     return made
 

@@ -47,13 +47,16 @@ class RefusedBefore:
             if place.reads(each.topic)  # of a topic that isn't read any more nothing comes again
         ]
         self._prints = {
-            each.origin: record_print(each.timestamp_ms, each.key, each.value) for _, each in self._letters
+            (each.origin, record_print(each.timestamp_ms, each.key, each.value)) for _, each in self._letters
         }
+        """Several parts of one record may have been refused."""
 
     def holds(self, record: Record) -> bool:
         """Whether this is one of them."""
-        known = self._prints.get(self._place.origin(record)) if self._prints else None
-        return known is not None and known == record_print(record.timestamp, record.key, record.value)
+        if not self._prints:
+            return False
+        known = record_print(record.timestamp, record.key, record.value)
+        return (self._place.origin(record), known) in self._prints
 
     def to_come(self, positions: dict[int, int]) -> list[Letter]:
         """Those that these positions don't pass."""

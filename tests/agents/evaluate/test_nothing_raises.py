@@ -10,7 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.evaluate.records import RecordRefused, event_time_ms, read_record
+from agents.evaluate.parts import read_parts
+from agents.evaluate.steps import Limits
+from agents.formats.native import Native
+from agents.formats.refused import RecordRefused
+from agents.kafka.consumed import Consumed
+from agents.kafka.placement import Place
 from rules.parse.predicate import REF_OPERANDS
 from rules.predicates.operators import OPERATORS
 from tests.driver.driver import Driver
@@ -123,7 +128,7 @@ def test_any_records_end_in_state_or_in_a_dead_letter(log: list[tuple[bytes | No
         driver.send(value, timestamp)
     (step,) = steps_of(driver)
     counts = step.counts
-    assert counts.applied + counts.repeated + counts.dead == len(log)
+    assert counts.applied + counts.repeated + counts.dead >= len(log)  # a list counts as what it holds
     driver.run()
     driver.advance(driver.pipeline.stream_time_ms + 10)
     driver.restart(lose_store=True)
@@ -141,8 +146,14 @@ def steps_of(driver: Driver) -> list[Any]:
 @settings(max_examples=150, deadline=None)
 @given(records | st.binary(max_size=30), timestamps)
 def test_reading_refuses_or_gives_a_time(value: bytes, timestamp: int) -> None:
+    where = Consumed("events", 0, 0, timestamp, None, value, ())
     try:
-        record = read_record(value, timestamp, 1000)
-        event_time_ms(record, timestamp)
+        parts = read_parts(Place(0, 1), where, Native(), Limits(max_bytes=1000))
     except RecordRefused as refusal:
         msgspec.json.encode([refusal.code, refusal.stage, str(refusal)])
+        return
+    for part in parts:
+        if isinstance(part.decoded, RecordRefused):
+            msgspec.json.encode([part.decoded.code, part.decoded.stage, str(part.decoded)])
+        else:
+            assert part.decoded is not None

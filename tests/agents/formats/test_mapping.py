@@ -209,7 +209,8 @@ def test_small_numbers_in_ms_are_no_seconds() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("a.b", 1), ("a.b.c", 2), ("x.y", 3), ("l[0].n", 4), ("l[].n", [4, 5]), ("l[]", [{"n": 4}, {"n": 5}, {}]),
+        ("a.b", 1), ("a.b.c", 2), ("x.y", 3), ("l[0].n", 4), ("l[].n", [4, 5]),
+        ("l[]", [{"n": 4}, {"n": 5}, {}]),
         ("l[1].n", 5), ("l[9].n", None), ("l.0.n", None), ("a.b.c.d", None), ("q[].z", None), (".", "all"),
     ],
 )  # fmt: skip

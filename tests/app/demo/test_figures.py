@@ -14,7 +14,7 @@ from agents.evaluate.steps import Limits, Step
 from agents.kafka.placement import Place
 from app.demo.needs import load_audiences
 from app.demo.purchases import Purchase, end_of_log, load_purchases, records_of, start_of
-from app.simulate.simulate import LineRecord
+from app.simulate.lines import LineRecord
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
 from tables.profiles import Profiles

@@ -6,7 +6,7 @@ import json
 from datetime import date
 from itertools import pairwise
 
-from agents.evaluate.records import read_record
+from agents.formats.native import read_record
 from app.demo.purchases import load_purchases, records_of, regular_customer, start_of
 
 
@@ -42,7 +42,7 @@ def test_records_are_good_input() -> None:
         records = list(records_of(purchase))
         assert len(records) == (2 if purchase.first else 1)
         for record in records:
-            body = read_record(record.value, record.at_ms, 10_000)
+            body = read_record(record.value)
             assert body.user_id.encode() == record.key
             ids.add(body.id)
         event = json.loads(records[-1].value)

@@ -18,7 +18,7 @@ import pytest
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits, Step
 from agents.kafka.placement import Place
-from app.simulate.simulate import LineRecord
+from app.simulate.lines import LineRecord
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
 from rules.parse.definitions import load_definitions

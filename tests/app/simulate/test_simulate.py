@@ -42,7 +42,7 @@ def test_bad_lines_are_told_counted_and_stop_nothing(tmp_path: Path, monkeypatch
     assert told == [
         "events.jsonl:2: not_json: JSON is malformed: invalid character (byte 4)",
         "events.jsonl:4: timestamp: neither timestamp nor time is given",
-        "events.jsonl:5: invalid: Expected `object`, got `array`",
+        "events.jsonl:5: invalid: Expected `object`, got `int`",
         "events.jsonl:6: timestamp: 'yesterday' is not an RFC 3339 instant",
         "events.jsonl:7: time: an instant is an RFC 3339 string or a number, not bool",
         "events.jsonl:8: user_id: user_id must have 1 to 512 characters and no NUL, got ''",
