@@ -108,6 +108,7 @@ class WorkerMetrics:
             ("repeated", counts.repeated),
             ("dead_letter", counts.dead),
             ("rekeyed", counts.repartitioned),
+            ("skipped", counts.skipped),
         ):
             if count:
                 self.records.labels(outcome).inc(count)
