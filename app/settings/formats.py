@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from agents.formats.cloudevents import MAPPING
 from agents.formats.format import Format
 from agents.formats.mapping_parse import Mistake
 from agents.formats.registry import DATA_NAMES, NAMES, make_format
@@ -13,6 +14,10 @@ from app.settings.values import JsonList, Section, Text, setting
 from rules.parse.document import plain
 from rules.parse.problems import name_hint
 from rules.parse.text import parse_text
+
+
+class FormatUnknown(ValueError):
+    """There is no such format, or no topic that has one; the text says what there is."""
 
 
 class SourceFormat(Section):
@@ -45,6 +50,29 @@ def formats_of(settings: SourcesSettings) -> dict[str, Format]:
     """By topic. The settings are without fault."""
     made = {each.topic: _made(each)[0] for each in settings.formats}
     return {topic: each for topic, each in made.items() if each is not None and each.name != "native"}
+
+
+def format_of(settings: SourcesSettings, topic: str | None, name: str | None) -> Format | None:
+    """The format of a source topic, or the one of this name; None: native.
+
+    Raises FormatUnknown.
+    """
+    if topic is not None and name is not None:
+        raise FormatUnknown("--source names a topic's format already: leave out --format")
+    if topic is not None:
+        known = {each.topic: each for each in settings.formats}
+        if topic not in known:
+            hint = name_hint(topic, known) if known else "the settings name none (sources.formats)"
+            raise FormatUnknown(f"no topic '{topic}' with a format; {hint}")
+        return formats_of(settings).get(topic)
+    if name is None:
+        return None
+    if name == MAPPING:
+        raise FormatUnknown(f"--format {MAPPING} needs settings of its own: name their topic with --source")
+    made, mistakes = make_format(name)
+    if made is None:
+        raise FormatUnknown("; ".join(each.message for each in mistakes))
+    return None if name == "native" else made
 
 
 def disagreements(settings: SourcesSettings, topics: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:

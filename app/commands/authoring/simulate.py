@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -35,15 +36,27 @@ def simulate(
     out: Annotated[
         str, typer.Option(metavar="FILE|-", help="Where the transitions go, as JSON lines.")
     ] = "-",
+    source: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="The records are written as this source topic's.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The records' format: segment, sensors, cloudevents.")
+    ] = None,
     settings: SettingsFile = None,
 ) -> None:
     """Run records from a file through the pipeline, without Kafka; exit code 3 when lines were bad."""
     from app.publish.files import load_audiences
+    from app.settings.formats import FormatUnknown, format_of
     from app.settings.limits import limits_of
     from app.settings.tree import load_settings
+    from app.simulate.lines import TOPIC
     from app.simulate.simulate import Simulation
 
     loaded = load_settings(settings)
+    try:
+        made = format_of(loaded.sources, source, format)
+    except FormatUnknown as unknown:
+        raise CommandFailed(str(unknown)) from None
     until_ms = None if until is None else parse_time(until)
     created_ms = None if created is None else parse_time(created, "--created")
     max_samples = loaded.state.max_samples
@@ -60,7 +73,7 @@ def simulate(
     with contextlib.ExitStack() as files:
         lines = files.enter_context(_open_events(events))
         sink = files.enter_context(_open_out(out, lines))
-        limits = limits_of(loaded)
+        limits = replace(limits_of(loaded), formats={} if made is None else {TOPIC: made})
         simulation = Simulation(definitions, sink, bad_line, limits, max_samples, created_ms=created_ms or 0)
         summary = simulation.run(lines, until_ms)
         sink.flush()

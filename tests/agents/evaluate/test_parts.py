@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agents.evaluate.dead_letters import dead_letter_headers
-from agents.evaluate.row_limits import by_records_bytes
+from agents.evaluate.partition.row_limits import by_records_bytes
 from agents.evaluate.steps import Limits
 from agents.formats.format import Format
 from agents.kafka.placement import partition_of
