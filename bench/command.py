@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
-if TYPE_CHECKING:
-    from bench.kafka.brokers import BenchBroker
-    from bench.report import Report
+from bench.running import reporting, running
 
 app = typer.Typer(
     name="bench",
@@ -25,11 +19,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-FAILED = 1
-INTERRUPTED = 130
-WIDTH = 140
-"""Of tables that go to a file or a pipe."""
 
 Broker: TypeAlias = Annotated[
     str | None,
@@ -80,7 +69,7 @@ def throughput(
     from bench.workload.events import LogSpec
 
     kinds = [kind for kind in KINDS if kind in only.split(",")]
-    with _running(broker, json, folder) as (report, started, scratch_folder):
+    with running(broker, json, folder) as (report, started, scratch_folder):
         spec = LogSpec.ending_at(time.time_ns() // 1_000_000, events, users, partitions)
         bench = Throughput(started, spec, stock_events, scratch_folder, report.say)
 
@@ -115,7 +104,7 @@ def profile(
     from bench.show import show_profile
     from bench.workload.events import LogSpec
 
-    with _reporting(json) as report:
+    with reporting(json) as report:
         spec = LogSpec(1_790_000_000_000, events, users, partitions)
         show_profile(report, run_profile(spec, batch, functions))
 
@@ -139,7 +128,7 @@ def latency(
     from bench.show import show_latency
     from bench.worker.latency import measure
 
-    with _running(broker, json, folder) as (report, started, scratch_folder):
+    with running(broker, json, folder) as (report, started, scratch_folder):
         runs = []
         for turn in range(repeat):
             run_folder = scratch_folder / f"run-{turn + 1}"
@@ -170,7 +159,7 @@ def recovery(
     from bench.show import show_recovery
     from bench.worker.recovery import measure
 
-    with _running(broker, json, folder) as (report, started, scratch_folder):
+    with running(broker, json, folder) as (report, started, scratch_folder):
         found = asyncio.run(measure(started, scratch_folder, rows, stock_rows, partitions, report.say))
         show_recovery(report, found)
 
@@ -189,7 +178,7 @@ def rules(
     from bench.engine.scale import kinds, ordinary, scale
     from bench.engine.show_rules import show_rules
 
-    with _reporting(json) as report:
+    with reporting(json) as report:
         report.say("more and more audiences")
         scaled = scale(events, users)
         report.say("each kind of condition")
@@ -212,7 +201,7 @@ def memory(
     from bench.show import show_memory
     from bench.worker.memory import measure
 
-    with _running(broker, json, folder) as (report, started, scratch_folder):
+    with running(broker, json, folder) as (report, started, scratch_folder):
         show_memory(report, asyncio.run(measure(started, scratch_folder, users, partitions, report.say)))
 
 
@@ -241,7 +230,7 @@ def delivery(
     from bench.show import show_eventhub, show_webhooks
 
     kinds = only.split(",")
-    with _running(broker, json, folder) as (report, started, scratch_folder):
+    with running(broker, json, folder) as (report, started, scratch_folder):
         if "eventhub" in kinds:
             check_stand_in()
         webhooks, hubs, latencies = [], [], []
@@ -264,49 +253,6 @@ def delivery(
             show_webhooks(report, webhooks)
         if hubs:
             show_eventhub(report, hubs, latencies)
-
-
-@contextlib.contextmanager
-def _reporting(json_file: Path | None) -> Iterator[Report]:
-    """A report that is saved at the end; a failure is a message, Ctrl-C and SIGTERM are an orderly end."""
-    from rich.console import Console
-
-    from app.logs import configure_logs
-    from app.settings.tree import LogsSettings
-    from bench.machine import describe_machine
-    from bench.processes import BenchFailed
-    from bench.report import Report
-
-    configure_logs(LogsSettings(level="error"))
-    signal.signal(signal.SIGTERM, _interrupt)
-    report = Report(Console(width=None if sys.stdout.isatty() else WIDTH), json_file)
-    report.facts("machine", describe_machine())
-    try:
-        yield report
-    except BenchFailed as failed:
-        typer.echo(f"bench failed: {failed}", err=True)
-        raise typer.Exit(FAILED) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    report.save()
-
-
-@contextlib.contextmanager
-def _running(
-    given: str | None, json_file: Path | None, root: Path | None
-) -> Iterator[tuple[Report, BenchBroker, Path]]:
-    """A report, a broker and a folder, for a benchmark with Kafka."""
-    from bench.kafka.brokers import bench_broker
-    from bench.processes import scratch
-
-    with _reporting(json_file) as report, scratch(root) as folder, bench_broker(given) as broker:
-        report.facts("broker", {"name": broker.name, "bootstrap": broker.bootstrap})
-        yield report, broker, folder
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def main(arguments: list[str]) -> None:

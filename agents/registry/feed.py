@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer
 
-from agents.registry.registry import Record, Registry
+from agents.registry.registry import Registry, RegistryRecord
 from agents.registry.topic import follow
 from agents.registry.unusable import UnusableRecord, shown_key
 from agents.warnings import Warnings
@@ -50,7 +50,7 @@ class Feed(Generic[Followed]):
         """Follow the topic until cancelled."""
         await follow(self._new_consumer, self.registry.topic, self._take_all, self._all_read)
 
-    def take(self, record: Record) -> None:
+    def take(self, record: RegistryRecord) -> None:
         """Put one record to use."""
         if self.registry.take(record):
             self._warnings.clear(self._code, self.place(record.key))
@@ -62,7 +62,7 @@ class Feed(Generic[Followed]):
         """Of a warning about a key."""
         return f"{self.registry.topic}/0 key {shown_key(key)}"
 
-    def _take_all(self, records: Sequence[Record]) -> None:
+    def _take_all(self, records: Sequence[RegistryRecord]) -> None:
         for record in records:
             self.take(record)
         if self.loaded.is_set():

@@ -20,7 +20,7 @@ MAX_VERSION: Final = 2**53
 Version = Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)]
 
 
-class Record(Protocol):
+class RegistryRecord(Protocol):
     """What is read here of a Kafka record."""
 
     @property
@@ -75,7 +75,7 @@ class Registry(ABC, Generic[Id, Published]):
     def decode(self, key: bytes, value: bytes) -> Published:
         """Of a record. Raises Unusable or another error when it can't be read, or isn't of this key."""
 
-    def take(self, record: Record) -> bool:
+    def take(self, record: RegistryRecord) -> bool:
         """Take one record, in the order of the topic. False: it can't be used, and ``unusable`` has it."""
         self.has_records = True
         key, value = record.key, record.value

@@ -128,8 +128,7 @@ class Running:
 
     async def _deliver(self) -> None:
         """Until it crashes or is cancelled."""
-        around, destination = self._surroundings, self.published.destination
-        settings, topics = around.settings, around.topics
+        around = self._surroundings
         failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
         def fail(error: BaseException) -> None:
@@ -139,57 +138,16 @@ class Running:
         self.report.state = "starting"
         await self._make_dead_letter_topic()
         first_start = await around.first_start(self.published)
-        prefix = settings.topics.prefix
-        letters = DeadLetters(around.producer, prefix, destination.name, topics.transitions, around.told)
-        users = users_of(settings)
-        sink = make_sink(destination, context_of(settings, self.secrets))
-        in_flight = settings.deliver.in_flight
-        backlog = Backlog()
-        engine = Engine(
-            destination,
-            sink,
-            self.secrets,
-            users,
-            letters.bury,
-            fail,
-            in_flight,
-            self.report,
-            span=backlog.span,
-        )
+        users = users_of(around.settings)
 
         async def commit(offsets: Mapping[int, int]) -> None:
             consumer: Any = app.consumer
-            await consumer._commit(
-                {TP(topics.transitions, partition): each for partition, each in offsets.items()}
-            )
+            topic = around.topics.transitions
+            await consumer._commit({TP(topic, partition): each for partition, each in offsets.items()})
 
-        # Members are shared out to the partitions that there were then: added ones are read from their start.
-        then = replace(topics, partitions=len(first_start.offsets))
-        consumers, max_samples = partial(new_consumer, broker_of(settings)), settings.state.max_samples
-        parse = partial(parse_published, max_samples=max_samples)
-        members = MemberReader(destination, then, consumers, parse, max_samples)
-        deliverer = self.deliverer = Deliverer(
-            destination,
-            engine,
-            letters,
-            then,
-            consumers,
-            commit,
-            fail,
-            backlog,
-            members,
-            around.told.warnings,
-        )
+        engine = self._parts(first_start, users, fail, commit)
         with tempfile.TemporaryDirectory(prefix="turnstile-deliver-") as folder:
-            app = self.app = deliver_app(
-                group=group_of(prefix, self.published),
-                broker=broker_of(settings),
-                instance_id=settings.worker.id and f"{settings.worker.id}-{destination.name}",
-                data_dir=folder,
-                topic=topics.transitions,
-                task=deliverer,
-                first_start=first_start,
-            )
+            app = self.app = self._faust_app(first_start, folder)
             opening = asyncio.create_task(engine.open())
             opening.add_done_callback(partial(_tell, fail))
             app.finalize()
@@ -204,6 +162,62 @@ class Running:
                 raise app.crash_reason or DestinationStopped("Faust stopped by itself")
             finally:
                 await _to_its_end(_clean_up(app, engine, users, (living, watching, opening)))
+
+    def _parts(
+        self,
+        first_start: FirstStart,
+        users: Users,
+        fail: Callable[[BaseException], None],
+        commit: Callable[[Mapping[int, int]], Awaitable[None]],
+    ) -> Engine:
+        """Sink, engine and deliverer of one life, made for each other."""
+        around, destination = self._surroundings, self.published.destination
+        settings, topics = around.settings, around.topics
+        prefix, max_samples = settings.topics.prefix, settings.state.max_samples
+        letters = DeadLetters(around.producer, prefix, destination.name, topics.transitions, around.told)
+        backlog = Backlog()
+        engine = Engine(
+            destination,
+            make_sink(destination, context_of(settings, self.secrets)),
+            self.secrets,
+            users,
+            letters.bury,
+            fail,
+            settings.deliver.in_flight,
+            self.report,
+            span=backlog.span,
+        )
+        # Members are shared out to the partitions that there were then: added ones are read from their start.
+        then = replace(topics, partitions=len(first_start.offsets))
+        consumers = partial(new_consumer, broker_of(settings))
+        parse = partial(parse_published, max_samples=max_samples)
+        members = MemberReader(destination, then, consumers, parse, max_samples)
+        self.deliverer = Deliverer(
+            destination,
+            engine,
+            letters,
+            then,
+            consumers,
+            commit,
+            fail,
+            backlog,
+            members,
+            around.told.warnings,
+        )
+        return engine
+
+    def _faust_app(self, first_start: FirstStart, folder: str) -> DeliverApp:
+        settings, name = self._surroundings.settings, self.published.destination.name
+        assert self.deliverer is not None
+        return deliver_app(
+            group=group_of(settings.topics.prefix, self.published),
+            broker=broker_of(settings),
+            instance_id=settings.worker.id and f"{settings.worker.id}-{name}",
+            data_dir=folder,
+            topic=self._surroundings.topics.transitions,
+            task=self.deliverer,
+            first_start=first_start,
+        )
 
     async def _make_dead_letter_topic(self) -> None:
         around, topics = self._surroundings, self._surroundings.settings.topics

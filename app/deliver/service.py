@@ -18,21 +18,11 @@ from functools import partial
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from msgspec.structs import replace
 
 from agents.deliver.definitions.published import (
     DestinationsFeed,
     PublishedDestination,
-    group_of,
     publish_destinations,
-)
-from agents.deliver.definitions.starts import (
-    FirstStart,
-    decide_start,
-    encode_start,
-    members_now,
-    start_key,
-    start_over,
 )
 from agents.deliver.input_topics import InputTopics
 from agents.deliver.permissions.audiences import audience_refusals
@@ -45,10 +35,10 @@ from agents.registry.feed import Feed
 from agents.topics import ensure_topics, make_missing
 from agents.topics.delivery import destinations_topic
 from agents.topics.judge import judge, raise_if_unusable
-from agents.topics.look import look
 from agents.warnings import Warnings
 from app.deliver.clients import new_producer
 from app.deliver.destination import Running, Surroundings
+from app.deliver.first_starts import FirstStarts
 from app.deliver.http import DeliverServer
 from app.deliver.topics import check_destinations, watch_topics
 from app.failures import message_for_users
@@ -118,12 +108,21 @@ class DeliveryService:
                 return
             self._producer = new_producer(self.settings)
             await self._producer.start()
+            starts = FirstStarts(
+                self.settings.topics.prefix,
+                self.plan.transitions,
+                self.broker,
+                self._admin,
+                self._producer,
+                self.feed,
+                self._read,
+            )
             self._surroundings = Surroundings(
                 self.settings,
                 topics,
                 self._producer,
                 self._admin,
-                self._first_start,
+                starts.of,
                 self.told,
                 self.kafka,
                 self.keys.digests,
@@ -234,54 +233,6 @@ class DeliveryService:
                 self.warnings.note("destination_lacks_audience", name, text)
             else:
                 self.warnings.clear("destination_lacks_audience", name)
-
-    async def _first_start(self, published: PublishedDestination) -> FirstStart:
-        """Where a destination begins: as was decided once, otherwise decided now and written down."""
-        name, generation = published.destination.name, published.generation
-        existing = published.destination.existing_members
-        prefix, transitions = self.settings.topics.prefix, self.plan.transitions
-        # Partitions may have been added since the start, and the topic may have been made again.
-        topic = (await look(self._admin, [transitions])).topics[transitions]
-
-        def known() -> FirstStart | None:
-            found = self.feed.registry.starts.get(name)
-            return found if found is not None and found.generation == generation else None
-
-        def is_known() -> bool:
-            found = known()
-            if found is None or found.lacks_members(existing):
-                return False
-            return found.topic_id == (topic.topic_id or found.topic_id)
-
-        if not is_known():
-            before = known()
-            async with new_consumer(self.broker, group_of(prefix, published)) as consumer:
-                if before is None:
-                    decided = await decide_start(
-                        consumer, transitions, topic.partitions, generation, existing, topic.topic_id
-                    )
-                elif before.is_of_another(topic.topic_id):
-                    asked = before.members_first or existing
-                    decided = await start_over(
-                        consumer,
-                        transitions,
-                        topic.partitions,
-                        replace(before, members_first=asked),
-                        topic.topic_id,
-                    )
-                elif before.lacks_members(existing):
-                    decided = await members_now(
-                        consumer, transitions, topic.partitions, before, topic.topic_id
-                    )
-                else:
-                    decided = replace(before, topic_id=topic.topic_id)  # an older version noted no id
-            await self._producer.send_and_wait(
-                destinations_topic(prefix), encode_start(decided), start_key(name), partition=0
-            )
-            await self._read(is_known)
-        start = known()
-        assert start is not None
-        return start
 
     async def publish(self, published: PublishedDestination) -> None:
         """Write a definition to the topic; returns once this process has read it, too."""

@@ -38,7 +38,7 @@ listener.name.secure.oauthbearer.connections.max.reauth.ms={session_ms}
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenChecks:
     """OAUTHBEARER: whose signatures are good, and for whom a token must be made."""
 
     keys: Path
@@ -60,7 +60,7 @@ class Secure:
     password: str
     pem: Path
     clients: Path | None = None
-    tokens: Tokens | None = None
+    tokens: TokenChecks | None = None
 
     def properties(self, port: int, controller_port: int, secure_port: int, mutual_port: int) -> str:
         """For the node's file of properties."""

@@ -25,8 +25,7 @@ from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of
 from app.settings.tree import load_settings
 from bench.kafka.apache import ApacheKafka
-from bench.kafka.secure import Secure
-from bench.kafka.secure import Tokens as TokensOfNode
+from bench.kafka.secure import Secure, TokenChecks
 from tests.brokers.provision import Brokers
 from tests.brokers.tokens import CLIENT_ID, CLIENT_SECRET, TokenServer, token_server
 from tests.certificates import Authority
@@ -83,7 +82,7 @@ async def cluster(kafka: str, brokers: Brokers, tmp_path: Path) -> AsyncIterator
                 PASSWORD,
                 tmp_path / "node.pem",
                 authority.file,
-                TokensOfNode(tokens.keys, "kafka", SESSION_MS),
+                TokenChecks(tokens.keys, "kafka", SESSION_MS),
             ),
         )
         yield Cluster(node, authority, tokens, tmp_path)
