@@ -38,7 +38,8 @@ operators = st.one_of(
     st.tuples(st.sampled_from(["starts_with", "ends_with", "icontains", "ieq"]), text),
     st.tuples(st.just("matches"), st.sampled_from(["a+", "^x|y$", "\\d"])),
     st.tuples(st.just("exists"), st.booleans()),
-    st.tuples(st.sampled_from(["older_than", "newer_than", "anniversary"]), durations),
+    st.tuples(st.sampled_from(["older_than", "newer_than", "in_next", "anniversary"]), durations),
+    st.tuples(st.just("between_next"), ends(durations).filter(lambda pair: pair[0] != pair[1])),
 )
 changes = st.tuples(st.just("changed_within"), durations)
 

@@ -13,7 +13,7 @@ from rules.aggregates.aggregate_condition import (
 )
 from rules.model import language
 from rules.predicates.comparisons import count_bound
-from rules.predicates.operators import lookup
+from rules.predicates.paths import getter_of
 from rules.state.condition import Properties
 from rules.state.event_times import by_time, instants, place, reference, time_of
 from rules.state.row import Row, State
@@ -26,7 +26,7 @@ class DistinctEver(AggregateCondition[list[Value]]):
 
     def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
-        self.path = path_of(source)
+        self.get = getter_of(path_of(source))
         self.bound = count_bound(source.aggregate.comparisons)
 
     def value(self, row: Row, state: list[Value] | None, at_ms: int) -> bool:
@@ -36,7 +36,7 @@ class DistinctEver(AggregateCondition[list[Value]]):
         self, row: Row, state: list[Value] | None, event_ms: int, properties: Properties, now_ms: int
     ) -> list[Value]:
         state = [] if state is None else state
-        value = distinct_value(lookup(properties, self.path))
+        value = distinct_value(self.get(properties))
         if value is not None and len(state) < self.bound and value not in state:
             state.append(value)
         return state
@@ -49,7 +49,7 @@ class DistinctWithin(AggregateCondition[list[Any]]):
 
     def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
-        self.path = path_of(source)
+        self.get = getter_of(path_of(source))
         self.length_ms = length_ms_of(source)
         self.bound = count_bound(source.aggregate.comparisons)
 
@@ -69,7 +69,7 @@ class DistinctWithin(AggregateCondition[list[Any]]):
     def apply(
         self, row: Row, state: list[Any] | None, event_ms: int, properties: Properties, now_ms: int
     ) -> list[Any]:
-        value = distinct_value(lookup(properties, self.path))
+        value = distinct_value(self.get(properties))
         horizon = now_ms - self.length_ms
         refs, values = state or _nothing()
         if value is not None and event_ms > horizon:

@@ -14,7 +14,7 @@ from rules.aggregates.windows import Window
 from rules.model import language
 from rules.predicates.comparisons import comparison_of, count_bound
 from rules.predicates.dates import compile_dated_predicate
-from rules.predicates.operators import lookup
+from rules.predicates.paths import getter_of
 from rules.state.condition import Properties
 from rules.time.calendar import Calendar
 from rules.time.instants import FAR_MS
@@ -91,12 +91,13 @@ class Distinct(Accumulator):
         self.compare = comparison_of(source.comparisons)
         self.bound = count_bound(source.comparisons)
         self.path = source.property
+        self.get = getter_of(source.property or ())
         self.calendar = calendar
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
         if self.path is None:
             return [self.calendar.period("day", event_ms)]
-        value = distinct_value(lookup(properties, self.path))
+        value = distinct_value(self.get(properties))
         return None if value is None else [value]
 
     def merge(

@@ -11,7 +11,7 @@ from rules.aggregates.sums import add_exactly, number_of
 from rules.aggregates.windows import Window
 from rules.model import language
 from rules.predicates.comparisons import comparison_of
-from rules.predicates.operators import lookup
+from rules.predicates.paths import getter_of
 from rules.state.condition import Properties
 
 
@@ -20,11 +20,11 @@ class Sum(Accumulator):
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.path = source.property
+        self.get = getter_of(source.property)
         self.compare = comparison_of(source.comparisons)
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        number = number_of(lookup(properties, self.path))
+        number = number_of(self.get(properties))
         return None if number is None else [number]
 
     def merge(
@@ -60,11 +60,11 @@ class Average(Accumulator):
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.path = source.property
+        self.get = getter_of(source.property)
         self.compare = comparison_of(source.comparisons)
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        number = number_of(lookup(properties, self.path))
+        number = number_of(self.get(properties))
         return None if number is None else [1, number]
 
     def merge(
@@ -108,12 +108,12 @@ class Extreme(Accumulator):
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.path = source.property
+        self.get = getter_of(source.property)
         self.compare = comparison_of(source.comparisons)
         self.pick: Callable[..., Any] = min if source.kind == "min" else max
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        value = lookup(properties, self.path)
+        value = self.get(properties)
         if type(value) is int and not -(2**63) <= value < 2**63:
             value = number_of(value)  # too long a number to be stored as it is
         if type(value) is not int and not (type(value) is float and abs(value) < float("inf")):

@@ -7,7 +7,7 @@ from typing import Any
 
 from rules.aggregates.aggregate_condition import AggregateCondition, length_ms_of, path_of
 from rules.model import language
-from rules.predicates.operators import lookup
+from rules.predicates.paths import getter_of
 from rules.state.condition import Properties
 from rules.state.event_times import by_time, instants, place, reference
 from rules.state.row import Row, State
@@ -21,7 +21,7 @@ class SumEver(AggregateCondition[list[float]]):
 
     def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
-        self.path = path_of(source)
+        self.get = getter_of(path_of(source))
 
     def value(self, row: Row, state: list[float] | None, at_ms: int) -> bool:
         return self.compare(round(fsum(state), 9) if state else 0)
@@ -30,7 +30,7 @@ class SumEver(AggregateCondition[list[float]]):
         self, row: Row, state: list[float] | None, event_ms: int, properties: Properties, now_ms: int
     ) -> list[float]:
         state = [] if state is None else state
-        number = number_of(lookup(properties, self.path))
+        number = number_of(self.get(properties))
         if number is not None:
             add_exactly(state, number)
         return state
@@ -43,7 +43,7 @@ class SumWithin(AggregateCondition[list[Any]]):
 
     def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
         super().__init__(key, source, max_samples)
-        self.path = path_of(source)
+        self.get = getter_of(path_of(source))
         self.length_ms = length_ms_of(source)
 
     def value(self, row: Row, state: list[Any] | None, at_ms: int) -> bool:
@@ -84,7 +84,7 @@ class SumWithin(AggregateCondition[list[Any]]):
     def apply(
         self, row: Row, state: list[Any] | None, event_ms: int, properties: Properties, now_ms: int
     ) -> list[Any]:
-        number = number_of(lookup(properties, self.path))
+        number = number_of(self.get(properties))
         horizon = now_ms - self.length_ms
         refs, values, exact = state or _nothing()
         if number is not None and event_ms > horizon:

@@ -21,6 +21,7 @@ from rules.conditions.build import build_condition, compile_row_condition
 from rules.conditions.truth import CompiledRule, compile_condition, compile_rule, never
 from rules.model import language
 from rules.model.canonical import audience_key, condition_key, schedule_scope
+from rules.predicates.paths import prefixes_of
 from rules.state.condition import AnyCondition
 from rules.state.profile_update import Watched
 from rules.state.row import Row
@@ -209,10 +210,12 @@ def _holding_without_facts(audiences: Iterable[CompiledAudience]) -> tuple[int, 
 
 
 def _by_root(paths: Collection[language.Path]) -> Watched:
-    """The paths per root name."""
-    return {
-        root: tuple(sorted(path for path in paths if path[0] == root)) for root in {path[0] for path in paths}
-    }
+    """The paths per name of an attribute that may lead to them."""
+    found: dict[str, list[language.Path]] = {}
+    for path in sorted(paths):
+        for root in prefixes_of(path):
+            found.setdefault(root, []).append(path)
+    return {root: tuple(each) for root, each in found.items()}
 
 
 def _sorted(indexes: Iterable[int]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from rules.conditions.truth import CompiledRule, NextChange, Truth, never
 from rules.model import language
 from rules.predicates.compiled import compile_predicate
 from rules.predicates.dates import DATE_OPERATORS, compile_date_test
-from rules.predicates.operators import lookup
+from rules.predicates.paths import getter_of, prefixes_of
 from rules.state.profile_update import last_change_ms
 from rules.state.row import Row
 from rules.time.calendar import Calendar
@@ -41,13 +41,11 @@ def _compile(predicate: language.Predicate, calendar: Calendar, changes: list[Ne
     match predicate:
         case language.Test(path=path, operator="changed_within", operand=int(length_ms)):
             return _changed_within(path, length_ms, changes)
-        case language.Test(path=path, operator=operator, operand=int(length_ms)) if (
-            operator in DATE_OPERATORS
-        ):
-            test = compile_date_test(operator, length_ms, calendar)
-            holds, next_change = test.holds, test.next_change
-            changes.append(lambda row, after_ms: next_change(lookup(row.attributes, path), after_ms))
-            return lambda row, at_ms: holds(lookup(row.attributes, path), at_ms)
+        case language.Test(path=path, operator=operator, operand=operand) if operator in DATE_OPERATORS:
+            test = compile_date_test(operator, operand, calendar)
+            holds, next_change, get = test.holds, test.next_change, getter_of(path)
+            changes.append(lambda row, after_ms: next_change(get(row.attributes), after_ms))
+            return lambda row, at_ms: holds(get(row.attributes), at_ms)
         case language.Test():
             check = compile_predicate(predicate)
             return lambda row, at_ms: check(row.attributes)
@@ -63,8 +61,8 @@ def _compile(predicate: language.Predicate, calendar: Calendar, changes: list[Ne
 
 
 def attribute_roots(predicate: language.Predicate) -> set[str]:
-    """The attributes that a predicate reads."""
-    return {test.path[0] for test in language.tests_of(predicate)}
+    """The attributes that a predicate may read: each that the longest prefix of a name may be."""
+    return {root for test in language.tests_of(predicate) for root in prefixes_of(test.path)}
 
 
 def watched_paths(predicate: language.Predicate) -> set[language.Path]:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from rules.model import language
 from rules.predicates.compiled import holds_against
 from rules.predicates.dates import DatedCheck, compile_dated_predicate
-from rules.predicates.operators import MISSING, lookup
+from rules.predicates.paths import MISSING, getter_of
 from rules.time.calendar import Calendar
 
 Slots: TypeAlias = list[object]
@@ -58,10 +58,8 @@ class Layout:
         at = self._values.get(path)
         if at is None:
             at = self._values[path] = len(self.extractors)
-            whole = self._ordered
-            self.extractors.append(
-                lambda properties, event_ms: _kept(lookup(properties, path), path in whole)
-            )
+            whole, get = self._ordered, getter_of(path)
+            self.extractors.append(lambda properties, event_ms: _kept(get(properties), path in whole))
         return at
 
     def keep_whole(self, path: language.Path) -> None:

@@ -14,7 +14,7 @@ from rules.explain.facts import (
     NotFollowedFacts,
     SequenceFacts,
 )
-from rules.predicates.operators import MISSING
+from rules.predicates.paths import MISSING
 from rules.time.instants import format_instant
 from rules.write.audience import rule_document
 

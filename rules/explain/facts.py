@@ -27,10 +27,10 @@ from rules.conditions.nested import SinceEntryCondition
 from rules.conditions.not_followed import NotFollowedCondition, NotFollowedState
 from rules.conditions.sequences import SequenceCondition, SequenceState
 from rules.model import language
-from rules.predicates.operators import lookup
+from rules.predicates.paths import lookup
 from rules.state.condition import AnyCondition
 from rules.state.event_times import instants, place
-from rules.state.profile_update import last_change_ms
+from rules.state.profile_update import attribute_change_ms, last_change_ms
 from rules.state.row import Row, State
 
 SHOWN = 20
@@ -108,8 +108,9 @@ def attribute_facts(source: language.AttributeCondition, row: Row) -> AttributeF
     while not isinstance(test, language.Test):
         test = test.part if isinstance(test, language.NotTest) else test.parts[0]
     path = test.path
-    watched = path if watched_paths(source.test) else path[:1]
-    return AttributeFacts(lookup(row.attributes, path), last_change_ms(row, watched))
+    watched = bool(watched_paths(source.test))
+    changed_ms = last_change_ms(row, path) if watched else attribute_change_ms(row, path)
+    return AttributeFacts(lookup(row.attributes, path), changed_ms)
 
 
 def membership_facts(key: int, row: Row) -> MembershipFacts:

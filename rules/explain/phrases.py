@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rules.model import language
-from rules.predicates.operators import MISSING
+from rules.predicates.paths import MISSING
 from rules.time.durations import UNITS_MS
 from rules.time.instants import format_instant
 
@@ -47,6 +47,8 @@ _OPERATORS: Final = {
 _ON_DATES: Final = {
     "older_than": "lies at least {} back",
     "newer_than": "lies less than {} back",
+    "in_next": "lies ahead, less than {}",
+    "between_next": "lies between {} and {} ahead",
     "anniversary": "has its anniversary today or in the next {}",
     "changed_within": "changed less than {} ago",
 }
@@ -138,8 +140,8 @@ def _test(operator: str, operand: object) -> str:
     if isinstance(operand, language.Ref):
         return _OPERATORS[operator].format(f"the {path_text(operand.path)} of {quoted(operand.step)}")
     if operator in _ON_DATES:
-        assert isinstance(operand, int)
-        return _ON_DATES[operator].format(span(operand))
+        lengths = operand if isinstance(operand, tuple) else (operand,)
+        return _ON_DATES[operator].format(*[span(int(each)) for each in lengths])
     if operator == "exists":
         return "is there" if operand else "is missing or null"
     if operator == "between":

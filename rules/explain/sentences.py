@@ -17,7 +17,7 @@ from rules.explain.facts import (
 from rules.explain.phrases import comparisons, events, numbered, predicate, quoted, span, value_text, window
 from rules.model import language
 from rules.model.points import exact_sum, shown
-from rules.predicates.operators import MISSING
+from rules.predicates.paths import MISSING
 from rules.time.instants import format_instant
 
 _VALUES_OF: Final = {

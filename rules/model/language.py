@@ -30,8 +30,9 @@ class Test:
 
     ``operator`` is a name of section 7 (``eq``, ``between``, ``icontains``, ...). ``operand`` is its
     literal, with lists as tuples; numbers, strings, booleans and None stay what they are. Of the date
-    operators (``older_than``, ``newer_than``, ``anniversary``) it is a duration in ms, of ``changed_within``
-    (attributes only) too; in a later step of a sequence, or in a follower, it may be a ``Ref``.
+    operators (``older_than``, ``newer_than``, ``in_next``, ``anniversary``) it is a duration in ms, of
+    ``between_next`` a pair of them, of ``changed_within`` (attributes only) a duration, too. In a later step
+    of a sequence, or in a follower, it may be a ``Ref``.
     """
 
     path: Path

@@ -177,6 +177,8 @@ def _operand(reader: Reader, operator: Operator, node: Node, path: str, scope: S
         return _ref(reader, operator, node.value, path, scope)
     if operator.operand == "duration":
         return reader.duration(node, path, operator.name)
+    if operator.operand == "durations":
+        return _durations(reader, operator, node, path)
     if operator.operand == "anniversary":
         entries = reader.entries(node, path, operator.name)
         if entries is None:
@@ -247,8 +249,29 @@ def _literal_fits(reader: Reader, operator: Operator, node: Node, path: str) -> 
                 reader.wrong_type(node, path, name, "text")
                 return False
             return operator.operand == "text" or _pattern(reader, node.value, node, path)
-        case "duration" | "anniversary":
+        case "duration" | "durations" | "anniversary":
             raise ValueError(f"{name} takes no literal")
+
+
+def _durations(reader: Reader, operator: Operator, node: Node, path: str) -> tuple[int, int] | None:
+    """``[3d, 7d]`` in ms."""
+    ends = reader.items(node, path, operator.name)
+    if ends is None:
+        return None
+    if len(ends) != 2:
+        message = f"{operator.name} takes two durations, [near, far]"
+        reader.problem("wrong_value", message, path, node, "such as [3d, 7d]")
+        return None
+    near, far = (reader.duration(end, join(path, at), operator.name) for at, end in enumerate(ends))
+    if near is None or far is None:
+        return None
+    if near >= far:
+        message = f"the far end of {operator.name} must be longer than its near end"
+        reader.problem(
+            "wrong_value", message, path, node, "such as [3d, 7d]: from 3 days ahead to 7 days ahead"
+        )
+        return None
+    return near, far
 
 
 def _scalar(reader: Reader, name: str, node: Node, path: str) -> bool:

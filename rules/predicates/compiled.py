@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from rules.model import language
-from rules.predicates.operators import MISSING, ValueTest, compile_operator, lookup
+from rules.predicates.operators import ValueTest, compile_operator
+from rules.predicates.paths import MISSING, getter_of
 
 Check: TypeAlias = Callable[[Mapping[str, object]], bool]
 """A compiled predicate over an object (an event's properties, a user's attributes)."""
@@ -30,8 +31,8 @@ def compile_predicate(predicate: language.Predicate) -> Check:
 def _compile_test(test: language.Test) -> Check:
     path, operator, operand = test.path, test.operator, test.operand
     if len(path) > 1:
-        check = compile_operator(operator, operand)
-        return lambda properties: check(lookup(properties, path))
+        check, get = compile_operator(operator, operand), getter_of(path)
+        return lambda properties: check(get(properties))
     name = path[0]
     if operator == "eq" and type(operand) is str:  # by far the most common: no second call
         return lambda properties: properties.get(name) == operand

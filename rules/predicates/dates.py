@@ -1,9 +1,10 @@
-"""``older_than``, ``newer_than`` and ``anniversary``: instants and dates against a clock (section 7).
+"""Date operators: instants and dates against a clock (section 7).
 
 The clock is an event's time for its properties, and the present for attributes, which therefore change by
-time. A date is its midnight in UTC, as in comparisons; an anniversary is a day of the audience's calendar:
-that of a date, or the one on which an instant fell there. It holds from ``within`` before that day begins
-until the day is over, from the year after on; who was born on 29 February has 28 February in other years.
+time, until the year 9999. A value is RFC 3339 text, or a number. A date is its midnight in UTC, as in
+comparisons; an anniversary is a day of the audience's calendar: that of a date, or the one on which an
+instant fell there. It holds from ``within`` before that day begins until the day is over, from the year
+after on; who was born on 29 February has 28 February in other years.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Final, TypeAlias
 
 from rules.model import language
 from rules.predicates.compiled import compile_predicate
-from rules.predicates.operators import lookup, read_instant
+from rules.predicates.operators import read_instant
+from rules.predicates.paths import getter_of
 from rules.time.calendar import Calendar
-from rules.time.instants import FAR_MS
+from rules.time.instants import FAR_MS, MAX_MS, MIN_MS, number_ms
 
-DATE_OPERATORS: Final = frozenset({"older_than", "newer_than", "anniversary"})
+DATE_OPERATORS: Final = frozenset({"older_than", "newer_than", "in_next", "between_next", "anniversary"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +33,65 @@ class DateTest:
     """``FAR_MS``: never."""
 
 
-def compile_date_test(operator: str, length_ms: int, calendar: Calendar) -> DateTest:
-    """The test of a value against an instant in ms."""
+def compile_date_test(operator: str, operand: object, calendar: Calendar) -> DateTest:
+    """The test of a value against an instant in ms. ``operand`` is a duration in ms, or a pair of them."""
     if operator == "anniversary":
-        return _anniversary(length_ms, calendar)
-    older = operator == "older_than"
+        assert isinstance(operand, int)
+        return _anniversary(operand, calendar)
+    low, high = _ahead(operator, operand)
 
     def holds(value: object, at_ms: int) -> bool:
-        instant = read_instant(value)
-        return instant is not None and (at_ms - instant >= length_ms) is older
+        instant = read_date(value)
+        return instant is not None and low <= instant - at_ms < high
 
     def next_change(value: object, after_ms: int) -> int:
-        instant = read_instant(value)
-        return FAR_MS if instant is None or instant + length_ms <= after_ms else instant + length_ms
+        instant = read_date(value)
+        if instant is None:
+            return FAR_MS
+        # A value comes nearer as time passes: it holds from ``high - 1`` ahead on, until it is ``low`` ahead.
+        begins_ms, ends_ms = instant - high + 1, instant - low + 1
+        change_ms = begins_ms if begins_ms > after_ms else ends_ms
+        return change_ms if after_ms < change_ms <= MAX_MS else FAR_MS
 
     return DateTest(holds, next_change)
+
+
+def _ahead(operator: str, operand: object) -> tuple[int, int]:
+    """(low, high): the operator holds of values at least ``low`` and less than ``high`` ms ahead."""
+    match operator, operand:
+        case "older_than", int(length_ms):
+            return -_ALWAYS_MS, 1 - length_ms
+        case "newer_than", int(length_ms):
+            return 1 - length_ms, _ALWAYS_MS
+        case "in_next", int(length_ms):
+            return 0, length_ms
+        case "between_next", (int(near_ms), int(far_ms)):
+            return near_ms, far_ms
+    raise ValueError(f"{operator} can't take {operand!r}")
+
+
+_ALWAYS_MS: Final = 10**400
+"""Further ahead, or back, than any number that a record can have."""
+
+
+def read_date(value: object) -> int | None:
+    """UTC milliseconds of what date operators take: an instant or date as text, or a number."""
+    if type(value) is int or type(value) is float:
+        try:
+            return number_ms(value)
+        except (ValueError, OverflowError):  # not a finite number
+            return None
+    return read_instant(value)
 
 
 def _anniversary(length_ms: int, calendar: Calendar) -> DateTest:
     def span(value: object, at_ms: int) -> tuple[int, int] | None:
         """The first stretch in which an anniversary holds and that isn't over at ``at_ms``."""
-        instant = read_instant(value)
-        if instant is None:
+        instant = read_date(value)
+        if instant is None or not MIN_MS <= instant <= MAX_MS:
             return None
-        assert isinstance(value, str)
-        day = date.fromisoformat(value) if len(value) == 10 else calendar.date(instant)
+        is_date = isinstance(value, str) and len(value) == 10
+        day = date.fromisoformat(str(value)) if is_date else calendar.date(instant)
         year = max(day.year + 1, calendar.date(at_ms).year)
         while year < 9998:
             ordinal = _in_year(day, year).toordinal()
@@ -101,9 +137,8 @@ def compile_dated_predicate(predicate: language.Predicate, calendar: Calendar) -
         return lambda properties, at_ms: check(properties)
     match predicate:
         case language.Test(path=path, operator=operator, operand=operand):
-            assert isinstance(operand, int)
-            holds = compile_date_test(operator, operand, calendar).holds
-            return lambda properties, at_ms: holds(lookup(properties, path), at_ms)
+            holds, get = compile_date_test(operator, operand, calendar).holds, getter_of(path)
+            return lambda properties, at_ms: holds(get(properties), at_ms)
         case language.NotTest(part=part):
             inner = compile_dated_predicate(part, calendar)
             return lambda properties, at_ms: not inner(properties, at_ms)

@@ -13,28 +13,26 @@ from typing import Final, Literal, TypeAlias
 
 import re2
 
-from rules.model import language
+from rules.predicates.paths import MISSING
 from rules.time.instants import parse_instant
 
 ValueTest: TypeAlias = Callable[[object], bool]
 """A compiled operator over one value, MISSING when there is none."""
 
 OperandKind: TypeAlias = Literal[
-    "scalar", "scalars", "text", "orderable", "range", "pattern", "flag", "duration", "anniversary"
+    "scalar",
+    "scalars",
+    "text",
+    "orderable",
+    "range",
+    "pattern",
+    "flag",
+    "duration",
+    "durations",
+    "anniversary",
 ]
-"""``duration`` is one (ms in the model); ``anniversary`` is ``{within: duration}``, the model has its ms."""
-
-
-class Missing:
-    """The value of a property that isn't there; equal to nothing."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING: Final = Missing()
+"""``duration`` is one (ms in the model), ``durations`` are a low and a higher one; ``anniversary`` is
+``{within: duration}``, the model has its ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +68,16 @@ OPERATORS: Final[Mapping[str, Operator]] = {
         Operator("all_of", "scalars", "an array has every one of the list"),
         Operator("older_than", "duration", "an instant or date lies further back"),
         Operator("newer_than", "duration", "an instant or date lies less far back"),
+        Operator("in_next", "duration", "an instant or date lies ahead, less far"),
+        Operator(
+            "between_next",
+            "durations",
+            "an instant or date lies so far ahead: `[3d, 7d]`, the far end not in",
+        ),
         Operator("anniversary", "anniversary", "an instant's or date's day comes round again so soon"),
     )
 }
 """Section 7's operators."""
-
-
-def lookup(properties: Mapping[str, object], path: language.Path) -> object:
-    """The value at a dotted path, MISSING where an object on the way isn't one or lacks the name."""
-    value = properties.get(path[0], MISSING)
-    for name in path[1:]:
-        if not isinstance(value, dict):
-            return MISSING
-        value = value.get(name, MISSING)
-    return value
 
 
 def compile_operator(operator: str, operand: object) -> ValueTest:

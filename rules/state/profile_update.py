@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from rules.model import language
-from rules.predicates.operators import MISSING, lookup
+from rules.predicates.paths import MISSING, lookup, prefixes_of
 from rules.state.row import Row
 
 
@@ -63,11 +63,16 @@ def change_attributes(
     for name, value in before.items():
         if not same_value(value, attributes.get(name, _ABSENT)):
             changed.append(name)
-            for path in watched.get(name, ()):
-                _note_path(row, path, value, now_ms)
-            row.changed_ms[name] = now_ms
         elif value is not _ABSENT:
             attributes[name] = value  # as it is stored: 1 stays 1 where 1.0 was set
+    paths = {path for name in changed for path in watched.get(name, ())}
+    if paths:
+        whole = {**attributes, **before}
+        _note_paths(
+            row, paths, {name: value for name, value in whole.items() if value is not _ABSENT}, now_ms
+        )
+    for name in changed:
+        row.changed_ms[name] = now_ms
     return changed
 
 
@@ -81,18 +86,26 @@ def last_change_ms(row: Row, path: language.Path) -> int | None:
         return row.changed_ms.get(path[0])
     noted_ms = row.changed_paths.get(".".join(path))
     if noted_ms is None and lookup(row.attributes, path) is not MISSING:
-        return row.changed_ms.get(path[0])
+        return attribute_change_ms(row, path)
     return noted_ms
 
 
-def _note_path(row: Row, path: language.Path, before: object, now_ms: int) -> None:
-    """Note when the value at a path changed; ``before`` is what its attribute was."""
-    name, root = ".".join(path), path[0]
-    was = MISSING if before is _ABSENT else lookup({root: before}, path)
-    if not same_value(was, lookup(row.attributes, path)):
-        row.changed_paths[name] = now_ms
-    elif was is not MISSING and name not in row.changed_paths and root in row.changed_ms:
-        row.changed_paths[name] = row.changed_ms[root]
+def attribute_change_ms(row: Row, path: language.Path) -> int | None:
+    """When an attribute that may lead to a path last changed; None: none ever did."""
+    found = (row.changed_ms.get(name) for name in prefixes_of(path))
+    return max((each for each in found if each is not None), default=None)
+
+
+def _note_paths(row: Row, paths: Iterable[language.Path], before: Mapping[str, object], now_ms: int) -> None:
+    """Note when the values at paths changed; ``before`` are the attributes before the update."""
+    for path in paths:
+        name, was = ".".join(path), lookup(before, path)
+        if not same_value(was, lookup(row.attributes, path)):
+            row.changed_paths[name] = now_ms
+        elif was is not MISSING and name not in row.changed_paths:
+            since_ms = attribute_change_ms(row, path)
+            if since_ms is not None:
+                row.changed_paths[name] = since_ms
 
 
 def same_value(one: object, other: object) -> bool:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 SECONDS_BELOW = 10**11
-"""A number smaller than this is epoch seconds, otherwise milliseconds (docs/semantics.md, section 1)."""
+"""A number below this is epoch seconds, also a negative one; otherwise it is milliseconds (section 1)."""
 
 SECONDS_A_DAY = 86_400
 
@@ -63,11 +63,18 @@ def parse_instant(value: object) -> int:
             raise InstantInvalid(f"{value!r} is outside the years 1 to 9999")
         return ms
     if type(value) is int or type(value) is float:
-        number = value if abs(value) >= SECONDS_BELOW else value * 1000
+        number = value if value >= SECONDS_BELOW else value * 1000
         if not MIN_MS <= number <= MAX_MS:  # nor when it is not a number
             raise InstantInvalid(f"{str(value)[:40]} is outside the years 1 to 9999")
         return int(number)
     raise InstantInvalid(f"an instant is an RFC 3339 string or a number, not {type(value).__name__}")
+
+
+def number_ms(number: float | int) -> int:
+    """The instant of an epoch number, in whatever year. Raises ValueError or OverflowError if not finite."""
+    if number >= SECONDS_BELOW:
+        return int(number)
+    return int(number * 1000) if number > -SECONDS_BELOW else int(number) * 1000
 
 
 @lru_cache(maxsize=8192)

@@ -182,6 +182,8 @@ def _operand(test: language.Test) -> object:
         return {"ref": ".".join((operand.step, *operand.path))}
     if test.operator in _DURATIONS and isinstance(operand, int):
         return format_duration(operand)
+    if test.operator == "between_next" and isinstance(operand, tuple):
+        return [format_duration(int(end)) for end in operand]
     if test.operator == "anniversary" and isinstance(operand, int):
         return {"within": format_duration(operand)}
     return _literal(operand)

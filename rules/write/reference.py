@@ -49,6 +49,7 @@ _OPERANDS: Final[Mapping[OperandKind, str]] = {
     "pattern": "regular expression",
     "flag": "`true` or `false`",
     "duration": "duration",
+    "durations": "`[duration, longer duration]`",
     "anniversary": "`{within: duration}`",
 }
 _BOUNDS: Final[Mapping[BoundKind, str]] = {

@@ -32,6 +32,12 @@ _OPERANDS: Final[Mapping[str, Schema]] = {
     "pattern": {"type": "string"},
     "flag": {"type": "boolean"},
     "duration": {"$ref": "#/$defs/duration"},
+    "durations": {
+        "type": "array",
+        "items": {"$ref": "#/$defs/duration"},
+        "minItems": 2,
+        "maxItems": 2,
+    },
     "anniversary": {
         "type": "object",
         "properties": {"within": {"$ref": "#/$defs/duration"}},

@@ -8,7 +8,7 @@ from typing import Any
 from tests.model.calendars import period_number, period_of, start_of_date
 from tests.model.facts import Happened, View
 from tests.model.instants import DATE, duration_ms, instant_ms
-from tests.model.operators import Refs, compared, fits, is_number, operator, reach, same
+from tests.model.operators import Refs, compared, fits, is_number, operator, reach_all, reach_first, same
 
 Json = Any
 AGGREGATES = (
@@ -78,7 +78,7 @@ def end_truth(kind: str, name: str, bounds: Json, found: list[Happened], zone: s
     if not found:
         return False
     event = min(found, key=lambda e: e.order) if kind == "first" else max(found, key=lambda e: e.order)
-    value = reach(event.properties, name)
+    value = reach_first(event.properties, name)
     return all(operator(each, operand, value, event.time_ms, zone) for each, operand in bounds.items())
 
 
@@ -96,7 +96,7 @@ def aggregate(kind: str, name: str, found: list[Happened], view: View) -> float 
         times = [each.time_ms for each in found]
         pick = max if kind == "since_last" else min
         return view.at_ms - pick(times) if times else None
-    values = [reach(each.properties, name) for each in found]
+    values = [value for each in found for value in reach_all(each.properties, name)]
     if kind == "distinct":
         different: list[Json] = []
         for value in values:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""Of the years 1 to 9999."""
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 RFC_3339 = re.compile(
@@ -29,7 +31,16 @@ def instant_ms(value: object) -> int | None:
     if isinstance(value, str):
         return text_ms(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value * 1000 if abs(value) < 10**11 else value)
+        return int(value * 1000 if value < 10**11 else value)
+    return None
+
+
+def date_ms(value: object) -> int | None:
+    """What date operators hold against a clock: text, or a number; every negative number is seconds."""
+    if isinstance(value, str):
+        return text_ms(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != float("inf"):
+        return int(value * 1000 if value < 10**11 else value)
     return None
 
 

@@ -3,7 +3,10 @@
 Choice: a date stands for its midnight in UTC. At the very duration a value is ``older_than``, no longer
 ``newer_than``. ``anniversary`` is about days on the calendar of the audience's zone: true from ``within``
 before the start of the day on which the value's day of the year comes round again (29 February: 28 February
-in other years) to the end of that day; the day itself doesn't count. Numbers are no instants here.
+in other years) to the end of that day; the day itself doesn't count.
+
+Choice: an element that isn't an object has no names, so each of them is missing there, for ``lines[].sku``
+as for ``some``. The elements that ``a[].b[]`` stands for are those of all lists ``b``, in order.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ from datetime import date
 from typing import Any
 
 from tests.model.calendars import local_date, period_start
-from tests.model.instants import DATE, duration_ms, text_ms
+from tests.model.instants import DATE, FIRST_MS, LAST_MS, date_ms, duration_ms, text_ms
 
 Json = Any
 MISSING = object()
+DATED = ("older_than", "newer_than", "in_next", "between_next", "anniversary")
+OVER_ELEMENTS = ("some", "every", "none")
 NEGATED = {"ne": "eq", "not_in": "in", "not_contains": "contains"}
 TEXT: dict[str, Callable[[str, str], object]] = {
     "contains": lambda value, operand: operand in value,
@@ -32,11 +37,31 @@ Refs = Mapping[str, Mapping[str, Json]]
 """By name, the properties of the events that earlier steps took."""
 
 
-def reach(values: Mapping[str, Json], dotted: str) -> Json:
-    value: Json = values
-    for name in dotted.split("."):
-        value = value.get(name, MISSING) if isinstance(value, dict) else MISSING
-    return value
+def reach(value: Json, dotted: str) -> Json:
+    """What a name stands for. At each object the longest prefix that is a key wins, and that is final."""
+    parts = dotted.split(".")
+    for size in range(len(parts), 0, -1):
+        prefix, rest = ".".join(parts[:size]), ".".join(parts[size:])
+        if isinstance(value, dict) and prefix in value:
+            return reach(value[prefix], rest) if rest else value[prefix]
+    return MISSING
+
+
+def reach_all(value: Json, name: str) -> list[Json]:
+    """What a name stands for: one value, or with ``[]`` that of each element, MISSING where it has none."""
+    dotted, brackets, rest = name.partition("[]")
+    found = reach(value, dotted)
+    if not brackets:
+        return [found]
+    elements = found if isinstance(found, list) else []
+    if not rest:
+        return elements
+    return [inner for element in elements for inner in reach_all(element, rest.removeprefix("."))]
+
+
+def reach_first(value: Json, name: str) -> Json:
+    """Of ``first`` and ``last``: of elements that of the first one that has one."""
+    return next((each for each in reach_all(value, name) if each is not MISSING), MISSING)
 
 
 def is_number(value: Json) -> bool:
@@ -78,8 +103,14 @@ def operator(
         return any(same(value, each) for each in operand)
     if name in ("gt", "gte", "lt", "lte", "between"):
         return ordered(name, operand, value)
-    if name in ("older_than", "newer_than", "anniversary"):
+    if name in DATED:
         return dated(name, operand, value, at_ms, zone)
+    if name in OVER_ELEMENTS:
+        elements = value if isinstance(value, list) else []
+        found = [
+            fits(operand, each if isinstance(each, dict) else {}, at_ms, zone, refs) for each in elements
+        ]
+        return {"some": any(found), "every": bool(found) and all(found), "none": not any(found)}[name]
     if isinstance(value, list):
         if name == "contains":
             return any(same(each, operand) for each in value)
@@ -115,23 +146,30 @@ def compared(name: str, bound: Json, value: Json) -> bool:
 
 
 def dated(name: str, operand: Json, value: Json, at_ms: int, zone: str) -> bool:
-    instant = text_ms(value) if isinstance(value, str) else None
+    instant = date_ms(value)
     if instant is None:
         return False
     if name == "older_than":
-        return at_ms - instant >= duration_ms(operand)
+        return instant <= at_ms - duration_ms(operand)
     if name == "newer_than":
-        return at_ms - instant < duration_ms(operand)
+        return instant > at_ms - duration_ms(operand)
+    if name == "in_next":
+        return at_ms <= instant < at_ms + duration_ms(operand)
+    if name == "between_next":
+        near_ms, far_ms = map(duration_ms, operand)
+        return at_ms + near_ms <= instant < at_ms + far_ms
     within_ms = duration_ms(operand["within"])
     years = 2 + within_ms // (365 * 86_400_000)
     return any(start - within_ms <= at_ms < end for start, end in anniversaries(value, zone, at_ms, years))
 
 
-def anniversaries(value: str, zone: str, at_ms: int, years: int) -> list[tuple[int, int]]:
+def anniversaries(value: Json, zone: str, at_ms: int, years: int) -> list[tuple[int, int]]:
     """The days (start, end) on which a date comes round again, from the year before ``at_ms`` on."""
-    instant = text_ms(value)
-    assert instant is not None
-    born = date.fromisoformat(value) if DATE.fullmatch(value) else local_date(instant, zone)
+    instant = date_ms(value)
+    if instant is None or not FIRST_MS <= instant <= LAST_MS:
+        return []
+    is_date = isinstance(value, str) and DATE.fullmatch(value)
+    born = date.fromisoformat(value) if is_date else local_date(instant, zone)
     this_year = local_date(at_ms, zone).year
     days = []
     for year in range(max(this_year - 1, born.year + 1), this_year + years + 1):
@@ -157,14 +195,13 @@ def fits(
             holds = any(fits(part, properties, at_ms, zone, refs) for part in condition)
         elif name == "not":
             holds = not fits(condition, properties, at_ms, zone, refs)
-        elif isinstance(condition, dict):
-            value = reach(properties, name)
-            holds = all(
-                operator(each, operand, value, at_ms, zone, refs) for each, operand in condition.items()
-            )
         else:
-            name_of = "in" if isinstance(condition, list) else "eq"
-            holds = operator(name_of, condition, reach(properties, name))
+            bare = "in" if isinstance(condition, list) else "eq"
+            tests = condition if isinstance(condition, dict) else {bare: condition}
+            holds = any(
+                all(operator(each, operand, value, at_ms, zone, refs) for each, operand in tests.items())
+                for value in reach_all(properties, name)
+            )
         if not holds:
             return False
     return True

@@ -9,8 +9,8 @@ from typing import Any
 from tests.model.calendars import compute_from, period_number, period_of, period_start
 from tests.model.events import durations, matches
 from tests.model.facts import Happened, Known
-from tests.model.instants import duration_ms, text_ms
-from tests.model.operators import anniversaries, reach
+from tests.model.instants import LAST_MS, date_ms, duration_ms
+from tests.model.operators import DATED, anniversaries
 
 Json = Any
 YEARS_AHEAD = 9
@@ -114,15 +114,41 @@ def attribute_timers(leaf: Json, user: Known, zone: str, after_ms: int) -> Itera
     for applied_ms, attributes in user.versions:
         if "changed_within" in leaf:
             yield applied_ms + duration_ms(leaf["changed_within"])
-        value = reach(attributes, leaf["attribute"])
-        instant = text_ms(value) if isinstance(value, str) else None
-        if instant is None:
-            continue
-        for name in ("older_than", "newer_than"):
-            if name in leaf:
-                timer = instant + duration_ms(leaf[name])
-                yield from (timer, timer + 1)
-        if "anniversary" in leaf:
-            within_ms = duration_ms(leaf["anniversary"]["within"])
-            for start, end in anniversaries(value, zone, after_ms, YEARS_AHEAD):
-                yield from (start - within_ms, end)
+        for name, operand in date_operators(leaf):
+            for value in scalars(attributes):
+                timers = date_timers(name, operand, value, zone, after_ms)
+                yield from (each for each in timers if each <= LAST_MS)
+
+
+def date_operators(rule: Json) -> Iterator[tuple[str, Json]]:
+    """Those on an attribute, and on elements of its lists."""
+    if isinstance(rule, list):
+        yield from chain.from_iterable(map(date_operators, rule))
+    elif isinstance(rule, dict):
+        yield from (each for each in rule.items() if each[0] in DATED)
+        yield from chain.from_iterable(map(date_operators, rule.values()))
+
+
+def scalars(value: Json) -> Iterator[Json]:
+    """Every one, however deep: one of them may be what an operator is about."""
+    if isinstance(value, list | dict):
+        yield from chain.from_iterable(map(scalars, value.values() if isinstance(value, dict) else value))
+    else:
+        yield value
+
+
+def date_timers(name: str, operand: Json, value: Json, zone: str, after_ms: int) -> Iterator[int]:
+    instant = date_ms(value)
+    if instant is None:
+        return
+    if name == "anniversary":
+        within_ms = duration_ms(operand["within"])
+        for start, end in anniversaries(value, zone, after_ms, YEARS_AHEAD):
+            yield from (start - within_ms, end)
+        return
+    ahead = name in ("in_next", "between_next")
+    for length in map(duration_ms, operand if isinstance(operand, list) else [operand]):
+        timer = instant - length if ahead else instant + length
+        yield from (timer, timer + 1)
+    if ahead:
+        yield from (instant, instant + 1)

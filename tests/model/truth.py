@@ -14,7 +14,7 @@ from tests.model.calendars import compute_before
 from tests.model.events import event_truth
 from tests.model.facts import Known, View
 from tests.model.instants import duration_ms
-from tests.model.operators import compared, operator, reach
+from tests.model.operators import compared, operator, reach_all
 from tests.model.sequences import not_followed_truth, sequence_truth
 
 Json = Any
@@ -63,14 +63,12 @@ def exact(bound: Json) -> Json:
 
 def attribute_truth(rule: Json, view: View) -> bool:
     name = rule["attribute"]
-    value = reach(view.attributes(), name)
-    for each, operand in rule.items():
-        if each == "attribute":
-            continue
-        if each == "changed_within":
-            changed_ms = view.changed_ms(name)
-            if changed_ms is None or view.at_ms - changed_ms >= duration_ms(operand):
-                return False
-        elif not operator(each, operand, value, view.at_ms, view.zone):
+    if "changed_within" in rule:
+        changed_ms = view.changed_ms(name)
+        if changed_ms is None or view.at_ms - changed_ms >= duration_ms(rule["changed_within"]):
             return False
-    return True
+    tests = {each: operand for each, operand in rule.items() if each not in ("attribute", "changed_within")}
+    return any(
+        all(operator(each, operand, value, view.at_ms, view.zone) for each, operand in tests.items())
+        for value in reach_all(view.attributes(), name)
+    )

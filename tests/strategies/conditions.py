@@ -12,7 +12,7 @@ from tests.strategies.predicates import COMPARED, PROPERTIES, on_date, operator,
 Json = Any
 EVENTS = ["view", "buy", "rate"]
 PATTERNS = [*EVENTS, *EVENTS, ["view", "buy"], "*"]
-ATTRIBUTES = ["x", "y", "x.n", "d"]
+ATTRIBUTES = ["x", "y", "x.n", "x.n.m", "d"]
 PERIODS = ["today", "yesterday", "this_week", "last_week", "this_month", "last_month", "this_year"]
 UNITS = ["day", "hour", "week", "month"]
 EDGES = [*BOUNDARIES[:4], BOUNDARIES[0][:10], BOUNDARIES[2][:10]]

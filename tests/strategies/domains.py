@@ -34,7 +34,8 @@ BOUNDARIES = [
 
 NUMBERS = (0, 1, 2, -1, 0.1, 0.2, 0.3, 1.0, 2.5, 1e16, -1e16)
 SCALARS = (1, 0, 1.0, 2, "1", "a", "ab", "AB", True, False, None, "2024-05-01", "2024-05-01T12:00:00Z")
-VALUES: tuple[Json, ...] = (*SCALARS, *NUMBERS, ["a", 1], [], {"n": 1}, {"n": "a"})
+OBJECTS = ({"n": 1}, {"n": "a"}, {"n": {"m": 1}}, {"n": {"m": 2}, "n.m": 1}, {"n.m": "a"})
+VALUES: tuple[Json, ...] = (*SCALARS, *NUMBERS, ["a", 1], [], *OBJECTS)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def some_domain(dice: Dice) -> Domain:
 
 
 @cache
-def dates_near(start_ms: int) -> list[str]:
+def dates_near(start_ms: int) -> list[Json]:
     """Dates and instants that date operators have something to say of near ``start_ms``."""
     texts = [instant_text(start_ms + shift) for shift in (-400 * DAY, -DAY, -5, 0, 3, 2 * DAY)]
-    return [*texts, texts[1][:10], texts[3][:10], "2020" + texts[3][4:10], "2020-02-29"]
+    numbers = [start_ms, start_ms + 3, start_ms // 1000, start_ms / 1000 + 2 * 86400, -1, 10**13]
+    return [*texts, *numbers, texts[1][:10], texts[3][:10], "2020" + texts[3][4:10], "2020-02-29"]

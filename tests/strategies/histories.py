@@ -29,7 +29,7 @@ def happening(number: int, domain: Domain) -> Happening:
     kind = dice.pick(KINDS)
     if kind == "track":
         event = dice.pick([*EVENTS, *EVENTS, "unheard"])
-        properties = values(dice, ["p", "q", "o"], domain)
+        properties = values(dice, ["p", "q", "o", *(["o.n"] if dice.once_in(4) else [])], domain)
         return (
             kind,
             dice.pick(USERS),
@@ -54,7 +54,7 @@ def update(dice: Dice, domain: Domain) -> Json:
     made: Json = {}
     for part in dice.some(["set", "set", "set", "set_once", "unset", "add"], 2):
         if part == "unset":
-            made[part] = [dice.pick("xyd")]
+            made[part] = [dice.pick(["x", "y", "d", "x.n"])]
         elif part == "add":
             made[part] = {dice.pick("xy"): dice.pick([1, -1, 0.5])}
         elif dice.once_in(2):
@@ -62,7 +62,7 @@ def update(dice: Dice, domain: Domain) -> Json:
         elif dice.once_in(3):
             made[part] = {"x": values(dice, ["n", "m"], domain)}
         else:
-            made[part] = values(dice, ["x", "y"], domain) or {"x": 1}
+            made[part] = values(dice, ["x", "y", *(["x.n"] if dice.once_in(4) else [])], domain) or {"x": 1}
     return made
 
 

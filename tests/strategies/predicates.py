@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.model import duration_ms
 from tests.strategies.dice import Dice
 from tests.strategies.domains import Domain
 
 Json = Any
-PROPERTIES = ["p", "q", "o.n"]
+PROPERTIES = ["p", "q", "o.n", "o.n.m"]
 TEXTS = ["a", "A", "ab", ""]
 COMPARED = ["gte", "gt", "lte", "lt"]
 BOUNDS = [1, 0, 2, 0.5, "2024-05-01T06:00:00+01:00"]
@@ -36,7 +37,11 @@ def operator(dice: Dice, domain: Domain) -> Json:
 
 
 def on_date(dice: Dice, domain: Domain) -> Json:
-    kind, length = dice.pick(["newer_than", "older_than", "anniversary"]), dice.pick(domain.durations)
+    kind = dice.pick(["newer_than", "older_than", "in_next", "between_next", "anniversary"])
+    length = dice.pick(domain.durations)
+    if kind == "between_next":
+        near, far = dice.two(domain.durations, duration_ms)
+        return {kind: [near, far]} if duration_ms(near) < duration_ms(far) else {"in_next": far}
     return {kind: {"within": length} if kind == "anniversary" else length}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from agents.deliver.contract.delivery import Delivery
 from agents.deliver.definitions.destination import Variable
 from agents.deliver.definitions.templates import Values
-from rules.predicates.operators import MISSING, lookup
+from rules.predicates.paths import MISSING, lookup
 
 
 def values_of(delivery: Delivery, variables: Mapping[str, Variable]) -> Values:

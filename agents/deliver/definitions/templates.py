@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from agents.deliver.definitions.destination import Json, Webhook
-from rules.predicates.operators import MISSING
+from rules.predicates.paths import MISSING
 
 BUILT_IN: Final = (
     *("id", "event", "project", "audience", "audience_name", "audience_version", "user_id", "seq", "at"),

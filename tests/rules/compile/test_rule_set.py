@@ -41,9 +41,12 @@ def test_an_event_finds_the_conditions_that_name_it_and_those_of_any_event() -> 
     assert [each.names for each in rules.any_event.conditions] == [("*",)]
 
 
-def test_an_attribute_finds_the_audiences_that_read_it_by_its_root() -> None:
+def test_an_attribute_finds_the_audiences_that_may_read_it() -> None:
     found = compile_rules(published()).project("default").by_attribute
-    assert {name: readers.always for name, readers in found.items()} == {"address": (2,)}
+    assert {name: readers.always for name, readers in found.items()} == {
+        "address": (2,),
+        "address.city": (2,),
+    }
 
 
 def test_audiences_that_hold_for_unknown_users_are_found() -> None:
@@ -69,4 +72,4 @@ def test_leaves_come_in_order_and_attributes_from_everywhere() -> None:
     a, b = (language.AttributeCondition(language.Test((name, "x"), "eq", 1)) for name in "ab")
     assert list(language.conditions(language.Any((language.Not(b), language.All((a, b)))))) == [b, a, b]
     predicate = language.AnyTest((language.NotTest(a.test), language.AllTests((b.test,))))
-    assert attribute_roots(predicate) == {"a", "b"}
+    assert attribute_roots(predicate) == {"a", "a.x", "b", "b.x"}

@@ -63,6 +63,8 @@ def passes(test: Any, event: Event, chosen: dict[str, Event]) -> bool:
     if test.operator == "exists":
         return (value is not None and value is not MISSING) is operand
     assert test.operator == "older_than"
+    if is_number(value):
+        return bool(event.ms - operand >= value * 1000)
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):

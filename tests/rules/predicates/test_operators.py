@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 
 import pytest
 import re2  # type: ignore[import-untyped]
@@ -12,13 +11,8 @@ from hypothesis import strategies as st
 from rules.model import language
 from rules.predicates.compiled import compile_predicate, holds_against
 from rules.predicates.dates import DATE_OPERATORS
-from rules.predicates.operators import (
-    MISSING,
-    OPERATORS,
-    compile_operator,
-    compile_pattern,
-    lookup,
-)
+from rules.predicates.operators import OPERATORS, compile_operator, compile_pattern
+from rules.predicates.paths import MISSING
 
 DAY = "2024-05-01"
 NOON = "2024-05-01T12:00:00Z"
@@ -107,25 +101,6 @@ def test_every_operator_is_in_the_table_above() -> None:
     assert {name for name, *_ in POSITIVE} | set(NEGATIONS.values()) == set(OPERATORS) - DATE_OPERATORS
 
 
-@pytest.mark.parametrize(
-    ("properties", "expected"),
-    [
-        ({"a": {"b": {"c": 1}}}, 1),
-        ({"a": {"b": {"c": None}}}, None),
-        ({"a": {"b": {}}}, MISSING),
-        ({"a": {"b": [{"c": 1}]}}, MISSING),
-        ({"a": "b"}, MISSING),
-        ({"a": None}, MISSING),
-        ({"a.b.c": 1}, MISSING),
-        ({}, MISSING),
-    ],
-)
-def test_a_dotted_path_reaches_into_objects_only(properties: Mapping[str, object], expected: object) -> None:
-    assert lookup(properties, ("a", "b", "c")) is expected
-    exists = compile_predicate(language.Test(("a", "b", "c"), "exists", True))
-    assert exists(properties) is (expected not in (None, MISSING))
-
-
 def test_tests_compose() -> None:
     def holds(predicate: language.Predicate) -> list[bool]:
         check = compile_predicate(predicate)
@@ -196,7 +171,6 @@ def evaluate(operator: str, operand: object, value: object) -> bool:
 WITH_REF = ["eq", "ne", "gt", "gte", "lt", "lte", "contains", "not_contains", "starts_with", "ends_with",
             "icontains", "ieq"]  # fmt: skip
 DATA = [
-    MISSING,
     None,
     True,
     False,
