@@ -12,15 +12,16 @@ from pathlib import Path
 import chart_values
 import settings_reference
 
+from app.asyncapi.reference import TABLES
 from rules.write.reference import fill
 
-PAGES = (Path(__file__).with_name("language.md"),)
+LANGUAGE, CONTRACTS = (Path(__file__).with_name(name) for name in ("language.md", "contracts.md"))
 
 
 def generated() -> Iterator[tuple[Path, str]]:
     """Each file with generated parts, and what it should hold."""
-    for page in PAGES:
-        yield page, fill(page.read_text(encoding="utf-8"))
+    yield LANGUAGE, fill(LANGUAGE.read_text(encoding="utf-8"))
+    yield CONTRACTS, fill(CONTRACTS.read_text(encoding="utf-8"), TABLES)
     yield from settings_reference.generated()
     yield from chart_values.generated()
 

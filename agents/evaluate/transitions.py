@@ -6,10 +6,12 @@ The CloudEvents attributes follow version 1.0 in the Kafka protocol binding's bi
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Annotated, get_args
 
 import msgspec
+from msgspec import Meta
 
-from rules.state.row import Transition
+from rules.state.row import Cause, Transition
 from rules.time.instants import format_instant
 
 Headers = list[tuple[str, bytes]]
@@ -23,28 +25,63 @@ _ENTERED = ("ce_type", b"turnstile.audience.enter")
 _EXITED = ("ce_type", b"turnstile.audience.exit")
 
 
+Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339 in UTC with milliseconds."""
+
+
 class TriggerBody(msgspec.Struct, frozen=True):
-    event: str | None
-    id: str | None
-    time: str
+    """The input record behind a transition."""
+
+    event: Annotated[str | None, Meta(description="Name of the event; null: it was a profile update.")]
+    id: Annotated[str | None, Meta(description="The record's `id`; null if it has none.")]
+    time: Annotated[Instant, Meta(description="Event time, which may be earlier than `at`.")]
 
 
 class TransitionBody(msgspec.Struct, frozen=True):
-    """The record's value, field by field in this order."""
+    """The record's value, field by field in this order. Nothing reads the descriptions while it runs."""
 
-    id: str
-    event: str
-    project: str
-    audience: str
-    audience_name: str
-    audience_version: int
-    user_id: str
-    seq: int
-    at: str
-    cause: str
-    trigger: TriggerBody | None
-    entered_at: str
-    exit_at: str | None
+    id: Annotated[
+        str,
+        Meta(description="A function of project, audience, user and `seq`: the same whenever it is sent."),
+    ]
+    event: Annotated[
+        str,
+        Meta(description="`enter` or `exit`.", extra_json_schema={"enum": ["enter", "exit"]}),
+    ]
+    project: Annotated[str, Meta(description="Project of the audience and of the user.")]
+    audience: Annotated[str, Meta(description="Id of the audience.")]
+    audience_name: Annotated[str, Meta(description="Its name for people, which may change.")]
+    audience_version: Annotated[int, Meta(description="Version of the definition that decided.")]
+    user_id: Annotated[str, Meta(description="The user. Also the record's key.")]
+    seq: Annotated[
+        int,
+        Meta(
+            description="Number of the transition of this user and audience: 1, 2, 3 … without a gap. "
+            "Odd is `enter`, even is `exit`.",
+            extra_json_schema={"minimum": 1},
+        ),
+    ]
+    at: Annotated[Instant, Meta(description="When it happened. Also the record timestamp.")]
+    cause: Annotated[
+        str,
+        Meta(
+            description="`event`, `profile` (a profile update), `time` (a window ran out) or `definition` "
+            "(the audience was changed or deleted). In destinations also `backfill` (an existing member). "
+            "The others are reserved.",
+            extra_json_schema={"enum": list(get_args(Cause))},
+        ),
+    ]
+    trigger: Annotated[
+        TriggerBody | None, Meta(description="The record that caused it; null if time or a definition did.")
+    ]
+    entered_at: Annotated[Instant, Meta(description="When the stay began; of an enter it is `at`.")]
+    exit_at: Annotated[
+        Instant | None,
+        Meta(
+            description="On an enter, when the user will leave if nothing more happens; null: time alone "
+            "never ends it. On an exit it is null."
+        ),
+    ]
 
 
 _encode = msgspec.json.Encoder().encode

@@ -28,14 +28,15 @@ class UnknownTable(ValueError):
     """A page asks for a table that there isn't."""
 
 
-def fill(page: str) -> str:
-    """The page with its tables as they are now. Raises UnknownTable."""
+def fill(page: str, tables: Mapping[str, Callable[[], str]] | None = None) -> str:
+    """The page with its tables as they are now; by default those of the language. Raises UnknownTable."""
+    known = TABLES if tables is None else tables
 
     def table(match: re.Match[str]) -> str:
         name = match[1]
-        if name not in TABLES:
-            raise UnknownTable(f"no table '{name}'; there are {', '.join(TABLES)}")
-        return f"<!-- table: {name} -->\n{TABLES[name]()}\n<!-- end -->"
+        if name not in known:
+            raise UnknownTable(f"no table '{name}'; there are {', '.join(known)}")
+        return f"<!-- table: {name} -->\n{known[name]()}\n<!-- end -->"
 
     return _TABLE.sub(table, page)
 
