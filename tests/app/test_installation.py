@@ -25,12 +25,13 @@ RESTORE = """
 import asyncio, sys
 import turnstile_segmentation
 turnstile_segmentation.find_packages()
-from agents.evaluate.commits import Topics
 from agents.kafka.broker import Broker
 from agents.restore.ahead import Job, restore_ahead
+from agents.topics.written import WrittenTopics
 
 bootstrap, changelog, folder = sys.argv[1:]
-job = Job(Broker(bootstrap), Topics(changelog, "transitions", "repartition", 2, 2), folder, 2 << 20, 16 << 20)
+topics = WrittenTopics(changelog, "transitions", "rekeyed", 2, 2)
+job = Job(Broker(bootstrap), topics, folder, 2 << 20, 16 << 20)
 asyncio.run(restore_ahead(job, [[0], [1]], lambda rows: None))
 """
 
