@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
@@ -16,7 +16,7 @@ from rules.model import language
 from rules.parse.document import Entry, Node
 from rules.parse.problems import name_hint
 from rules.parse.rule import parse_rule
-from rules.parse.values import AudienceReference, Reader, join
+from rules.parse.values import AudienceReference, Place, Reader, join
 
 AudienceType = Literal["realtime", "instant", "batch"]
 
@@ -47,7 +47,8 @@ class ParsedAudience:
     """An audience and where it stands; ``path`` leads to it in its file (empty: all of a document).
 
     ``references`` are the places in its rule that speak of other audiences. ``deleted``: published once,
-    and no longer: its name is free, its key isn't, and nothing may speak of it.
+    and no longer: its name is free, its key isn't, and nothing may speak of it. ``places`` say where the
+    parts of its rule stand.
     """
 
     audience: language.Audience
@@ -57,6 +58,7 @@ class ParsedAudience:
     name_at: Node
     references: tuple[AudienceReference, ...] = ()
     deleted: bool = False
+    places: Mapping[int, Place] = field(default_factory=dict, compare=False, repr=False)
 
 
 def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | None:
@@ -76,7 +78,7 @@ def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | No
     reader.timezone = timezone = _timezone(reader, entries, path, reader.timezones.get(project, "UTC"))
     schedule = _schedule(reader, entries, path, kind)
     labels = _labels(reader, entries, path)
-    reader.references = []
+    reader.references, reader.places = [], {}
     rule = parse_rule(reader, entries["rule"].node, join(path, "rule")) if "rule" in entries else None
     if len(reader.problems) > faults or rule is None or kind is None:
         reader.problems[faults:] = [replace(each, audience=audience_id) for each in reader.problems[faults:]]
@@ -85,7 +87,9 @@ def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | No
         audience_id, name, rule, description, project, kind, timezone, labels, schedule
     )
     id_at, name_at = entries["id"].node, entries["name"].node
-    return ParsedAudience(audience, reader.file, path, id_at, name_at, tuple(reader.references))
+    return ParsedAudience(
+        audience, reader.file, path, id_at, name_at, tuple(reader.references), places=reader.places
+    )
 
 
 def _identifier(reader: Reader, entries: Mapping[str, Entry], key: str, path: str, default: str) -> str:

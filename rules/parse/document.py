@@ -20,11 +20,12 @@ _INT64 = range(-(2**63), 2**63)
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and its position; ``line`` and ``column`` count from 1."""
+    """A value and its position; ``line`` and ``column`` count from 1. ``plain``: text without quotes."""
 
     value: Value
     line: int
     column: int
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

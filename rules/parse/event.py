@@ -189,7 +189,9 @@ def _pattern(
     where = None
     if "where" in entries:
         where = parse_where(reader, entries["where"].node, join(path, "where"), scope)
-    return None if names is None else language.EventPattern(names, where)
+    if names is None:
+        return None
+    return reader.placed(language.EventPattern(names, where), join(path, "event"), entries["event"].node)
 
 
 def _names(reader: Reader, node: Node, path: str) -> tuple[str, ...] | None:

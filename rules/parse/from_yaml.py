@@ -69,7 +69,8 @@ class _Composer:
             self.builder.problem("tag", f"a tag ({event.tag}) means nothing here", line, column)
         # Counted before its content is read, so that no nesting gets past the limits.
         self.builder.node(None, line, column, depth)
-        node = Node(self.value(event, line, column, depth), line, column)
+        plain = isinstance(event, events.ScalarEvent) and event.style is None
+        node = Node(self.value(event, line, column, depth), line, column, plain)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
@@ -126,4 +127,4 @@ class _Composer:
                 key: Entry(self.copy(entry.node, depth + 1), entry.line, entry.column)
                 for key, entry in value.items()
             }
-        return Node(value, node.line, node.column)
+        return Node(value, node.line, node.column, node.plain)

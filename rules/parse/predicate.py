@@ -75,7 +75,7 @@ def parse_where(
             parts.extend(() if name is None else _property(reader, name, entry.node, inside, scope))
     if len(reader.problems) > faults:
         return None
-    return parts[0] if len(parts) == 1 else language.AllTests(tuple(parts))
+    return parts[0] if len(parts) == 1 else reader.placed(language.AllTests(tuple(parts)), path, node)
 
 
 def _is_composition(key: str, node: Node) -> bool:
@@ -108,7 +108,7 @@ def parse_tests(
         faults = len(reader.problems)
         operand = _operand(reader, operator, entry.node, inside, scope)
         if len(reader.problems) == faults:
-            tests.append(language.Test(name, key, operand))
+            tests.append(reader.placed(language.Test(name, key, operand), inside, entry.node))
     return tests
 
 
@@ -154,7 +154,10 @@ def _composed(
     items = reader.items(node, path, key) or ()
     parts = [parse_where(reader, item, join(path, at), scope, depth + 1) for at, item in enumerate(items)]
     made = tuple(part for part in parts if part is not None)
-    return [language.AllTests(made) if key == "all" else language.AnyTest(made)] if made else []
+    if not made:
+        return []
+    composed = language.AllTests(made) if key == "all" else language.AnyTest(made)
+    return [reader.placed(composed, path, node)]
 
 
 def _property(
@@ -168,7 +171,7 @@ def _property(
     operator = OPERATORS["in" if isinstance(node.value, tuple) else "eq"]
     if not _literal_fits(reader, operator, node, path):
         return ()
-    return [language.Test(name, operator.name, literal(node))]
+    return [reader.placed(language.Test(name, operator.name, literal(node)), path, node)]
 
 
 def _operand(reader: Reader, operator: Operator, node: Node, path: str, scope: Scope) -> object:

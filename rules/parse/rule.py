@@ -51,7 +51,7 @@ def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> languag
         return None
     faults = len(reader.problems)
     rule = _parse_kind(reader, kinds[0], node, entries, path, depth)
-    return rule if len(reader.problems) == faults else None
+    return reader.placed(rule, path, node) if rule and len(reader.problems) == faults else None
 
 
 def _no_kind(reader: Reader, node: Node, entries: Mapping[str, Entry], path: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from rules.model import language
 from rules.parse.document import Entry, Node
@@ -33,6 +33,19 @@ class AudienceReference:
     at: Node
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part of the model was written: the path to it, and its value. ``part`` is the part itself, so
+    that it lives as long as others are told from it by their identity."""
+
+    part: object
+    path: str
+    node: Node
+
+
+Part = TypeVar("Part")
+
+
 @dataclass(slots=True)
 class Reader:
     """The problems of one file so far. Its methods give None for a value that they found fault with.
@@ -47,9 +60,16 @@ class Reader:
     timezone: str = "UTC"
     references: list[AudienceReference] = field(default_factory=list)
     timezones: Mapping[str, str] = field(default_factory=dict)
+    places: dict[int, Place] = field(default_factory=dict)
+    """Of the parts of the audience being read, by their identity."""
 
     def problem(self, code: str, message: str, path: str, at: Node | Entry, hint: str = "") -> None:
         self.problems.append(DefinitionProblem(code, message, path, self.file, at.line, at.column, hint))
+
+    def placed(self, part: Part, path: str, node: Node) -> Part:
+        """The part; where it stands is kept."""
+        self.places[id(part)] = Place(part, path, node)
+        return part
 
     def keys(self, entries: Mapping[str, Entry], path: str, allowed: Iterable[str]) -> None:
         """Notes keys that aren't allowed."""
