@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 from agents.evaluate.pipeline import Pipeline
@@ -27,12 +28,21 @@ STEP_USERS = 1000
 
 @dataclass(slots=True)
 class Summary:
-    """What a simulation did. ``records`` counts bad ones, too."""
+    """What a simulation did. ``records`` counts bad ones, too; ``entered`` and ``left`` are by (project,
+    audience)."""
 
     records: int = 0
     transitions: int = 0
     bad: int = 0
     seconds: float = 0.0
+    repeats: int = 0
+    """Events whose id the user had sent before."""
+    dropped_samples: int = 0
+    dropped_ids: int = 0
+    at_ms: int = 0
+    """The instant at which it ended."""
+    entered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 BadLine = Callable[[int, str, str], None]
@@ -64,7 +74,11 @@ class Simulation:
         self._bad: list[tuple[int, str, str]] = []
         self._pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), CACHE_ROWS), self._limits)
         published = [PublishedAudience(audience, 1, created_ms=created_ms) for audience in audiences]
-        self._pipeline.define(compile_rules(published, max_samples))
+        rules = compile_rules(published, max_samples)
+        self._pipeline.define(rules)
+        self._conditions = [
+            each for project in rules.projects.values() for each in project.conditions.values()
+        ]
 
     def run(self, lines: Iterable[bytes], until_ms: int | None = None) -> Summary:
         """Take all lines, then let the clock go to ``until_ms`` (None: it stays at the last record's)."""
@@ -83,6 +97,8 @@ class Simulation:
         self._take(batch)
         if until_ms is not None:
             self._write(self._pass(until_ms))
+        self.summary.at_ms = self._pipeline.stream_time_ms
+        self.summary.dropped_samples = sum(each.dropped_samples for each in self._conditions)
         self.summary.seconds = time.monotonic() - started
         return self.summary
 
@@ -116,6 +132,8 @@ class Simulation:
         """The step's transitions, taken as if Kafka and the store had acknowledged everything at once."""
         for letter in step.dead:
             self._bad.append((letter.record.offset + 1, letter.code, letter.message))
+        self.summary.repeats += step.counts.repeated
+        self.summary.dropped_ids += step.counts.ids_dropped
         self._pipeline.acked(step)
         self._pipeline.profiles.durable(step.staged)
         return step.transitions
@@ -128,6 +146,9 @@ class Simulation:
         transitions.sort(key=_in_time)
         self._out.writelines(encode_transition(each)[0] + b"\n" for each in transitions)
         self.summary.transitions += len(transitions)
+        for each in transitions:
+            counts = self.summary.entered if each.is_enter else self.summary.left
+            counts[each.project, each.audience] += 1
 
 
 def _in_time(transition: Transition) -> tuple[int, str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rules.parse.audience import ParsedAudience
 from rules.parse.document import Node
 from rules.parse.problems import DefinitionProblem
@@ -27,3 +29,12 @@ def problem_at(
     return DefinitionProblem(
         code, message, place.path, each.file, node.line, node.column, hint, each.audience.id
     )
+
+
+def named_node(each: ParsedAudience, part: object) -> Node | None:
+    """Where a condition names its events or its attribute."""
+    node = place_of(each, part).node
+    if not isinstance(node.value, Mapping):
+        return None
+    entry = node.value.get("event") or node.value.get("attribute")
+    return None if entry is None else entry.node

@@ -11,7 +11,7 @@ from rules.model import language
 from rules.parse.audience import ParsedAudience
 from rules.parse.problems import DefinitionProblem
 from rules.warn.patterns import attributes_asked, events_asked
-from rules.warn.places import problem_at
+from rules.warn.places import named_node, problem_at
 from rules.warn.values import ORDERED
 
 MOST_NAMES: Final = 20_000
@@ -74,7 +74,8 @@ def unseen(each: ParsedAudience, log: LogNames) -> Iterator[DefinitionProblem]:
         for name in asked.names:
             if name != language.ANY_EVENT and name not in log.events:
                 message = f"no event '{name}' is in the log"
-                yield problem_at(each, asked.part, "unseen_event", message, _nearest(name, log.events))
+                hint, at = _nearest(name, log.events), named_node(each, asked.part)
+                yield problem_at(each, asked.part, "unseen_event", message, hint, at)
             for seen in log.events if name == language.ANY_EVENT else (name,):
                 for one, kinds in log.events.get(seen, {}).items():
                     known.setdefault(one, set()).update(kinds)
@@ -98,7 +99,8 @@ def _of_test(
         return
     if name not in known:
         message = f"no {what.format(name)} is in the log"
-        yield problem_at(each, part, "unseen_property", message, _nearest(name, known))
+        at = named_node(each, part) if isinstance(part, language.AttributeCondition) else None
+        yield problem_at(each, part, "unseen_property", message, _nearest(name, known), at=at)
         return
     asked, found = _types_asked(test), known[name] - {"null"}
     if asked and found and not asked & found:

@@ -11,12 +11,11 @@ from typing import Final
 
 from rules.model import language
 from rules.parse.audience import ParsedAudience
-from rules.parse.document import Node
 from rules.parse.field_words import our_name
 from rules.parse.problems import DefinitionProblem
 from rules.predicates.operators import OPERATORS
 from rules.warn.patterns import attributes_asked, events_asked
-from rules.warn.places import place_of, problem_at
+from rules.warn.places import named_node, place_of, problem_at
 
 _EQUAL: Final = frozenset({"eq", "ne", "in", "not_in"})
 _PARTS: Final = frozenset({"contains", "not_contains", "icontains", "starts_with", "ends_with", "matches"})
@@ -37,7 +36,7 @@ _OF_ATTRIBUTES: Final = ("attributes.", "traits.", "user.traits.", "$.", "user.a
 
 def suspicions(each: ParsedAudience) -> Iterator[DefinitionProblem]:
     for asked in events_asked(each.audience.rule):
-        at = _event_node(each, asked.part)
+        at = named_node(each, asked.part)
         for name in asked.names:
             for message, hint in _of_event_name(name):
                 yield problem_at(each, asked.part, "suspicious_name", message, hint, at)
@@ -53,13 +52,6 @@ def suspicions(each: ParsedAudience) -> Iterator[DefinitionProblem]:
             yield problem_at(each, asked.tests[0], "suspicious_name", message, hint)
     for condition, test in attributes_asked(each.audience.rule):
         yield from _of_test(each, condition, test, _OF_ATTRIBUTES)
-
-
-def _event_node(each: ParsedAudience, part: object) -> Node | None:
-    node = place_of(each, part).node
-    if isinstance(node.value, Mapping) and "event" in node.value:
-        return node.value["event"].node
-    return None
 
 
 def _of_event_name(name: str) -> Iterator[tuple[str, str]]:
@@ -134,7 +126,11 @@ def _of_equal(operator: str, text: str, folded: str, plain: bool) -> Iterator[tu
         yield f"'{text}' is compared as text", f"write {_SYMBOLS[symbol]}: {bound}"
     elif found := _RANGE.fullmatch(text):
         yield f"'{text}' is compared as text", f"write between: [{found[1]}, {found[2]}]"
-    elif any(map(str.isalnum, text)) and (text[0] in "*%" or text[-1] in "*%") and not text[:-1].strip().isdigit():
+    elif (
+        any(map(str.isalnum, text))
+        and (text[0] in "*%" or text[-1] in "*%")
+        and not text[:-1].strip().isdigit()
+    ):
         hint = "write starts_with, ends_with, contains or matches"
         yield f"'{text}' is compared as it stands: {operator} has no wildcards", hint
     elif (text.startswith("^") and len(text) > 1) or ".*" in text:

@@ -15,6 +15,7 @@ from rules.parse.definitions import check_together, parse_definitions
 from rules.parse.rule import KINDS
 from rules.parse.window import WINDOWS
 from rules.predicates.operators import OPERATORS
+from rules.warn.find import warnings_of
 from rules.write import reference
 from tests import ROOT
 
@@ -67,6 +68,7 @@ def test_the_page_has_examples_of_all_three_kinds() -> None:
 def test_definitions_on_the_page_have_no_fault(text: str) -> None:
     parsed, problems = parse_definitions(text, "language.md")
     assert problems + list(check_together(parsed)) == []
+    assert [str(each) for each in warnings_of(parsed)] == []
     assert parsed
 
 

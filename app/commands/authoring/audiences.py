@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.authoring.told import counted, told
 from app.commands.options import Definitions, SettingsFile, load_quiet
 from app.commands.output import columns
 
@@ -26,6 +27,9 @@ Project = Annotated[str, typer.Option(help="The project of the audiences.")]
 def apply(
     files: Definitions,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and stop.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Warnings are errors: nothing is published.")
+    ] = False,
     settings: SettingsFile = None,
 ) -> None:
     """Publish definitions, all or none; audiences that aren't in the files stay as they are."""
@@ -40,20 +44,29 @@ def apply(
     problems += check_together(wanted, references=False)  # they may be to published audiences
     if problems:
         raise DefinitionsInvalid(problems)
-    asyncio.run(_apply(loaded, wanted, dry_run))
+    asyncio.run(_apply(loaded, wanted, dry_run, strict))
 
 
-async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: bool) -> None:
+async def _apply(settings: Settings, wanted: Sequence[ParsedAudience], dry_run: bool, strict: bool) -> None:
     from agents.registry.audiences import plan_changes
+    from app.failures import CommandFailed
     from app.publish.audiences import check_beside_published, connected, publication_ms
     from rules.compile.audience import PublishedAudience
     from rules.parse.problems import DefinitionsInvalid
+    from rules.warn.find import warnings_of
 
     async with connected(settings) as topic:
         published = await topic.read_to_change()
         problems = check_beside_published(wanted, published)
         if problems:
             raise DefinitionsInvalid(problems)
+        warnings = warnings_of(wanted, [each.audience for each in published.values() if not each.deleted])
+        for line in told((), warnings):
+            typer.echo(line, err=True)
+        if warnings and strict:
+            raise CommandFailed(
+                f"{counted(len(warnings), 'warning')}: nothing was published, because of --strict"
+            )
         changes = plan_changes(
             published, [each.audience for each in wanted], topic.versions, topic.version_floor
         )

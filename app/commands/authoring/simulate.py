@@ -11,6 +11,14 @@ from typing import IO, Annotated
 
 import typer
 
+from app.commands.authoring.events_file import (
+    Columns,
+    FormatName,
+    Source,
+    bad_lines_of,
+    open_events,
+    read_records,
+)
 from app.commands.options import SettingsFile
 from app.failures import CommandFailed
 
@@ -36,27 +44,23 @@ def simulate(
     out: Annotated[
         str, typer.Option(metavar="FILE|-", help="Where the transitions go, as JSON lines.")
     ] = "-",
-    source: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="The records are written as this source topic's.")
-    ] = None,
-    format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The records' format: segment, sensors, cloudevents.")
-    ] = None,
+    source: Source = None,
+    format: FormatName = None,
+    column: Columns = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Run records from a file through the pipeline, without Kafka; exit code 3 when lines were bad."""
+    """Run records from a file through the pipeline, without Kafka; exit code 3 when lines were bad.
+
+    What every audience came to goes to standard error.
+    """
+    from app.commands.authoring.simulated import report
     from app.publish.files import load_audiences
-    from app.settings.formats import FormatUnknown, format_of
     from app.settings.limits import limits_of
     from app.settings.tree import load_settings
     from app.simulate.lines import TOPIC
     from app.simulate.simulate import Simulation
 
     loaded = load_settings(settings)
-    try:
-        made = format_of(loaded.sources, source, format)
-    except FormatUnknown as unknown:
-        raise CommandFailed(str(unknown)) from None
     until_ms = None if until is None else parse_time(until)
     created_ms = None if created is None else parse_time(created, "--created")
     max_samples = loaded.state.max_samples
@@ -65,22 +69,21 @@ def simulate(
     if once and created_ms is None:
         told = ", ".join(f"'{each}'" for each in once)
         typer.echo(f"{told}: computed once, when created: nobody gets in without --created TIME", err=True)
-    shown = "stdin" if events == "-" else events
-
-    def bad_line(number: int, code: str, message: str) -> None:
-        typer.echo(f"{shown}:{number}: {code}: {message}", err=True)
-
+    bad_lines = bad_lines_of(events)
     with contextlib.ExitStack() as files:
-        lines = files.enter_context(_open_events(events))
-        sink = files.enter_context(_open_out(out, lines))
+        stream = files.enter_context(open_events(events))
+        sink = files.enter_context(_open_out(out, stream))
+        lines, made = read_records(stream, loaded, source, format, column, bad_lines)
         limits = replace(limits_of(loaded), formats={} if made is None else {TOPIC: made})
-        simulation = Simulation(definitions, sink, bad_line, limits, max_samples, created_ms=created_ms or 0)
+        simulation = Simulation(
+            definitions, sink, bad_lines.add, limits, max_samples, created_ms=created_ms or 0
+        )
         summary = simulation.run(lines, until_ms)
         sink.flush()
-    counts = ((summary.records, "record"), (summary.transitions, "transition"), (summary.bad, "bad line"))
-    text = ", ".join(f"{count} {noun if count == 1 else noun + 's'}" for count, noun in counts)
-    typer.echo(f"{text}, {summary.seconds:.2f} s", err=True)
-    if summary.bad:
+    bad_lines.end()
+    for line in report(summary, definitions, bad_lines.count):
+        typer.echo(line, err=True)
+    if bad_lines.count:
         raise typer.Exit(BAD_LINES)
 
 
@@ -96,15 +99,6 @@ def parse_time(text: str, option: str = "--until") -> int:
         return parse_instant(text if number is None else number)
     except InstantInvalid as error:
         raise CommandFailed(f"{option}: {error}") from None
-
-
-def _open_events(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-    if name == "-":
-        return contextlib.nullcontext(sys.stdin.buffer)
-    try:
-        return open(name, "rb")
-    except OSError as error:
-        raise CommandFailed(f"--events: {name} can't be read: {error.strerror}") from None
 
 
 def _open_out(name: str, events: IO[bytes]) -> contextlib.AbstractContextManager[IO[bytes]]:

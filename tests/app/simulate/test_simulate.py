@@ -38,7 +38,8 @@ def test_bad_lines_are_told_counted_and_stop_nothing(tmp_path: Path, monkeypatch
         cli,
         ["simulate", "--audiences", ".", "--events", "events.jsonl", "--out", str(tmp_path / "out.jsonl")],
     )
-    *told, summary = result.stderr.splitlines()
+    lines = result.stderr.splitlines()
+    told, summary = [each for each in lines if each.startswith("events.jsonl:")], lines[-1]
     assert told == [
         "events.jsonl:2: not_json: JSON is malformed: invalid character (byte 4)",
         "events.jsonl:4: timestamp: neither timestamp nor time is given",
