@@ -12,7 +12,8 @@ from itertools import combinations, pairwise
 from typing import Any, Final
 
 from rules.model import language
-from rules.predicates.operators import MISSING, ValueTest, compile_operator, read_instant
+from rules.predicates.operators import ValueTest, compile_operator, read_instant
+from rules.predicates.paths import MISSING
 from rules.time.durations import UNITS_MS
 
 NEGATIONS: Final = {"ne": "eq", "not_in": "in", "not_contains": "contains"}
