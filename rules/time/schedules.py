@@ -1,11 +1,13 @@
 """Compute instants of batch audiences (docs/semantics.md, section 8), in the audience's time zone.
 
 ``daily`` is each local midnight, ``weekly`` that of Mondays, ``monthly`` that of the first. A cron time that
-the clock skips comes at the first instant after the gap, one that it shows twice comes the first time.
+the clock skips comes at the first instant after the gap. One that it shows twice comes the first time; both
+times if the minute or the hour is ``*`` or ``*/n``, so that what comes every half hour goes on doing so.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
@@ -16,7 +18,16 @@ from croniter import CroniterBadDateError, croniter
 
 from rules.model import language
 from rules.time.calendar import Calendar
+from rules.time.instants import MAX_MS, MIN_MS
 
+_EVERY = re.compile(r"\*(/\d+)?", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1)
+_MARGIN_MS: Final = 7 * 86_400_000
+_DAY: Final = timedelta(days=1)
+_BEFORE: Final = timedelta(days=1)
+_AFTER: Final = timedelta(days=2)
+"""A local day lies between so long before the midnight of its date in UTC and so long after: zones are less
+than a day from UTC. Days may overlap where clocks go back across midnight."""
 UNITS: Final[dict[str, language.PeriodUnit]] = {"daily": "day", "weekly": "week", "monthly": "month"}
 
 
@@ -64,6 +75,8 @@ class Cron:
     def __init__(self, calendar: Calendar, cron: str) -> None:
         self.calendar = calendar
         self.cron = cron
+        self.twice = any(_EVERY.fullmatch(field) for field in cron.split()[:2])
+        """Whether a time that the clock shows twice comes twice."""
         self._instants = lru_cache(maxsize=64)(self._of_day)
         self._between: tuple[int, int] = (0, 0)
         self._times: list[time] = []
@@ -79,33 +92,33 @@ class Cron:
         return found
 
     def next(self, after_ms: int) -> int | None:
-        day: date | None = self.calendar.date(after_ms) - timedelta(days=1)
-        while day is not None:
+        found: int | None = None
+        day: date | None = _utc_date(after_ms) - _AFTER
+        while day is not None and (found is None or day - _BEFORE <= _utc_date(found)):
             instants = self._instants(day)
             at = bisect_right(instants, after_ms)
-            if at < len(instants):
-                return instants[at]
-            day = self._day(day, 1)
-        return None
+            if at < len(instants) and (found is None or instants[at] < found):
+                found = instants[at]
+            day = day + _DAY if instants else self._day(day, 1)
+        return found
 
     def _latest(self, at_ms: int) -> int | None:
-        day: date | None = self.calendar.date(at_ms) + timedelta(days=1)
-        while day is not None:
+        found: int | None = None
+        day: date | None = _utc_date(at_ms) + _BEFORE
+        while day is not None and (found is None or day + _AFTER >= _utc_date(found)):
             instants = self._instants(day)
             at = bisect_right(instants, at_ms)
-            if at:
-                return instants[at - 1]
-            day = self._day(day, -1)
-        return None
+            if at and (found is None or instants[at - 1] > found):
+                found = instants[at - 1]
+            day = day - _DAY if instants else self._day(day, -1)
+        return found
 
     def _day(self, day: date, step: int) -> date | None:
         """The next day, or the one before, that has a time; None: none for a long while."""
         midnight = datetime(day.year, day.month, day.day)
         try:
             if step > 0:
-                found = croniter(self.cron, midnight + timedelta(days=1) - timedelta(seconds=1)).get_next(
-                    datetime
-                )
+                found = croniter(self.cron, midnight + _DAY - timedelta(seconds=1)).get_next(datetime)
             else:
                 found = croniter(self.cron, midnight).get_prev(datetime)
         except (CroniterBadDateError, ValueError, OverflowError):
@@ -123,7 +136,8 @@ class Cron:
             return []
         if not self._times:
             self._times = self._times_from(first)
-        return sorted({self.calendar.instants(datetime.combine(day, time))[0] for time in self._times})
+        shown = [self.calendar.instants(datetime.combine(day, time)) for time in self._times]
+        return sorted({instant for each in shown for instant in (each if self.twice else each[:1])})
 
     def _times_from(self, first: datetime) -> list[time]:
         """The times of a day, of every day that has some: asking for each again would be slow."""
@@ -142,3 +156,8 @@ def build_schedule(source: language.Schedule, calendar: Calendar, created_ms: in
     if source.kind == "cron":
         return Cron(calendar, source.cron)
     return Periodic(calendar, UNITS[source.kind])
+
+
+def _utc_date(at_ms: int) -> date:
+    """The date in UTC; not so near the ends of time that days around it can't be written."""
+    return (_EPOCH + timedelta(milliseconds=min(max(at_ms, MIN_MS + _MARGIN_MS), MAX_MS - _MARGIN_MS))).date()

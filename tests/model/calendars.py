@@ -4,8 +4,7 @@ Periods are known by the clock on the wall: each has a number, and that of an in
 date and hour. Weeks start on Monday.
 
 Choice: an hour that the clock goes through twice is two calendar hours; where clocks change by half an hour
-(Lord Howe), one hour has 30 minutes and another 90. A schedule's local time that the clock skips comes at the
-first instant after the gap; one that it goes through twice comes the first time.
+(Lord Howe), one hour has 30 minutes and another 90. ``*/n`` is that alone: ``*/n,5`` is a list of fixed times.
 """
 
 from __future__ import annotations
@@ -103,10 +102,11 @@ def compute_before(schedule: str, zone: str, at_ms: int, created_ms: int) -> int
     if schedule in UNIT_OF:
         return period_start(period_number(at_ms, UNIT_OF[schedule], zone), UNIT_OF[schedule], zone)
     today = local_date(at_ms, zone).toordinal()
-    for day in range(today + 1, today - CRON_DAYS, -1):
-        found = [each for each in cron_instants(schedule, zone, day) if each <= at_ms]
-        if found:
+    found: list[int] = []
+    for day in range(today + AROUND, today - CRON_DAYS, -1):
+        if found and day < local_date(max(found), zone).toordinal() - AROUND:
             return max(found)
+        found += [each for each in cron_instants(schedule, zone, day) if each <= at_ms]
     return None
 
 
@@ -120,16 +120,19 @@ def compute_from(schedule: str, zone: str, at_ms: int, created_ms: int) -> int |
         start = period_start(number, unit, zone)
         return start if start == at_ms else period_start(number + 1, unit, zone)
     today = local_date(at_ms, zone).toordinal()
-    for day in range(today - 1, today + CRON_DAYS):
-        found = [each for each in cron_instants(schedule, zone, day) if each >= at_ms]
-        if found:
+    found: list[int] = []
+    for day in range(today - AROUND, today + CRON_DAYS):
+        if found and day > local_date(min(found), zone).toordinal() + AROUND:
             return min(found)
+        found += [each for each in cron_instants(schedule, zone, day) if each >= at_ms]
     return None
 
 
 UNIT_OF = {"daily": "day", "weekly": "week", "monthly": "month"}
 CRON_DAYS = 5 * 366
 """Where nothing comes for so long, nothing comes."""
+AROUND = 3
+"""Days that may have an instant between those of a day, where clocks go back across midnight."""
 WEEKDAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
 MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
@@ -150,24 +153,22 @@ def cron_instants(cron: str, zone: str, day: int) -> tuple[int, ...]:
         fits = on_day and on_weekday
     if not fits or local.month not in numbers(months, 1, 12, MONTHS):
         return ()
-    return tuple(
-        sorted(
-            {
-                wall_instant(datetime(local.year, local.month, local.day, hour, minute), zone)
-                for hour in numbers(hours, 0, 23)
-                for minute in numbers(minutes, 0, 59)
-            }
-        )
-    )
+    every = any(re.fullmatch(r"\*(/\d+)?", field) for field in (minutes, hours))
+    found: set[int] = set()
+    for hour in numbers(hours, 0, 23):
+        for minute in numbers(minutes, 0, 59):
+            shown = wall_instants(datetime(local.year, local.month, local.day, hour, minute), zone)
+            found |= set(shown) if every else {min(shown)}
+    return tuple(sorted(found))
 
 
-def wall_instant(wall: datetime, zone: str) -> int:
-    """The first instant at which the wall clock shows this, or, if it skips that, more."""
+def wall_instants(wall: datetime, zone: str) -> list[int]:
+    """The instants at which the wall clock shows this; if it skips that, the first at which it shows more."""
     naive = (wall.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
-    offsets = {offset_ms(naive + shift, zone) for shift in (-DAY, DAY)}
+    offsets = {offset_ms(naive + shift, zone) for shift in range(-DAY, DAY + 1, 6 * HOUR)}
     shown = [naive - each for each in offsets if offset_ms(naive - each, zone) == each]
     if shown:
-        return min(shown)
+        return shown
     early, late = naive - max(offsets), naive - min(offsets)
     while late - early > 1:
         middle = (early + late) // 2
@@ -175,7 +176,7 @@ def wall_instant(wall: datetime, zone: str) -> int:
             late = middle
         else:
             early = middle
-    return late
+    return [late]
 
 
 def numbers(field: str, low: int, high: int, names: dict[str, int] | None = None) -> set[int]:

@@ -38,8 +38,8 @@ class Known:
     """The attributes after each update, with the instant of it."""
     stays: dict[str, list[int]] = field(default_factory=dict)
     """Per audience the instants of its transitions: enter, exit, enter, ..."""
-    applied_ids: dict[str, int] = field(default_factory=dict)
-    """When the event of an id was last applied."""
+    applied_ids: dict[tuple[str, str], int] = field(default_factory=dict)
+    """When the event of a name and id was last applied."""
 
     def if_nothing_happens(self) -> Known:
         """A copy to let time pass on; it shares what only records change."""

@@ -1,6 +1,6 @@
 """Sections 2 and 9: one partition's clock, its users, and the transitions that come out.
 
-Choice, for duplicates: an event whose id the same user brought recently, by the partition's clock at both,
+Choice, for duplicates: an event whose name and id the same user brought recently, by the partition's clock at both,
 moves the clock and does nothing else. It isn't remembered either: the window counts from the one that was
 applied. Ids are forgotten in lots, of a 64th of the window or a second: when the window of the latest instant
 that the lot may have is over. Profile updates are no events.
@@ -49,11 +49,11 @@ class Model:
         user = self.users.setdefault(user_id, Known(now_ms, now_ms))
         is_event, record_id = body.get("type", "track") == "track", body.get("id")
         if is_event and record_id is not None:
-            applied_ms = user.applied_ids.get(record_id)
+            applied_ms = user.applied_ids.get((body["event"], record_id))
             lot = max(1, self.dedupe_ms // 64_000) * 1000
             if applied_ms is not None and now_ms < (applied_ms // lot + 1) * lot + self.dedupe_ms:
                 return
-            user.applied_ids[record_id] = now_ms
+            user.applied_ids[body["event"], record_id] = now_ms
         self._fire(user_id, user, now_ms)
         trigger = {"event": body.get("event"), "id": record_id, "time": instant_text(time_ms)}
         if is_event:

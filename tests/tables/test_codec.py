@@ -12,7 +12,6 @@ from rules.compile.project_rules import ProjectRules
 from rules.conditions.build import build_condition
 from rules.decide.upgrade import OLD, upgrade
 from rules.parse.definitions import load_definition
-from rules.state.dedupe import hash_of
 from rules.state.event_times import instants
 from rules.state.row import Membership, Row, Transition, Trigger
 from tables.codec import (
@@ -48,7 +47,7 @@ ROW = Row(
     attributes={"country": "US", "n": {"x": [1, 2.5, None, True, "é🎉"]}, "big": 2**63 - 1, "low": -(2**63)},
     changed_ms={"country": T, "gone": T - 1},
     identities={"email": "a@b.c"},
-    seen=hash_of("r1"),
+    seen=b'\xc0\x82\xff"<\x11',
     seen_at=[T // 1000, 1],
     changed_paths={"n.x": T - 2},
     base_ms=T,

@@ -157,9 +157,9 @@ class _Applier:
         self._draft.refuse(letter_of(self._place, record, refusal))
         return True
 
-    def _is_same_id(self, row: Row, record_id: str, now_ms: int) -> bool:
-        """Whether the user sent a record of this id lately; otherwise the id is remembered."""
-        record_hash = hash_of(record_id)
+    def _is_same_id(self, row: Row, event: str, record_id: str, now_ms: int) -> bool:
+        """Whether the user sent an event of this name and id lately; otherwise the id is remembered."""
+        record_hash = hash_of(event, record_id)
         if is_repeated(row, record_hash, now_ms, self._dedupe):
             self._counts.repeated += 1
             return True

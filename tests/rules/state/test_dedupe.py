@@ -16,22 +16,22 @@ RUN_MS = 1_350_000
 
 def test_an_id_is_repeated_until_the_window_of_its_run_is_over() -> None:
     row, first_ms = Row(0), T // RUN_MS * RUN_MS
-    remember(row, hash_of("a"), first_ms, DAY)
-    remember(row, hash_of("b"), first_ms + RUN_MS - 1, DAY)
-    remember(row, hash_of("c"), first_ms + RUN_MS, DAY)
+    remember(row, hash_of("e", "a"), first_ms, DAY)
+    remember(row, hash_of("e", "b"), first_ms + RUN_MS - 1, DAY)
+    remember(row, hash_of("e", "c"), first_ms + RUN_MS, DAY)
     for name in "ab":
-        assert is_repeated(row, hash_of(name), first_ms + RUN_MS, DAY)
-        assert is_repeated(row, hash_of(name), first_ms + RUN_MS + DAY_MS - 1, DAY)
-        assert not is_repeated(row, hash_of(name), first_ms + RUN_MS + DAY_MS, DAY)
-    assert is_repeated(row, hash_of("c"), first_ms + RUN_MS + DAY_MS, DAY)
-    assert not is_repeated(row, hash_of("d"), first_ms + RUN_MS, DAY)
+        assert is_repeated(row, hash_of("e", name), first_ms + RUN_MS, DAY)
+        assert is_repeated(row, hash_of("e", name), first_ms + RUN_MS + DAY_MS - 1, DAY)
+        assert not is_repeated(row, hash_of("e", name), first_ms + RUN_MS + DAY_MS, DAY)
+    assert is_repeated(row, hash_of("e", "c"), first_ms + RUN_MS + DAY_MS, DAY)
+    assert not is_repeated(row, hash_of("e", "d"), first_ms + RUN_MS, DAY)
 
 
 def test_of_too_many_ids_the_oldest_go_and_are_counted() -> None:
     row, three = Row(0), dedupe_of(1000, 3)
-    gone = sum(remember(row, hash_of(str(number)), T + number, three) for number in range(5))
+    gone = sum(remember(row, hash_of("e", str(number)), T + number, three) for number in range(5))
     assert gone == 2
-    found = [is_repeated(row, hash_of(str(each)), T + 5, three) for each in range(5)]
+    found = [is_repeated(row, hash_of("e", str(each)), T + 5, three) for each in range(5)]
     assert found == [False, False, True, True, True]
 
 
@@ -47,10 +47,10 @@ def test_it_tells_what_a_list_of_everything_tells(steps: list[tuple[str, int]], 
     for name, later_ms in steps:
         now_ms += later_ms
         expected = now_ms < forgotten.get(name, 0)
-        assert is_repeated(row, hash_of(name), now_ms, dedupe) == expected
+        assert is_repeated(row, hash_of("e", name), now_ms, dedupe) == expected
         if not expected:
             forgotten[name] = now_ms - now_ms % run_ms + run_ms + window_ms
-            assert not remember(row, hash_of(name), now_ms, dedupe)
+            assert not remember(row, hash_of("e", name), now_ms, dedupe)
             assert len(row.seen) == 6 * sum(now_ms < each for each in forgotten.values())
             assert len(row.seen_at) <= 2 * 66
 
@@ -65,9 +65,14 @@ def test_no_id_is_forgotten_early_though_the_window_changes(steps: list[tuple[in
         dedupe = dedupe_of(window_ms, 1000)
         for number, applied_ms in enumerate(applied):
             # Those that a shorter window has dropped meanwhile are gone.
-            if is_repeated(row, hash_of(str(number)), now_ms, dedupe):
+            if is_repeated(row, hash_of("e", str(number)), now_ms, dedupe):
                 assert now_ms - applied_ms < window_ms + max(1000, 3 * DAY_MS // 64)
-        remember(row, hash_of(str(len(applied))), now_ms, dedupe)
+        remember(row, hash_of("e", str(len(applied))), now_ms, dedupe)
         applied.append(now_ms)
-        assert is_repeated(row, hash_of(str(len(applied) - 1)), now_ms + window_ms - 1, dedupe)
+        assert is_repeated(row, hash_of("e", str(len(applied) - 1)), now_ms + window_ms - 1, dedupe)
         assert sum(row.seen_at[1::2]) * 6 == len(row.seen)
+
+
+def test_ids_are_told_apart_by_the_names_of_their_events() -> None:
+    pairs = [("a", "b"), ("ab", ""), ("", "ab"), ("b", "a"), ("1:a", "b"), ("a", "1:b"), ("a\0", "b")]
+    assert len({hash_of(event, record_id) for event, record_id in pairs}) == len(pairs)
