@@ -1,6 +1,7 @@
 """Events that come again under the same name and ``id``: what a row remembers of those that were applied.
 
-``Row.seen`` has 6 bytes of the 64-bit XXH3 of each name and id, in order of application. ``Row.seen_at`` tells when, in
+``Row.seen`` has 6 bytes of the 64-bit XXH3 of each name and id, in order of application.
+``Row.seen_at`` tells when, in
 runs: [second, number of ids, second, number of ids, ...]. A run is as long as a 64th of the window, but at
 least a second, and is forgotten as a whole: an id is remembered for the window and up to one run longer.
 
@@ -40,7 +41,7 @@ def dedupe_of(window_ms: int, most: int) -> Dedupe:
 
 
 def hash_of(event: str, record_id: str) -> bytes:
-    """6 bytes that stand for the id of an event of this name. Ids are counted per name (semantics, section 2)."""
+    """6 bytes that stand for the id of an event of this name (docs/semantics.md, section 2)."""
     told = f"{len(event)}:{event}{record_id}"
     return xxh3_64_digest(told.encode("utf-8", "surrogatepass"))[:_HASH]
 

@@ -4,7 +4,8 @@ Periods are known by the clock on the wall: each has a number, and that of an in
 date and hour. Weeks start on Monday.
 
 Choice: an hour that the clock goes through twice is two calendar hours; where clocks change by half an hour
-(Lord Howe), one hour has 30 minutes and another 90. ``*/n`` is that alone: ``*/n,5`` is a list of fixed times.
+(Lord Howe), one hour has 30 minutes and another 90. ``*/n`` is a whole field: ``*/n,5`` is a list of fixed
+times.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class _Applier:
             return False
         due_before = row.timer_ms
         record_id = decoded.id if decoded.type == "track" and self._dedupe.run_ms > 0 else None
-        if record_id is not None and self._is_same_id(row, record_id, now_ms):
+        if record_id is not None and self._is_same_id(row, decoded.event or "", record_id, now_ms):
             # Noted, because the window may be over when it is read once more.
             row.applied[source] = offset
             draft.change(key, due_before)
