@@ -1,9 +1,9 @@
 """Events that come again under the same name and ``id``: what a row remembers of those that were applied.
 
-``Row.seen`` has 6 bytes of the 64-bit XXH3 of each name and id, in order of application.
-``Row.seen_at`` tells when, in
-runs: [second, number of ids, second, number of ids, ...]. A run is as long as a 64th of the window, but at
-least a second, and is forgotten as a whole: an id is remembered for the window and up to one run longer.
+``Row.seen`` has 6 bytes of the 64-bit XXH3 of each name and id, in order of application. ``Row.seen_at``
+tells when, in runs: [second, number of ids, second, number of ids, ...]. A run is as long as a 64th of the
+window, but at least a second, and is forgotten as a whole: an id is remembered for the window and up to one
+run longer.
 
 Of two ids 48 bits are equal by chance once in 10**14 times; a user's event is compared with that user's.
 """

@@ -1,9 +1,9 @@
 """Sections 2 and 9: one partition's clock, its users, and the transitions that come out.
 
-Choice, for duplicates: an event whose name and id the same user brought recently, by the partition's clock at
-both, moves the clock and does nothing else. It isn't remembered either: the window counts from the one that was
-applied. Ids are forgotten in lots, of a 64th of the window or a second: when the window of the latest instant
-that the lot may have is over. Profile updates are no events.
+Choice, for duplicates: an event whose name and id the same user brought recently, by the partition's clock
+at both, moves the clock and does nothing else. It isn't remembered either: the window counts from the one
+that was applied. Ids are forgotten in lots, of a 64th of the window or a second: when the window of the
+latest instant that the lot may have is over. Profile updates are no events.
 """
 
 from __future__ import annotations
