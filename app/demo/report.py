@@ -77,8 +77,8 @@ def print_summary(console: Console, frame: Frame, result: DemoResult) -> None:
     say()
 
 
-def print_serving(console: Console, frame: Frame) -> None:
-    """What there is to do after the log's end."""
+def print_serving(console: Console, frame: Frame, topic: str, bootstrap: str) -> None:
+    """What there is to do after the log's end; ``topic`` has the transitions."""
     say = partial(console.print, soft_wrap=True, highlight=False)  # commands must stay on one line
     say(f"Still serving, as of {frame.date}. A worker on live data goes on with today's clock, and by now")
     say("all of these customers would have lapsed. In another terminal:")
@@ -87,5 +87,7 @@ def print_serving(console: Console, frame: Frame) -> None:
     member = f"{frame.url}/v1/audiences/lapsed/members/{frame.customer}"
     say(f"  curl -s {member}")
     say(f"  curl -s {frame.url}/metrics")
+    say()
+    say(f"Transitions are on the topic {topic} of Kafka at {bootstrap}; docs/consumers.md has a consumer.")
     say()
     say("Ctrl-C ends the demo.")

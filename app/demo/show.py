@@ -68,7 +68,8 @@ class Show:
         self._console.print()
         print_summary(self._console, frame, result)
         if is_complete and self._keep:
-            print_serving(self._console, frame)
+            kafka = stage.settings.kafka.bootstrap
+            print_serving(self._console, frame, stage.worker.plan.transitions, kafka)
             while not self._stopping.is_set():
                 stage.check()
                 await self._pause()

@@ -122,13 +122,14 @@ def test_plain_text() -> None:
     out = io.StringIO()
     console = Console(file=out)
     print_summary(console, frame(), DemoResult(True, 10.0, 12_345, 678, 852_076_800_000, 0, 0))
-    print_serving(console, frame())
+    print_serving(console, frame(), "demo.transitions", "127.0.0.1:15001")
     text = out.getvalue()
     assert "12,345 purchases of 678 customers, 1997-01-01 to 1997-07-27; 20,000 records evaluated" in text
     assert "54,321 transitions, numbered without a gap; 0 dead letters" in text
     assert "10.0 seconds: 2,000 records/s, 5,432 transitions/s" in text
     assert f"  {lookup(frame())}\n" in text
     assert "Audience 10 " in text
+    assert "the topic demo.transitions of Kafka at 127.0.0.1:15001;" in text
     assert "a_10" not in text  # names, not ids
 
 
