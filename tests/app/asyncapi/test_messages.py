@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.deliver.content.bodies import body_maker, encode
@@ -58,6 +58,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "identities": st.none() | st.dictionaries(NAMES, st.text("aé 7", max_size=3), max_size=2),
     "set": st.none() | st.dictionaries(NAMES, JSON, max_size=2),
     "set_once": st.none() | st.dictionaries(NAMES, JSON, max_size=2),
+    "append": st.none() | st.dictionaries(NAMES, st.lists(JSON, max_size=2), max_size=2),
+    "unset_all": st.booleans(),
     "unset": st.none() | st.lists(NAMES, max_size=2),
     "add": st.none() | st.dictionaries(NAMES, st.integers(-5, 5) | st.floats(-1, 1), max_size=2),
     "unknown": JSON,
@@ -65,6 +67,20 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 
 @given(st.fixed_dictionaries({}, optional=VALUES))
+@example({"user_id": "", "event": "e"})
+@example({"user_id": "u" * 513, "event": "e"})
+@example({"user_id": 7, "event": "e", "id": 8, "properties": [], "identities": {"n": 9}})
+@example({"user_id": "u", "event": ""})
+@example({"user_id": "u"})
+@example({"user_id": "u", "event": "e", "project": "a b"})
+@example({"user_id": "u", "event": "e", "identities": {"": "x"}})
+@example({"user_id": "u", "type": "profile", "append": {"tags": ["a"]}})
+@example({"user_id": "u", "type": "profile", "append": {"tags": "a"}})
+@example({"user_id": "u", "type": "profile", "unset_all": True})
+@example({"user_id": "u", "type": "profile", "set": {"": 1}})
+@example({"user_id": "u", "type": "profile", "unset": [""]})
+@example({"user_id": "u", "type": "profile", "add": {"n": "1"}})
+@example({"user_id": "u", "type": "profile", "set": []})
 def test_what_the_schemas_allow_is_taken_and_what_is_taken_they_allow(record: dict[str, Any]) -> None:
     kind = "profile" if record.get("type") == "profile" else "track"
     why_not = CONTRACT.why_not_payload(kind, record)
