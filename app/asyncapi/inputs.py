@@ -23,7 +23,7 @@ USER_ID = (
     "The user. Also the record's key, as the same bytes. 1 to 512 characters, no NUL; of a number its "
     "decimal digits."
 )
-ID = "Of the event: the same id with the same name within `dedupe.window_ms` counts once. At most 512 characters."
+ID = "Of the event: an id counts once per event name within `dedupe.window_ms`. At most 512 characters."
 TIME = (
     "Event time: RFC 3339 with an offset, or a number (epoch seconds below 10^11, otherwise milliseconds). "
     "By default the record timestamp."
