@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from agents.deliver.engine.dead_letter_reasons import OF_DESTINATIONS
@@ -136,3 +137,21 @@ def test_no_code_is_listed_twice() -> None:
     for topic in ((*OF_SOURCES, *REPARTITION_REFUSED, *OF_REPARTITION), OF_DESTINATIONS):
         codes = [each.code for each in topic]
         assert len(codes) == len(set(codes))
+
+
+def test_tables_of_codes_on_any_page_name_none_that_there_is_not() -> None:
+    known = {
+        each.code
+        for reasons in (OF_SOURCES, OF_REPARTITION, REPARTITION_REFUSED, OF_TRANSITIONS, OF_DESTINATIONS)
+        for each in reasons
+    }
+    found = {
+        code
+        for page in (ROOT / "docs").glob("*.md")
+        for table in re.findall(
+            r"^\| code \|.* the record \|.*\n\|-.*\n((?:\|.*\n)+)", page.read_text("utf-8"), re.MULTILINE
+        )
+        for row in table.splitlines()
+        for code in re.findall(r"`([^`]+)`", row.split("|")[1])
+    }
+    assert found == known
