@@ -207,6 +207,8 @@ def validate(model: type[Tree], given: Mapping[str, GivenSetting]) -> tuple[Tree
     for each in errors:
         place = each["loc"]
         name = ".".join(str(part) for part in place[:2])
+        if name not in given:
+            continue  # a default that is made from another setting, which is wrong itself
         faulty.add(name)
         found = _wrong(name, fields[name], place[2:], each, given[name])
         wrong.setdefault(found.name, found)

@@ -183,6 +183,10 @@ KAFKA_TOKENS = {
             "it can't be an input",
         ),
         (
+            {"TURNSTILE_TOPICS__PREFIX": "a b"},
+            "topics.prefix = 'a b' (TURNSTILE_TOPICS__PREFIX): must be 1 to 200 of A-Z a-z 0-9 . _ -",
+        ),
+        (
             {"TURNSTILE_HTTP__API_KEYS": "hush"},
             "http.api_keys = ********** (TURNSTILE_HTTP__API_KEYS): must be a list of {name, sha256, scopes, "
             "projects} (JSON in a variable)",
