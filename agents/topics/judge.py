@@ -83,7 +83,7 @@ def _missing_source(name: str, others: Sequence[str]) -> Fault:
         f"topics.events names '{name}', which",
         f"does not exist{hint}",
         "",
-        "input topics are the producers': they are not made here unless topics.create is true",
+        "input topics belong to the producers: they are made here only if topics.create is true",
         "Give the right name, make the topic, or set topics.create and run `turnstile topics apply`",
     )
 

@@ -169,7 +169,8 @@ async def _replay(settings: Settings, name: str, seconds: float) -> Replayed:
 def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
     """Per destination: state, lag, last success, last error, retries, dead letters.
 
-    While Kafka can't be reached: what a deliverer knows, if one answers.
+    Where no delivery worker answers, states are unknown. While Kafka can't be reached: what a delivery
+    worker knows.
     """
     import asyncio
 
@@ -178,12 +179,16 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
 
     statuses = asyncio.run(read_statuses(load_quiet(settings)))
     found = statuses.each
-    if statuses.lacking is not None:
-        typer.echo(statuses.lacking, err=True)
+    if statuses.kafka_silent is not None:
+        typer.echo(statuses.kafka_silent, err=True)
+    # A delivery worker on another machine may well deliver what this one could ask nobody about.
+    untold = "not running" if statuses.worker_silent is None else "unknown"
+    if statuses.worker_silent is not None and found:
+        typer.echo(f"the states are unknown, because {statuses.worker_silent}", err=True)
     if as_json:
         shown = [
             {
-                **(each.live or {"name": each.name, "state": "not running"}),
+                **(each.live or {"name": each.name, "state": untold}),
                 "lag": each.lag,
                 "dead_letters_waiting": each.dead_letters,
             }
@@ -199,7 +204,7 @@ def status(as_json: AsJson = False, settings: SettingsFile = None) -> None:
             (
                 each.name,
                 each.kind,
-                str(live.get("state", "not running")),
+                str(live.get("state", untold)),
                 "-" if each.lag is None else str(each.lag),
                 str(live.get("delivered", "-")),
                 str(live.get("retries", "-")),

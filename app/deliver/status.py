@@ -1,4 +1,4 @@
-"""``turnstile deliver status``: from Kafka what needs no deliverer, from the deliverer the rest."""
+"""``turnstile deliver status``: Kafka tells lag and dead letters, a delivery worker tells the rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.deliver.definitions.published import PublishedDestination, group_of
@@ -22,12 +21,10 @@ from app.kafka.configured import broker_of, plan_of
 from app.publish.destinations import DestinationsTopic, connected
 from app.settings.tree import Settings
 
-log = structlog.get_logger("turnstile.deliver")
-
 
 @dataclass(slots=True)
 class Status:
-    """One destination. ``lag`` None: it never started; ``live`` None: no deliverer runs it."""
+    """One destination. ``lag`` None: it never started; ``live`` None: no delivery worker told of it."""
 
     name: str
     kind: str
@@ -39,32 +36,42 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Statuses:
-    """All published destinations, by name. ``lacking``: why Kafka told nothing of them; None: it did."""
+    """All published destinations, by name."""
 
     each: list[Status]
-    lacking: str | None = None
+    kafka_silent: str | None = None
+    """Why Kafka told nothing of them; None: it did."""
+    worker_silent: str | None = None
+    """Why no delivery worker told of them; None: one did."""
+
+
+class _Silent(Exception):
+    """No delivery worker tells anything; the message says why."""
 
 
 async def read_statuses(settings: Settings) -> Statuses:
-    """From Kafka and from the deliverer; from the deliverer alone while Kafka can't be reached.
+    """From Kafka and from the delivery worker; from the latter alone while Kafka can't be reached.
 
     Raises CommandFailed when neither answers.
     """
-    live = await _live(settings)
+    live: Mapping[str, Mapping[str, Any]] = {}
+    worker_silent = None
     try:
-        return Statuses(await _from_kafka(settings, live or {}))
+        live = await _live(settings)
+    except _Silent as silent:
+        worker_silent = str(silent)
+    try:
+        return Statuses(await _from_kafka(settings, live), worker_silent=worker_silent)
     except CommandFailed as error:
-        url = _url(settings)
-        if live is None:
-            raise CommandFailed(
-                f"{error}; no deliverer answers at {url} (deliver.host, deliver.port) either, so "
-                "nothing is known"
-            ) from None
-        lacking = (
-            f"{error}. What follows is what the deliverer at {url} knows: lag and dead letters are not known"
+        if worker_silent is not None:
+            raise CommandFailed(f"{error}. Nothing is known, because {worker_silent}") from None
+        kafka_silent = (
+            f"{error}. What follows is what the delivery worker at {_url(settings)} knows: "
+            "lag and dead letters are not known"
         )
         return Statuses(
-            [Status(name, each["kind"], None, None, each) for name, each in sorted(live.items())], lacking
+            [Status(name, each["kind"], None, None, each) for name, each in sorted(live.items())],
+            kafka_silent=kafka_silent,
         )
 
 
@@ -117,8 +124,8 @@ async def _committed(topic: DestinationsTopic, group: str) -> Mapping[TopicParti
     return {tp: each.offset for tp, each in held.items() if each.offset >= 0}
 
 
-async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]] | None:
-    """By name, from the deliverer at ``deliver.host:deliver.port``; None when none answers."""
+async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """By name, from the delivery worker at ``deliver.host:deliver.port``. Raises _Silent."""
     key = settings.deliver.lookup_key
     headers = {"api-key": key.get_secret_value()} if key else {}
     url = f"{_url(settings)}/v1/destinations"
@@ -131,14 +138,18 @@ async def _live(settings: Settings) -> Mapping[str, Mapping[str, Any]] | None:
             session.get(url, headers=headers, allow_redirects=False, ssl=trust) as answer,
         ):
             if answer.status in (401, 403):
-                hint = "deliver.lookup_key must be a good key that also has the scope destinations"
-                log.error("deliverer_refused", url=url, status=answer.status, hint=hint)
+                raise _Silent(
+                    f"the delivery worker at {_url(settings)} refuses the key (status {answer.status}): "
+                    "deliver.lookup_key must be a good key that also has the scope destinations"
+                )
             if answer.status != 200:
-                return None
+                raise _Silent(f"{url} answers with the status {answer.status}")
             body = await answer.json()
             return {each["name"]: each for each in body["destinations"]}
     except (aiohttp.ClientError, TimeoutError):
-        return None
+        raise _Silent(
+            f"no delivery worker answers at {_url(settings)} (deliver.host, deliver.port)"
+        ) from None
 
 
 def _url(settings: Settings) -> str:

@@ -91,4 +91,8 @@ def check_permitted(settings: Settings, wanted: Sequence[Destination]) -> str | 
         raise CommandFailed("\n".join(refused))
     if knows_secrets or not any(map(secrets_in, wanted)):
         return None
-    return "the settings here declare no deliver.secrets, so whether delivery workers have them isn't known"
+    names = ", ".join(dict.fromkeys(secret.name for each in wanted for secret in secrets_in(each)))
+    return (
+        f"these settings have no deliver.secrets, so nobody checked whether delivery workers may send the "
+        f"secrets that are named: {names}"
+    )

@@ -90,9 +90,16 @@ class TopicRepairs:
 
     def to_make(self, found: Found) -> list[Wanted]:
         """What is missing and may be made; nothing while a source is missing that may not be made."""
-        missing = [each for each in found.wanted if each.name not in found.cluster.topics]
-        is_known = self._settings.topics.create or all(each.role is not Role.SOURCE for each in missing)
-        return missing if is_known else []
+        if self.missing_sources(found):
+            return []
+        return [each for each in found.wanted if each.name not in found.cluster.topics]
+
+    def missing_sources(self, found: Found) -> list[str]:
+        """Input topics that are missing and may not be made here."""
+        if self._settings.topics.create:
+            return []
+        there = found.cluster.topics
+        return [each.name for each in found.wanted if each.role is Role.SOURCE and each.name not in there]
 
     def copies(self, found: Found) -> int:
         """Of the topics that ``apply`` would make."""

@@ -104,7 +104,7 @@ async def test_kafka_that_goes_and_comes_back_is_told_once(
             assert (told["state"], told["lag"], told["dead_letters_waiting"]) == ("unreachable", None, None)
             code, out, error = await _deliver_status({**deliverer.settings, "deliver.port": 1})
             assert (code, out) == (2, "")
-            assert "no deliverer answers at http://127.0.0.1:1" in error
+            assert "no delivery worker answers at http://127.0.0.1:1" in error
             await asyncio.sleep(AWAY_SECONDS)
         finally:
             kafka_node.restart()

@@ -59,9 +59,12 @@ def apply(yes: Yes = False, settings: SettingsFile = None) -> None:
         async with connected(load_quiet(settings)) as topics:
             found = await topics.check()
             rows = _planned(topics, found)
-            if not rows:
+            if missing := topics.missing_sources(found):
+                names = ", ".join(missing)
+                typer.echo(f"no topic is made while input topics (topics.events) are missing: {names}")
+            if not rows and not missing:
                 typer.echo("nothing to make or to change")
-            else:
+            elif rows:
                 typer.echo("\n".join(columns(rows)))
                 if not yes and not _confirmed():
                     typer.echo("nothing was done")

@@ -95,7 +95,7 @@ def test_a_missing_source_is_told_with_the_nearest_name_that_is_no_topic_of_ours
     plan = TopicPlan("shop", "shop", ["shop.event", "web"])
     near, far = missing_sources(plan, cluster())
     assert "topics.events names 'shop.event', which does not exist; did you mean 'shop.events'?" in str(near)
-    assert "topics.events names 'web', which does not exist. Input topics are the producers'" in str(far)
+    assert "topics.events names 'web', which does not exist. Input topics belong to the producers" in str(far)
 
 
 def test_a_topic_is_another_one_when_its_id_is_and_something_was_taken_of_it() -> None:
