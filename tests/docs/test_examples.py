@@ -16,13 +16,13 @@ from ruamel.yaml import YAML
 from agents.deliver.definitions.parse import parse_destinations
 from app.simulate.case_report import report
 from app.simulate.cases import load_cases, run_cases
+from rules.parse.rule import KINDS
 from tests import ROOT
 
 READER = YAML(typ="safe", pure=True)
 FENCE = re.compile(r"^```(ya?ml|jsonl?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CASES: dict[str, Any] = READER.load((ROOT / "tests/docs/examples.cases.yaml").read_text())
-RULE_KEYS = {"event", "sequence", "attribute", "audience", "all", "any", "not", "at_least", "score"}
 WITH_ELLIPSIS = {"docs/contracts.md"}
 """JSON with texts and bodies cut short, to read only."""
 
@@ -60,9 +60,9 @@ IN_YAML = [each for each in ALL if each.kind in ("yaml", "yml")]
 
 def is_audience(example: Example) -> bool:
     data = example.data
-    return (
-        isinstance(data, dict) and "cases" not in data and ("rule" in data or bool(RULE_KEYS & data.keys()))
-    )
+    if not isinstance(data, dict) or "cases" in data or "user_id" in data:
+        return False  # no definition, one with its cases, or a mapping of records, which has some of the keys
+    return "rule" in data or bool(KINDS.keys() & {*data})
 
 
 AUDIENCES = [each for each in IN_YAML if is_audience(each)]
