@@ -171,13 +171,23 @@ def _explained(
         kind=KINDS[type(rule)],
         rule=rule,
         text=requirement(rule),
-        found=finding(rule, facts, values),
+        found=finding(rule, facts, values, _counted_from_ms(audience, rule, at_ms)),
         value=wired.value,
         timer_ms=wired.timer_ms,
         facts=facts,
         parts=tuple([_explained(rules, audience, each, row, at_ms) for each in wired.parts]),
         points=wired.points,
     )
+
+
+def _counted_from_ms(audience: CompiledAudience, rule: language.Rule, at_ms: int) -> int | None:
+    """From when on a condition surely has every event; None: its window begins later, or it isn't known."""
+    if isinstance(rule, language.EventCondition | language.Sequence | language.NotFollowed):
+        window, published_ms = rule.window, audience.published_ms
+        if isinstance(window, language.Within) and at_ms - window.length_ms >= published_ms:
+            return None
+        return published_ms or None
+    return None
 
 
 def _explained_batch(

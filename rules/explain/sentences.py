@@ -41,11 +41,15 @@ def requirement(rule: language.Rule) -> str:
     """What a node asks for. Of a composite only its own part: its parts have sentences of their own."""
     match rule:
         case language.All(parts=parts):
-            return "This must hold." if len(parts) == 1 else f"All of these {len(parts)} must hold."
+            return "The part must be true." if len(parts) == 1 else f"All of these {len(parts)} must hold."
         case language.Any(parts=parts):
-            return "This must hold." if len(parts) == 1 else f"At least 1 of these {len(parts)} must hold."
+            return (
+                "The part must be true."
+                if len(parts) == 1
+                else f"At least 1 of these {len(parts)} must hold."
+            )
         case language.Not():
-            return "This must not hold."
+            return "The part must be false."
         case language.AtLeast(n=n, parts=parts):
             return f"At least {n} of these {len(parts)} must hold."
         case language.Score(comparisons=wanted):
@@ -131,34 +135,43 @@ def _sequence(rule: language.Sequence) -> str:
     return f"{text}; the last one{when}." if when else f"{text}."
 
 
-def finding(rule: language.Rule, facts: Facts | None, parts: Sequence[tuple[bool, int | float]]) -> str:
-    """What was found of a node. ``parts`` are (value, points) of a composite's parts, in order."""
+def finding(
+    rule: language.Rule,
+    facts: Facts | None,
+    parts: Sequence[tuple[bool, int | float]],
+    counted_from_ms: int | None = None,
+) -> str:
+    """What was found of a node. ``parts`` are (value, points) of a composite's parts, in order.
+
+    Where nothing was found, ``counted_from_ms`` is told: events from before it may be unknown. None: no event
+    that would count is.
+    """
     match rule, facts:
         case language.InAudience(), MembershipFacts():
             return _membership(facts)
         case language.AttributeCondition(), AttributeFacts():
             return _attribute(facts)
         case language.EventCondition(), EventFacts():
-            return _found(rule, facts)
+            return _found(rule, facts, _from(counted_from_ms))
         case language.Sequence(), SequenceFacts():
-            return _found_sequence(facts)
+            return _found_sequence(facts, _from(counted_from_ms))
         case language.NotFollowed(), NotFollowedFacts():
-            return _found_unfollowed(facts)
+            return _found_unfollowed(facts, _from(counted_from_ms))
         case language.Not(), _:
-            return "It holds." if parts[0][0] else "It doesn't hold."
+            return "It is true." if parts[0][0] else "It is false."
         case language.Score(), _:
             points = shown(exact_sum(each for value, each in parts if value))
             return f"They add up to {value_text(points)}."
         case _:
             holding = sum([value for value, _ in parts])
             if len(parts) == 1:
-                return "It does." if holding else "It doesn't."
+                return "It is true." if holding else "It is false."
             return f"{holding or 'None'} of them {'does' if holding == 1 else 'do'}."
 
 
 def _membership(facts: MembershipFacts) -> str:
     if facts.since_ms is None:
-        return "The user never was."
+        return "The user never was in it."
     return f"The user {'entered' if facts.inside else 'left'} at {format_instant(facts.since_ms)}."
 
 
@@ -174,31 +187,41 @@ def _attribute(facts: AttributeFacts) -> str:
     )
 
 
-def _found(rule: language.EventCondition, facts: EventFacts) -> str:
+def _from(counted_from_ms: int | None) -> str:
+    if counted_from_ms is None:
+        return ""
+    return f" since {format_instant(counted_from_ms)}, when this version was published"
+
+
+def _found(rule: language.EventCondition, facts: EventFacts, since: str) -> str:
     if isinstance(rule.window, language.SinceEntry):
         entered = facts.entered
         if entered is None or not entered.inside or entered.since_ms is None:
             return f"The user is not in audience {quoted(rule.window.audience)}."
-        return f"{_value(rule, facts)[:-1]}, from the entry at {format_instant(entered.since_ms)} on."
-    return _value(rule, facts)
+        return f"{_value(rule, facts, '')[:-1]}, from the entry at {format_instant(entered.since_ms)} on."
+    return _value(rule, facts, since)
 
 
-def _value(rule: language.EventCondition, facts: EventFacts) -> str:
+def _value(rule: language.EventCondition, facts: EventFacts, since: str) -> str:
     kind, number = rule.aggregate.kind, facts.number
     latest = facts.events_ms[-1] if facts.events_ms else None
     if kind in ("first", "last", "since_first", "since_last"):
-        return "There is none." if latest is None else f"It came at {format_instant(latest)}."
+        return f"None was counted{since}." if latest is None else f"It came at {format_instant(latest)}."
     if number is None:
-        return "There is no such value."
+        return f"No event with a number there was counted{since}."
     at = "" if latest is None else f", the latest at {format_instant(latest)}"
     if kind in ("count", "distinct", "days"):
-        found = f"{'At least ' if facts.or_more else ''}{number}" if number else "None"
+        if not number:
+            return f"None was counted{since}."
         values = f": {value_text(facts.values)}" if facts.values else ""
-        return f"{found} found{values}{at}."
-    return f"It is {value_text(number)}{at}."
+        found = f"At least {number} counted (no more are needed)" if facts.or_more else f"{number} counted"
+        return f"{found}{values}{at}."
+    if kind == "sum" and not number:
+        return f"It is 0{since or at}."
+    return f"It is {value_text(number)}{at.replace('the latest', 'the latest with a number')}."
 
 
-def _found_sequence(facts: SequenceFacts) -> str:
+def _found_sequence(facts: SequenceFacts, since: str) -> str:
     if facts.ends_ms:
         return f"The last step was taken at {format_instant(facts.ends_ms[-1])}."
     waiting: dict[int, int] = {}
@@ -207,18 +230,18 @@ def _found_sequence(facts: SequenceFacts) -> str:
             waiting[number] = event_ms
     waiting.pop(0, None)
     if not waiting:
-        return "No such sequence was found."
+        return f"No event of it was counted{since}."
     # Only events that a sequence may yet need are kept, so of each step the latest one tells how far it is.
     seen = [f"{number} at {format_instant(event_ms)}" for number, event_ms in sorted(waiting.items())]
-    return f"No such sequence was found; the latest events that may be a step of one: {', '.join(seen)}."
+    return f"No whole sequence yet; the latest events that may be a step of one: {', '.join(seen)}."
 
 
-def _found_unfollowed(facts: NotFollowedFacts) -> str:
+def _found_unfollowed(facts: NotFollowedFacts, since: str) -> str:
     told = []
     if facts.events_ms:
         count, latest = len(facts.events_ms), format_instant(facts.events_ms[-1])
         told.append(f"{numbered(count, 'such event')} found, the latest at {latest}")
     if facts.open_ms:
         told.append(f"nothing followed that of {format_instant(facts.open_ms[0])} so far")
-    text = "; ".join(told) or "none found"
+    text = "; ".join(told) or f"none was counted{since}"
     return f"{text[0].upper()}{text[1:]}."

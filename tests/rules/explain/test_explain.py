@@ -12,6 +12,9 @@ from rules.compile.project_rules import ProjectRules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
 from rules.explain.as_json import explained_document
 from rules.explain.explain import Explained, explain
+from rules.explain.facts import EventFacts
+from rules.explain.sentences import finding, requirement
+from rules.model import language
 from rules.state.profile_update import ProfileUpdate
 from rules.state.row import Row
 from rules.time.instants import format_instant
@@ -123,7 +126,7 @@ SENTENCES = {
     "{audience: vip, for: 7d}": 'The user has been in audience "vip" without a break for 7 days.',
     "{all: [{event: a}, {event: b}]}": "All of these 2 must hold.",
     "{any: [{event: a}, {event: b}]}": "At least 1 of these 2 must hold.",
-    "{not: {event: a}}": "This must not hold.",
+    "{not: {event: a}}": "The part must be false.",
     "{at_least: 2, of: [{event: a}, {event: b}, {event: c}]}": "At least 2 of these 3 must hold.",
     "{score: [{when: {event: a}, points: 5}, {when: {event: b}, points: -1}], gte: 3}": (
         "The points of those that hold must add up to at least 3."
@@ -144,7 +147,7 @@ def test_a_count_tells_the_events_that_it_rests_on_and_when_it_runs_out() -> Non
         "kind": "event",
         "text": 'The number of "buy" events is at least 2 in the last 1 hour.',
         "value": True,
-        "found": "At least 2 found, the latest at 2024-01-01T00:20:00.000Z.",
+        "found": "At least 2 counted (no more are needed), the latest at 2024-01-01T00:20:00.000Z.",
         "flips_at": "2024-01-01T01:10:00.000Z",
         "rule": {"event": "buy", "count": {"gte": 2}, "within": "1h"},
         "facts": {
@@ -155,51 +158,51 @@ def test_a_count_tells_the_events_that_it_rests_on_and_when_it_runs_out() -> Non
     }
     later = user.explain(75 * MINUTE)
     assert (later.value, later.timer_ms) == (False, None)
-    assert later.found == "1 found, the latest at 2024-01-01T00:20:00.000Z."
-    assert user.explain(90 * MINUTE).found == "None found."
+    assert later.found == "1 counted, the latest at 2024-01-01T00:20:00.000Z."
+    assert user.explain(90 * MINUTE).found == "None was counted."
 
 
 FOUND: list[tuple[str, str]] = [
     ("{event: buy, sum: {property: p, gte: 4}}", "It is 6."),
     ("{event: buy, sum: {property: p, gte: 4}, within: 1h}",
-     "It is 5, the latest at 2024-01-01T01:10:00.000Z."),
+     "It is 5, the latest with a number at 2024-01-01T01:10:00.000Z."),
     ("{event: buy, sum: {property: p, gte: 4}, between_ago: [1d, 1h]}",
-     "It is 1, the latest at 2024-01-01T00:00:00.000Z."),
+     "It is 1, the latest with a number at 2024-01-01T00:00:00.000Z."),
     ("{event: buy, avg: {property: p, gte: 4}}", "It is 2."),
-    ("{event: buy, avg: {property: q, gte: 4}}", "There is no such value."),
+    ("{event: buy, avg: {property: q, gte: 4}}", "No event with a number there was counted."),
     ("{event: buy, max: {property: p, gte: 4}, period: today}", "It is 3."),
-    ("{event: buy, distinct: {property: s, gte: 3}}", '2 found: "x", true.'),
+    ("{event: buy, distinct: {property: s, gte: 3}}", '2 counted: "x", true.'),
     ("{event: buy, distinct: {property: s, gte: 3}, within: 1h}",
-     '2 found: "x", true, the latest at 2024-01-01T01:10:00.000Z.'),
-    ("{event: buy, days: {gte: 2}}", '1 found: "2024-01-01".'),
+     '2 counted: "x", true, the latest at 2024-01-01T01:10:00.000Z.'),
+    ("{event: buy, days: {gte: 2}}", '1 counted: "2024-01-01".'),
     ("{event: buy, first: {property: p, eq: 1}}", "It came at 2024-01-01T00:00:00.000Z."),
     ("{event: buy, last: {property: p, eq: 1}, within: 7d}", "It came at 2024-01-01T01:10:00.000Z."),
     ("{event: buy, since_last: {gte: 1h}}", "It came at 2024-01-01T01:10:00.000Z."),
-    ("{event: view, since_last: {gte: 1h}}", "There is none."),
-    ("{event: buy, count: {gte: 2}, period: yesterday}", "None found."),
-    ("{event: buy, where: {day: {older_than: 1d}}, count: {gte: 2}}", "1 found."),
+    ("{event: view, since_last: {gte: 1h}}", "None was counted."),
+    ("{event: buy, count: {gte: 2}, period: yesterday}", "None was counted."),
+    ("{event: buy, where: {day: {older_than: 1d}}, count: {gte: 2}}", "1 counted."),
     ("{event: buy, sum: {property: p, gte: 9}, within: {audience: vip}}",
      "It is 5, from the entry at 2024-01-01T00:30:00.000Z on."),
     ("{event: buy, within: {audience: none}}", 'The user is not in audience "none".'),
     ("{audience: vip}", "The user entered at 2024-01-01T00:30:00.000Z."),
-    ("{audience: none}", "The user never was."),
+    ("{audience: none}", "The user never was in it."),
     ("{audience: left}", "The user left at 2024-01-01T00:35:00.000Z."),
     ("{attribute: plan, eq: pro}", 'It is "free"; the attribute changed last at 2024-01-01T00:30:00.000Z.'),
     ("{attribute: other, eq: pro}", "It never was set."),
-    ("{not: {event: buy}}", "It holds."),
+    ("{not: {event: buy}}", "It is true."),
     ("{all: [{event: buy}, {event: view}]}", "1 of them does."),
     ("{score: [{when: {event: buy}, points: 0.1}, {when: {event: vip}, points: 0.2}], gte: 0.3}",
      "They add up to 0.3."),
     ("{sequence: [{event: buy}, {event: vip}]}", "The last step was taken at 2024-01-01T00:30:00.000Z."),
     ("{sequence: [{event: vip}, {event: view}], within: 1d}",
-     "No such sequence was found; the latest events that may be a step of one: "
+     "No whole sequence yet; the latest events that may be a step of one: "
      "1 at 2024-01-01T00:30:00.000Z."),
-    ("{sequence: [{event: a}, {event: view}]}", "No such sequence was found."),
+    ("{sequence: [{event: a}, {event: view}]}", "No event of it was counted."),
     ("{event: vip, not_followed_by: {event: view}, for: 30m}", "1 such event found, the latest at "
      "2024-01-01T00:30:00.000Z."),
     ("{event: vip, not_followed_by: {event: view}, for: 2h}",
      "Nothing followed that of 2024-01-01T00:30:00.000Z so far."),
-    ("{event: vip, not_followed_by: {event: buy}, for: 2h}", "None found."),
+    ("{event: vip, not_followed_by: {event: buy}, for: 2h}", "None was counted."),
 ]  # fmt: skip
 
 
@@ -294,4 +297,25 @@ def test_names_and_values_cannot_command_a_terminal() -> None:
 def test_a_user_of_whom_nothing_is_known_is_explained_too() -> None:
     rules = ruleset("audiences: [{id: it, name: It, rule: {not: {event: buy}}}]").project("default")
     explained = explain(rules, rules.audiences[0], Row(now_ms=0), T)
-    assert (explained.value, explained.parts[0].found) == (True, "None found.")
+    assert (explained.value, explained.parts[0].found) == (True, "None was counted.")
+
+
+def test_where_nothing_was_counted_it_is_said_since_when_events_are() -> None:
+    hour = language.Within(3_600_000)
+    at_least_one = language.Aggregate("count", None, (language.Comparison("gte", 1),))
+    ever = language.EventCondition(("a",), None, at_least_one, None)
+    facts = EventFacts(0)
+    told = f"None was counted since {format_instant(1_704_067_200_000)}, when this version was published."
+    assert finding(ever, facts, (), 1_704_067_200_000) == told
+    assert finding(ever, facts, ()) == "None was counted."
+    total = language.Aggregate("sum", ("price",), (language.Comparison("gte", 1),))
+    whole = finding(language.EventCondition(("a",), None, total, hour), EventFacts(0), (), 1_704_067_200_000)
+    assert whole == f"It is 0 since {format_instant(1_704_067_200_000)}, when this version was published."
+
+
+def test_a_negation_and_its_part_do_not_deny_each_other() -> None:
+    rule = language.Not(language.InAudience("a"))
+    assert (requirement(rule), finding(rule, None, [(False, 0)])) == (
+        "The part must be false.",
+        "It is false.",
+    )
