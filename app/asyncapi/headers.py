@@ -17,7 +17,7 @@ class TransitionHeaders(msgspec.Struct):
     ce_id: Annotated[str, Meta(description="`id` of the body.")]
     ce_type: Annotated[
         Literal["turnstile.audience.enter", "turnstile.audience.exit"],
-        Meta(description="`event` of the body."),
+        Meta(description="`turnstile.audience.` and the `event` of the body."),
     ]
     ce_source: Annotated[str, Meta(description="`/turnstile/` and the project.")]
     ce_subject: Annotated[str, Meta(description="`user_id` of the body.")]

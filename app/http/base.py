@@ -25,7 +25,7 @@ from app.http.guard import check_host, check_origin, check_target
 from app.http.listen import HttpListener, ListenAddress, PortTaken
 from app.http.openapi import openapi_of
 from app.http.problems import Handler, HttpProblem, answer_or_problem
-from app.http.routes import BODY_BYTES, REQUEST_SECONDS, ROUTE, Query, Route
+from app.http.routes import BODY_BYTES, REQUEST_SECONDS, ROUTE, Query, Route, refuse_unknown_query
 from app.http.tls import ServingCertificate
 from app.settings.listener import ListenerSettings
 
@@ -165,6 +165,7 @@ class HttpBase:
             if route.scope is not None:
                 request[CALLER] = caller = self._keys.caller(request.headers)
                 caller.require(route.scope)
+                refuse_unknown_query(request)
             if (connection := connection_of(request.transport)) is not None:
                 connection.begin(route.seconds + WRITE_SECONDS)
             try:

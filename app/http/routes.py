@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -108,3 +109,22 @@ class Route:
 
 
 ROUTE = web.RequestKey("route", Route)
+
+
+def refuse_unknown_query(request: web.Request) -> None:
+    """Raises HttpProblem for parameters that the route doesn't have.
+
+    A name that is slightly wrong would otherwise be passed over: the answer would be that of the default project.
+    """
+    known = [each.name for each in request[ROUTE].query]
+    unknown = [name for name in dict.fromkeys(request.query) if name not in known]
+    if not unknown:
+        return
+    takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+    near = get_close_matches(unknown[0], known, n=1)
+    raise HttpProblem(
+        400,
+        "Bad request",
+        f"the query has {', '.join(map(repr, unknown))}, which this path doesn't take: {takes}",
+        hint=f"did you mean {near[0]}?" if near else "",
+    )

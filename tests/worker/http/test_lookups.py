@@ -54,6 +54,10 @@ async def test_a_lookup_sees_an_exit_before_it_is_swept(
             return asked >= exit_at
 
         await stage.until(is_out, "the exit's instant")
+        status, body = await worker.get("/v1/users/ann/audiences?projekt=shop")
+        assert (status, body["hint"]) == (400, "did you mean project?"), (
+            "it would be the default project's answer"
+        )
         body = (await worker.get("/v1/users/ann/audiences"))[1]
         assert [each["id"] for each in body["audiences"]] == ["ever"]
         assert await stage.total(stage.transitions) == 2, "the exit was swept: the test shows nothing"
