@@ -114,7 +114,7 @@ ROUTE = web.RequestKey("route", Route)
 def refuse_unknown_query(request: web.Request) -> None:
     """Raises HttpProblem for parameters that the route doesn't have.
 
-    A name that is slightly wrong would otherwise be passed over: the answer would be that of the default project.
+    Otherwise a name that is slightly wrong is passed over, and the answer is that of the default project.
     """
     known = [each.name for each in request[ROUTE].query]
     unknown = [name for name in dict.fromkeys(request.query) if name not in known]
