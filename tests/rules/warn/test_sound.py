@@ -12,12 +12,15 @@ from rules.model import language
 from rules.parse.definitions import parse_definitions
 from rules.predicates.compiled import compile_predicate
 from rules.predicates.dates import is_dated
+from rules.predicates.operators import OPERATORS, compile_operator
+from rules.predicates.paths import MISSING
 from rules.warn.find import warnings_of
 from rules.warn.reach import Reach
 from rules.warn.terms import can_be
+from rules.warn.values import DATES, possible, wanted_of
 from tests.model import Model
 from tests.strategies.definitions import audiences
-from tests.strategies.dice import rolled
+from tests.strategies.dice import Dice, rolled
 from tests.strategies.domains import VALUES, some_domain
 from tests.strategies.examples import record_body
 from tests.strategies.histories import happening
@@ -96,3 +99,69 @@ def test_a_predicate_that_holds_of_some_object_can_hold(seed: int) -> None:
     for _ in range(20):
         found = {name: dice.pick(values) for name in PROPERTIES if "." not in name and dice.once_in(2)}
         assert can_be(rule.where, check(found))
+
+
+SCALARS: list[Json] = [
+    "a",
+    "ab",
+    "b",
+    "ß",
+    "SS",
+    "",
+    "2024-05-01",
+    "2024-05-01T12:00:00Z",
+    1,
+    1.0,
+    0,
+    2,
+    True,
+    False,
+    None,
+]
+BOUNDS: list[Json] = [0, 1, 2, 1.0, 0.5, -1]
+SOME_VALUES: list[Json] = [
+    MISSING,
+    *SCALARS,
+    "xaby",
+    "1",
+    [],
+    ["a"],
+    ["a", "b", 1],
+    [True],
+    [None],
+    {},
+    {"a": 1},
+    1.5,
+    -5,
+]
+
+
+def random_test(dice: Dice) -> tuple[str, Json]:
+    name = dice.pick([each for each in OPERATORS if each not in DATES])
+    match OPERATORS[name].operand:
+        case "scalar":
+            return name, dice.pick(SCALARS)
+        case "scalars":
+            return name, tuple(dice.some(SCALARS, 3))
+        case "orderable":
+            return name, dice.pick([*BOUNDS, *DATED])
+        case "range":
+            return name, tuple(dice.two(BOUNDS))
+        case "flag":
+            return name, dice.pick([True, False])
+        case _:
+            return name, dice.pick(["a", "ab", "b", "ß", "SS", ""])
+
+
+def test_a_value_that_passes_several_tests_is_possible() -> None:
+    dice = rolled(1)
+    impossible = 0
+    for _ in range(10_000):
+        wanted = [(*random_test(dice), dice.once_in(3)) for _ in range(dice.whole(1, 4))]
+        tests = [wanted_of(language.Test(("x",), name, operand), not no) for name, operand, no in wanted]
+        if not possible(tests):
+            impossible += 1
+            checks = [(compile_operator(name, operand), not no) for name, operand, no in wanted]
+            passing = [v for v in SOME_VALUES if all(check(v) is true for check, true in checks)]
+            assert passing == [], wanted
+    assert impossible > 1000
