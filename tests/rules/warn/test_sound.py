@@ -101,6 +101,7 @@ def test_a_predicate_that_holds_of_some_object_can_hold(seed: int) -> None:
         assert can_be(rule.where, check(found))
 
 
+DATED = ["2024-05-01", "2024-05-01T12:00:00Z"]
 SCALARS: list[Json] = [
     "a",
     "ab",
