@@ -14,8 +14,10 @@ from rules.time.durations import LONGEST_MS
 from rules.time.instants import MAX_MS, MIN_MS
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(str.strip)
-names = st.sampled_from(["a", "b", "price", "größe", "x y", "1", "true", "null", "__", "~", "é\u2028"])
-paths = st.lists(names, min_size=1, max_size=3).map(tuple)
+words = ["a", "b", "price", "größe", "x y", "true", "null", "__", "~", "é\u2028"]
+names = st.sampled_from([*words, "1"])
+paths = st.lists(st.sampled_from(words), min_size=1, max_size=3).map(tuple) | st.just(("1",))
+quantifiers = st.sampled_from(["some", "every", "none"])
 integers = st.integers(-(2**63), 2**63 - 1)
 numbers = integers | st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | numbers | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -52,6 +54,12 @@ def predicates_with(refs: st.SearchStrategy[language.Ref]) -> st.SearchStrategy[
             st.builds(language.AllTests, st.lists(inner, min_size=1, max_size=3).map(tuple))
             | st.builds(language.AnyTest, st.lists(inner, min_size=1, max_size=3).map(tuple))
             | st.builds(language.NotTest, inner)
+            | st.builds(language.Elements, paths, quantifiers, inner)
+            | st.builds(
+                lambda path, operator: language.Elements(path, "some", language.Test((), *operator)),
+                paths,
+                operators,
+            )
         ),
         max_leaves=6,
     )

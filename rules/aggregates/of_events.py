@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rules.aggregates.accumulator import Accumulator, Accumulators, Times
@@ -14,7 +15,7 @@ from rules.aggregates.windows import Window
 from rules.model import language
 from rules.predicates.comparisons import comparison_of, count_bound
 from rules.predicates.dates import compile_dated_predicate
-from rules.predicates.paths import getter_of
+from rules.predicates.paths import first_of, values_of
 from rules.state.condition import Properties
 from rules.time.calendar import Calendar
 from rules.time.instants import FAR_MS
@@ -91,14 +92,15 @@ class Distinct(Accumulator):
         self.compare = comparison_of(source.comparisons)
         self.bound = count_bound(source.comparisons)
         self.path = source.property
-        self.get = getter_of(source.property or ())
+        self.values = values_of(source.property or ())
         self.calendar = calendar
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
         if self.path is None:
             return [self.calendar.period("day", event_ms)]
-        value = distinct_value(self.get(properties))
-        return None if value is None else [value]
+        found = map(distinct_value, self.values(properties))
+        different = dict.fromkeys([each for each in found if each is not None])
+        return [*different][: self.bound] or None
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
@@ -150,12 +152,14 @@ class First(Accumulator):
     """[whether the property of the earliest event passes the test]; with ``last``, of the latest event."""
 
     def __init__(self, source: language.Aggregate, calendar: Calendar) -> None:
+        assert source.property is not None
         assert source.test is not None
-        self.test = compile_dated_predicate(source.test, calendar)
+        self.get = first_of(source.property)
+        self.test = compile_dated_predicate(_of_the_value(source.test), calendar)
         self.last = source.kind == "last"
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        return [self.test(properties, event_ms)]
+        return [self.test(self.get(properties), event_ms)]
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
@@ -169,6 +173,17 @@ class First(Accumulator):
     def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
         if self.last and joined > 1:
             del times[: joined - 1], accumulators[: joined - 1]
+
+
+def _of_the_value(predicate: language.Predicate) -> language.Predicate:
+    """Tests of a property, as tests of its value."""
+    match predicate:
+        case language.Test() | language.Elements():
+            return replace(predicate, path=())
+        case language.AllTests(parts=parts):
+            return language.AllTests(tuple([_of_the_value(part) for part in parts]))
+        case _:
+            raise TypeError(f"not tests of one property: {predicate}")
 
 
 class Since(Accumulator):

@@ -7,11 +7,11 @@ from math import fsum
 from typing import Any
 
 from rules.aggregates.accumulator import Accumulator, Accumulators, Times
-from rules.aggregates.sums import add_exactly, number_of
+from rules.aggregates.sums import add_exactly, number_of, numbers_in
 from rules.aggregates.windows import Window
 from rules.model import language
 from rules.predicates.comparisons import comparison_of
-from rules.predicates.paths import getter_of
+from rules.predicates.paths import values_of
 from rules.state.condition import Properties
 
 
@@ -20,12 +20,15 @@ class Sum(Accumulator):
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.get = getter_of(source.property)
+        self.values = values_of(source.property)
         self.compare = comparison_of(source.comparisons)
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        number = number_of(self.get(properties))
-        return None if number is None else [number]
+        exact: list[float] = []
+        numbers = numbers_in(self.values(properties))
+        for number in numbers:
+            add_exactly(exact, number)
+        return exact if numbers else None
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
@@ -60,12 +63,15 @@ class Average(Accumulator):
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.get = getter_of(source.property)
+        self.values = values_of(source.property)
         self.compare = comparison_of(source.comparisons)
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        number = number_of(self.get(properties))
-        return None if number is None else [1, number]
+        exact: list[float] = []
+        numbers = numbers_in(self.values(properties))
+        for number in numbers:
+            add_exactly(exact, number)
+        return [len(numbers), *exact] if numbers else None
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
@@ -103,22 +109,25 @@ class Average(Accumulator):
         return count > 0 and self.compare(round(fsum(numbers) / count, 9))
 
 
+def _storable(value: object) -> float | int | None:
+    """A number as it can be stored; None for all else."""
+    if type(value) is int:
+        return value if -(2**63) <= value < 2**63 else number_of(value)
+    return value if type(value) is float and abs(value) < float("inf") else None
+
+
 class Extreme(Accumulator):
     """[the least value], or the greatest."""
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.get = getter_of(source.property)
+        self.values = values_of(source.property)
         self.compare = comparison_of(source.comparisons)
         self.pick: Callable[..., Any] = min if source.kind == "min" else max
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        value = self.get(properties)
-        if type(value) is int and not -(2**63) <= value < 2**63:
-            value = number_of(value)  # too long a number to be stored as it is
-        if type(value) is not int and not (type(value) is float and abs(value) < float("inf")):
-            return None
-        return [value]
+        found = [each for value in self.values(properties) if (each := _storable(value)) is not None]
+        return [self.pick(found)] if found else None
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]

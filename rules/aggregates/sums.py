@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import fsum
 from typing import Any
 
@@ -128,6 +129,11 @@ def add_exactly(partials: list[float], number: float) -> None:
             partials[kept] = error
             kept += 1
     partials[kept:] = [number] if number else []
+
+
+def numbers_in(values: Iterable[object]) -> list[float]:
+    """Those that take part in sums and means."""
+    return [number for value in values if (number := number_of(value)) is not None]
 
 
 def number_of(value: object) -> float | None:

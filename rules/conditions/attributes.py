@@ -7,8 +7,8 @@ from typing import Final
 from rules.conditions.truth import CompiledRule, NextChange, Truth, never
 from rules.model import language
 from rules.predicates.compiled import compile_predicate
-from rules.predicates.dates import DATE_OPERATORS, compile_date_test
-from rules.predicates.paths import getter_of, prefixes_of
+from rules.predicates.dates import Change, changes_of, compile_dated_predicate, is_dated
+from rules.predicates.paths import prefixes_of
 from rules.state.profile_update import last_change_ms
 from rules.state.row import Row
 from rules.time.calendar import Calendar
@@ -38,17 +38,11 @@ def compile_attribute(source: language.AttributeCondition, calendar: Calendar) -
 
 
 def _compile(predicate: language.Predicate, calendar: Calendar, changes: list[NextChange]) -> Truth:
+    if not any(test.operator == "changed_within" for test in language.tests_of(predicate)):
+        return _of_values(predicate, calendar, changes)
     match predicate:
-        case language.Test(path=path, operator="changed_within", operand=int(length_ms)):
+        case language.Test(path=path, operand=int(length_ms)):
             return _changed_within(path, length_ms, changes)
-        case language.Test(path=path, operator=operator, operand=operand) if operator in DATE_OPERATORS:
-            test = compile_date_test(operator, operand, calendar)
-            holds, next_change, get = test.holds, test.next_change, getter_of(path)
-            changes.append(lambda row, after_ms: next_change(get(row.attributes), after_ms))
-            return lambda row, at_ms: holds(get(row.attributes), at_ms)
-        case language.Test():
-            check = compile_predicate(predicate)
-            return lambda row, at_ms: check(row.attributes)
         case language.NotTest(part=part):
             inner = _compile(part, calendar, changes)
             return lambda row, at_ms: not inner(row, at_ms)
@@ -58,11 +52,27 @@ def _compile(predicate: language.Predicate, calendar: Calendar, changes: list[Ne
         case language.AnyTest(parts=parts):
             some = [_compile(part, calendar, changes) for part in parts]
             return lambda row, at_ms: any(each(row, at_ms) for each in some)
+        case _:
+            raise TypeError(f"no attribute tells when this changed: {predicate}")
+
+
+def _of_values(predicate: language.Predicate, calendar: Calendar, changes: list[NextChange]) -> Truth:
+    """What the attributes' values decide, against the clock where dates are about it."""
+    if not is_dated(predicate):
+        check = compile_predicate(predicate)
+        return lambda row, at_ms: check(row.attributes)
+    changes += [_of_attributes(change) for change in changes_of(predicate, calendar)]
+    dated = compile_dated_predicate(predicate, calendar)
+    return lambda row, at_ms: dated(row.attributes, at_ms)
+
+
+def _of_attributes(change: Change) -> NextChange:
+    return lambda row, after_ms: change(row.attributes, after_ms)
 
 
 def attribute_roots(predicate: language.Predicate) -> set[str]:
     """The attributes that a predicate may read: each that the longest prefix of a name may be."""
-    return {root for test in language.tests_of(predicate) for root in prefixes_of(test.path)}
+    return {root for path in language.paths_of(predicate) for root in prefixes_of(path)}
 
 
 def watched_paths(predicate: language.Predicate) -> set[language.Path]:

@@ -78,6 +78,8 @@ def fast_kind(
 ) -> Callable[[int, language.EventCondition, int], AnyCondition] | None:
     """The class of the commonest kinds: counts, sums and distinct values, for ever or ``within``."""
     kind, ever = source.aggregate.kind, source.window is None
+    if language.has_elements(source.aggregate.property or ()):
+        return None  # an event has many values
     if not ever and not isinstance(source.window, language.Within):
         return None
     match kind:

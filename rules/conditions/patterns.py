@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rules.model import language
 from rules.predicates.compiled import holds_against
 from rules.predicates.dates import DatedCheck, compile_dated_predicate
-from rules.predicates.paths import MISSING, getter_of
+from rules.predicates.elements import decider_of, subject_of
+from rules.predicates.paths import MISSING, elements_of, getter_of
 from rules.time.calendar import Calendar
 
 Slots: TypeAlias = list[object]
@@ -47,8 +48,12 @@ class Layout:
     calendar: Calendar
     extractors: list[Callable[[Mapping[str, object], int], object]] = field(default_factory=list)
     bindings: list[language.Ref] = field(default_factory=list)
+    elements_of: Layout | None = None
+    """Of the elements of a list in an event: the event's. Their texts are kept whole."""
     _values: dict[language.Path, int] = field(default_factory=dict)
     _ordered: set[language.Path] = field(default_factory=set)
+    _equal: list[tuple[language.Path, language.Path]] = field(default_factory=list)
+    """Properties that are compared for being equal: both are kept whole, or both as digests."""
 
     def slots(self, properties: Mapping[str, object], event_ms: int) -> Slots:
         return [extract(properties, event_ms) for extract in self.extractors]
@@ -59,12 +64,24 @@ class Layout:
         if at is None:
             at = self._values[path] = len(self.extractors)
             whole, get = self._ordered, getter_of(path)
-            self.extractors.append(lambda properties, event_ms: _kept(get(properties), path in whole))
+            always = self.elements_of is not None
+            self.extractors.append(
+                lambda properties, event_ms: _kept(get(properties), always or path in whole)
+            )
         return at
 
     def keep_whole(self, path: language.Path) -> None:
         """This property's texts are compared for more than being equal."""
+        if self.elements_of is not None:
+            self.elements_of.keep_whole(path)
+            return
+        if path in self._ordered:
+            return
         self._ordered.add(path)
+        for one, other in self._equal:
+            if path in (one, other):
+                self.keep_whole(one)
+                self.keep_whole(other)
 
     def binding(self, ref: language.Ref) -> int:
         if ref not in self.bindings:
@@ -88,6 +105,8 @@ class Layout:
         match predicate:
             case language.Test(path=path, operator=operator, operand=language.Ref() as ref):
                 return self._against_ref(path, operator, ref)
+            case language.Elements():
+                return self._of_elements(predicate)
             case language.NotTest(part=part):
                 inner = self._bound(part)
                 return lambda slots, bindings: not inner(slots, bindings)
@@ -100,11 +119,33 @@ class Layout:
                 raise TypeError(f"not a test with a reference: {predicate}")
 
     def _against_ref(self, path: language.Path, operator: str, ref: language.Ref) -> BoundCheck:
-        if operator not in ("eq", "ne"):
-            self.keep_whole(path)
+        if self.elements_of is not None:
             self.keep_whole(ref.path)
+        else:
+            self._equal.append((path, ref.path))
+            if operator not in ("eq", "ne") or not self._ordered.isdisjoint((path, ref.path)):
+                self.keep_whole(path)
+                self.keep_whole(ref.path)
         slot, at = self.value_slot(path), self.binding(ref)
         return lambda slots, bindings: holds_against(operator, slots[slot], bindings[at])
+
+    def _of_elements(self, source: language.Elements) -> BoundCheck:
+        """The slot has for each element the slots that its own tests need."""
+        inside = Layout(self.calendar, bindings=self.bindings, elements_of=self)
+        inner, decide = inside._bound(source.test), decider_of(source.quantifier)
+        get, subject = getter_of(source.path), subject_of(source.test)
+        slot = len(self.extractors)
+        self.extractors.append(
+            lambda properties, event_ms: [
+                inside.slots(subject(element), event_ms) for element in elements_of(get(properties))
+            ]
+        )
+
+        def holds(slots: Sequence[object], bindings: Bindings) -> bool:
+            elements: Any = slots[slot]
+            return decide(inner(each, bindings) for each in elements)
+
+        return holds
 
     def _truth_slot(self, predicate: language.Predicate) -> BoundCheck:
         check = compile_dated_predicate(predicate, self.calendar)

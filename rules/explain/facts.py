@@ -104,10 +104,7 @@ Facts: TypeAlias = (
 
 
 def attribute_facts(source: language.AttributeCondition, row: Row) -> AttributeFacts:
-    test = source.test
-    while not isinstance(test, language.Test):
-        test = test.part if isinstance(test, language.NotTest) else test.parts[0]
-    path = test.path
+    path = next(language.paths_of(source.test))
     watched = bool(watched_paths(source.test))
     changed_ms = last_change_ms(row, path) if watched else attribute_change_ms(row, path)
     return AttributeFacts(lookup(row.attributes, path), changed_ms)

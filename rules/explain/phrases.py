@@ -52,6 +52,7 @@ _ON_DATES: Final = {
     "anniversary": "has its anniversary today or in the next {}",
     "changed_within": "changed less than {} ago",
 }
+_QUANTIFIERS: Final = {"some": "some element", "every": "every element", "none": "no element"}
 _INSTANTS: Final = {
     "gt": "is after {}",
     "gte": "is not before {}",
@@ -109,7 +110,9 @@ def _comparison(comparison: language.Comparison, durations: bool) -> str:
 
 
 def path_text(path: language.Path) -> str:
-    """``address.city``; quoted where it isn't plain words."""
+    """``address.city``; quoted where it isn't plain words. The empty path is ``it``."""
+    if not path:
+        return "it"
     text = ".".join(path)
     return text if text.replace(".", "").replace("_", "").isalnum() else quoted(text)
 
@@ -119,6 +122,9 @@ def predicate(wanted: language.Predicate) -> str:
     match wanted:
         case language.Test():
             return f"{path_text(wanted.path)} {_test(wanted.operator, wanted.operand)}"
+        case language.Elements(path=path, quantifier=quantifier, test=test):
+            listed = f" of {path_text(path)}" if path else ""
+            return f"{_QUANTIFIERS[quantifier]}{listed} has: {predicate(test)}"
         case language.AllTests(parts=parts):
             return _joined(parts, " and ")
         case language.AnyTest(parts=parts):

@@ -59,6 +59,8 @@ def requirement(rule: language.Rule) -> str:
         case language.InAudience(audience=audience, for_ms=int(for_ms)):
             return f"The user has been in audience {quoted(audience)} without a break for {span(for_ms)}."
         case language.AttributeCondition(test=test):
+            if any(isinstance(each, language.Elements) for each in language.parts_of(test)):
+                return f"Of the user's attributes: {predicate(test)}."
             return f"The user's {predicate(test)}."
         case language.EventCondition():
             return _aggregate(rule)

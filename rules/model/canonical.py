@@ -23,7 +23,13 @@ def canonical(node: language.Rule | language.Predicate) -> bytes:
     a sequence are named.
     """
     match node:
-        case language.Test() | language.AllTests() | language.AnyTest() | language.NotTest():
+        case (
+            language.Test()
+            | language.Elements()
+            | language.AllTests()
+            | language.AnyTest()
+            | language.NotTest()
+        ):
             return _predicate(node, {})
         case language.All():
             return _commutative(b"all", _flat(node.parts, language.All))
@@ -126,6 +132,10 @@ def _predicate(node: language.Predicate, names: _Names) -> bytes:
     match node:
         case language.Test(path=path, operator=operator):
             return _frame(b"test", [_path(path), _scalar(operator), _operand(node, names)])
+        case language.Elements(path=path, quantifier="none", test=test):
+            return _predicate(language.NotTest(language.Elements(path, "some", test)), names)
+        case language.Elements(path=path, quantifier=quantifier, test=test):
+            return _frame(quantifier.encode(), [_path(path), _predicate(test, names)])
         case language.NotTest(part=part):
             return _frame(b"not", [_predicate(part, names)])
         case language.AllTests(parts=parts):

@@ -10,65 +10,42 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Path: TypeAlias = tuple[str, ...]
-"""A dotted name, split: ``address.city`` is ``("address", "city")``."""
+from rules.model.predicates import (
+    ELEMENTS,
+    AllTests,
+    AnyTest,
+    Elements,
+    NotTest,
+    Path,
+    Predicate,
+    Quantifier,
+    Ref,
+    Test,
+    has_elements,
+    parts_of,
+    paths_of,
+    tests_of,
+)
+
+# The language's predicates are a part of it.
+__all__ = [
+    "ELEMENTS",
+    "AllTests",
+    "AnyTest",
+    "Elements",
+    "NotTest",
+    "Path",
+    "Predicate",
+    "Quantifier",
+    "Ref",
+    "Test",
+    "has_elements",
+    "parts_of",
+    "paths_of",
+    "tests_of",
+]
 
 ANY_EVENT = "*"
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """``{ref: v.sku}``: a property of the event that an earlier step took."""
-
-    step: str
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """One operator on one property or attribute (section 7).
-
-    ``operator`` is a name of section 7 (``eq``, ``between``, ``icontains``, ...). ``operand`` is its
-    literal, with lists as tuples; numbers, strings, booleans and None stay what they are. Of the date
-    operators (``older_than``, ``newer_than``, ``in_next``, ``anniversary``) it is a duration in ms, of
-    ``between_next`` a pair of them, of ``changed_within`` (attributes only) a duration, too. In a later step
-    of a sequence, or in a follower, it may be a ``Ref``.
-    """
-
-    path: Path
-    operator: str
-    operand: object
-
-
-@dataclass(frozen=True, slots=True)
-class AllTests:
-    parts: tuple[Predicate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AnyTest:
-    parts: tuple[Predicate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NotTest:
-    part: Predicate
-
-
-Predicate: TypeAlias = Test | AllTests | AnyTest | NotTest
-"""What ``where`` holds: tests over one object, composed."""
-
-
-def tests_of(predicate: Predicate | None) -> Iterator[Test]:
-    """Each of its tests, however deep."""
-    match predicate:
-        case Test():
-            yield predicate
-        case NotTest(part=part):
-            yield from tests_of(part)
-        case AllTests(parts=parts) | AnyTest(parts=parts):
-            for part in parts:
-                yield from tests_of(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +65,8 @@ AggregateKind: TypeAlias = Literal[
 class Aggregate:
     """An aggregate of the matching events with its comparisons, all of which must hold.
 
-    ``property`` is None for ``count days since_last since_first``. ``first`` and ``last`` have ``test`` in
-    the place of comparisons: a predicate over the event's properties whose every path is ``property``.
+    ``property`` is None for ``count days since_last since_first``; it may have ``ELEMENTS``. ``first`` and
+    ``last`` have ``test`` in the place of comparisons: a predicate whose every path is ``property``.
     Operands of ``since_last`` and ``since_first`` are ms.
     """
 

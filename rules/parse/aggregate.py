@@ -8,7 +8,9 @@ from typing import Final, Literal, get_args
 
 from rules.model import language
 from rules.parse.document import Entry, Node
-from rules.parse.predicate import check_ordered, parse_tests
+from rules.parse.literals import check_ordered
+from rules.parse.names import parse_name
+from rules.parse.predicate import parse_tests
 from rules.parse.values import Reader, join, literal
 from rules.predicates.operators import OPERATORS
 from rules.time.durations import UNITS_MS
@@ -138,7 +140,7 @@ def _property(
         return None
     entry, inside = entries["property"], join(path, "property")
     name = reader.text(entry.node, inside, "property")
-    return None if name is None else reader.dotted(name, inside, entry.node)
+    return None if name is None else parse_name(reader, name, inside, entry.node)
 
 
 def _bound(reader: Reader, what: str, operator: str, node: Node, path: str, kind: BoundKind) -> object:

@@ -85,6 +85,9 @@ _OURS: Final[Mapping[str, str]] = {
     "all_of": "containsall hasall superset allof",
     "older_than": "olderthan before morethanago",
     "newer_than": "newerthan after lessthanago inlast inthelast withinlast",
+    "some": "elemmatch anyelement someelement",
+    "every": "allelements everyelement",
+    "in_next": "innext inthenext withinnext",
     "anniversary": "birthday yearly anniversaryof",
     "changed_within": "changed changedin updatedwithin changedinlast within",
 }

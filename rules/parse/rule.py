@@ -11,7 +11,8 @@ from rules.parse.aggregate import ComparisonName, parse_comparisons
 from rules.parse.document import Entry, Node
 from rules.parse.event import EVENT_KEYS, SEQUENCE_KEYS, parse_event, parse_sequence
 from rules.parse.field_words import how_to_write
-from rules.parse.predicate import ATTRIBUTE_OPERATORS, parse_tests
+from rules.parse.names import parse_name
+from rules.parse.predicate import ATTRIBUTE_OPERATORS, CHANGED_WITHIN, of_some_element, parse_tests
 from rules.parse.problems import meant
 from rules.parse.values import MAX_RULE_DEPTH, Reader, is_number, join
 
@@ -57,7 +58,7 @@ def parse_rule(reader: Reader, node: Node, path: str, depth: int = 1) -> languag
 def _no_kind(reader: Reader, node: Node, entries: Mapping[str, Entry], path: str) -> None:
     """One problem: at the key that was probably meant to say the kind, if there is one."""
     strange = [key for key in entries if key not in _OTHER_KEYS]
-    named = [key for key in strange if meant(key, KINDS) or how_to_write(key, KINDS)]
+    named = [key for key in entries if (key in strange and meant(key, KINDS)) or how_to_write(key, KINDS)]
     if named or len(strange) == 1:
         key = (named or strange)[0]
         reader.keys({key: entries[key]}, path, KINDS)
@@ -198,13 +199,21 @@ def _attribute(
 ) -> language.AttributeCondition | None:
     inside = join(path, "attribute")
     text = reader.text(entries["attribute"].node, inside, "attribute")
-    name = None if text is None else reader.dotted(text, inside, entries["attribute"].node)
+    name = None if text is None else parse_name(reader, text, inside, entries["attribute"].node)
     reader.keys(entries, path, ("attribute", *ATTRIBUTE_OPERATORS))
     if len(entries) == 1:
         hint = "to test for presence: exists: true"
         reader.problem("missing_key", "an attribute condition needs an operator", path, node, hint)
     operators = {key: entry for key, entry in entries.items() if key in ATTRIBUTE_OPERATORS}
-    tests = parse_tests(reader, name or (), operators, path, operators=ATTRIBUTE_OPERATORS)
+    if name is not None and language.has_elements(name) and CHANGED_WITHIN.name in operators:
+        message = f"'{text}' stands for many values, and changed_within is about one"
+        hint = "ask when the whole list changed: give its name without []"
+        at = operators.pop(CHANGED_WITHIN.name)
+        reader.problem("property_name", message, join(path, CHANGED_WITHIN.name), at, hint)
+    tests = of_some_element(
+        name or (),
+        lambda rest: parse_tests(reader, rest, operators, path, operators=ATTRIBUTE_OPERATORS),
+    )
     if name is None or not tests:
         return None
     return language.AttributeCondition(tests[0] if len(tests) == 1 else language.AllTests(tuple(tests)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rules.model import language
+from rules.predicates.elements import decider_of, subject_of
 from rules.predicates.operators import ValueTest, compile_operator
-from rules.predicates.paths import MISSING, getter_of
+from rules.predicates.paths import MISSING, Getter, elements_of, getter_of
 
-Check: TypeAlias = Callable[[Mapping[str, object]], bool]
-"""A compiled predicate over an object (an event's properties, a user's attributes)."""
+Check: TypeAlias = Callable[[Any], bool]
+"""A compiled predicate over an object (an event's properties, a user's attributes, an element of a list)."""
 
 
 def compile_predicate(predicate: language.Predicate) -> Check:
@@ -19,6 +20,8 @@ def compile_predicate(predicate: language.Predicate) -> Check:
     match predicate:
         case language.Test():
             return _compile_test(predicate)
+        case language.Elements(path=path, quantifier=quantifier, test=test):
+            return _compile_elements(getter_of(path), quantifier, test)
         case language.NotTest(part=part):
             inner = compile_predicate(part)
             return lambda properties: not inner(properties)
@@ -30,7 +33,7 @@ def compile_predicate(predicate: language.Predicate) -> Check:
 
 def _compile_test(test: language.Test) -> Check:
     path, operator, operand = test.path, test.operator, test.operand
-    if len(path) > 1:
+    if len(path) != 1:
         check, get = compile_operator(operator, operand), getter_of(path)
         return lambda properties: check(get(properties))
     name = path[0]
@@ -38,6 +41,11 @@ def _compile_test(test: language.Test) -> Check:
         return lambda properties: properties.get(name) == operand
     check = compile_operator(operator, operand)
     return lambda properties: check(properties.get(name, MISSING))
+
+
+def _compile_elements(get: Getter, quantifier: language.Quantifier, test: language.Predicate) -> Check:
+    check, decide, subject = compile_predicate(test), decider_of(quantifier), subject_of(test)
+    return lambda properties: decide(check(subject(element)) for element in elements_of(get(properties)))
 
 
 def _all_of(checks: list[Check]) -> Check:

@@ -9,15 +9,16 @@ after on; who was born on 29 February has 28 February in other years.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rules.model import language
 from rules.predicates.compiled import compile_predicate
+from rules.predicates.elements import decider_of, subject_of
 from rules.predicates.operators import read_instant
-from rules.predicates.paths import getter_of
+from rules.predicates.paths import elements_of, getter_of
 from rules.time.calendar import Calendar
 from rules.time.instants import FAR_MS, MAX_MS, MIN_MS, number_ms
 
@@ -121,7 +122,7 @@ def _in_year(day: date, year: int) -> date:
         return date(year, 2, 28)
 
 
-DatedCheck: TypeAlias = Callable[[Mapping[str, object], int], bool]
+DatedCheck: TypeAlias = Callable[[Any, int], bool]
 """A predicate over an object at an instant (an event's properties at its time)."""
 
 
@@ -139,6 +140,12 @@ def compile_dated_predicate(predicate: language.Predicate, calendar: Calendar) -
         case language.Test(path=path, operator=operator, operand=operand):
             holds, get = compile_date_test(operator, operand, calendar).holds, getter_of(path)
             return lambda properties, at_ms: holds(get(properties), at_ms)
+        case language.Elements(path=path, quantifier=quantifier, test=test):
+            of_one, get = compile_dated_predicate(test, calendar), getter_of(path)
+            decide, subject = decider_of(quantifier), subject_of(test)
+            return lambda properties, at_ms: decide(
+                of_one(subject(element), at_ms) for element in elements_of(get(properties))
+            )
         case language.NotTest(part=part):
             inner = compile_dated_predicate(part, calendar)
             return lambda properties, at_ms: not inner(properties, at_ms)
@@ -148,3 +155,36 @@ def compile_dated_predicate(predicate: language.Predicate, calendar: Calendar) -
         case language.AnyTest(parts=parts):
             checks = [compile_dated_predicate(part, calendar) for part in parts]
             return lambda properties, at_ms: any(check(properties, at_ms) for check in checks)
+
+
+Change: TypeAlias = Callable[[Any, int], int]
+"""After an instant, when a date test of an object may change by time; ``FAR_MS``: never."""
+
+
+def changes_of(predicate: language.Predicate, calendar: Calendar) -> list[Change]:
+    """When the date tests in a predicate may change, each by itself; of lists those of every element."""
+    match predicate:
+        case language.Test(path=path, operator=operator, operand=operand) if operator in DATE_OPERATORS:
+            return [_change_of_test(compile_date_test(operator, operand, calendar), path)]
+        case language.Elements(path=path, test=test):
+            inner = changes_of(test, calendar)
+            return [_change_of_elements(inner, path, subject_of(test))] if inner else []
+        case language.NotTest(part=part):
+            return changes_of(part, calendar)
+        case language.AllTests(parts=parts) | language.AnyTest(parts=parts):
+            return [change for part in parts for change in changes_of(part, calendar)]
+        case language.Test():
+            return []
+
+
+def _change_of_test(test: DateTest, path: language.Path) -> Change:
+    next_change, get = test.next_change, getter_of(path)
+    return lambda properties, after_ms: next_change(get(properties), after_ms)
+
+
+def _change_of_elements(inner: list[Change], path: language.Path, subject: Callable[[object], Any]) -> Change:
+    get = getter_of(path)
+    return lambda properties, after_ms: min(
+        (change(subject(element), after_ms) for element in elements_of(get(properties)) for change in inner),
+        default=FAR_MS,
+    )

@@ -30,9 +30,10 @@ OperandKind: TypeAlias = Literal[
     "duration",
     "durations",
     "anniversary",
+    "where",
 ]
 """``duration`` is one (ms in the model), ``durations`` are a low and a higher one; ``anniversary`` is
-``{within: duration}``, the model has its ms."""
+``{within: duration}``, the model has its ms; ``where`` is tests of an element of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,9 @@ OPERATORS: Final[Mapping[str, Operator]] = {
         Operator("exists", "flag", "is present and not null (false: is missing or null)"),
         Operator("any_of", "scalars", "an array has at least one of the list"),
         Operator("all_of", "scalars", "an array has every one of the list"),
+        Operator("some", "where", "is a list, and some element passes all of these tests"),
+        Operator("every", "where", "is a list with elements, and all of them pass these tests"),
+        Operator("none", "where", "has no element that passes all of these tests, or is no list"),
         Operator("older_than", "duration", "an instant or date lies further back"),
         Operator("newer_than", "duration", "an instant or date lies less far back"),
         Operator("in_next", "duration", "an instant or date lies ahead, less far"),

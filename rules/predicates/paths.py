@@ -6,7 +6,7 @@ on inside its value. The winning prefix is final: a shorter one isn't tried when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -49,6 +49,43 @@ def getter_of(path: language.Path) -> Getter:
         return MISSING
 
     return get
+
+
+ValuesGetter: TypeAlias = Callable[[Any], Iterable[object]]
+"""The values that a path stands for in an object: one, or those of the elements of lists."""
+
+NO_ELEMENTS: Final[tuple[object, ...]] = ()
+
+
+def elements_of(value: object) -> Iterable[object]:
+    """The elements of a list; what isn't one has none."""
+    return value if type(value) is list else NO_ELEMENTS
+
+
+def values_of(path: language.Path) -> ValuesGetter:
+    """How to get the values at a path, MISSING where an element lacks the name."""
+    if not language.has_elements(path):
+        get = getter_of(path)
+        return lambda properties: (get(properties),)
+    at = next(at for at, part in enumerate(path) if part.endswith(language.ELEMENTS))
+    get = getter_of((*path[:at], path[at].removesuffix(language.ELEMENTS)))
+    rest = path[at + 1 :]
+    if not rest:
+        return lambda properties: elements_of(get(properties))
+    inner = values_of(rest)
+    return lambda properties: [
+        value
+        for element in elements_of(get(properties))
+        for value in inner(element if type(element) is dict else {})
+    ]
+
+
+def first_of(path: language.Path) -> Getter:
+    """How to get the value at a path, of lists that of the first element that has one."""
+    if not language.has_elements(path):
+        return getter_of(path)
+    values = values_of(path)
+    return lambda properties: next((each for each in values(properties) if each is not MISSING), MISSING)
 
 
 def lookup(properties: Mapping[str, object], path: language.Path) -> object:

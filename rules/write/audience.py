@@ -8,17 +8,11 @@ from typing import Final
 
 from rules.model import language
 from rules.parse.aggregate import AGGREGATES, AT_LEAST_ONE
-from rules.parse.predicate import CHANGED_WITHIN
 from rules.parse.window import PERIODS
-from rules.predicates.operators import OPERATORS
 from rules.time.durations import format_duration
 from rules.time.instants import format_instant
+from rules.write.predicates import Document, of_one_name, operators_document, where_document
 
-Document = dict[str, object]
-
-_DURATIONS: Final = frozenset(
-    each.name for each in (*OPERATORS.values(), CHANGED_WITHIN) if each.operand == "duration"
-)
 _PERIOD_NAMES: Final = {period: name for name, period in PERIODS.items()}
 
 
@@ -55,7 +49,8 @@ def rule_document(rule: language.Rule) -> Document:
         case language.InAudience(audience=audience, for_ms=for_ms):
             return {"audience": audience, **_duration("for", for_ms)}
         case language.AttributeCondition(test=test):
-            return {"attribute": ".".join(_one_path(test)), **_operators(test)}
+            name, operators = of_one_name(test)
+            return {"attribute": name, **operators}
         case language.EventCondition(names=names, where=where, aggregate=aggregate, window=window):
             pattern = _pattern(language.EventPattern(names, where))
             return {**pattern, **_aggregate(aggregate), **_window(window)}
@@ -74,7 +69,7 @@ def _pattern(pattern: language.EventPattern) -> Document:
     names = pattern.names
     document: Document = {"event": names[0] if len(names) == 1 else list(names)}
     if pattern.where is not None:
-        document["where"] = _where(pattern.where)
+        document["where"] = where_document(pattern.where)
     return document
 
 
@@ -88,7 +83,7 @@ def _aggregate(aggregate: language.Aggregate) -> Document:
         return {}
     bounds: Document = {} if aggregate.property is None else {"property": ".".join(aggregate.property)}
     if aggregate.test is not None:
-        bounds |= _operators(aggregate.test)
+        bounds |= operators_document(aggregate.test)
     durations = AGGREGATES[aggregate.kind].bound == "duration"
     return {aggregate.kind: {**bounds, **_comparisons(aggregate.comparisons, durations)}}
 
@@ -98,7 +93,7 @@ def _comparisons(comparisons: Iterable[language.Comparison], durations: bool = F
     for comparison in comparisons:
         operand = comparison.operand
         if not durations:
-            document[comparison.operator] = _literal(operand)
+            document[comparison.operator] = list(operand) if isinstance(operand, tuple) else operand
         elif isinstance(operand, tuple):
             document[comparison.operator] = [format_duration(int(end)) for end in operand]
         else:
@@ -129,65 +124,3 @@ def _window(window: language.Window) -> Document:
 
 def _duration(key: str, length_ms: int | None) -> Document:
     return {} if length_ms is None else {key: format_duration(length_ms)}
-
-
-def _tests(predicate: language.Predicate) -> list[language.Test]:
-    tests = predicate.parts if isinstance(predicate, language.AllTests) else (predicate,)
-    return [_plain(each) for each in tests]
-
-
-def _plain(predicate: language.Predicate) -> language.Test:
-    if not isinstance(predicate, language.Test):
-        raise TypeError(f"only plain tests have a place here, not {predicate!r}")
-    return predicate
-
-
-def _one_path(predicate: language.Predicate) -> language.Path:
-    (path,) = {each.path for each in _tests(predicate)}
-    return path
-
-
-def _operators(predicate: language.Predicate) -> Document:
-    """``{gte: 5, lt: 9}`` of tests that are all of one property."""
-    return {each.operator: _operand(each) for each in _tests(predicate)}
-
-
-def _where(predicate: language.Predicate) -> Document:
-    match predicate:
-        case language.Test(path=path, operator=operator):
-            return {".".join(path): {operator: _operand(predicate)}}
-        case language.AllTests(parts=parts):
-            return _one_map(parts) or {"all": [_where(part) for part in parts]}
-        case language.AnyTest(parts=parts):
-            return {"any": [_where(part) for part in parts]}
-        case language.NotTest(part=part):
-            return {"not": _where(part)}
-
-
-def _one_map(parts: tuple[language.Predicate, ...]) -> Document | None:
-    """``{price: {gte: 50, lt: 100}, …}`` where that says the same tests in the same order."""
-    tests: dict[str, Document] = {}
-    for part in parts:
-        if not isinstance(part, language.Test):
-            return None
-        tests.setdefault(".".join(part.path), {})[part.operator] = _operand(part)
-    back = [(name, operator) for name, operators in tests.items() for operator in operators]
-    same = [(".".join(part.path), part.operator) for part in parts if isinstance(part, language.Test)]
-    return dict(tests) if len(parts) > 1 and back == same else None
-
-
-def _operand(test: language.Test) -> object:
-    operand = test.operand
-    if isinstance(operand, language.Ref):
-        return {"ref": ".".join((operand.step, *operand.path))}
-    if test.operator in _DURATIONS and isinstance(operand, int):
-        return format_duration(operand)
-    if test.operator == "between_next" and isinstance(operand, tuple):
-        return [format_duration(int(end)) for end in operand]
-    if test.operator == "anniversary" and isinstance(operand, int):
-        return {"within": format_duration(operand)}
-    return _literal(operand)
-
-
-def _literal(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

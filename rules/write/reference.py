@@ -52,6 +52,7 @@ _OPERANDS: Final[Mapping[OperandKind, str]] = {
     "duration": "duration",
     "durations": "`[duration, longer duration]`",
     "anniversary": "`{within: duration}`",
+    "where": "`where` over an element",
 }
 _BOUNDS: Final[Mapping[BoundKind, str]] = {
     "whole": "whole number",

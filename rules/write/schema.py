@@ -19,6 +19,7 @@ from rules.parse.values import NAME
 from rules.parse.window import OF_NOT_FOLLOWED, OF_SEQUENCE, WINDOW_KEYS
 from rules.write.schema_parts import (
     PATH,
+    REFERENCE,
     TEXT,
     Schema,
     aggregate_schema,
@@ -61,7 +62,7 @@ def definitions_schema() -> Schema:
             },
             "id": {"type": "string", "pattern": f"^{NAME}$"},
             "events": events_schema(),
-            "ref": object_of({"ref": {**PATH, "examples": ["v.sku"]}}, ["ref"]),
+            "ref": object_of({"ref": REFERENCE}, ["ref"]),
             "where": where_schema(refs=False),
             "where_with_refs": where_schema(refs=True),
             "period": period_schema(),

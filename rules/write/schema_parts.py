@@ -16,8 +16,14 @@ Schema: TypeAlias = dict[str, object]
 TEXT: Final[Schema] = {"type": "string", "pattern": r"\S"}
 PATH: Final[Schema] = {
     "type": "string",
-    "pattern": r"^[^.]+(\.[^.]+)*$",
-    "description": "A property's name; dots lead into objects.",
+    "pattern": r"^(?!.*\.[0-9]+(\.|$))[^.]+(\.[^.]+)*$",
+    "description": "A property's name. Dots lead into objects; lines[].sku is that of any element of a list.",
+}
+REFERENCE: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^[^.]+(\.[^.]+)+$",
+    "description": "A property of an earlier event: its name in this rule, a dot, the property's name.",
+    "examples": ["v.sku"],
 }
 _SCALAR: Final[Schema] = {"type": ["string", "number", "boolean", "null"]}
 _ORDERABLE: Final[Schema] = {"type": ["number", "string"]}
@@ -32,6 +38,7 @@ _OPERANDS: Final[Mapping[str, Schema]] = {
     "pattern": {"type": "string"},
     "flag": {"type": "boolean"},
     "duration": {"$ref": "#/$defs/duration"},
+    "where": {"$ref": "#/$defs/where"},
     "durations": {
         "type": "array",
         "items": {"$ref": "#/$defs/duration"},
@@ -89,6 +96,8 @@ def where_schema(refs: bool) -> Schema:
 
 
 def operand_schema(operator: Operator, refs: bool = False) -> Schema:
+    if operator.operand == "where":
+        return {"description": operator.doc, **ref_to("where_with_refs" if refs else "where")}
     schema = {"description": operator.doc, **_OPERANDS[operator.operand]}
     if refs and operator.operand in REF_OPERANDS:
         return {"description": operator.doc, "anyOf": [_OPERANDS[operator.operand], ref_to("ref")]}

@@ -13,6 +13,7 @@ Json = Any
 EVENTS = ["view", "buy", "rate"]
 PATTERNS = [*EVENTS, *EVENTS, ["view", "buy"], "*"]
 ATTRIBUTES = ["x", "y", "x.n", "x.n.m", "d"]
+LISTED = ["x[].n", "x[]", "x.l[].n", "y[]"]
 PERIODS = ["today", "yesterday", "this_week", "last_week", "this_month", "last_month", "this_year"]
 UNITS = ["day", "hour", "week", "month"]
 EDGES = [*BOUNDARIES[:4], BOUNDARIES[0][:10], BOUNDARIES[2][:10]]
@@ -125,9 +126,9 @@ def not_followed(dice: Dice, domain: Domain) -> Json:
 def attribute_condition(dice: Dice, domain: Domain) -> Json:
     kind = dice.pick(["tests", "date", "changed"])
     if kind == "tests":
-        return {"attribute": dice.pick(ATTRIBUTES)} | tests(dice, domain)
+        return {"attribute": dice.pick([*ATTRIBUTES, *LISTED])} | tests(dice, domain)
     if kind == "date":
-        found = {"attribute": "d"} | on_date(dice, domain)
+        found = {"attribute": dice.pick(["d", "d", "d[]"])} | on_date(dice, domain)
         return found | operator(dice, domain) if dice.once_in(4) else found
     found = {"attribute": dice.pick(ATTRIBUTES), "changed_within": dice.pick(domain.durations)}
     return found | operator(dice, domain) if dice.once_in(4) else found

@@ -35,7 +35,14 @@ BOUNDARIES = [
 NUMBERS = (0, 1, 2, -1, 0.1, 0.2, 0.3, 1.0, 2.5, 1e16, -1e16)
 SCALARS = (1, 0, 1.0, 2, "1", "a", "ab", "AB", True, False, None, "2024-05-01", "2024-05-01T12:00:00Z")
 OBJECTS = ({"n": 1}, {"n": "a"}, {"n": {"m": 1}}, {"n": {"m": 2}, "n.m": 1}, {"n.m": "a"})
-VALUES: tuple[Json, ...] = (*SCALARS, *NUMBERS, ["a", 1], [], *OBJECTS)
+LISTS = (
+    [{"n": 1}, {"n": "a", "m": 2}],
+    [{"n": 2}, 1, {}],
+    [{"n": 0.1}, {"n": 0.2, "m": None}, {"n": 0.3}],
+    [{"l": [{"n": 1}, {"n": 2}]}, {"n": 1e16, "l": []}],
+    {"l": [{"n": 1}, {"n": 0}]},
+)
+VALUES: tuple[Json, ...] = (*SCALARS, *NUMBERS, ["a", 1], [], *OBJECTS, *LISTS)
 
 
 @dataclass(frozen=True)

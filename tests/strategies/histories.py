@@ -58,7 +58,8 @@ def update(dice: Dice, domain: Domain) -> Json:
         elif part == "add":
             made[part] = {dice.pick("xy"): dice.pick([1, -1, 0.5])}
         elif dice.once_in(2):
-            made[part] = {"d": dice.pick(dates_near(domain.start_ms))}
+            dates = dates_near(domain.start_ms)
+            made[part] = {"d": dice.some(dates, 3) if dice.once_in(4) else dice.pick(dates)}
         elif dice.once_in(3):
             made[part] = {"x": values(dice, ["n", "m"], domain)}
         else:

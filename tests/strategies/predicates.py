@@ -9,7 +9,11 @@ from tests.strategies.dice import Dice
 from tests.strategies.domains import Domain
 
 Json = Any
-PROPERTIES = ["p", "q", "o.n", "o.n.m"]
+SINGLE = ["p", "q", "o.n", "o.n.m"]
+LISTS = ["p", "q", "o", "o.l"]
+PROPERTIES = [*SINGLE, *SINGLE, "p[]", "o[].n", "p[].n", "o.l[].n", "o[].l[].n"]
+OF_ELEMENTS = ["n", "m", "n.m", "l[].n"]
+"""Names in the objects of lists."""
 TEXTS = ["a", "A", "ab", ""]
 COMPARED = ["gte", "gt", "lte", "lt"]
 BOUNDS = [1, 0, 2, 0.5, "2024-05-01T06:00:00+01:00"]
@@ -22,6 +26,8 @@ WITH_REF = ["eq", "ne", *COMPARED, "contains", "not_contains", "starts_with", "e
 
 def operator(dice: Dice, domain: Domain) -> Json:
     """One operator with an operand."""
+    if dice.once_in(8):
+        return over_elements(dice, domain)
     kind = dice.pick(["scalar", "compared", "list", "text", "exists", "between", "date"])
     if kind == "scalar":
         return {dice.pick(ON_SCALARS): dice.pick(domain.scalars)}
@@ -34,6 +40,13 @@ def operator(dice: Dice, domain: Domain) -> Json:
     if kind == "exists":
         return {"exists": dice.pick([True, False])}
     return {"between": dice.pick(RANGES)} if kind == "between" else on_date(dice, domain)
+
+
+def over_elements(dice: Dice, domain: Domain, steps: tuple[str, ...] = ()) -> Json:
+    tested_names = dice.some(OF_ELEMENTS, 2)
+    return {
+        dice.pick(["some", "every", "none"]): {name: tested(dice, domain, steps) for name in tested_names}
+    }
 
 
 def on_date(dice: Dice, domain: Domain) -> Json:
@@ -57,15 +70,17 @@ def where(dice: Dice, domain: Domain, steps: tuple[str, ...] = (), depth: int = 
     if kind == "one":
         return {dice.pick(PROPERTIES): tested(dice, domain, steps)}
     if kind == "two":
-        return {name: tested(dice, domain, steps) for name in PROPERTIES[:2]}
+        return {name: tested(dice, domain, steps) for name in SINGLE[:2]}
     if kind == "not":
         return {"not": where(dice, domain, steps, depth - 1)}
     return {kind: [where(dice, domain, steps, depth - 1) for _ in range(dice.whole(1, 2))]}
 
 
 def tested(dice: Dice, domain: Domain, steps: tuple[str, ...]) -> Json:
+    if steps and dice.once_in(8):
+        return over_elements(dice, domain, steps)
     if steps and dice.once_in(2):
-        return {dice.pick(WITH_REF): {"ref": f"{dice.pick(steps)}.{dice.pick(PROPERTIES)}"}}
+        return {dice.pick(WITH_REF): {"ref": f"{dice.pick(steps)}.{dice.pick(SINGLE)}"}}
     if dice.once_in(3):
         return dice.pick([*domain.scalars, ["a", 1]])
     return tests(dice, domain)

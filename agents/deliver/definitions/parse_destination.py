@@ -11,7 +11,7 @@ from agents.deliver.definitions.destination import Destination, RetryPolicy, Tar
 from agents.deliver.definitions.parse_targets import PARSERS
 from agents.deliver.definitions.parse_values import REFUSED_NOW, Fields, plain
 from agents.evaluate.transitions import TransitionBody
-from rules.model.language import NotTest, Predicate, Test
+from rules.model.language import Predicate, paths_of
 from rules.parse.document import Entry, Node
 from rules.parse.predicate import parse_where
 from rules.parse.values import Reader, join
@@ -122,19 +122,10 @@ def _where(fields: Fields, entries: Mapping[str, Entry]) -> Predicate | None:
     predicate = parse_where(fields.reader, node, inside)
     if predicate is not None:
         known = TransitionBody.__struct_fields__
-        for root in sorted(_roots(predicate).difference(known)):
+        for root in sorted({path[0] for path in paths_of(predicate)}.difference(known)):
             message = f"a transition has no field '{root}'"
             fields.reader.unknown("unknown_field", message, root, join(inside, root), node, known)
     return predicate
-
-
-def _roots(predicate: Predicate) -> set[str]:
-    """The fields that a predicate reads."""
-    if isinstance(predicate, Test):
-        return {predicate.path[0]}
-    if isinstance(predicate, NotTest):
-        return _roots(predicate.part)
-    return set().union(*map(_roots, predicate.parts))
 
 
 def _audiences(fields: Fields, entries: Mapping[str, Entry]) -> frozenset[str] | None:

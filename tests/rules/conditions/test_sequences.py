@@ -132,3 +132,12 @@ def test_where_later_followers_undo_it_only_the_latest_one_is_kept() -> None:
     assert not run.take(T + 8999, "x", {}, T + 9000)
     assert run.take(T + 9000, "x", {}, T + 9000)
     assert run.told(T + 9100)
+
+
+def test_a_long_text_is_equal_also_where_another_test_looks_into_it() -> None:
+    ref = language.Ref("s", ("p",))
+    same = language.AllTests((language.Test(("q",), "eq", ref), language.Test(("r",), "starts_with", ref)))
+    run = ConditionRun(language.Sequence((step("x", called="s"), step("y", where=same))))
+    run.take(T, "x", {"p": "a" * 100}, T)
+    run.take(T + 1, "y", {"q": "a" * 100, "r": "a" * 101}, T + 1)
+    assert run.told(T + 1)

@@ -59,6 +59,19 @@ class User:
 
 
 SENTENCES = {
+    '{event: buy, where: {"lines[].sku": hat, lines: {every: {qty: {gte: 2}, sku: {ne: bag}}}}}': (
+        'There was at least one "buy" event where (some element of lines has: sku is "hat") and '
+        '(every element of lines has: qty is at least 2 and sku is not "bag").'
+    ),
+    '{attribute: "tags[]", eq: vip}': 'Of the user\'s attributes: some element of tags has: it is "vip".',
+    "{attribute: renews, between_next: [3d, 7d]}": "The user's renews lies between 3 days and 7 days ahead.",
+    "{attribute: renews, in_next: 7d}": "The user's renews lies ahead, less than 7 days.",
+    '{event: buy, sum: {property: "lines[].price", gte: 1}}': (
+        'The sum of "lines[].price" over "buy" events is at least 1.'
+    ),
+    "{event: buy, first: {property: lines, none: {sku: hat}}}": (
+        'Of the first "buy" event, no element of lines has: sku is "hat".'
+    ),
     "{event: buy}": 'There was at least one "buy" event.',
     "{event: buy, count: {eq: 0}, within: 7d}": 'There was no "buy" event in the last 7 days.',
     '{event: "*", count: {gte: 3}, within: 1h}': "The number of events is at least 3 in the last 1 hour.",

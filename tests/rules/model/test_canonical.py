@@ -285,3 +285,20 @@ def test_the_keys_that_are_checked_are_those_that_rows_have() -> None:
                 assert [
                     *compile_rules([PublishedAudience(parsed.audience, 1)]).project("default").conditions
                 ] == [checked], source
+
+
+def test_names_in_lists_and_some_are_one_condition() -> None:
+    def key(where: str) -> bytes:
+        (parsed,), _ = parse_definitions(f"id: x\nname: X\nrule: {{event: e, where: {where}}}", "x")
+        return canonical(parsed.audience.rule)
+
+    assert key('{"lines[].sku": hat}') == key("{lines: {some: {sku: hat}}}")
+    assert key('{"a[].b[]": {gt: 1, lt: 3}}') == key('{a: {some: {"b[]": {lt: 3, gt: 1}}}}')
+    assert key("{lines: {none: {sku: hat}}}") == key('{not: {"lines[].sku": hat}}')
+    different = [
+        '{"lines[].sku": hat}',
+        "{lines.sku: hat}",
+        "{lines: {every: {sku: hat}}}",
+        '{"lines[]": hat}',
+    ]
+    assert len({key(each) for each in different}) == len(different)

@@ -30,3 +30,24 @@ def test_tests_of_a_where_are_written_as_one_map_where_possible() -> None:
         "where": {"price": {"gte": 5, "lt": 9}, "sku": {"in": ["a", "b"]}},
         "within": "14d",
     }
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"lines[].sku": {"eq": "hat"}},
+        {"a[].b[]": {"gt": 1, "lt": 3}},
+        {"lines": {"some": {"sku": {"eq": "hat"}, "qty": {"gte": 2}}}},
+        {"lines": {"some": {"1": {"eq": 2}}}},
+        {"m[]": {"some": {"n": {"eq": 1}}}},
+        {"lines[].sku": {"eq": "hat"}, "lines": {"exists": True, "none": {"sku": {"eq": "bag"}}}},
+        {"all": [{"lines[].qty": {"gte": 2}}, {"lines[].qty": {"lt": 5}}]},
+        {"orders[].lines": {"every": {"sku": {"ne": None}}}},
+    ],
+    ids=str,
+)
+def test_names_in_lists_are_written_as_short_as_they_can_be(where: dict[str, object]) -> None:
+    text = json.dumps({"id": "x", "name": "X", "rule": {"event": "a", "where": where}})
+    (parsed,), problems = parse_definitions(text, "x.json")
+    assert problems == []
+    assert to_document(parsed.audience)["rule"] == {"event": "a", "where": where}
