@@ -30,7 +30,9 @@ OPERANDS: dict[str, list[Any]] = {
     "pattern": ["^.a?$"],
     "flag": [True, False],
     "duration": ["5ms"],
+    "durations": [["1d", "2d"]],
     "anniversary": [{"within": "1d"}],
+    "where": [{"q": 1, "p[]": "a"}, {"q": {"newer_than": "1d"}}],
 }
 TESTS = [{each.name: operand} for each in OPERATORS.values() for operand in OPERANDS[each.operand]]
 AGGREGATES: list[dict[str, Any]] = [
@@ -40,6 +42,7 @@ AGGREGATES: list[dict[str, Any]] = [
     {"distinct": {"property": "p", "gte": 2}},
     *({kind: {"property": "p", "lt": 1}} for kind in ("avg", "min", "max")),
     *({kind: {"property": "p", "eq": "a"}} for kind in ("first", "last")),
+    *({kind: {"property": "p[].q", "eq": 1}} for kind in ("sum", "avg", "max", "distinct", "first", "last")),
     *({kind: {"gte": "2ms"}} for kind in ("since_first", "since_last")),
     {"days": {"eq": 1}},
 ]
@@ -53,13 +56,17 @@ WINDOWS: list[dict[str, Any]] = [
 ]
 REFS = [{each.name: {"ref": "a.p"}} for each in OPERATORS.values() if each.operand in REF_OPERANDS]
 RULES: list[dict[str, Any]] = [
-    *({"event": "*", "where": {name: test}} for test in TESTS for name in ("p", "p.q")),
-    *({"attribute": name} | test for test in TESTS for name in ("p", "p.q")),
+    *({"event": "*", "where": {name: test}} for test in TESTS for name in ("p", "p.q", "p[].q")),
+    *({"attribute": name} | test for test in TESTS for name in ("p", "p.q", "p[]")),
     *({"attribute": name, "changed_within": "5ms"} for name in ("p", "p.q")),
     *({"event": "*"} | each | window for each in AGGREGATES for window in WINDOWS),
     *({"event": "*", "last": {"property": "p"} | test} for test in TESTS),
     *({"sequence": [{"event": "*", "as": "a"}, {"event": "*", "where": {"q": ref}}]} for ref in REFS),
-    *({"event": "*", "not_followed_by": {"event": "*", "where": {"q": ref}}, "for": "2ms"} for ref in REFS),
+    *(
+        {"event": "*", "not_followed_by": {"event": "*", "where": {name: ref}}, "for": "2ms"}
+        for ref in REFS
+        for name in ("q", "p[].q")
+    ),
     {
         "sequence": [{"event": "*"}, {"event": "e"}],
         "without": {"event": "*", "where": {"p": 1}},
