@@ -12,7 +12,7 @@ from agents.topics import TopicPlan
 from app.settings.kafka import KafkaSettings
 from app.settings.tree import Settings
 from rules.model.language import Audience
-from rules.parse.definitions import load_definition
+from rules.parse.definitions import load_published
 
 
 def security_of(kafka: KafkaSettings) -> Security:
@@ -63,4 +63,4 @@ def plan_of(settings: Settings) -> TopicPlan:
 
 def parse_published(text: str, source: str, max_samples: int) -> Audience:
     """One definition from the topic. Raises DefinitionsInvalid."""
-    return load_definition(f"{source}.json", text, max_samples)
+    return load_published(f"{source}.json", text, max_samples)

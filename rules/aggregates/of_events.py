@@ -15,7 +15,7 @@ from rules.aggregates.windows import Window
 from rules.model import language
 from rules.predicates.comparisons import comparison_of, count_bound
 from rules.predicates.dates import compile_dated_predicate
-from rules.predicates.paths import first_of, values_of
+from rules.predicates.paths import first_of, readings_of
 from rules.state.condition import Properties
 from rules.time.calendar import Calendar
 from rules.time.instants import FAR_MS
@@ -92,15 +92,14 @@ class Distinct(Accumulator):
         self.compare = comparison_of(source.comparisons)
         self.bound = count_bound(source.comparisons)
         self.path = source.property
-        self.values = values_of(source.property or ())
+        self.different = readings_of(source.property or (), distinct_value)
         self.calendar = calendar
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
         if self.path is None:
             return [self.calendar.period("day", event_ms)]
-        found = map(distinct_value, self.values(properties))
-        different = dict.fromkeys([each for each in found if each is not None])
-        return [*different][: self.bound] or None
+        found: list[Any] = self.different(properties)
+        return [*dict.fromkeys(found)][: self.bound] if len(found) > 1 else found or None
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]

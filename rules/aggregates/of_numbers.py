@@ -7,11 +7,11 @@ from math import fsum
 from typing import Any
 
 from rules.aggregates.accumulator import Accumulator, Accumulators, Times
-from rules.aggregates.sums import add_exactly, number_of, numbers_in
+from rules.aggregates.sums import add_exactly, exact_parts, number_of
 from rules.aggregates.windows import Window
 from rules.model import language
 from rules.predicates.comparisons import comparison_of
-from rules.predicates.paths import values_of
+from rules.predicates.paths import readings_of
 from rules.state.condition import Properties
 
 
@@ -20,15 +20,12 @@ class Sum(Accumulator):
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.values = values_of(source.property)
+        self.numbers = readings_of(source.property, number_of)
         self.compare = comparison_of(source.comparisons)
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        exact: list[float] = []
-        numbers = numbers_in(self.values(properties))
-        for number in numbers:
-            add_exactly(exact, number)
-        return exact if numbers else None
+        numbers = self.numbers(properties)
+        return exact_parts(numbers) if numbers else None
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
@@ -63,15 +60,12 @@ class Average(Accumulator):
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.values = values_of(source.property)
+        self.numbers = readings_of(source.property, number_of)
         self.compare = comparison_of(source.comparisons)
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        exact: list[float] = []
-        numbers = numbers_in(self.values(properties))
-        for number in numbers:
-            add_exactly(exact, number)
-        return [len(numbers), *exact] if numbers else None
+        numbers = self.numbers(properties)
+        return [len(numbers), *exact_parts(numbers)] if numbers else None
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
@@ -121,13 +115,13 @@ class Extreme(Accumulator):
 
     def __init__(self, source: language.Aggregate) -> None:
         assert source.property is not None
-        self.values = values_of(source.property)
+        self.numbers = readings_of(source.property, _storable)
         self.compare = comparison_of(source.comparisons)
         self.pick: Callable[..., Any] = min if source.kind == "min" else max
 
     def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        found = [each for value in self.values(properties) if (each := _storable(value)) is not None]
-        return [self.pick(found)] if found else None
+        numbers = self.numbers(properties)
+        return [self.pick(numbers)] if len(numbers) > 1 else numbers or None
 
     def merge(
         self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import fsum
 from typing import Any
 
@@ -131,9 +130,14 @@ def add_exactly(partials: list[float], number: float) -> None:
     partials[kept:] = [number] if number else []
 
 
-def numbers_in(values: Iterable[object]) -> list[float]:
-    """Those that take part in sums and means."""
-    return [number for value in values if (number := number_of(value)) is not None]
+def exact_parts(numbers: list[float]) -> list[float]:
+    """Non-overlapping floats with the numbers' exact sum."""
+    if len(numbers) == 1:
+        return numbers
+    exact: list[float] = []
+    for number in numbers:
+        add_exactly(exact, number)
+    return exact
 
 
 def number_of(value: object) -> float | None:

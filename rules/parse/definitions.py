@@ -18,16 +18,20 @@ MAX_SAMPLES = 1000
 
 
 def parse_definitions(
-    text: str, file: str, max_samples: int = MAX_SAMPLES, timezones: Mapping[str, str] = UTC
+    text: str,
+    file: str,
+    max_samples: int = MAX_SAMPLES,
+    timezones: Mapping[str, str] = UTC,
+    published: bool = False,
 ) -> tuple[list[ParsedAudience], list[DefinitionProblem]]:
     """The definitions without fault in a YAML or JSON text, and the problems of the others.
 
     A document is one definition or a list of them under ``audiences``; YAML may hold several documents.
     ``file`` is for the problems' positions; ``timezones`` are those of projects, for audiences
-    that name none.
+    that name none. ``published`` text was taken once: names that were taken then are taken still.
     """
     documents, unreadable = parse_text(text, file)
-    reader = Reader(file, max_samples, list(unreadable), timezones=timezones)
+    reader = Reader(file, max_samples, list(unreadable), timezones=timezones, published=published)
     parsed = [
         parse_audience(reader, node, path)
         for document in documents
@@ -63,12 +67,12 @@ def load_definitions(
     return [each.audience for each in audiences]
 
 
-def load_definition(file: str, text: str, max_samples: int = MAX_SAMPLES) -> language.Audience:
-    """One definition by itself: whether the audiences that it speaks of are there isn't looked at.
+def load_published(file: str, text: str, max_samples: int = MAX_SAMPLES) -> language.Audience:
+    """One published definition by itself: whether the audiences that it speaks of are there isn't looked at.
 
     Raises DefinitionsInvalid, also when there isn't exactly one.
     """
-    parsed, problems = parse_definitions(text, file, max_samples)
+    parsed, problems = parse_definitions(text, file, max_samples, published=True)
     if not problems and len(parsed) != 1:
         problems = [
             DefinitionProblem("wrong_value", f"one definition is expected, not {len(parsed)}", "", file, 1, 1)

@@ -18,7 +18,7 @@ def parse_name(reader: Reader, name: str, path: str, at: Node | Entry) -> langua
     parts = reader.dotted(name, path, at)
     if parts is None:
         return None
-    if _INDEX.search(name):
+    if _INDEX.search(name) and not reader.published:
         message = f"'{name}' names a position in a list, and a list's elements have no names"
         better = _INDEX.sub(language.ELEMENTS, name)
         reader.problem("list_index", message, path, at, f"write {better}, which stands for any element")

@@ -60,6 +60,8 @@ class Reader:
     timezone: str = "UTC"
     references: list[AudienceReference] = field(default_factory=list)
     timezones: Mapping[str, str] = field(default_factory=dict)
+    published: bool = False
+    """The text was published once: names that were taken then are taken still."""
     places: dict[int, Place] = field(default_factory=dict)
     """Of the parts of the audience being read, by their identity."""
 

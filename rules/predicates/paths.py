@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from rules.model import language
+
+T = TypeVar("T")
 
 
 class Missing:
@@ -78,6 +80,20 @@ def values_of(path: language.Path) -> ValuesGetter:
         for element in elements_of(get(properties))
         for value in inner(element if type(element) is dict else {})
     ]
+
+
+def readings_of(path: language.Path, read: Callable[[object], T | None]) -> Callable[[Any], list[T]]:
+    """How to get the values at a path as ``read`` has them, less those of which it makes None."""
+    if not language.has_elements(path):
+        get = getter_of(path)
+
+        def one(properties: Mapping[str, object]) -> list[T]:
+            found = read(get(properties))
+            return [] if found is None else [found]
+
+        return one
+    values = values_of(path)
+    return lambda properties: [found for each in values(properties) if (found := read(each)) is not None]
 
 
 def first_of(path: language.Path) -> Getter:

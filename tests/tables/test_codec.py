@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from rules.compile.project_rules import ProjectRules
 from rules.conditions.build import build_condition
 from rules.decide.upgrade import OLD, upgrade
-from rules.parse.definitions import load_definition
+from rules.parse.definitions import load_published
 from rules.state.event_times import instants
 from rules.state.row import Membership, Row, Transition, Trigger
 from tables.codec import (
@@ -105,7 +105,7 @@ def told(row: Row, state: Any) -> Any:
 
 
 def condition_of(text: str) -> Any:
-    return load_definition("a.yaml", f"{{id: a, name: A, rule: {text}}}").rule
+    return load_published("a.yaml", f"{{id: a, name: A, rule: {text}}}").rule
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rules.model import language
 from rules.parse import definitions as parsing
-from rules.parse.definitions import load_definitions, parse_definitions
+from rules.parse.definitions import load_definitions, load_published, parse_definitions
 from rules.parse.problems import DefinitionsInvalid
 from rules.time.durations import UNITS_MS
 
@@ -264,3 +264,11 @@ def test_no_rule_makes_the_parser_raise(value: object) -> None:
     document = {"id": "x", "name": "X", "rule": value}
     parsed, problems = parse_definitions(json.dumps(document, allow_nan=True), "fuzz.json")
     assert bool(parsed) is not bool(problems)
+
+
+def test_a_published_definition_keeps_a_name_that_is_now_taken_for_a_position() -> None:
+    text = '{"id": "x", "name": "X", "rule": {"attribute": "scores.2024", "gte": 5}}'
+    _, problems = parse_definitions(text, "x.json")
+    assert [problem.code for problem in problems] == ["list_index"]
+    audience = load_published("x.json", text)
+    assert audience.rule == language.AttributeCondition(language.Test(("scores", "2024"), "gte", 5))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rules.parse.definitions import check_together, load_definition, load_definitions, parse_definitions
+from rules.parse.definitions import check_together, load_definitions, load_published, parse_definitions
 from rules.parse.problems import DefinitionsInvalid
 from rules.parse.references import referrers
 
@@ -80,6 +80,6 @@ def test_a_deleted_audience_is_not_there_any_more() -> None:
 
 
 def test_one_definition_can_be_read_without_the_others() -> None:
-    assert load_definition("f.json", '{"id": "a", "name": "A", "rule": {"audience": "b"}}').id == "a"
+    assert load_published("f.json", '{"id": "a", "name": "A", "rule": {"audience": "b"}}').id == "a"
     with pytest.raises(DefinitionsInvalid, match="one definition is expected, not 4"):
-        load_definition("f.yaml", CHAIN)
+        load_published("f.yaml", CHAIN)
