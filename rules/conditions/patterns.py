@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from rules.model import language
 from rules.predicates.compiled import holds_against
-from rules.predicates.dates import DatedCheck, compile_dated_predicate
+from rules.predicates.dates import ORDER, DatedCheck, compile_dated_predicate, order_against
 from rules.predicates.elements import decider_of, subject_of
 from rules.predicates.paths import MISSING, elements_of, getter_of
 from rules.time.calendar import Calendar
@@ -127,6 +127,9 @@ class Layout:
                 self.keep_whole(path)
                 self.keep_whole(ref.path)
         slot, at = self.value_slot(path), self.binding(ref)
+        if operator in ORDER:
+            calendar = self.calendar
+            return lambda slots, bindings: order_against(operator, slots[slot], bindings[at], calendar)
         return lambda slots, bindings: holds_against(operator, slots[slot], bindings[at])
 
     def _of_elements(self, source: language.Elements) -> BoundCheck:

@@ -6,11 +6,13 @@ bytes are kept in stores: a change here orphans state, and a golden test pins th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 from rules.model import language
 
+_OF_DATES = frozenset({"older_than", "newer_than", "in_next", "between_next"})
+_ORDERED = frozenset({"gt", "gte", "lt", "lte", "between"})
 _SETS = frozenset({"in", "not_in", "any_of", "all_of"})
 """Operators whose operand's order and repetitions say nothing."""
 
@@ -71,7 +73,8 @@ def key_bytes(condition: language.Condition, timezone: str = "UTC", schedule: st
     value or state.
     """
     content = canonical(condition)
-    if is_zoned(condition):
+    # Since dates are midnights in the zone, more depends on it; what UTC's audiences have keeps its key.
+    if is_zoned(condition) or (timezone != "UTC" and _has_dates(condition)):
         content = _frame(b"zoned", [_scalar(timezone), content])
     return _frame(b"batch", [_scalar(schedule), content]) if schedule else content
 
@@ -94,23 +97,42 @@ def is_zoned(condition: language.Condition) -> bool:
     """Whether calendar days or periods, and so the time zone, decide the value: ``period`` windows, the
     aggregate ``days``, and ``anniversary``. Instants in ``from`` and ``to`` are fixed when it is parsed."""
     match condition:
-        case language.EventCondition(where=where, aggregate=aggregate, window=window):
-            predicates = [where, aggregate.test]
+        case language.EventCondition(aggregate=aggregate, window=window):
             zoned = isinstance(window, language.Period) or aggregate.kind == "days"
-        case language.Sequence(steps=steps, without=without, window=window):
+        case language.Sequence(window=window) | language.NotFollowed(window=window):
+            zoned = isinstance(window, language.Period)
+        case language.AttributeCondition() | language.InAudience():
+            zoned = False
+    return zoned or any(test.operator == "anniversary" for test in _tests(condition))
+
+
+def _has_dates(condition: language.Condition) -> bool:
+    """Whether a test reads dates, which are midnights in the audience's zone."""
+    return any(test.operator in _OF_DATES or is_order_of_dates(test) for test in _tests(condition))
+
+
+def is_order_of_dates(test: language.Test) -> bool:
+    """Whether a test may put instants or dates in order."""
+    operand = test.operand[0] if isinstance(test.operand, tuple) and test.operand else test.operand
+    return test.operator in _ORDERED and isinstance(operand, str | language.Ref)
+
+
+def _tests(condition: language.Condition) -> Iterator[language.Test]:
+    predicates: list[language.Predicate | None]
+    match condition:
+        case language.EventCondition(where=where, aggregate=aggregate):
+            predicates = [where, aggregate.test]
+        case language.Sequence(steps=steps, without=without):
             predicates = [each.event.where for each in steps]
             predicates.append(None if without is None else without.where)
-            zoned = isinstance(window, language.Period)
-        case language.NotFollowed(event=event, follower=follower, window=window):
+        case language.NotFollowed(event=event, follower=follower):
             predicates = [event.where, follower.where]
-            zoned = isinstance(window, language.Period)
         case language.AttributeCondition(test=test):
-            predicates, zoned = [test], False
+            predicates = [test]
         case language.InAudience():
-            return False
-    return zoned or any(
-        test.operator == "anniversary" for each in predicates for test in language.tests_of(each)
-    )
+            predicates = []
+    for predicate in predicates:
+        yield from language.tests_of(predicate)
 
 
 def audience_key(project: str, audience_id: str) -> int:

@@ -7,7 +7,7 @@ import re2
 from rules.parse.document import Node
 from rules.parse.values import Reader, is_number, is_scalar, join
 from rules.predicates.operators import Operator, compile_pattern
-from rules.time.instants import parse_instant
+from rules.time.calendar import calendar_of, instant_in_zone
 
 
 def literal_fits(reader: Reader, operator: Operator, node: Node, path: str) -> bool:
@@ -81,7 +81,7 @@ def _bound(reader: Reader, operator: str, node: Node, path: str, instants: bool)
         reader.wrong_type(node, path, operator, "a number or an instant" if instants else "a number")
         return None
     try:
-        return parse_instant(node.value)
+        return instant_in_zone(node.value, calendar_of(reader.timezone))
     except ValueError:
         hint = "such as 2024-05-01 or 2024-05-01T09:30:00Z; numbers go without quotes"
         message = f"{operator} needs a number or an instant, and '{node.value}' is neither"

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
 from rules.model import language
 from rules.parse.document import Entry, Node
 from rules.parse.problems import name_hint
 from rules.parse.values import Reader, is_number, join
-from rules.time.calendar import calendar_of
+from rules.time.calendar import calendar_of, instant_in_zone
 from rules.time.durations import LONGEST_MS, UNITS_MS
-from rules.time.instants import MAX_MS, parse_instant
 
 WINDOWS: Final[Mapping[str, str]] = {
     "within": "t - length < e <= t; of an audience: since the latest entry into it, while the user is in it",
@@ -161,10 +159,7 @@ def _instant(reader: Reader, node: Node, path: str, what: str) -> int | None:
         reader.wrong_type(node, path, what, "an instant or a date")
         return None
     try:
-        instant = parse_instant(value)
-        if isinstance(value, str) and len(value) == 10 and reader.timezone != "UTC":
-            day = date.fromisoformat(value).toordinal()
-            instant = min(calendar_of(reader.timezone).start("day", day), MAX_MS)
+        instant = instant_in_zone(value, calendar_of(reader.timezone))
     except ValueError:
         hint = "such as 2024-05-01T09:30:00Z, or 2024-05-01 for the start of that day"
         reader.problem("wrong_value", f"{what} isn't an instant: {value!r}", path, node, hint)

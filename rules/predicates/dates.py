@@ -1,27 +1,34 @@
-"""Date operators: instants and dates against a clock (section 7).
+"""Instants and dates in the audience's zone, against a clock or each other (section 7).
 
 The clock is an event's time for its properties, and the present for attributes, which therefore change by
-time, until the year 9999. A value is RFC 3339 text, or a number. A date is its midnight in UTC, as in
-comparisons; an anniversary is a day of the audience's calendar: that of a date, or the one on which an
-instant fell there. It holds from ``within`` before that day begins until the day is over, from the year
-after on; who was born on 29 February has 28 February in other years.
+time, until the year 9999. A value is RFC 3339 text, or a number. A date is its midnight in the audience's
+zone, in comparisons (``gt``, ``between``, ...), too; an anniversary is a day of the audience's calendar:
+that of a date, or the one on which an instant fell there. It holds from ``within`` before that day begins
+until the day is over, from the year after on; who was born on 29 February has 28 February in other years.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator as python
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, TypeAlias
 
 from rules.model import language
-from rules.predicates.compiled import compile_predicate
+from rules.model.canonical import is_order_of_dates
+from rules.predicates.compiled import compile_predicate, holds_against
 from rules.predicates.elements import decider_of, subject_of
-from rules.predicates.operators import read_instant
 from rules.predicates.paths import elements_of, getter_of
-from rules.time.calendar import Calendar
+from rules.time.calendar import Calendar, instant_in_zone
 from rules.time.instants import FAR_MS, MAX_MS, MIN_MS, number_ms
 
+ORDER: Final[Mapping[str, Callable[[int, int], bool]]] = {
+    "gt": python.gt,
+    "gte": python.ge,
+    "lt": python.lt,
+    "lte": python.le,
+}
 DATE_OPERATORS: Final = frozenset({"older_than", "newer_than", "in_next", "between_next", "anniversary"})
 
 
@@ -42,11 +49,11 @@ def compile_date_test(operator: str, operand: object, calendar: Calendar) -> Dat
     low, high = _ahead(operator, operand)
 
     def holds(value: object, at_ms: int) -> bool:
-        instant = read_date(value)
+        instant = read_date(value, calendar)
         return instant is not None and low <= instant - at_ms < high
 
     def next_change(value: object, after_ms: int) -> int:
-        instant = read_date(value)
+        instant = read_date(value, calendar)
         if instant is None:
             return FAR_MS
         # A value comes nearer as time passes: it holds from ``high - 1`` ahead on, until it is ``low`` ahead.
@@ -75,20 +82,49 @@ _ALWAYS_MS: Final = 10**400
 """Further ahead, or back, than any number that a record can have."""
 
 
-def read_date(value: object) -> int | None:
+def read_date(value: object, calendar: Calendar) -> int | None:
     """UTC milliseconds of what date operators take: an instant or date as text, or a number."""
     if type(value) is int or type(value) is float:
         try:
             return number_ms(value)
         except (ValueError, OverflowError):  # not a finite number
             return None
-    return read_instant(value)
+    return _read_text(value, calendar)
+
+
+def _read_text(value: object, calendar: Calendar) -> int | None:
+    if type(value) is not str:
+        return None
+    try:
+        return instant_in_zone(value, calendar)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _in_order(operator: str, operand: object, calendar: Calendar) -> Callable[[object], bool]:
+    """A comparison of texts that are instants or dates with one, or with two of them."""
+    ends = [_read_text(each, calendar) for each in (operand if isinstance(operand, tuple) else (operand,))]
+    low, high = ends[0], ends[-1]
+    if low is None or high is None:
+        raise ValueError(f"{operand!r} is no instant")
+    if operator == "between":
+        return lambda value: (instant := _read_text(value, calendar)) is not None and low <= instant <= high
+    compare = ORDER[operator]
+    return lambda value: (instant := _read_text(value, calendar)) is not None and compare(instant, low)
+
+
+def order_against(operator: str, value: object, operand: object, calendar: Calendar) -> bool:
+    """A comparison whose operand is data, too (a ``ref``)."""
+    if type(operand) is not str:
+        return holds_against(operator, value, operand)
+    instant, bound = _read_text(value, calendar), _read_text(operand, calendar)
+    return instant is not None and bound is not None and ORDER[operator](instant, bound)
 
 
 def _anniversary(length_ms: int, calendar: Calendar) -> DateTest:
     def span(value: object, at_ms: int) -> tuple[int, int] | None:
         """The first stretch in which an anniversary holds and that isn't over at ``at_ms``."""
-        instant = read_date(value)
+        instant = read_date(value, calendar)
         if instant is None or not MIN_MS <= instant <= MAX_MS:
             return None
         is_date = isinstance(value, str) and len(value) == 10
@@ -127,8 +163,10 @@ DatedCheck: TypeAlias = Callable[[Any, int], bool]
 
 
 def is_dated(predicate: language.Predicate | None) -> bool:
-    """Whether a predicate has a date operator, so that ``predicates.compile_predicate`` can't compile it."""
-    return any(test.operator in DATE_OPERATORS for test in language.tests_of(predicate))
+    """Whether a predicate needs a clock or a calendar, so that ``compile_predicate`` can't compile it."""
+    return any(
+        test.operator in DATE_OPERATORS or is_order_of_dates(test) for test in language.tests_of(predicate)
+    )
 
 
 def compile_dated_predicate(predicate: language.Predicate, calendar: Calendar) -> DatedCheck:
@@ -137,6 +175,9 @@ def compile_dated_predicate(predicate: language.Predicate, calendar: Calendar) -
         check = compile_predicate(predicate)
         return lambda properties, at_ms: check(properties)
     match predicate:
+        case language.Test(path=path, operator=operator, operand=operand) if is_order_of_dates(predicate):
+            in_order, get = _in_order(operator, operand, calendar), getter_of(path)
+            return lambda properties, at_ms: in_order(get(properties))
         case language.Test(path=path, operator=operator, operand=operand):
             holds, get = compile_date_test(operator, operand, calendar).holds, getter_of(path)
             return lambda properties, at_ms: holds(get(properties), at_ms)

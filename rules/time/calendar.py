@@ -15,7 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from rules.model.language import PeriodUnit
-from rules.time.instants import MAX_MS, MIN_MS
+from rules.time.instants import DATE_LENGTH, MAX_MS, MIN_MS, parse_instant
 
 HOUR_MS: Final = 3_600_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -153,6 +153,19 @@ _MIDDLE: Final[dict[PeriodUnit, int]] = {
     "month": 23_640,
     "year": 1970,
 }
+
+
+def instant_in_zone(value: object, calendar: Calendar) -> int:
+    """As ``parse_instant``, but a date is its midnight in the zone. Raises InstantInvalid.
+
+    Dates of the first and the last year that can be written are their midnight in UTC.
+    """
+    instant = parse_instant(value)
+    if type(value) is str and len(value) == DATE_LENGTH and calendar.zone != "UTC":
+        day = date.fromisoformat(value)
+        if 1 < day.year < 9999:
+            return calendar.start("day", day.toordinal())
+    return instant
 
 
 @lru_cache(maxsize=1024)

@@ -15,6 +15,9 @@ SECONDS_A_DAY = 86_400
 MIN_MS = -62_135_596_800_000  # 0001-01-01T00:00:00Z
 MAX_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
+DATE_LENGTH: Final = len("2024-05-01")
+"""Of what ``parse_instant`` takes, text of this length is a date."""
+
 FAR_MS: Final = 1 << 61
 """Later than every instant, and in sums with durations too: never. ``-FAR_MS`` is earlier than every one."""
 

@@ -1,9 +1,9 @@
 """Section 7: operators on values, and ``where``.
 
-Choice: a date stands for its midnight in UTC. At the very duration a value is ``older_than``, no longer
-``newer_than``. ``anniversary`` is about days on the calendar of the audience's zone: true from ``within``
-before the start of the day on which the value's day of the year comes round again (29 February: 28 February
-in other years) to the end of that day; the day itself doesn't count.
+Choice: at the very duration a value is ``older_than``, no longer ``newer_than``. ``anniversary`` is about
+days on the calendar of the audience's zone: true from ``within`` before the start of the day on which the
+value's day of the year comes round again (29 February: 28 February in other years) to the end of that day;
+the day itself doesn't count.
 
 Choice: an element that isn't an object has no names, so each of them is missing there, for ``lines[].sku``
 as for ``some``. The elements that ``a[].b[]`` stands for are those of all lists ``b``, in order.
@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from tests.model.calendars import local_date, period_start
-from tests.model.instants import DATE, FIRST_MS, LAST_MS, date_ms, duration_ms, text_ms
+from tests.model.calendars import local_date, period_start, start_of_date
+from tests.model.instants import DATE, FIRST_MS, LAST_MS, date_ms, duration_ms
 
 Json = Any
 MISSING = object()
@@ -102,7 +102,7 @@ def operator(
     if name == "in":
         return any(same(value, each) for each in operand)
     if name in ("gt", "gte", "lt", "lte", "between"):
-        return ordered(name, operand, value)
+        return ordered(name, operand, value, zone)
     if name in DATED:
         return dated(name, operand, value, at_ms, zone)
     if name in OVER_ELEMENTS:
@@ -123,15 +123,23 @@ def operator(
     return bool(TEXT[name](value, operand))
 
 
-def ordered(name: str, operand: Json, value: Json) -> bool:
+def zoned_ms(value: Json, zone: str) -> int | None:
+    """Of what date operators take. A date is its midnight in the zone."""
+    instant = date_ms(value)
+    if instant is not None and isinstance(value, str) and DATE.fullmatch(value):
+        return start_of_date(value, zone)
+    return instant
+
+
+def ordered(name: str, operand: Json, value: Json, zone: str) -> bool:
     """Two numbers, or two instants given as text."""
     bounds = operand if name == "between" else [operand]
     if all(is_number(bound) for bound in bounds) and is_number(value):
         return compared(name, operand, value)
     if not all(isinstance(each, str) for each in (*bounds, value)):
         return False
-    instants = [text_ms(bound) for bound in bounds]
-    instant = text_ms(value)
+    instants = [zoned_ms(bound, zone) for bound in bounds]
+    instant = zoned_ms(value, zone)
     if instant is None or None in instants:
         return False
     return compared(name, instants if name == "between" else instants[0], instant)
@@ -146,7 +154,7 @@ def compared(name: str, bound: Json, value: Json) -> bool:
 
 
 def dated(name: str, operand: Json, value: Json, at_ms: int, zone: str) -> bool:
-    instant = date_ms(value)
+    instant = zoned_ms(value, zone)
     if instant is None:
         return False
     if name == "older_than":

@@ -9,8 +9,8 @@ from typing import Any
 from tests.model.calendars import compute_from, period_number, period_of, period_start
 from tests.model.events import durations, matches
 from tests.model.facts import Happened, Known
-from tests.model.instants import LAST_MS, date_ms, duration_ms
-from tests.model.operators import DATED, anniversaries
+from tests.model.instants import LAST_MS, duration_ms
+from tests.model.operators import DATED, anniversaries, zoned_ms
 
 Json = Any
 YEARS_AHEAD = 9
@@ -138,7 +138,7 @@ def scalars(value: Json) -> Iterator[Json]:
 
 
 def date_timers(name: str, operand: Json, value: Json, zone: str, after_ms: int) -> Iterator[int]:
-    instant = date_ms(value)
+    instant = zoned_ms(value, zone)
     if instant is None:
         return
     if name == "anniversary":

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.model import duration_ms
 from tests.strategies.dice import Dice
-from tests.strategies.domains import Domain
+from tests.strategies.domains import Domain, dates_near
 
 Json = Any
 SINGLE = ["p", "q", "o.n", "o.n.m"]
@@ -32,7 +32,7 @@ def operator(dice: Dice, domain: Domain) -> Json:
     if kind == "scalar":
         return {dice.pick(ON_SCALARS): dice.pick(domain.scalars)}
     if kind == "compared":
-        return {dice.pick(COMPARED): dice.pick(BOUNDS)}
+        return {dice.pick(COMPARED): dice.pick([*BOUNDS, *dates_near(domain.start_ms)])}
     if kind == "list":
         return {dice.pick(ON_LISTS): dice.some(domain.scalars, 3)}
     if kind == "text":

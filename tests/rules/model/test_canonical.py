@@ -235,14 +235,29 @@ ZONED = """
     {event: a, not_followed_by: {event: b}, for: 1h, period: today}
     {event: a, not_followed_by: {event: b, where: {x: {anniversary: {within: 1d}}}}, for: 1h}
 """
+ZONED_BESIDE_UTC = """
+    {event: a, where: {x: {older_than: 1d}}, within: 1d}
+    {event: a, where: {not: {x: {newer_than: 1d}}}}
+    {event: a, where: {x: {in_next: 1d}}}
+    {event: a, last: {property: x, between_next: [1d, 2d]}}
+    {event: a, where: {x: {gt: 2024-05-01}}}
+    {event: a, where: {x: {lte: "2024-05-01T00:00:00Z"}}}
+    {event: a, where: {x: {between: [2024-05-01, 2024-06-01]}}}
+    {attribute: x, older_than: 1d, changed_within: 1d}
+    {attribute: x, gte: 2024-05-01}
+    {sequence: [{event: a, as: v}, {event: b, where: {x: {gt: {ref: v.x}}}}]}
+    {event: a, not_followed_by: {event: b, where: {x: {lt: {ref: a.x}}}}, for: 1h}
+"""
+"""They read dates, which are midnights in the zone. That of UTC isn't in the key: rows have it so."""
 ZONELESS = """
     {event: a}
-    {event: a, where: {x: {older_than: 1d}}, within: 1d}
+    {event: a, where: {x: {gt: 5}}, within: 1d}
+    {event: a, where: {x: {between: [1, 2]}, y: 2024-05-01}}
     {event: a, between_ago: [2d, 1d]}
     {event: a, since_last: {gte: 1d}}
     {event: a, from: 2024-01-01}
     {event: a, within: {audience: b}}
-    {attribute: x, older_than: 1d, changed_within: 1d}
+    {attribute: x, changed_within: 1d}
     {audience: b, for: 1d}
     {sequence: [{event: a}, {event: b}], within: 1d}
     {event: a, not_followed_by: {event: b}, for: 1h, within: 1d}
@@ -259,12 +274,15 @@ def test_the_time_zone_is_in_the_key_where_it_decides_the_value() -> None:
     zones = ("UTC", "Asia/Shanghai", "Asia/Tokyo")
     for condition in conditions(ZONED):
         assert len({condition_key("default", condition, zone) for zone in zones}) == 3, condition
+    for condition in conditions(ZONED_BESIDE_UTC):
+        assert len({condition_key("default", condition, zone) for zone in zones}) == 3, condition
+        assert key_bytes(condition, "UTC") == canonical(condition)
     for condition in conditions(ZONELESS):
         assert len({condition_key("default", condition, zone) for zone in zones}) == 1, condition
 
 
 def test_a_batch_audience_shares_no_state_with_a_realtime_one() -> None:
-    for condition in conditions(ZONED + ZONELESS):
+    for condition in conditions(ZONED + ZONED_BESIDE_UTC + ZONELESS):
         assert condition_key("p", condition) != condition_key("p", condition, schedule="UTC daily")
 
 
@@ -273,7 +291,7 @@ def test_the_keys_that_are_checked_are_those_that_rows_have() -> None:
     heads = ("", ", type: batch", ", type: batch, schedule: once", ", type: batch, schedule: 0 6 * * *")
     for head in heads:
         for zone in ("UTC", "Asia/Tokyo"):
-            for text in (ZONED + ZONELESS).splitlines():
+            for text in (ZONED + ZONED_BESIDE_UTC + ZONELESS).splitlines():
                 if not text.strip() or "attribute" in text or "audience" in text[:20]:
                     continue
                 source = f"{{id: x, name: X, timezone: {zone}{head}, rule: {text}}}"
