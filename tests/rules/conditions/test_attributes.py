@@ -162,7 +162,7 @@ def naive(predicate: Any, value: Any, changed_ms: int, at_ms: int, zone: ZoneInf
             day = instant.astimezone(zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
         else:
             day = datetime.strptime(value, "%Y-%m-%d")
-            instant = day.replace(tzinfo=UTC)
+            instant = day.replace(tzinfo=zone)
     except (TypeError, ValueError):
         return False
     if predicate.operator == "older_than":

@@ -7,7 +7,7 @@ import pytest
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
 from rules.model import language
-from rules.model.canonical import audience_key, canonical, condition_key, schedule_scope
+from rules.model.canonical import audience_key, canonical, condition_key, key_bytes, schedule_scope
 from rules.parse.definitions import parse_definitions
 
 PINNED = [
