@@ -138,7 +138,8 @@ SOME_VALUES: list[Json] = [
 
 
 def random_test(dice: Dice) -> tuple[str, Json]:
-    name = dice.pick([each for each in OPERATORS if each not in DATES])
+    of_elements = {each.name for each in OPERATORS.values() if each.operand == "where"}
+    name = dice.pick([each for each in OPERATORS if each not in DATES and each not in of_elements])
     match OPERATORS[name].operand:
         case "scalar":
             return name, dice.pick(SCALARS)
