@@ -90,7 +90,7 @@ def test_what_is_wrong_in_a_definition_has_its_place_in_the_text_that_lies_in_th
     registry = audiences()
     text = b'{\n "id": "fans", "name": "Fans",\n "rule": {"evnt": "view"}}'
     take(registry, b"default/fans", b'{"version": 1, "definition": ' + text + b"}")
-    assert "definitions topic.json:3:10" in registry.unusable[b"default/fans"].reason
+    assert "definitions topic.json:3:11" in registry.unusable[b"default/fans"].reason
     registry = destinations()
     text = b'{\n "name": "lake", "kind": "kafka",\n "kafka": {"topc": "t"}}'
     take(registry, b"lake", b'{"version": 1, "definition": ' + text + b"}")
