@@ -17,9 +17,12 @@ CART = """
 id: cart_abandoners
 name: Cart abandoners
 rule:
-  all:
-    - {event: add_to_cart, where: {price: {gte: 50}}, within: 1h}
-    - not: {event: purchase, within: 1h}
+  event: add_to_cart
+  where: {price: {gte: 50}}
+  not_followed_by: {event: purchase}
+  for: 1h
+  still: true
+  within: 1d
 """
 HEAD = """
 files: [cart.yaml]
