@@ -17,6 +17,14 @@ CART = """
 id: cart_abandoners
 name: Cart abandoners
 rule:
+  all:
+    - {event: add_to_cart, where: {price: {gte: 50}}, within: 1h}
+    - not: {event: purchase, within: 1h}
+"""
+OF_DOCS = """
+id: cart_abandoners
+name: Cart abandoners
+rule:
   event: add_to_cart
   where: {price: {gte: 50}}
   not_followed_by: {event: purchase}
@@ -58,7 +66,7 @@ def problems(text: str) -> list[str]:
 
 def test_the_case_in_the_docs_passes_and_so_does_one_in_json() -> None:
     blocks = DOCS.read_text().split("```")
-    Path("cart_abandoners.yaml").write_text(CART)
+    Path("cart_abandoners.yaml").write_text(OF_DOCS)
     code, out, _ = run(blocks[1].removeprefix("yaml\n"), "cart.cases.yaml")
     assert ["$ turnstile test cart.cases.yaml", *out] == blocks[3].strip().splitlines()
     assert code == 0
