@@ -30,7 +30,7 @@ LARGE_BYTES = 40_000_000
 
 
 PROJECT = Query("project")
-USER = Query("user_id")
+USER_ID = Query("user_id")
 BODY = Body("text/plain")
 
 
@@ -61,7 +61,7 @@ class Lab:
         self.released = asyncio.Event()
         health = Health(lambda: True, list, ready, CollectorRegistry(), self.warnings)
         routes = [
-            Route("GET", "/v1/users/{user_id:[^/]+}", self._echo, "lookup", query=(PROJECT, USER)),
+            Route("GET", "/v1/users/{user_id:[^/]+}", self._echo, "lookup", query=(PROJECT, USER_ID)),
             Route("GET", "/large", self._large, "lookup"),
             Route("GET", "/held", self._held, "lookup"),
             Route("PUT", "/v1/destinations/{user_id:[^/]+}", self._put, "destinations", body=BODY),
