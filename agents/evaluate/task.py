@@ -16,6 +16,8 @@ from agents.evaluate.steps import Record
 
 SLICE = 100
 """Records per computation, some milliseconds: answers of brokers and lookups get their turn between."""
+SLICE_BYTES = 256 * 1024
+"""Likewise, because a large record may hold hundreds of small ones. One record at least."""
 USERS = 500
 """Users per computation where time passes or definitions changed: there is less to do for each."""
 TURN_RECORDS = 4_000
@@ -92,7 +94,7 @@ class Task:
             records, ack = self._waiting.popleft()
             at = 0
             while at < len(records) and taken + at < most_records and not made.is_full(limits):
-                at += self.pipeline.feed(made, records[at : at + SLICE], self._latest_ms())
+                at += self.pipeline.feed(made, records[at : _slice_end(records, at)], self._latest_ms())
                 await asyncio.sleep(0)
             taken += at
             if at < len(records):
@@ -113,3 +115,14 @@ class Task:
 
 def _bytes(records: Sequence[Record]) -> int:
     return sum(len(each.value) for each in records if each.value)
+
+
+def _slice_end(records: Sequence[Record], start: int) -> int:
+    """Where the slice ends that begins at ``start``."""
+    end, most_end, size = start, min(start + SLICE, len(records)), 0
+    while end < most_end:
+        size += len(records[end].value or b"")
+        if size > SLICE_BYTES and end > start:
+            break
+        end += 1
+    return end

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from agents.evaluate.commits import Work
 from agents.evaluate.evaluator import TaskMissing
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
-from agents.evaluate.task import Task
+from agents.evaluate.task import SLICE_BYTES, Task
 from agents.kafka.placement import Place, partition_of, table_partition
 from tables.codec import source_key
 from tables.profiles import Profiles
@@ -43,7 +45,24 @@ async def test_a_step_has_the_records_of_one_source_partition() -> None:
     }
 
 
-async def test_records_without_a_lane_are_not_forgotten() -> None:
+async def test_a_lookup_gets_its_turn_between_large_records() -> None:
+    pipeline = Pipeline(Place(1, 4, "rekeyed"), Profiles(MemoryStore(), 1000), Limits())
+    pipeline.define(rules_of(RULES))
+    task, work = Task(pipeline), Work(pipeline)
+    items = b"[" + b",".join([view(ANN, START_MS).value] * 5000) + b"]"
+    await task.offer(
+        [Rec("events", 1, each, START_MS, ANN.encode(), items) for each in range(8)], lambda: None
+    )
+    turn = asyncio.create_task(task.take_turn(work, lambda: False, 1000))
+    turns = 0
+    while not turn.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert work.steps[0].counts.applied == 8 * 5000
+    assert turns > 8, f"{8 * len(items)} bytes, {SLICE_BYTES} in a turn"
+
+
+async def test_records_without_a_task_are_not_forgotten() -> None:
     evaluator, _ = evaluator_of_stores()
     with pytest.raises(TaskMissing, match=r"events/9, offsets 3 to 4, .* not 3"):
         await evaluator.take(TASKS, records(9, 3, 4), lambda: None)
