@@ -193,7 +193,6 @@ def show_memory(report: Report, run: MemoryRun) -> None:
             "peak": mebibytes(run.peak_bytes),
             "at the end": mebibytes(last.rss_bytes),
             "rows cached at the end": f"{last.cached_rows:,}",
-            "RocksDB says": "-" if last.rocksdb_bytes is None else mebibytes(last.rocksdb_bytes),
             "slope of the last third": f"{run.bytes_per_user * 1e6 / 2**20:,.1f} MiB per million users",
             "levels off": "yes" if run.plateaus else "no",
             "users/s": f"{run.users / last.seconds:,.0f}",

@@ -40,8 +40,6 @@ class Sample:
     users: int
     rss_bytes: int
     cached_rows: int
-    rocksdb_bytes: int | None
-    """Where the worker tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +128,12 @@ class _Watch:
                 self.applied, moved = applied, now
             elif now - moved > STALL_SECONDS:
                 raise BenchFailed(f"the worker stands at {applied} of {self._users}: {self._worker.tail()}")
-            rocksdb = [
-                value
-                for name, value in metrics.items()
-                if name.startswith("turnstile_rocksdb_") and "{" not in name
-            ]
             self.samples.append(
                 Sample(
                     seconds=now - began,
                     users=applied,
                     rss_bytes=used.rss_bytes,
                     cached_rows=int(metrics.get("turnstile_cached_rows", 0)),
-                    rocksdb_bytes=int(sum(rocksdb)) if rocksdb else None,
                 )
             )
             if now - told > 15:
