@@ -80,7 +80,7 @@ def test_sparkline(values: list[float], shown: str) -> None:
 def test_memory_levels_off(per_user: int, levels_off: bool) -> None:
     users = 900_000
     samples = tuple(
-        Sample(float(at), at * 1_000, 500_000_000 + per_user * at * 1_000, 0, None)
+        Sample(float(at), at * 1_000, 500_000_000 + per_user * at * 1_000, 0)
         for at in range(1, users // 1_000 + 1)
     )
     run = MemoryRun(users, samples, samples[-1].rss_bytes)
