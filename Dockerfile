@@ -1,10 +1,27 @@
-# The service's image: one virtual environment, built in the first stage, copied into a bare second one.
+# The service's image: one virtual environment, built in a stage of its own, copied into a bare last one.
 # Build it in a checkout: docker build --build-arg REVISION="$(git rev-parse HEAD)" -t turnstile:0.1.0 .
 # It is for amd64 (elsewhere: --platform linux/amd64), because faust-streaming has no wheel for arm64.
 #
-# The base is named by its digest (of the index of all platforms), in both stages, so that every build is the same and
-# Dependabot or Renovate can raise it. The digest of the day is printed by:
+# Bases are named by their digests (of the index of all platforms), so that every build is the same and Dependabot or
+# Renovate can raise them. The digest of the day is printed by:
 #   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
+
+# What builds the native engine's wheel. It is a program without Python, so the stage with Rust needs no Python.
+FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS maturin
+
+COPY requirements.core.lock ./
+RUN python -m venv /opt/maturin \
+    && /opt/maturin/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.core.lock
+
+
+# Rust and a C compiler are in this stage alone. Cargo.lock has a checksum of each crate, and nothing else is taken.
+FROM rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS core
+
+COPY --from=maturin /opt/maturin/bin/maturin /usr/local/bin/
+WORKDIR /src
+COPY core core
+RUN maturin build --release --locked --compatibility linux --manifest-path core/Cargo.toml --out /opt/wheels
+
 
 FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS build
 
@@ -28,6 +45,7 @@ COPY tables tables
 COPY agents agents
 COPY app app
 COPY turnstile_segmentation turnstile_segmentation
+COPY --from=core /opt/wheels /opt/build/wheels
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /opt/build/wheels . \
     && python -m pip --python /opt/turnstile/bin/python install --no-deps --no-index /opt/build/wheels/*.whl
 

@@ -8,10 +8,21 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.installed
 PEER := .venv/.peer
+S3 := .venv/s3
+PROFILE ?= release
+CORE := .venv/.core-$(PROFILE)
+CORE_TRIED := .venv/.core.tried
+CORE_FILES := $(shell find core -name target -prune -o -type f -print)
 EXAMPLES ?= 20000
+SEEDS ?= 5
 PROCESSES ?= 2
-# Which tests stay together: tests/distribution.py.
-PYTEST := $(BIN)/pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+# Which tests stay together: tests/distribution.py. A process that had to be ended (tests/time_limits.py) isn't
+# started again, because pytest-xdist would give it the same test.
+# What needs one core beside what needs another; each says what it has to say at its end.
+BESIDE := $(MAKE) --no-print-directory --jobs=$(PROCESSES) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# Tests of the core that run once are compiled three times as fast, and run for seconds longer.
+UNOPTIMIZED := CARGO_INCREMENTAL=0 CARGO_PROFILE_TEST_OPT_LEVEL=0 CARGO_PROFILE_TEST_DEBUG=0
+PYTEST := $(BIN)/pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --max-worker-restart=0
 
 # The lock must not say where it was made: neither a package index nor a path of this machine.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --no-config --strip-extras \
@@ -24,7 +35,7 @@ help: ## list the targets
 		|| grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
 
 .PHONY: venv
-venv: $(READY) ## the virtual environment, from the lock; again only when the lock changed
+venv: $(READY) $(CORE_TRIED) ## the virtual environment, from the lock; where cargo is, with the native engine
 
 $(READY): requirements.lock pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then echo "Turnstile needs Python 3.11 or newer; there is no python3 here." >&2; exit 1; fi
@@ -44,6 +55,20 @@ $(READY): requirements.lock pyproject.toml
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
+# The native engine, where Rust is (docs/decisions/0039). Without it the Python engine runs.
+.PHONY: core
+core: $(CORE) ## the native engine, into .venv; again only when core/ changed; PROFILE=dev is built faster
+
+$(CORE): $(CORE_FILES) requirements.core.lock | $(READY)
+	@core/build.sh $(PROFILE)
+	@touch $(CORE)
+
+# Tried once for each state of core/, so that a machine that can't build it hears so once, not with every command.
+$(CORE_TRIED): $(CORE_FILES) requirements.core.lock | $(READY)
+	@$(MAKE) -q --no-print-directory core 2>/dev/null || { core/build.sh $(PROFILE) && touch $(CORE); } || \
+		echo "So the Python engine runs: it does the same, slower. \`make core\` builds the native one."
+	@touch $(CORE_TRIED)
+
 # The Event Hub stand-in of the tests is C, to be had as sources only. Where it can't be built, all else works.
 .PHONY: peer
 peer: $(READY) ## the AMQP engine of the Event Hub tests, where there is a C compiler
@@ -55,35 +80,62 @@ peer: $(READY) ## the AMQP engine of the Event Hub tests, where there is a C com
 		--no-build-isolation -r requirements.peer.lock >.venv/peer.log 2>&1; then touch $(PEER); \
 	else echo "It could not be built (.venv/peer.log says why): the Event Hub tests will be skipped."; fi
 
+# The S3 server of the tests needs other versions of what we use, so it has an environment of its own.
+.PHONY: s3
+s3: $(READY) ## the S3 server of the tests
+	@if [ $(S3)/.installed -nt requirements.s3.lock ]; then exit 0; fi; \
+	echo "Installing the S3 server of the tests ..."; \
+	if $(PYTHON) -m venv $(S3) >.venv/s3.log 2>&1 && $(S3)/bin/python -m pip install --quiet \
+		--disable-pip-version-check --require-hashes -r requirements.s3.lock >>.venv/s3.log 2>&1; \
+	then touch $(S3)/.installed; \
+	else echo "It could not be installed (.venv/s3.log says why): the tests with S3 will be skipped."; fi
+
 .PHONY: demo
-demo: $(READY) ## broker, worker, real data and a live view in the terminal; Ctrl-C ends it
+demo: venv ## broker, worker, real data and a live view in the terminal; Ctrl-C ends it
 	@$(BIN)/turnstile demo
 
 .PHONY: test
-test: lint peer ## everything: linters, types, layers and the whole test suite; PROCESSES=2
+test: $(READY) ## everything: linters, types, layers and the whole test suite; PROCESSES=2
+	@$(BESIDE) $(CORE_TRIED) lint-python s3
+	@$(BESIDE) peer lint-core test-core
 	$(PYTEST)
 
+.PHONY: test-core
+test-core:
+	@if [ -z "$$(core/lacks.sh)" ]; then echo "cargo test"; cd core && $(UNOPTIMIZED) cargo test --locked --quiet; fi
+
 .PHONY: test-quick
-test-quick: $(READY) peer ## the tests that need no broker and wait for nothing
+test-quick: venv peer s3 ## the tests that need no broker and wait for nothing
 	$(PYTEST) -m "not slow and not broker and not kafka"
 
 .PHONY: fuzz
-fuzz: $(READY) ## the whole language against its model for longer; EXAMPLES=20000
-	TURNSTILE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/agents/evaluate/test_language_against_model.py
+fuzz: venv ## the whole language against its model for longer, both engines, and kills; EXAMPLES=20000 SEEDS=5
+	TURNSTILE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -o timeout=0 tests/agents/evaluate/test_language_against_model.py \
+		tests/agents/evaluate/test_pipeline_against_model.py tests/agents/evaluate/test_grafts.py tests/core
+	TURNSTILE_FUZZ_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults/past
 
 .PHONY: docs
 docs: $(READY) ## the generated tables of the documentation
 	$(BIN)/python docs/generate.py
 
 .PHONY: lint
-lint: $(READY) ## style, format, types, and which layer may import which
+lint: lint-python lint-core ## style, format, types, and which layer may import which
+
+.PHONY: lint-python
+lint-python: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: lint-core
+lint-core: $(READY)
+	@lacks=$$(core/lacks.sh); if [ -n "$$lacks" ]; then echo "The core is not linted: $$lacks."; exit 0; fi; \
+	export PYO3_PYTHON="$(CURDIR)/$(BIN)/python"; cd core; set -x; \
+	cargo fmt --check; cargo clippy --locked --quiet --all-targets --all-features -- -D warnings
+
 .PHONY: bench
-bench: $(READY) ## the benchmarks; ARGS are passed on
+bench: venv ## the benchmarks; ARGS are passed on
 	$(BIN)/turnstile bench $(ARGS)
 
 .PHONY: lock
@@ -97,8 +149,14 @@ lock: $(READY) ## the locks, newly resolved where pyproject.toml asks for it; UP
 	$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		print(*extras["optional-dependencies"]["peer"], sep="\n")' \
 		| $(COMPILE) $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements.peer.lock -
+	$(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("core/pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(COMPILE) $(if $(UPGRADE),--upgrade) -c requirements.lock -o requirements.core.lock -
+	$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print(*extras["optional-dependencies"]["s3"], sep="\n")' \
+		| $(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements.s3.lock -
 
 .PHONY: clean
 clean: ## what was built here; the cache of test brokers in the home folder stays
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv core/target build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find app agents tables rules bench tests turnstile_segmentation -name __pycache__ -type d -prune -exec rm -rf {} +

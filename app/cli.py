@@ -8,9 +8,20 @@ from typing import Annotated
 
 import typer
 
-from app.commands import bench, deliver, demo, explain, lookup, worker
-from app.commands.authoring import audiences, check, destinations, schema, simulate, test
-from app.commands.operating import dlq, keys, settings, topics, topology
+from app.commands import bench, deliver, demo, explain, lookup, serve, worker
+from app.commands.authoring import check, destinations, schema, simulate, test
+from app.commands.authoring.audiences import group as audiences
+from app.commands.operating import (
+    audit,
+    dlq,
+    erase,
+    identities,
+    import_history,
+    keys,
+    settings,
+    topics,
+    topology,
+)
 from app.failures import FAILED, INTERRUPTED, message_for_users
 from app.shown_bytes import safe_lines
 
@@ -23,16 +34,22 @@ cli = typer.Typer(
 )
 cli.command("demo")(demo.demo)
 cli.command("worker")(worker.worker)
+cli.command("serve")(serve.serve)
 cli.command("check")(check.check)
 cli.command("schema")(schema.schema)
 cli.command("simulate")(simulate.simulate)
 cli.command("test")(test.run)
+cli.command("import")(import_history.import_history)
 cli.command("lookup")(lookup.lookup)
 cli.command("explain")(explain.explain)
+cli.command("identities")(identities.identities)
 cli.add_typer(audiences.cli, name="audiences")
 cli.add_typer(destinations.cli, name="destinations")
 cli.add_typer(deliver.cli, name="deliver")
 cli.add_typer(keys.cli, name="keys")
+cli.command("audit")(audit.audit)
+cli.command("erase")(erase.erase)
+cli.add_typer(erase.cli, name="erasures")
 cli.add_typer(dlq.cli, name="dlq")
 cli.add_typer(topics.cli, name="topics")
 cli.command("topology")(topology.topology)

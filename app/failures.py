@@ -9,6 +9,7 @@ from app.shown_bytes import safe
 
 USERS_TURN = frozenset(
     {
+        "agents.evaluate.native.core.CoreMissing",
         "agents.kafka.membership.GroupRefused",
         "agents.restore.lost.PartitionsChanged",
         "agents.restore.lost.ChangelogLost",

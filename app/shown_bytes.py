@@ -15,9 +15,12 @@ def safe_lines(text: str) -> str:
     return "\n".join(map(safe, text.split("\n")))
 
 
-def safe_json(value: object) -> str:
-    """As JSON for people and programs: letters as they are, what a terminal might obey as ``\\u....``."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+def safe_json(value: object, indent: int | None = 2) -> str:
+    """As JSON for people and programs: letters as they are, what a terminal might obey as ``\\u....``.
+
+    ``indent`` None: in one line.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 

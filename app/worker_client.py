@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 import ssl
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from app.failures import CommandFailed
 
 TIMEOUT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
+"""So long partitions may be on the move before a listing gives up."""
+PAUSE_SECONDS = 0.5
 
 
 NAMES_USER = ("users", "members")
@@ -24,6 +29,7 @@ NAMES_USER = ("users", "members")
 INSTEAD = "-"
 """In the path, for a user that the query names (``app.worker.http``)."""
 _KEY = re.compile("[!-~]+")
+NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -44,6 +50,14 @@ class NotFound(CommandFailed):
     """The worker knows no such user or audience."""
 
 
+class NotNow(CommandFailed):
+    """The worker can't answer now: partitions are being moved or restored."""
+
+
+class NotReady(CommandFailed):
+    """The audience is still being computed."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerClient:
     """A worker's base URL, the API key for it (None: none is sent), and the project that is asked about.
@@ -56,10 +70,15 @@ class WorkerClient:
     project: str
     ca_file: Path | None = None
 
-    def get(self, *path: str) -> Any:
+    def delete(self, *path: str, query: Mapping[str, str] = NO_QUERY) -> Any:
+        """What the worker answers when that is deleted; otherwise as ``get``."""
+        return self.get(*path, query=query, method="DELETE")
+
+    def get(self, *path: str, query: Mapping[str, str] = NO_QUERY, method: str = "GET") -> Any:
         """The JSON at ``/v1/<path>``; parts may hold any character, but none may be empty.
 
-        Raises NotFound, and CommandFailed with what the worker says, or why it can't be asked.
+        ``query``: parameters besides the project. Raises NotFound, NotReady, NotNow, and CommandFailed with
+        what the worker says, or why it can't be asked.
         """
         if not self.url.startswith(("http://", "https://")):
             raise CommandFailed(f"a worker's URL (--url) is http://host:port, not {self.url!r}")
@@ -68,7 +87,8 @@ class WorkerClient:
         if self.key is not None and not _KEY.fullmatch(self.key):
             raise CommandFailed("the API key (--key) isn't one: it must be printable ASCII without spaces")
         try:
-            request = urllib.request.Request(f"{self.url.rstrip('/')}/v1/{self._target(path)}")
+            target = self._target(path, query)
+            request = urllib.request.Request(f"{self.url.rstrip('/')}/v1/{target}", method=method)
             if self.key is not None:
                 request.add_header("api-key", self.key)
             with _opener(self.ca_file).open(request, timeout=TIMEOUT_SECONDS) as answer:
@@ -83,9 +103,20 @@ class WorkerClient:
                 f"no worker answers at {self.url} (--url or deliver.lookup_url): {reason}"
             ) from None
 
-    def _target(self, path: Sequence[str]) -> str:
+    def patiently(self, *path: str, query: Mapping[str, str] = NO_QUERY) -> Any:
+        """The same, asked again while partitions move: a long listing would hardly ever come to its end."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                return self.get(*path, query=query)
+            except NotNow:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE_SECONDS)
+
+    def _target(self, path: Sequence[str], more: Mapping[str, str]) -> str:
         """Path and query. A user id of dots goes into the query: proxies take it for a step in the path."""
-        query, parts = {"project": self.project}, []
+        query, parts = {"project": self.project, **more}, []
         for before, part in zip(("", *path), path, strict=False):
             if before in NAMES_USER and not part.strip("."):
                 query["user_id"], part = part, INSTEAD
@@ -103,4 +134,8 @@ class WorkerClient:
             text += f"; {problem['hint']}"
         if error.code in (401, 403):
             text += " (--key or deliver.lookup_key)"
+        if error.code == 503:
+            return NotNow(text)
+        if error.code == 409:
+            return NotReady(text)
         return NotFound(text) if error.code == 404 else CommandFailed(text)

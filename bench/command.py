@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 
+from bench.engine.many_users_command import scale
+from bench.engine.members_command import members
+from bench.engine.rules_command import rules
+from bench.estimate.command import estimate
+from bench.lookup.lookup_command import lookup
+from bench.options import Broker, Engine, Folder, Json, Partitions, Users, engine_settings
 from bench.running import reporting, running
+from bench.worker.backfill_command import backfill
+from bench.worker.failover_command import failover
 
 app = typer.Typer(
     name="bench",
@@ -19,23 +26,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Broker: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="A running Kafka; without it Apache Kafka is started (Java, Maven), or the embedded broker.",
-    ),
-]
-Json: TypeAlias = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the results there, too.")
-]
-Folder: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--folder", metavar="DIR", help="Where data goes while it runs [default: the system's]"),
-]
-Users: TypeAlias = Annotated[int, typer.Option(min=1, help="Different users, zipf-like.")]
-Partitions: TypeAlias = Annotated[int, typer.Option(min=1, help="Partitions of the topics.")]
 
 
 @app.command()
@@ -50,8 +40,16 @@ def throughput(
         int, typer.Option(min=1, help="Runs of each kind, taking turns; medians are shown.")
     ] = 1,
     only: Annotated[
-        str, typer.Option(help="Which kinds: ceiling, stock, ours, per_core.")
-    ] = "ceiling,stock,ours,per_core",
+        str | None,
+        typer.Option(
+            help="Which kinds: ceiling, stock, ours, per_core, native, python, twin, twin_at_least_once "
+            "[default: the first four; with --peers native, python, twin]"
+        ),
+    ] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="The worker with each engine beside a Kafka Streams program.")
+    ] = False,
+    engine: Engine = None,
     broker: Broker = None,
     json: Json = None,
     folder: Folder = None,
@@ -63,15 +61,20 @@ def throughput(
     transitions and commits; (d) per_core: a worker process for each of the machine's cores. From the first
     applied record (of each worker) to the last committed offset. The transitions must be exactly those of the
     pure pipeline, otherwise the run fails.
+
+    With --peers: a worker with each engine, and a Kafka Streams program with the same rules in Java (exactly
+    once, commits every second, one thread), in one table with their ratios.
     """
     from bench.show import show_throughput
-    from bench.worker.throughput import KINDS, Throughput
+    from bench.show_peers import show_peers
+    from bench.worker.throughput import Throughput, chosen_kinds
     from bench.workload.events import LogSpec
 
-    kinds = [kind for kind in KINDS if kind in only.split(",")]
     with running(broker, json, folder) as (report, started, scratch_folder):
+        kinds = chosen_kinds(only, peers, report.say)
         spec = LogSpec.ending_at(time.time_ns() // 1_000_000, events, users, partitions)
-        bench = Throughput(started, spec, stock_events, scratch_folder, report.say)
+        settings = engine_settings(engine)
+        bench = Throughput(started, spec, stock_events, scratch_folder, report.say, settings)
 
         async def run() -> None:
             await bench.prepare(kinds)
@@ -80,7 +83,7 @@ def throughput(
                 for kind in kinds:
                     report.say(f"run {turn + 1} of {repeat}: {kind}")
                     runs.append(await bench.run(kind))
-            show_throughput(report, bench, runs)
+            (show_peers if peers else show_throughput)(report, bench, runs)
 
         asyncio.run(run())
 
@@ -116,6 +119,7 @@ def latency(
     warm_up: Annotated[float, typer.Option(min=0, help="Seconds at the start that don't count.")] = 5.0,
     partitions: Partitions = 8,
     repeat: Annotated[int, typer.Option(min=1, help="Runs; each is shown.")] = 1,
+    engine: Engine = None,
     broker: Broker = None,
     json: Json = None,
     folder: Folder = None,
@@ -128,14 +132,14 @@ def latency(
     from bench.show import show_latency
     from bench.worker.latency import measure
 
+    settings = engine_settings(engine)
     with running(broker, json, folder) as (report, started, scratch_folder):
         runs = []
         for turn in range(repeat):
-            run_folder = scratch_folder / f"run-{turn + 1}"
-            run_folder.mkdir()
-            runs.append(
-                asyncio.run(measure(started, run_folder, rate, seconds, warm_up, partitions, report.say))
-            )
+            to = scratch_folder / f"run-{turn + 1}"
+            to.mkdir()
+            run = measure(started, to, rate, seconds, warm_up, partitions, report.say, settings)
+            runs.append(asyncio.run(run))
         show_latency(report, runs)
 
 
@@ -165,35 +169,18 @@ def recovery(
 
 
 @app.command()
-def rules(
-    events: Annotated[int, typer.Option(min=1, help="Events a run.")] = 100_000,
-    users: Annotated[int, typer.Option(min=1, help="Different users.")] = 2_000,
-    json: Json = None,
-) -> None:
-    """The pure pipeline with 1 to 5,000 audiences, and each kind of condition by itself, without Kafka.
-
-    CPU time from bytes to transitions and encoded rows. However many audiences there are, an event and its
-    user concern about ten of them.
-    """
-    from bench.engine.scale import kinds, ordinary, scale
-    from bench.engine.show_rules import show_rules
-
-    with reporting(json) as report:
-        report.say("more and more audiences")
-        scaled = scale(events, users)
-        report.say("each kind of condition")
-        show_rules(report, scaled, kinds(events, users), ordinary())
-
-
-@app.command()
 def memory(
     users: Annotated[int, typer.Option(min=1, help="Users that pass, one event each.")] = 5_000_000,
     partitions: Partitions = 8,
+    cache_rows: Annotated[
+        int | None, typer.Option(min=1, help="Rows in the cache, as in cache.rows [default: that setting's]")
+    ] = None,
+    engine: Engine = None,
     broker: Broker = None,
     json: Json = None,
     folder: Folder = None,
 ) -> None:
-    """Resident memory of a worker with default caches while millions of users pass through it.
+    """Resident memory of a worker while millions of users pass through it.
 
     Sampled every second. It must level off: over the last third of the users it may grow by 5 % of the peak
     (exit code 1 otherwise).
@@ -201,8 +188,12 @@ def memory(
     from bench.show import show_memory
     from bench.worker.memory import measure
 
+    settings = engine_settings(engine)
+    if cache_rows is not None:
+        settings["TURNSTILE_CACHE__ROWS"] = str(cache_rows)
     with running(broker, json, folder) as (report, started, scratch_folder):
-        show_memory(report, asyncio.run(measure(started, scratch_folder, users, partitions, report.say)))
+        run = measure(started, scratch_folder, users, partitions, report.say, settings)
+        show_memory(report, asyncio.run(run))
 
 
 @app.command()
@@ -253,6 +244,10 @@ def delivery(
             show_webhooks(report, webhooks)
         if hubs:
             show_eventhub(report, hubs, latencies)
+
+
+for command in (estimate, backfill, failover, lookup, members, rules, scale):
+    app.command()(command)
 
 
 def main(arguments: list[str]) -> None:

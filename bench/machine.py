@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from agents.evaluate.native.core import describe_core
+
 PACKAGES = ("faust-streaming", "aiokafka", "rocksdict", "msgspec")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -22,6 +24,7 @@ def describe_machine() -> dict[str, str]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "load": f"{os.getloadavg()[0]:.2f}",
+        "native core": describe_core(),
     }
     for name in PACKAGES:
         try:

@@ -22,8 +22,14 @@ class BenchFailed(Exception):
     """A benchmark that can't be run, or whose result is wrong; the text says why."""
 
 
+PYTHON = (sys.executable, "-m")
+
+
 class Child:
-    """A Python module in a process of its own; its standard output and error go to a log file."""
+    """A Python module in a process of its own; its standard output and error go to a log file.
+
+    ``program`` is what runs the module, if it isn't Python's.
+    """
 
     def __init__(
         self,
@@ -31,13 +37,14 @@ class Child:
         arguments: Sequence[str],
         log_file: Path,
         environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = PYTHON,
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TURNSTILE_")}
         path = os.pathsep.join(part for part in (str(ROOT), inherited.get("PYTHONPATH")) if part)
         self.module = module
         self.log_file = log_file
         self.process: subprocess.Popen[bytes] = start_tied(
-            [sys.executable, "-m", module, *arguments],
+            [*program, module, *arguments],
             log_file,
             {**inherited, "PYTHONPATH": path, **(environment or {})},
         )

@@ -13,19 +13,24 @@ from bench.processes import BenchFailed
 from bench.report import Report, mebibytes, middle, sparkline
 from bench.worker.latency import LatencyRun
 from bench.worker.memory import MemoryRun
+from bench.worker.metered import Measured
 from bench.worker.recovery import Restored
-from bench.worker.throughput import KINDS, Measured, Throughput
+from bench.worker.throughput import ALL_KINDS, Throughput
 
 TITLES = {
     "ceiling": "aiokafka + msgspec",
     "stock": "stock Faust",
     "ours": "turnstile worker",
     "per_core": "turnstile worker per core",
+    "native": "turnstile worker, native engine",
+    "python": "turnstile worker, Python engine",
+    "twin": "Kafka Streams, exactly once",
+    "twin_at_least_once": "Kafka Streams, at least once",
 }
 
 
 def show_throughput(report: Report, bench: Throughput, runs: Sequence[Measured]) -> None:
-    by_kind = {kind: [run for run in runs if run.kind == kind] for kind in KINDS}
+    by_kind = {kind: [run for run in runs if run.kind == kind] for kind in ALL_KINDS}
     rates = {kind: median(run.rate for run in found) for kind, found in by_kind.items() if found}
     rows = []
     for kind, found in by_kind.items():

@@ -33,6 +33,10 @@ OWNED: Final = {
     "deliver.port": "deliver.port, outside of settings, sets it",
     "deliver.probe_port": "deliver.probePort sets it",
     "deliver.secrets_dir": "deliver.secrets.existingSecret takes the files",
+    "serve.host": "the pods listen on all addresses",
+    "serve.port": "serve.port, outside of settings, sets it",
+    "serve.probe_port": "serve.probePort sets it",
+    "serve.data_dir": "the chart mounts the volume",
     "worker.id": "the name of the pod is the id",
     "worker.data_dir": "the chart mounts the volume",
 }

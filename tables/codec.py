@@ -13,6 +13,7 @@ from zlib import crc32
 import msgspec
 
 from rules.decide.upgrade import OLD
+from rules.state.identities import Claim
 from rules.state.row import Membership, Row, Transition
 
 ROW_VERSION = b"\x02"
@@ -43,10 +44,13 @@ class _OldRow(msgspec.Struct, array_like=True):
 
 
 class RowHead(msgspec.Struct, array_like=True):
-    """The first fields of a row: what the timer index needs."""
+    """The first fields of a row: what the indexes need."""
 
     now_ms: int
     timer_ms: int | None
+    applied: msgspec.Raw
+    conditions: msgspec.Raw
+    audiences: dict[int, Membership]
 
 
 class Letter(msgspec.Struct, array_like=True):
@@ -70,10 +74,12 @@ class Letter(msgspec.Struct, array_like=True):
 
 
 class Outbox(msgspec.Struct, array_like=True):
-    """The transitions of a row that were not known to be in Kafka when the row was written."""
+    """The outputs of a row that were not known to be in Kafka when the row was written."""
 
     step: int
     transitions: list[Transition]
+    claims: list[Claim] = []
+    """Of identities."""
 
 
 class UnsentLetters(msgspec.Struct, array_like=True):
@@ -155,7 +161,7 @@ def decode_row(value: bytes) -> Row:
 
 
 def decode_head(value: bytes) -> RowHead:
-    """Only what the timer index needs; a third of the time of ``decode_row``. Raises RowUnreadable."""
+    """Only what the indexes need; a fifth of the time of ``decode_row``. Raises RowUnreadable."""
     _check_version(value)
     return _decode_head(memoryview(value)[1:])
 

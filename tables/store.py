@@ -1,120 +1,28 @@
-"""Where the rows of one partition lie: in RocksDB beside the worker, or in memory (simulate, tests).
-
-Both keep three things in step: rows by key, the timer index (instant, row key) and one meta value. A
-``Write`` goes in whole or not at all.
-"""
+"""Where the rows of one partition lie: in RocksDB beside the worker; in memory: ``tables.memory_store``."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from threading import Lock
+from typing import Any, cast
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, RdictIter, WriteBatch, WriteBufferManager
 
-from tables.store_faults import StoreBroken, make_directory, note_broken, noted_fault, watched, wipe
+from tables.memory_store import MemoryStore
+from tables.row_store import Member, RowStore, Timer, Write
+from tables.store_faults import (
+    StoreBroken,
+    StoreClosed,
+    make_directory,
+    note_broken,
+    noted_fault,
+    watched,
+    wipe,
+)
 
-Timer = tuple[int, bytes]
-"""(instant in ms, row key)."""
-
-_ROW, _DUE, _META, _NOTE = b"r", b"d", b"m", b"n"
-
-
-@dataclass(slots=True)
-class Write:
-    """One atomic change. ``meta`` None leaves the meta value as it is."""
-
-    rows: Sequence[tuple[bytes, bytes]] = ()
-    deleted: Sequence[bytes] = ()
-    timers_added: list[Timer] = field(default_factory=list)
-    timers_dropped: list[Timer] = field(default_factory=list)
-    meta: bytes | None = None
-    notes: Sequence[tuple[bytes, bytes | None]] = ()
-    """By key, beside the rows (``tables.refused``); None removes one."""
-
-
-class RowStore(Protocol):
-    """What a partition needs of its store."""
-
-    def get_many(self, keys: list[bytes]) -> list[bytes | None]: ...
-
-    def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Up to ``limit`` rows with a key above ``after``, in key order."""
-        ...
-
-    def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
-        """Up to ``limit`` entries of the timer index with ``from_ms <= instant < before_ms``, in order."""
-        ...
-
-    def meta(self) -> bytes | None: ...
-
-    def notes(self) -> list[tuple[bytes, bytes]]:
-        """All notes, in key order."""
-        ...
-
-    def write(self, change: Write) -> None: ...
-
-    def broken(self, text: str) -> StoreBroken:
-        """The error to raise for content that can't be right; the store is not used again."""
-        ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(slots=True)
-class MemoryStore:
-    """The whole partition in dictionaries."""
-
-    _rows: dict[bytes, bytes] = field(default_factory=dict)
-    _due: list[Timer] = field(default_factory=list)
-    """Ascending, each once."""
-    _meta: bytes | None = None
-    _notes: dict[bytes, bytes] = field(default_factory=dict)
-
-    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        return [self._rows.get(key) for key in keys]
-
-    def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        return [(key, self._rows[key]) for key in sorted(key for key in self._rows if key > after)[:limit]]
-
-    def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
-        start, end = (bisect_left(self._due, (at_ms, b"")) for at_ms in (from_ms, before_ms))
-        return self._due[start : min(end, start + limit)]
-
-    def meta(self) -> bytes | None:
-        return self._meta
-
-    def notes(self) -> list[tuple[bytes, bytes]]:
-        return sorted(self._notes.items())
-
-    def write(self, change: Write) -> None:
-        self._rows.update(change.rows)
-        for key in change.deleted:
-            self._rows.pop(key, None)
-        due = self._due
-        for entry in change.timers_dropped:
-            at = bisect_left(due, entry)
-            if at < len(due) and due[at] == entry:
-                del due[at]
-        for entry in change.timers_added:
-            at = bisect_left(due, entry)
-            if at == len(due) or due[at] != entry:
-                due.insert(at, entry)
-        for key, value in change.notes:
-            if value is None:
-                self._notes.pop(key, None)
-            else:
-                self._notes[key] = value
-        if change.meta is not None:
-            self._meta = change.meta
-
-    def broken(self, text: str) -> StoreBroken:
-        return StoreBroken(text)
-
-    def close(self) -> None:
-        pass
+_ROW, _DUE, _META, _NOTE, _MEMBER, _SIZE = b"r", b"d", b"m", b"n", b"i", b"s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +41,8 @@ class RocksMemory:
 
 
 class RocksStore:
-    """One RocksDB per partition: rows under ``r``, the timer index under ``d``, meta ``m``, notes ``n``.
+    """One RocksDB per partition: rows under ``r``, the timer index under ``d``, meta ``m``, notes ``n``,
+    the index of members under ``i``, its sizes under ``s``.
 
     Everything may raise StoreBroken, and does so again for every new one until the files are set aside
     (``tables.store_faults``), or StoreUnusable.
@@ -147,6 +56,10 @@ class RocksStore:
             raise StoreBroken(noted)
         with watched(path):
             self._db = Rdict(str(path), options=_options(memory))
+        self._aside = Lock()
+        self._is_closed = False
+        self._sizes: dict[int, int] | None = None
+        """As they are stored; None: not read yet."""
 
     def _from(self, start: bytes) -> Iterator[RdictIter]:
         """An iterator on each key from ``start``. rocksdict's own ones end silently at a damaged block."""
@@ -162,6 +75,12 @@ class RocksStore:
         with watched(self._path):
             found: Any = self._db.get([_ROW + key for key in keys])  # a list for a list
         return cast(list[bytes | None], found)
+
+    def get_many_aside(self, keys: list[bytes]) -> list[bytes | None]:
+        with self._aside:
+            if self._is_closed:
+                raise StoreClosed
+            return self.get_many(keys)
 
     def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         start = _ROW + after
@@ -183,6 +102,37 @@ class RocksStore:
                 break
             found.append((int.from_bytes(key[1:9], "big") - _OFFSET, key[9:]))
         return found
+
+    def members(self, audience: int, after: bytes, limit: int) -> list[bytes]:
+        prefix = _MEMBER + audience.to_bytes(4, "big")
+        start = prefix + after
+        found: list[bytes] = []
+        for at in self._from(start):
+            key = cast(bytes, at.key())
+            if not key.startswith(prefix) or len(found) == limit:
+                break
+            if key != start or not after:
+                found.append(key[5:])
+        return found
+
+    def sizes(self) -> dict[int, int]:
+        if self._sizes is None:
+            sizes: dict[int, int] = {}
+            for at in self._from(_SIZE):
+                key = cast(bytes, at.key())
+                if not key.startswith(_SIZE):
+                    break
+                sizes[int.from_bytes(key[1:], "big")] = int.from_bytes(cast(bytes, at.value()), "big")
+            self._sizes = sizes
+        return dict(self._sizes)
+
+    def clear_members(self) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for prefix in (_MEMBER, _SIZE):
+            batch.delete_range(prefix, bytes([prefix[0] + 1]))
+        with watched(self._path):
+            self._db.write(batch)
+        self._sizes = {}
 
     def meta(self) -> bytes | None:
         with watched(self._path):
@@ -216,15 +166,39 @@ class RocksStore:
                 put(_NOTE + key, note)
         if change.meta is not None:
             put(_META, change.meta)
+        sizes = self._put_members(batch, change)
         with watched(self._path):
             self._db.write(batch)
+        self._sizes = sizes
+
+    def _put_members(self, batch: WriteBatch, change: Write) -> dict[int, int] | None:
+        """Put what changes in the index of members into the batch; the sizes as they are then."""
+        changes = change.size_changes()
+        if not changes:
+            return self._sizes
+        put, prefixes = batch.put, {each: _MEMBER + each.to_bytes(4, "big") for each in changes}
+        for audience, key in change.members_dropped:
+            batch.delete(prefixes[audience] + key)
+        for audience, key in change.members_added:
+            put(prefixes[audience] + key, b"")
+        sizes = self.sizes()
+        for audience, news in changes.items():
+            sizes[audience] = size = sizes.get(audience, 0) + news
+            key = _SIZE + audience.to_bytes(4, "big")
+            if size:
+                batch.put(key, size.to_bytes(8, "big"))
+            else:
+                del sizes[audience]
+                batch.delete(key)
+        return sizes
 
     def broken(self, text: str) -> StoreBroken:
         note_broken(self._path, text)
         return StoreBroken(text)
 
     def close(self) -> None:
-        with watched(self._path):
+        with self._aside, watched(self._path):  # RocksDB refuses to close while somebody reads
+            self._is_closed = True
             self._db.close()
 
 
@@ -252,4 +226,15 @@ def _options(memory: RocksMemory) -> Options:
     return options
 
 
-__all__ = ["MemoryStore", "RocksMemory", "RocksStore", "RowStore", "StoreBroken", "Timer", "Write", "wipe"]
+__all__ = [
+    "Member",
+    "MemoryStore",
+    "RocksMemory",
+    "RocksStore",
+    "RowStore",
+    "StoreBroken",
+    "StoreClosed",
+    "Timer",
+    "Write",
+    "wipe",
+]

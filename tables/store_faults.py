@@ -29,6 +29,10 @@ class StoreBroken(Exception):
     """A store's files are damaged. A note beside them keeps them from being used before ``set_aside``."""
 
 
+class StoreClosed(Exception):
+    """The store was closed before it was asked."""
+
+
 class StoreUnusable(Exception):
     """A store can't be used and its files are not to blame; the text says why, where, and what to do."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 from rules.time.instants import FAR_MS
-from tables.store import RowStore, Timer
+from tables.row_store import RowStore, Timer
 
 _UNCHANGED = (0, True)
 
@@ -46,7 +46,10 @@ class TimerIndex:
             unstored[entry] = number, True
             heappush(self._added, entry)
         if added:
-            self._quiet_until_ms = min(self._quiet_until_ms, min(added)[0])
+            earliest_ms = min(added)[0]
+            self._quiet_until_ms = min(self._quiet_until_ms, earliest_ms)
+            # A row that is grafted late may have a timer that stream time has passed.
+            self._floor_ms = min(self._floor_ms, earliest_ms)
 
     def stored(self, number: int, changed: Iterable[Timer]) -> None:
         """The store has the stage of this number; ``changed`` are the entries that it added or dropped."""

@@ -209,4 +209,7 @@ audiences = st.builds(
     project=st.just("default") | st.from_regex(r"[A-Za-z0-9_]{1,64}", fullmatch=True),
     timezone=st.sampled_from(["UTC", "Asia/Shanghai", "America/New_York"]),
     labels=st.lists(text, max_size=3).map(tuple),
+    backfill=st.builds(
+        language.Backfill, st.sampled_from(["announce", "silent"]), st.none() | st.just(0) | durations
+    ),
 )

@@ -11,8 +11,12 @@ from typing import Any, TypeVar
 import pytest
 
 from bench.kafka.apache import ApacheKafka
+from tests import time_limits
 from tests.brokers.provision import Brokers, Unavailable
 from tests.distribution import arrange, is_one_of_several
+from tests.driver.engines import engine_of_drivers, for_each_engine
+
+__all__ = ["engine_of_drivers"]
 
 # What a test asks for decides its marks, so none can forget them.
 MARK_OF_FIXTURE = {
@@ -35,6 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[BROKERS] = Brokers()
     config.stash[SKIPPED] = Counter()
+    time_limits.watch(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if not MARK_OF_FIXTURE.keys() & set(metafunc.fixturenames):
+        for_each_engine(metafunc)
 
 
 # First, so that `-m` sees the marks.

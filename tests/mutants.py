@@ -43,7 +43,16 @@ DRIVEN = [
     "tests/agents/evaluate/test_row_limits.py",
     "tests/agents/evaluate/test_language_against_model.py",
 ]
+GRAFTED = [
+    "tests/agents/evaluate/test_graft_cases.py",
+    "tests/agents/evaluate/test_grafts.py",
+    "tests/agents/evaluate/test_graft_crashes.py",
+]
 TESTS: dict[str, list[str]] = {
+    "rules/decide/graft.py": GRAFTED,
+    "rules/compile/graft_plan.py": GRAFTED,
+    "agents/evaluate/partition/grafting.py": GRAFTED,
+    "agents/evaluate/shadow.py": GRAFTED,
     "agents/kafka/batches.py": ["tests/faults/test_order_of_writes.py", *DRIVEN],
     "agents/evaluate/commits.py": [
         "tests/faults/test_order_of_writes.py",

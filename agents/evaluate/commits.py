@@ -12,17 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
 
+from agents.evaluate.jobs import run_aside, side_by_side
 from agents.evaluate.outputs import Outputs, Told
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits, Step
-from agents.kafka.batches import Batches
+from agents.kafka.batches import PRODUCE_BATCH_BYTES, Batches
+from agents.kafka.raw.hooks import Ready
 from agents.topics.written import WrittenTopics
+from tables.changelog.format import Written
 
 MEMBERSHIP_SECONDS = 0.05
 """Between two looks, while it isn't known whether the group still counts on this worker."""
@@ -56,7 +60,7 @@ class Committer:
     """Writes the steps of a worker's partitions.
 
     ``may_write`` tells whether the partitions are surely still ours. It may raise: then what is in hand is
-    given up.
+    given up. ``threads`` make batches.
     """
 
     def __init__(
@@ -66,12 +70,14 @@ class Committer:
         listener: Listener,
         told: Told | None = None,
         may_write: Callable[[], bool] = lambda: True,
+        threads: Executor | None = None,
     ) -> None:
         self._producer = producer
         self._topics = topics
         self._listener = listener
         self._told = told or Told()
         self._may_write = may_write
+        self._threads = threads
 
     async def commit(self, works: Sequence[Work]) -> None:
         """Make the steps of several partitions durable, in the order of this module's text; then ack.
@@ -82,8 +88,8 @@ class Committer:
         started = time.monotonic()
         while not self._may_write():
             await asyncio.sleep(MEMBERSHIP_SECONDS)
-        changelogs = [(work, await self._changelog(work)) for work in works]
-        for work, batches in changelogs:
+        changelogs = await side_by_side([self._changelog(work) for work in works])
+        for work, batches in zip(works, changelogs, strict=True):
             if batches is not None:
                 work.pipeline.outgoing.written(await batches.acknowledged())
         await self._outputs(works)
@@ -105,21 +111,27 @@ class Committer:
         """Send the changelog of a partition's steps; None when they changed nothing that must be kept."""
         pipeline = work.pipeline
         outgoing = pipeline.outgoing
-        records = [pipeline.note()] if work.is_note else []
-        records += [outgoing.records(step) for step in work.steps if step.is_logged]
+        topics = self._topics
+        most_bytes = min(topics.changelog_bytes, PRODUCE_BATCH_BYTES)
+        records: list[Iterable[Written | Ready]] = [pipeline.note()] if work.is_note else []
+        logged = [step for step in work.steps if step.is_logged]
+        if logged:
+            records += await run_aside(outgoing.logging(logged, most_bytes), self._threads)
         if not records:
             return None
-        topics = self._topics
         batches = Batches(self._producer, topics.changelog, pipeline.place.partition, topics.changelog_bytes)
         for each in records:
-            for key, value, headers in each:
-                await batches.add(key, value, None, headers)
-        await batches.send()
+            for written in each:
+                if isinstance(written, Ready):
+                    await batches.add_ready(written)
+                else:
+                    key, value, headers = written
+                    await batches.add(key, value, None, headers)
+        await batches.end()
         return batches
 
     async def _outputs(self, works: Sequence[Work]) -> None:
         outputs = Outputs(self._producer, self._topics, self._told)
-        for work in works:
-            for step in work.steps:
-                outputs.add_step(work.pipeline.place.partition, step)
+        adding = [outputs.adding(work.pipeline.place.partition, work.steps) for work in works]
+        await side_by_side([run_aside(each, self._threads) for each in adding])
         await outputs.send()

@@ -16,6 +16,7 @@ import structlog
 from agents.evaluate.parts import needs_headers
 from agents.evaluate.steps import DeadLetter, Record
 from agents.kafka.placement import (
+    ERASURE_BEFORE,
     NO_TIMESTAMP,
     ORIGIN_ACCEPTED,
     ORIGIN_KEY,
@@ -35,7 +36,10 @@ LOG_SECONDS = 60.0
 """A reason is logged at most once in this time; what came meanwhile is counted in one line at its end."""
 
 _ORIGIN = frozenset(
-    {ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_ACCEPTED, ORIGIN_TIMESTAMP, ORIGIN_KEY}
+    {
+        *(ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, ORIGIN_ACCEPTED, ORIGIN_TIMESTAMP, ORIGIN_KEY),
+        ERASURE_BEFORE,
+    }
 )
 OURS = _ORIGIN | frozenset(
     {

@@ -1,4 +1,4 @@
-"""What goes out besides the changelog: transitions, dead letters, repartitioned records.
+"""What goes out besides the changelog: transitions, claims, dead letters, repartitioned records.
 
 Data decides how large an output is, and a topic's limit may be anything and change at any time. So nothing
 is assumed of limits. A batch that is refused for its size goes in halves, down to single records; a record
@@ -10,149 +10,37 @@ before it is acknowledged.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from functools import partial
+from itertools import chain, groupby
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError
+from aiokafka.errors import InvalidTimestampError
 
 from agents.evaluate.dead_letters import (
-    Headers,
     LetterLog,
     dead_letter_headers,
     origin_headers,
     repartition_headers,
     smaller_letters,
 )
+from agents.evaluate.jobs import Parts
+from agents.evaluate.lots import BatchLimits, Entry, Lot, Repartitioned, Sent, Source, TopicPlace, size_of
+from agents.evaluate.on_demand import OnDemand
 from agents.evaluate.parts import needs_headers
-from agents.evaluate.steps import DeadLetter, Record, Step
+from agents.evaluate.steps import DeadLetter, Step
 from agents.evaluate.transitions import PROPERTIES_HEADER, encode_transition
-from agents.kafka.batches import record_bytes
+from agents.kafka.batches import PRODUCE_BATCH_BYTES
 from agents.kafka.consumed import Consumed
-from agents.kafka.placement import Origin, partition_of
-from agents.kafka.producer import MAX_REQUEST_BYTES, REFUSED, TOO_LARGE
+from agents.kafka.placement import partition_of
+from agents.registry.erasures import Receipt, receipt_of, receipt_record
 from agents.topics.written import WrittenTopics
 from agents.warnings import Warnings
+from rules.state.identities import Claim
 from rules.state.row import Transition
-
-Sent = tuple[int | None, bytes | None, bytes | None, Headers]
-"""Timestamp (ms; None: now), key, value and headers of a record."""
-
-
-@dataclass(slots=True)
-class BatchLimits:
-    """Sizes of batches that topics take, as far as refusals have shown. Kept for the life of a process."""
-
-    batch_bytes: dict[str, int] = field(default_factory=dict)
-
-    def refused(self, topic: str, size: int) -> None:
-        """A batch of several records was too large: half of it may fit."""
-        self.batch_bytes[topic] = min(size // 2, self.batch_bytes.get(topic, size))
-
-
-@dataclass(frozen=True, slots=True)
-class Repartitioned:
-    """A record on its way to its user's partition; ``step`` is the one that found it."""
-
-    step: Step
-    user_id: str
-    record: Record
-    origin: Origin
-
-
-Source = Transition | DeadLetter | Repartitioned
-"""What a record was made of."""
-TopicPlace = tuple[str, int]
-"""Topic and partition."""
-
-
-class Refusals(Protocol):
-    """Who knows what to do with a record that its topic refused when it came alone."""
-
-    def smaller(self, source: Source, sent: Sent, error: BaseException) -> Iterator[Sent]:
-        """The forms to try in its place, the largest first."""
-
-    async def given_up(self, source: Source, sent: Sent, place: TopicPlace, error: BaseException) -> None:
-        """No form was taken."""
-
-
-Entry = tuple[Sent, Source]
-
-
-class Lot:
-    """Outputs for one topic partition, in order, in as few batches as they fit."""
-
-    def __init__(
-        self, producer: AIOKafkaProducer, limits: BatchLimits, topic: str, partition: int, refusals: Refusals
-    ) -> None:
-        self._producer = producer
-        self._limits = limits
-        self._topic = topic
-        self._partition = partition
-        self._refusals = refusals
-        self._batches: list[tuple[Any, list[Entry]]] = []
-
-    def add(self, sent: Sent, source: Source) -> None:
-        limit = self._limits.batch_bytes.get(self._topic)
-        timestamp_ms, key, value, headers = sent
-        if self._batches:
-            builder, entries = self._batches[-1]
-            fits = limit is None or builder.size() + size_of(sent) <= limit
-            if fits and builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers):
-                entries.append((sent, source))
-                return
-        self._batches.append((self._built([sent]), [(sent, source)]))
-
-    async def send(self) -> None:
-        """Send everything and wait for it. Raises what the producer raises, but for refusals."""
-        for builder, entries in self._batches:
-            await self._send(builder, entries)
-        self._batches = []
-
-    async def _send(self, builder: Any, entries: Sequence[Entry]) -> None:
-        error = await self._refusal(builder, entries[0][0] if len(entries) == 1 else None)
-        if error is None:
-            return
-        if len(entries) == 1:
-            await self._send_smaller(*entries[0], error)
-            return
-        if isinstance(error, TOO_LARGE):
-            self._limits.refused(self._topic, sum(size_of(sent) for sent, _ in entries))
-        middle = len(entries) // 2
-        for half in (entries[:middle], entries[middle:]):
-            await self._send(self._built([sent for sent, _ in half]), half)
-
-    async def _send_smaller(self, sent: Sent, source: Source, error: BaseException) -> None:
-        for form in self._refusals.smaller(source, sent, error):
-            if await self._refusal(self._built([form]), form) is None:
-                return
-        await self._refusals.given_up(source, sent, (self._topic, self._partition), error)
-
-    async def _refusal(self, builder: Any, alone: Sent | None) -> BaseException | None:
-        """Send a batch, of one record if ``alone`` is there; None when it is in Kafka."""
-        builder.close()
-        if alone is not None and size_of(alone) > MAX_REQUEST_BYTES:  # batches of several have a limit
-            text = f"{size_of(alone)} bytes are more than a request may have"
-            return cast(BaseException, MessageSizeTooLargeError(text))
-        sent = await self._producer.send_batch(builder, self._topic, partition=self._partition)
-        try:
-            await sent
-        except REFUSED as error:
-            return cast(BaseException, error)
-        return None
-
-    def _built(self, records: Iterable[Sent]) -> Any:
-        builder = self._producer.create_batch()
-        for timestamp_ms, key, value, headers in records:
-            builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
-        return builder
-
-
-def size_of(sent: Sent) -> int:
-    """At most so many bytes does the record have when it goes alone."""
-    _, key, value, headers = sent
-    return record_bytes(key, value, headers)
+from tables.claims import encode_claim, identity_text
 
 
 @dataclass(slots=True)
@@ -165,7 +53,7 @@ class Told:
 
 
 class Outputs:
-    """The outputs of some steps: ``add`` each, then ``send`` once."""
+    """The outputs of some steps: ``adding`` those of each partition, then ``send`` once."""
 
     def __init__(self, producer: AIOKafkaProducer, topics: WrittenTopics, told: Told) -> None:
         self._producer = producer
@@ -174,7 +62,18 @@ class Outputs:
         self._lots: dict[tuple[str, int], Lot] = {}
         self._letters: list[DeadLetter] = []
 
-    def add_step(self, partition: int, step: Step) -> None:
+    def adding(self, partition: int, steps: Sequence[Step]) -> Parts[None]:
+        """Add the outputs of a partition's steps, in order."""
+        for is_finished, some in groupby(steps, lambda step: step.finished is not None):
+            if is_finished:
+                yield from self._adding_finished(partition, list(some))
+            else:
+                for step in some:
+                    self._add_rest(partition, step)
+                    self._add_transitions(partition, step)
+
+    def _add_rest(self, partition: int, step: Step) -> None:
+        """Repartitioned records, dead letters, receipts."""
         topics = self._topics
         for user_id, record, origin in step.repartitioned:
             target = partition_of(user_id, topics.partitions)
@@ -183,17 +82,67 @@ class Outputs:
             self._lot(topics.repartition, target).add(sent, Repartitioned(step, user_id, record, origin))
         for letter in step.dead:
             self._add_letter(letter)
-        same = topics.transitions_partitions == topics.partitions
+        for key, erased in step.erased.items():
+            self._add_receipt(receipt_of(key, erased, partition))
+
+    def _add_transitions(self, partition: int, step: Step) -> None:
+        """And claims."""
+        partitions = self._partitions
+        for _, claim in step.claims:
+            self._add_claim(claim)
         for transition in step.transitions:
-            target = partition if same else partition_of(transition.user_id, topics.transitions_partitions)
+            target = partition if partitions is None else partition_of(transition.user_id, partitions)
             self._add_transition(transition, target)
 
-    def add_again(self, output: Transition | DeadLetter) -> None:
+    def _adding_finished(self, partition: int, steps: list[Step]) -> Parts[None]:
+        """The transitions as finished batches; they become objects only where a batch is refused."""
+        for step in steps:
+            self._add_rest(partition, step)
+        finished = [step.finished for step in steps if step.finished is not None]
+        topic, partitions = self._topics.transitions, self._partitions
+        most_bytes = min(PRODUCE_BATCH_BYTES, self._told.limits.batch_bytes.get(topic, PRODUCE_BATCH_BYTES))
+        found = yield from finished[0].transitions(finished[1:], partition, partitions, most_bytes)
+        done: Counter[int] = Counter()
+        for target, batch in found:
+            start, count = done[target], batch.record_count()
+            done[target] += count
+            entries = OnDemand(count, partial(_entries, steps, target, partitions, start, start + count))
+            self._lot(topic, target).add_ready(batch, entries)
+        for step in steps:
+            self._add_finished_claims(step)
+
+    def _add_finished_claims(self, step: Step) -> None:
+        assert step.finished is not None
+        topic, partitions = self._topics.identities, self._topics.partitions
+        done: Counter[int] = Counter()
+        for target, batch in step.finished.claims(partitions, PRODUCE_BATCH_BYTES):
+            first, count = done[target], batch.record_count()
+            done[target] += count
+            entries = OnDemand(count, partial(_claim_entries, step, target, partitions, first, first + count))
+            self._lot(topic, target).add_ready(batch, entries)
+
+    @property
+    def _partitions(self) -> int | None:
+        """How many the topic of transitions has; None: as many as the table, and each stays in its own."""
+        partitions = self._topics.transitions_partitions
+        return None if partitions == self._topics.partitions else partitions
+
+    def add_again(self, output: Transition | Claim | DeadLetter | Receipt) -> None:
         """One from an outbox; it is the same record as the first time."""
+        if isinstance(output, Receipt):
+            self._add_receipt(output)
+            return
         if isinstance(output, DeadLetter):
             self._add_letter(output)
+        elif isinstance(output, Claim):
+            self._add_claim(output)
         else:
             self._add_transition(output, partition_of(output.user_id, self._topics.transitions_partitions))
+
+    def _add_receipt(self, receipt: Receipt) -> None:
+        if self._topics.erasures:
+            key, value = receipt_record(receipt)
+            self._lot(self._topics.erasures, 0).add((None, key, value, []), receipt)
 
     def _add_letter(self, letter: DeadLetter) -> None:
         self._lot(*self._place_of(letter)).add(_whole(letter), letter)
@@ -208,9 +157,11 @@ class Outputs:
             self._told.letters.note(letter.code, letter.origin, letter.message, self._letters_topic(letter))
 
     def _add_transition(self, transition: Transition, partition: int) -> None:
-        value, headers = encode_transition(transition)
-        sent = max(transition.at_ms, 0), transition.user_id.encode(), value, headers
-        self._lot(self._topics.transitions, partition).add(sent, transition)
+        self._lot(self._topics.transitions, partition).add(*_entry(transition))
+
+    def _add_claim(self, claim: Claim) -> None:
+        topics = self._topics
+        self._lot(topics.identities, _claim_partition(claim, topics.partitions)).add(*_claim_entry(claim))
 
     def _lot(self, topic: str, partition: int) -> Lot:
         lot = self._lots.get((topic, partition))
@@ -240,9 +191,11 @@ class Outputs:
                 record, accepted = source.record, source.step.accepted
                 least = origin_headers(record, source.origin, accepted.get(record.topic, 0))
                 yield timestamp_ms, key, value, least
+        elif isinstance(source, Receipt):
+            return
         elif isinstance(error, InvalidTimestampError):
             yield None, key, value, headers
-        else:
+        elif isinstance(source, Transition):
             short = [each for each in headers if each[0] != PROPERTIES_HEADER]
             if len(short) < len(headers):
                 text = "it refused transitions for their size: they go without the properties of their event"
@@ -258,6 +211,8 @@ class Outputs:
             where = "{}/{}@{}".format(*source.origin)
             text = f"{text}, and without its value as well. The record is only told here: {source.message}"
             self._told.warnings.note("dead_letter_refused", where, text)
+        elif isinstance(source, Receipt):
+            self._told.warnings.note("receipt_refused", source.user, text)
         elif isinstance(source, Repartitioned):
             letter = DeadLetter(source.record, source.origin, "rekeyed_refused", text, "rekey")
             step = source.step
@@ -265,6 +220,8 @@ class Outputs:
             step.counts.repartitioned -= 1
             step.counts.dead += 1
             await self._bury(letter)
+        elif isinstance(source, Claim):
+            self._told.warnings.note("claim_refused", topic, f"{text}: lookups by this identity lack it")
         else:
             self._told.warnings.note("transition_refused", topic, text)
             record = Consumed(topic, partition, -1, timestamp_ms or 0, key, value, headers)
@@ -276,6 +233,34 @@ class Outputs:
         lot = Lot(self._producer, self._told.limits, *self._place_of(letter), self)
         lot.add(_whole(letter), letter)
         await lot.send()
+
+
+def _entry(transition: Transition) -> Entry:
+    value, headers = encode_transition(transition)
+    return (max(transition.at_ms, 0), transition.user_id.encode(), value, headers), transition
+
+
+def _entries(of: Sequence[Step], target: int, partitions: int | None, start: int, end: int) -> list[Entry]:
+    """Some transitions of steps, for one partition of their topic; ``partitions`` None: all are for it."""
+    transitions = chain.from_iterable(step.transitions for step in of)
+    mine = [
+        each for each in transitions if partitions is None or partition_of(each.user_id, partitions) == target
+    ]
+    return [_entry(each) for each in mine[start:end]]
+
+
+def _claim_entry(claim: Claim) -> Entry:
+    key, value = encode_claim(claim)
+    return (max(claim.time_ms, 0), key, value, []), claim
+
+
+def _claim_partition(claim: Claim, partitions: int) -> int:
+    return partition_of(identity_text((claim.project, claim.namespace, claim.value)), partitions)
+
+
+def _claim_entries(step: Step, target: int, partitions: int, start: int, end: int) -> list[Entry]:
+    mine = [each for _, each in step.claims if _claim_partition(each, partitions) == target]
+    return [_claim_entry(each) for each in mine[start:end]]
 
 
 def _whole(letter: DeadLetter) -> Sent:

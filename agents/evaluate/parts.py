@@ -12,14 +12,11 @@ from dataclasses import dataclass
 
 from agents.evaluate.steps import Limits, Record
 from agents.formats.format import Format, Headers, Item
-from agents.formats.native import PlainEvent
 from agents.formats.records import InputRecord, time_of
 from agents.formats.refused import RecordRefused
 from agents.kafka.placement import ORIGIN_KEY, Place
 from rules.time.instants import MAX_MS
 from tables.codec import row_key
-
-Decoded = InputRecord | PlainEvent
 
 
 @dataclass(slots=True)
@@ -29,7 +26,7 @@ class Part:
     whole: Record
     key: bytes | None
     """That the producer gave, also of a repartitioned record whose format reads it."""
-    decoded: Decoded | RecordRefused | None
+    decoded: InputRecord | RecordRefused | None
     items: Sequence[Item]
     is_alone: bool
     """The record has no other items."""
@@ -91,7 +88,7 @@ def read_parts(place: Place, record: Record, format: Format, limits: Limits) -> 
     items = format.read(value, beside)
     begun: set[bytes] = set()
 
-    def part(decoded: Decoded | RecordRefused | None, of: Sequence[Item]) -> Part:
+    def part(decoded: InputRecord | RecordRefused | None, of: Sequence[Item]) -> Part:
         return Part(record, beside.key, decoded, of, False, format.reads_beside_value, begun)
 
     parts: list[Part] = []

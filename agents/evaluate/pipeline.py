@@ -5,7 +5,7 @@ code. A *step* is a batch of records, a stretch of time, or a part of a sweep af
 
     records ──▶ judge ──▶ decode ──▶ apply ─┐
     time    ──▶ fire timers ────────────────┼──▶ stage rows ──▶ Step: rows, outboxes, timer index,
-    sweep   ──▶ decide again ───────────────┘                         transitions, dead letters
+    sweep   ──▶ decide again ───────────────┘                         transitions, claims, dead letters
 
 A step changes the rows in memory at once and says what must be written, and in which order
 (``agents.evaluate.commits``): changelog, then outputs, then the store, then the source offsets. Its parts are
@@ -14,25 +14,30 @@ in ``agents.evaluate.partition``; ``agents.evaluate.outgoing`` has what is on it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from agents.evaluate.jobs import Parts, run_here
 from agents.evaluate.outgoing import Outgoing
 from agents.evaluate.partition.apply import take_records
+from agents.evaluate.partition.grafting import Grafting, ShadowRows
 from agents.evaluate.partition.row_limits import stage_what_fits
 from agents.evaluate.partition.state import Partition, Recovered
 from agents.evaluate.partition.sweep import Sweep
 from agents.evaluate.steps import Draft, Limits, Record, Step
-from agents.kafka.placement import MOST_PARTITIONS, Place
+from agents.kafka.placement import Place
 from rules.compile.rule_set import RuleSet
 from rules.decide.decide import fire
 from rules.decide.redefine import redefine
 from rules.state.row import Row
 from tables.changelog.format import Written
 from tables.codec import Checkpoint, Ground, encode_checkpoint, row_key, split_row_key
-from tables.meta import StoreMeta, encode_meta
-from tables.profiles import Profiles
+from tables.cut import CUT_KEY, Cut, encode_cut
+from tables.erased import UNBURIED, erased_notes
+from tables.meta import MEMBER_INDEX, StoreMeta, encode_meta
+from tables.profiles import Profiles, Staged
+from tables.row_store import Timer
 
 
 class Pipeline(Partition):
@@ -63,7 +68,7 @@ class Pipeline(Partition):
         draft = self.begin()
         draft.is_bounded = False
         self.feed(draft, records, latest_ms)
-        return self.finish(draft)
+        return run_here(self.finishing(draft))
 
     def begin(self) -> Draft:
         """A step of several slices: ``begin``, ``feed`` each, ``finish``; no other step meanwhile."""
@@ -74,30 +79,43 @@ class Pipeline(Partition):
         """Take a slice of the records of one source partition; how many were taken (``take_records``)."""
         return take_records(self, draft, records, latest_ms)
 
+    def feeding(self, draft: Draft, records: Sequence[Record], latest_ms: int | None) -> Parts[int]:
+        """``feed`` in parts. Rows may be read between them."""
+        return self.feed(draft, records, latest_ms)
+        yield  # Python alone has no jobs for other threads
+
     def finish(self, draft: Draft) -> Step:
         """The step that the draft makes. From here on other steps may begin."""
         self.step += 1
-        draft, staged = stage_what_fits(self, draft)
-        staged.write.notes = self.judge.take_notes()
+        draft, staged = self._staged(draft)
+        for key, erased in draft.erased.items():
+            draft.notes += erased_notes(key, erased)
+        staged.write.notes = [*self.judge.take_notes(), *draft.notes]
+        staged.write.deleted = draft.buried
+        self.erased.add(draft.notes, self.step)
         self.outgoing.made(self.step, draft)
         # A worker that finds committed offsets and no checkpoint must know that the changelog was lost.
         is_first = not self.is_noted and bool(self.positions.offsets)
         self.is_noted = self.is_noted or is_first
+        has_moved = draft.stream_time_moved or draft.positions != self.positions.offsets
         step = Step(
             number=self.step,
             checkpoint=self._checkpoint(draft.stream_time_ms, draft.positions, draft.prints),
             end_checkpoint=self.checkpoint_now(),
-            # What is refused because of its row stays so, whichever records it comes with after a crash.
-            must_note=draft.stream_time_moved or is_first or bool(draft.refused),
+            # Computations of the past end at the positions. A refusal because of a row outlives a crash.
+            must_note=draft.must_note or is_first or has_moved or bool(draft.refused),
             staged=staged,
-            transitions=draft.transitions,
-            transition_keys=draft.keys,
+            transitions=draft.emitted,
+            transition_keys=draft.emitted_by,
+            claims=draft.claimed,
             left=draft.left,
             dead=draft.dead,
             repartitioned=draft.repartitioned,
             counts=draft.counted(),
             accepted=self.place.accepted,
             refused_before=self.refused_before.to_come(draft.positions),
+            finished=draft.finished,
+            erased=draft.erased,
         )
         self._in_step = False
         if self._next_rules is not None:
@@ -105,14 +123,40 @@ class Pipeline(Partition):
             self.define(rules)
         return step
 
+    def finishing(self, draft: Draft) -> Parts[Step]:
+        """``finish`` in parts."""
+        return self.finish(draft)
+        yield  # as above
+
+    def _staged(self, draft: Draft) -> tuple[Draft, Staged]:
+        """Stage the draft, or what is made of it because its rows are too large."""
+        return stage_what_fits(self, draft)
+
     # -- steps of time -------------------------------------------------------------------------------
 
     def punctuate(self, to_ms: int, limit: int) -> Step:
         """Move stream time (never back) and fire the timers that it passed, for at most ``limit`` users."""
+        return run_here(self.punctuating(to_ms, limit))
+
+    def punctuating(self, to_ms: int, limit: int) -> Parts[Step]:
+        """``punctuate`` in parts."""
         draft = self.begin()
         self.stream_time_ms = stream_time_ms = max(self.stream_time_ms, to_ms)
         due = self.profiles.timers.due(stream_time_ms, limit)
-        rows = self.profiles.load([key for _, key in due])
+        fired = yield from self._firing(draft, due)
+        if fired == len(due) < limit:
+            self.profiles.timers.fired_until(stream_time_ms)
+        return (yield from self.finishing(draft))
+
+    def _firing(self, draft: Draft, due: Sequence[Timer]) -> Parts[int]:
+        """``_fire`` in parts."""
+        return self._fire(draft, due)
+        yield  # as above
+
+    def _fire(self, draft: Draft, due: Sequence[Timer]) -> int:
+        """Fire timers, in order, until the draft is full; how many."""
+        stream_time_ms = self.stream_time_ms
+        rows = self.rows(draft, [key for _, key in due])
         for timer_ms, key in due:
             if draft.is_full(self.limits):
                 break
@@ -127,8 +171,26 @@ class Pipeline(Partition):
                 draft.change(key, timer_ms)
             else:
                 draft.move_timer(key, timer_ms)
-        if draft.counts.timers == len(due) < limit:
-            self.profiles.timers.fired_until(stream_time_ms)
+        return draft.counts.timers
+
+    def sweep_first(self, draft: Draft, key: bytes, row: Row) -> None:
+        if self.sweeping and self.grafting is None:
+            self._sweep.look(self, draft, key, row)
+
+    def bury(self) -> Step | None:
+        """Delete the rows of erased users whose exits are in Kafka: their stubs stay, under other names."""
+        acked = self.outgoing.acked_step
+        ready = [key for key, step in self.erased.unburied.items() if step <= acked]
+        if not ready:
+            return None
+        stored = self.profiles.stored(ready)
+        if not stored:
+            return None
+        draft = self.begin()
+        rows = self.rows(draft, stored)
+        draft.buried = [key for key in stored if key not in rows or rows[key].is_stub]
+        draft.notes += [(key, None) for key in draft.buried]  # of the changelog, before it says so
+        draft.notes += [(UNBURIED + key, None) for key in stored]
         return self.finish(draft)
 
     @property
@@ -147,6 +209,29 @@ class Pipeline(Partition):
         self.profiles.define(rules)
         self._sweep.start(self)
 
+    def cut(self, cut: Cut, rules: RuleSet, shadow: ShadowRows | None = None) -> Step:
+        """Let other versions decide from here on: ``rules`` are those that ``cut`` says to be active.
+
+        ``shadow`` stands at exactly this position and stream time, with no timer before it open. Without one
+        the rows are decided again by what they hold.
+        """
+        assert self.grafting is None, "the graft before is not over"
+        assert shadow is None or not (self.sweeping or self.overdue), "the sweep before is not over"
+        draft = self.begin()
+        if shadow is not None and shadow.stream_time_ms > self.stream_time_ms:
+            # No record came yet, and the history gives the partition its clock.
+            cut.stream_time_ms = self.stream_time_ms = shadow.stream_time_ms
+        draft.notes.append((CUT_KEY, encode_cut(cut)))
+        draft.must_note = True
+        self.cut_at(cut, rules, shadow)
+        return self.finish(draft)
+
+    def cut_at(self, cut: Cut, rules: RuleSet, shadow: ShadowRows | None) -> None:
+        """Go on from a cut that is noted. ``shadow`` is None when there was none, or all rows are grafted."""
+        self.last_cut = cut
+        self.grafting = None if shadow is None else Grafting(cut, rules, shadow, self.limits.dedupe)
+        self.define(rules)
+
     @property
     def sweeping(self) -> bool:
         return not self._sweep.is_over(self.rules)
@@ -164,39 +249,30 @@ class Pipeline(Partition):
 
         The row is a copy. None: nothing is known of the user.
         """
-        row = self.profiles.read(row_key(project, user_id))
-        if row is None:
-            return None
-        rules = self.rules.project(project)
-        at_ms = max(at_ms, self.stream_time_ms, row.now_ms)
-        if self.sweeping:
-            redefine(rules, user_id, row, at_ms, "definition", [], self._sweep.swept_ms)
-        if row.timer_ms is not None and row.timer_ms <= at_ms:
-            fire(rules, user_id, row, at_ms + 1, [])
-        return row
+        key = row_key(project, user_id)
+        return self.look_at([key], at_ms).get(key)
 
-    @property
-    def changelog_next(self) -> int:
-        """Offset after the last changelog record that is acknowledged, or that recovery has read."""
-        return self.outgoing.changelog_next
+    def look_at(self, keys: Collection[bytes], at_ms: int) -> dict[bytes, Row]:
+        """The same of many, by row key; keys without a row are absent."""
+        rows = self.profiles.read_many(keys)
+        if self.grafting is not None:
+            grafted = {key: self.grafting.look(key, rows.get(key)) for key in keys}
+            rows = {key: row for key, row in grafted.items() if row is not None}
+        rows = {key: row for key, row in rows.items() if not row.is_stub}
+        for key, row in rows.items():
+            project, user_id = split_row_key(key)
+            rules = self.rules.project(project)
+            then_ms = max(at_ms, self.stream_time_ms, row.now_ms)
+            if self.sweeping and self.grafting is None:
+                redefine(rules, user_id, row, then_ms, "definition", [], self._sweep.swept_ms)
+            if row.timer_ms is not None and row.timer_ms <= then_ms:
+                fire(rules, user_id, row, then_ms + 1, [])
+        return rows
 
     @property
     def swept(self) -> str:
         """Fingerprint of the rules under which every row was last looked at."""
         return self._sweep.swept
-
-    def position_of(self, topic: str, partition: int) -> int:
-        """Last offset taken of a source partition; -1 when none was."""
-        return self.positions.offsets.get(self.place.source(topic, partition), -1)
-
-    def print_of(self, topic: str, partition: int) -> int | None:
-        """``record_print`` of that last record; None: it isn't known."""
-        return self.positions.prints.get(self.place.source(topic, partition))
-
-    def has_taken(self, topic: str) -> bool:
-        """Whether any record of a source topic was taken here."""
-        partitions = range(self.place.partition, MOST_PARTITIONS, self.place.partitions)
-        return any(self.position_of(topic, each) >= 0 for each in partitions)
 
     # -- acknowledgements ----------------------------------------------------------------------------
 
@@ -220,6 +296,12 @@ class Pipeline(Partition):
         """Bring the store up to the changelog. Nothing may be under way."""
         self.profiles.flush(self._meta(self.checkpoint_now()))
 
+    def close(self) -> None:
+        """Close the stores. Nothing may be under way."""
+        self.profiles.store.close()
+        if self.grafting is not None:
+            self.grafting.shadow.close()
+
     # -- checkpoints ---------------------------------------------------------------------------------
 
     def note_topics(self, ids: dict[int, bytes], definitions: int, top_version: int) -> None:
@@ -237,7 +319,9 @@ class Pipeline(Partition):
 
     def _meta(self, checkpoint: Checkpoint) -> bytes:
         return encode_meta(
-            StoreMeta(self.outgoing.changelog_next, encode_checkpoint(checkpoint), self._changelog_id)
+            StoreMeta(
+                self.outgoing.changelog_next, encode_checkpoint(checkpoint), self._changelog_id, MEMBER_INDEX
+            )
         )
 
     def _checkpoint(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from agents.evaluate.jobs import Parts
 from agents.formats.format import Format
 from agents.kafka.placement import Located, Origin
+from agents.kafka.raw.records import value_bytes
 from rules.state.dedupe import DAY_MS, Dedupe, dedupe_of
+from rules.state.identities import Claim
 from rules.state.row import Transition
 from tables.codec import Checkpoint, Letter
+from tables.erased import Erased
 from tables.profiles import Staged
+from tables.refused import Note
 from tables.store import Timer
+
+if TYPE_CHECKING:
+    from agents.kafka.raw.hooks import Ready
 
 
 class Record(Located, Protocol):
@@ -84,6 +92,25 @@ class Counts:
         return self.applied + self.repeated + self.dead + self.repartitioned + self.skipped
 
 
+class Finished(Protocol):
+    """Transitions and claims of a step that need not become objects."""
+
+    def transitions(
+        self, later: Sequence[Finished], partition: int, partitions: int | None, most_bytes: int
+    ) -> Parts[list[tuple[int, Ready]]]:
+        """These and those of later steps, in order, for the partitions of their topic: ``partition``, or with
+        ``partitions`` each user's. Batches have at most ``most_bytes``, or one record."""
+        ...
+
+    def claims(self, partitions: int, most_bytes: int) -> Iterator[tuple[int, Ready]]:
+        """The claims of identities, likewise, for a topic with so many partitions."""
+        ...
+
+    def moves(self) -> Sequence[tuple[bool, str, str, int]]:
+        """How often users entered (true) or left, by project and audience (id)."""
+        ...
+
+
 @dataclass(slots=True)
 class Step:
     """What one step changed and sends. Its changelog batch: notes, ``checkpoint``, ``rows``,
@@ -98,11 +125,13 @@ class Step:
     checkpoint: Checkpoint
     end_checkpoint: Checkpoint
     must_note: bool
-    """The end checkpoint must be written even if no row changed: a record moved stream time, or was refused
-    because of its user's row, or there is no checkpoint yet."""
+    """The end checkpoint must be written even if no row changed: a record moved stream time or a position, or
+    was refused because of its user's row, or there is no checkpoint yet."""
     staged: Staged
-    transitions: list[Transition]
-    transition_keys: list[bytes]
+    transitions: Sequence[Transition]
+    transition_keys: Sequence[bytes]
+    claims: Sequence[tuple[bytes, Claim]]
+    """Of identities, each with its row key, in order."""
     left: list[bytes]
     """Keys of rows that stay as they were, because they would be larger than the changelog takes."""
     dead: list[DeadLetter] = field(default_factory=list)
@@ -112,6 +141,17 @@ class Step:
     """``tables.codec.Ground.accepted``, for the headers of repartitioned records."""
     refused_before: list[Letter] = field(default_factory=list)
     """``RefusedBefore.to_come`` at the beginning of the step: its checkpoints keep them."""
+
+    finished: Finished | None = None
+    """Transitions and claims once more, where they are finished batches already."""
+    erased: Mapping[bytes, Erased] = field(default_factory=dict)
+    """By row key, the users whom it erased."""
+
+    def moves(self) -> Iterable[tuple[bool, str, str, int]]:
+        """``Finished.moves``; where there is none, each transition by itself."""
+        if self.finished is not None:
+            return self.finished.moves()
+        return ((each.is_enter, each.project, each.audience, 1) for each in self.transitions)
 
     @property
     def is_logged(self) -> bool:
@@ -139,9 +179,14 @@ class Draft:
     """Keys of the rows that changed, each with the ``timer_ms`` that the row had before the step."""
     local: dict[bytes, int | None] = field(default_factory=dict)
     """Likewise, of rows in which nothing but ``timer_ms`` changed."""
+    turned: set[bytes] = field(default_factory=set)
+    """Keys of all rows whose memberships may have changed, with transitions or in silence: the index of
+    members follows these."""
     transitions: list[Transition] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     """Of the rows of the transitions, in their order."""
+    claims: list[tuple[bytes, Claim]] = field(default_factory=list)
+    """Of identities, each with its row key, in order."""
     dead: list[DeadLetter] = field(default_factory=list)
     repartitioned: list[tuple[str, Record, Origin]] = field(default_factory=list)
     stale: list[Timer] = field(default_factory=list)
@@ -154,6 +199,14 @@ class Draft:
     refused: list[DeadLetter] = field(default_factory=list)
     """Those of the dead letters that are there because of a row."""
     left: list[bytes] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    """Beside those of refused records."""
+    erased: dict[bytes, Erased] = field(default_factory=dict)
+    """By row key, the users whom records of the type ``delete`` erased."""
+    buried: list[bytes] = field(default_factory=list)
+    """Keys of rows that are deleted."""
+    must_note: bool = False
+    """Its end checkpoint must be written whatever it holds."""
     is_bounded: bool = True
     row_bytes: int = 0
     """Of large rows that it changed."""
@@ -180,7 +233,28 @@ class Draft:
         news = len(self.transitions) - len(self.keys)
         if news:
             self.keys.extend([key] * news)
+            self.turned.add(key)
         return news > 0
+
+    @property
+    def emitted(self) -> Sequence[Transition]:
+        """The transitions, once the draft is staged."""
+        return self.transitions
+
+    @property
+    def emitted_by(self) -> Sequence[bytes]:
+        """The row keys of ``emitted``."""
+        return self.keys
+
+    @property
+    def claimed(self) -> Sequence[tuple[bytes, Claim]]:
+        """``Step.claims``, once the draft is staged."""
+        return self.claims
+
+    @property
+    def finished(self) -> Finished | None:
+        """``Step.finished``."""
+        return None
 
     def counted(self) -> Counts:
         """The counts, at the end of the step."""
@@ -199,4 +273,4 @@ class Draft:
     def take(self, records: Sequence[Record]) -> None:
         """These records are part of the step."""
         self.fed.append(records)
-        self.fed_bytes += sum(len(each.value) for each in records if each.value)
+        self.fed_bytes += value_bytes(records)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 
 from agents.evaluate.commits import Ack, Work
+from agents.evaluate.jobs import run_aside
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Record
+from agents.kafka.raw.records import slice_end, value_bytes
 
-SLICE = 100
-"""Records per computation, some milliseconds: answers of brokers and lookups get their turn between."""
-SLICE_BYTES = 256 * 1024
-"""Likewise, because a large record may hold hundreds of small ones. One record at least."""
 USERS = 500
 """Users per computation where time passes or definitions changed: there is less to do for each."""
+LEAST_RECORDS = 100
+"""A turn has at least so many."""
 TURN_RECORDS = 4_000
 """After so many records a task's turn in a commit cycle ends."""
 TIMER_SLICES = 8
@@ -33,11 +34,18 @@ WAITING_BYTES = 64 * 1024 * 1024
 class Task:
     """One partition. Batches come in with ``offer``; ``take_turn`` makes steps of what waits.
 
-    ``latest_ms`` tells the latest timestamp that a record may have now; None: any.
+    ``latest_ms`` tells the latest timestamp that a record may have now; None: any. ``threads`` run what needs
+    no Python.
     """
 
-    def __init__(self, pipeline: Pipeline, latest_ms: Callable[[], int | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        latest_ms: Callable[[], int | None] = lambda: None,
+        threads: Executor | None = None,
+    ) -> None:
         self.pipeline = pipeline
+        self._threads = threads
         self._latest_ms = latest_ms
         self.records_waiting = 0
         self._bytes_waiting = 0
@@ -57,7 +65,7 @@ class Task:
         await self._room.wait()
         self._waiting.append((records, ack))
         self.records_waiting += len(records)
-        self._bytes_waiting += _bytes(records)
+        self._bytes_waiting += value_bytes(records)
         if self.records_waiting >= WAITING_RECORDS or self._bytes_waiting >= WAITING_BYTES:
             self._room.clear()
 
@@ -75,7 +83,8 @@ class Task:
         for _ in range(TIMER_SLICES):
             if paused() or not pipeline.overdue or work.is_full(limits):
                 break
-            work.steps.append(pipeline.punctuate(pipeline.stream_time_ms, USERS))
+            parts = pipeline.punctuating(pipeline.stream_time_ms, USERS)
+            work.steps.append(await run_aside(parts, self._threads))
             await asyncio.sleep(0)
 
     async def _step(self, work: Work, most_records: int) -> int:
@@ -94,14 +103,17 @@ class Task:
             records, ack = self._waiting.popleft()
             at = 0
             while at < len(records) and taken + at < most_records and not made.is_full(limits):
-                at += self.pipeline.feed(made, records[at : _slice_end(records, at)], self._latest_ms())
+                end = slice_end(records, at, self.pipeline.slice_records, self.pipeline.slice_bytes)
+                some = records[at:end]
+                parts = self.pipeline.feeding(made, some, self._latest_ms())
+                at += await run_aside(parts, self._threads)
                 await asyncio.sleep(0)
             taken += at
             if at < len(records):
                 self._waiting.appendleft((records[at:], ack))  # the batch is acknowledged with its last step
             else:
                 work.acks.append(ack)
-        work.steps.append(self.pipeline.finish(made))
+        work.steps.append(await run_aside(self.pipeline.finishing(made), self._threads))
         self.records_waiting -= taken
         self._bytes_waiting -= made.fed_bytes
         self._room.set()
@@ -111,18 +123,3 @@ class Task:
         """Topic and partition of the batch in front."""
         first = self._waiting[0][0][0]
         return first.topic, first.partition
-
-
-def _bytes(records: Sequence[Record]) -> int:
-    return sum(len(each.value) for each in records if each.value)
-
-
-def _slice_end(records: Sequence[Record], start: int) -> int:
-    """Where the slice ends that begins at ``start``."""
-    end, most_end, size = start, min(start + SLICE, len(records)), 0
-    while end < most_end:
-        size += len(records[end].value or b"")
-        if size > SLICE_BYTES and end > start:
-            break
-        end += 1
-    return end

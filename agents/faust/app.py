@@ -82,6 +82,11 @@ class Recovery(StockRecovery):
 class TableManager(StockTableManager):
     """Stock manager with our recovery."""
 
+    async def on_start(self) -> None:
+        """Without the second in which Faust waits for tables that are added late: ours is there already."""
+        await self._update_channels()
+        await self.recovery.start()
+
     @property
     def recovery(self) -> StockRecovery:
         if self._recovery is None:
@@ -100,6 +105,7 @@ class WorkerApp(faust.App):
         isolation_level: IsolationLevel,
         table_partitions: int,
         warnings: Warnings,
+        standbys: int = 0,
         **options: Any,
     ) -> None:
         self.hooks = hooks
@@ -107,6 +113,8 @@ class WorkerApp(faust.App):
         self.table_partitions = table_partitions
         """The table's number of partitions; source topics may have any."""
         self.warnings = warnings
+        self.standbys = standbys
+        """How many workers besides the owner keep a copy of each partition's rows."""
         super().__init__(app_id, **options)
 
     def is_current(self, rebalance: int) -> bool:
@@ -162,6 +170,7 @@ def worker_app(
     poll_records: int,
     hooks: Hooks,
     warnings: Warnings,
+    standbys: int = 0,
 ) -> WorkerApp:
     """Build the app. ``partitions`` is the table's number of them."""
     app = WorkerApp(
@@ -170,6 +179,7 @@ def worker_app(
         isolation_level=broker.isolation_level,
         table_partitions=partitions,
         warnings=warnings,
+        standbys=standbys,
         **faust_options(broker, instance_id, data_dir),
         broker_max_poll_records=poll_records,
         broker_commit_interval=1.0,
@@ -202,3 +212,8 @@ def owner_url(app: WorkerApp, changelog: str, partition: int) -> str | None:
     assignor: Any = app.assignor
     url: str | None = assignor._tps_url.get(TP(changelog, partition))
     return url
+
+
+def standbys_of(app: WorkerApp) -> set[int]:
+    """The table's partitions that this worker keeps standbys of."""
+    return cast(Assignor, app.assignor).standbys()

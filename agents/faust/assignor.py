@@ -29,7 +29,9 @@ from faust.assignor.partition_assignor import (
     PartitionAssignor,
 )
 from faust.types import TP
+from faust.types.assignor import HostToPartitionMap
 
+from agents.faust.standbys import promoted, standbys_of
 from agents.kafka.placement import table_partition
 from agents.warnings import Warnings
 
@@ -89,13 +91,34 @@ class Assignor(PartitionAssignor):
         """The table's partitions by member: each has about as many, and keeps what it holds where it can."""
         tables = self._table_manager.changelog_topics
         partitions = self._partitions
-        before: dict[str, CopartitionedAssignment] = {}
+        held: dict[str, set[int]] = {}
         for member, client in clients.items():
-            held = client.assignment.copartitioned_assignment(tables)
-            held.actives &= set(range(partitions))
-            before[member] = CopartitionedAssignment(held.actives, set(), tables)
+            actives = client.assignment.copartitioned_assignment(tables).actives
+            held[member] = actives & set(range(partitions))
+        self._promote(clients, held)
+        before = {member: CopartitionedAssignment(set(each), set(), tables) for member, each in held.items()}
         shared = CopartitionedAssignor(tables, before, partitions, replicas=0).get_assignment()
         return {member: set(each.actives) for member, each in shared.items()}
+
+    def _promote(self, clients: Mapping[str, ClientMetadata], held: dict[str, set[int]]) -> None:
+        """Add to what members hold what nobody holds any more and they have standbys of."""
+        copies: int = self.app.standbys  # type: ignore[attr-defined]
+        members = {client.url: member for member, client in clients.items()}
+        if not copies or len(members) < len(clients):
+            return
+        known = [self.changelog_distribution, *(each.changelog_distribution for each in clients.values())]
+        before = self._held_by(max(known, key=len))
+        by_url = {url: held[member] for url, member in members.items()}
+        for url, each in promoted(by_url, before, self._partitions, copies).items():
+            held[members[url]] = each
+
+    def _held_by(self, distribution: HostToPartitionMap) -> dict[str, set[int]]:
+        """The table's partitions by the URL of their owners."""
+        tables = self._table_manager.changelog_topics
+        return {
+            url: {each for topic, given in topics.items() if topic in tables for each in given}
+            for url, topics in distribution.items()
+        }
 
     def _existing(self, cluster: ClusterMetadata, topic: str) -> set[int]:
         """The topic's partitions, or those of them that belong to the table."""
@@ -138,6 +161,12 @@ class Assignor(PartitionAssignor):
         """The table's partitions that this worker holds."""
         tables = self._table_manager.changelog_topics
         return {tp.partition for tp in self.assigned_actives() if tp.topic in tables}
+
+    def standbys(self) -> set[int]:
+        """The table's partitions that this worker keeps standbys of."""
+        copies: int = self.app.standbys  # type: ignore[attr-defined]
+        found = standbys_of(self._held_by(self.changelog_distribution), copies)
+        return found.get(str(self._url), set()) - self.held()
 
     def sources(self) -> dict[int, list[TP]]:
         """The source partitions whose records each of the table's held partitions takes.

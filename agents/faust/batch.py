@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faust.types import TP, ConsumerMessage
@@ -21,7 +22,8 @@ class Batch:
 
     poll: Poll
     tp: TP
-    records: list[Consumed]
+    records: Sequence[Consumed]
+    """At least one; ``RawRecords`` where the native engine computes."""
     acked: bool = False
 
     @property

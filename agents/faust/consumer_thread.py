@@ -19,6 +19,7 @@ from mode.utils.futures import maybe_async
 from agents.faust.hooks import Hooked
 from agents.kafka.lost_records import LostRecords
 from agents.kafka.membership import GroupRefused
+from agents.kafka.raw.hooks import RawFetches, use_raw_records
 
 FETCH_MAX_WAIT_MS = 200
 """How long a broker holds an empty fetch; so ``ConsumerThread.log_seen`` may be as stale on an idle log."""
@@ -97,15 +98,20 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         consumer._isolation_level = cast(Hooked, self.app).isolation_level
-        start = consumer.start
+        start, raw = consumer.start, self._raw_fetches()
 
         async def start_and_listen() -> None:
             await start()
             coordinator = cast(Any, consumer._coordinator)
             coordinator._do_heartbeat = self._listened(coordinator, coordinator._do_heartbeat)
+            if raw is not None:
+                use_raw_records(consumer, raw)
 
         consumer.start = start_and_listen
         return consumer
+
+    def _raw_fetches(self) -> RawFetches | None:
+        return cast(Hooked, self.app).hooks.raw
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go back to the committed offsets, and to the beginning of the log where there is none.

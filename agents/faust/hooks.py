@@ -12,6 +12,7 @@ from faust.types import TP
 from agents.faust.batch import Batch
 from agents.kafka.broker import IsolationLevel
 from agents.kafka.lost_records import Lost
+from agents.kafka.raw.hooks import RawFetches
 
 RestoreHook = Callable[[Mapping[int, Sequence[TP]], Callable[[], bool]], Awaitable[None]]
 """Gets the table's partitions to bring up to date, each with the source partitions whose records it takes,
@@ -36,6 +37,8 @@ class Hooks:
     """The offset after the last record of a source that is in the state; 0: there is none."""
     refused: Callable[[BaseException], bool] = lambda error: False
     """Told why restoring failed; whether that is no crash but an end for a reason that is told otherwise."""
+    raw: RawFetches | None = None
+    """Which records stay in the bytes of their fetch; None: none do."""
 
 
 class Hooked(Protocol):

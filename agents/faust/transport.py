@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, cast
 
 from faust.transport.drivers import aiokafka as stock
@@ -70,7 +70,7 @@ class Consumer(stock.Consumer):
         if not self.flow_active:
             self._passed_over = True
             return
-        taken: dict[TP, list[Consumed]] = {}
+        taken: dict[TP, Sequence[Consumed]] = {}
         for tp, records in polled.items():
             if active is not None and tp not in active and tp not in self._buffered_partitions:
                 self._passed_over = True
@@ -96,7 +96,7 @@ class Consumer(stock.Consumer):
             else:
                 self._done(batch)
 
-    def _to_poll(self, taken: dict[TP, list[Consumed]]) -> Poll:
+    def _to_poll(self, taken: dict[TP, Sequence[Consumed]]) -> Poll:
         tp, records = next(iter(taken.items()))
         poll = Poll(
             tp.topic,

@@ -28,13 +28,14 @@ class InputRecord(msgspec.Struct, gc=False):
     """The native shape; unknown fields are ignored, so that producers may add some."""
 
     user_id: str
-    type: Literal["track", "profile"] = "track"
+    type: Literal["track", "profile", "delete"] = "track"
     id: str | None = None
     project: str = "default"
     event: str | None = None
     time: str | int | float | None = None
     properties: dict[str, object] | None = None
-    identities: dict[str, str] | None = None
+    identities: dict[str, str | None] | None = None
+    """By namespace; null takes one back."""
     set: dict[str, object] | None = None
     set_once: dict[str, object] | None = None
     unset: list[str] | None = None
@@ -59,11 +60,11 @@ def check(record: InputRecord) -> InputRecord:
             raise RecordRefused("event", f"event must be a name of 1 to {MAX_NAME_CHARS} characters")
         if record.properties:
             bounded(record.properties)
-    else:
+    elif record.type == "profile":
         _check_update(record)
     if record.identities:
         for name, identity in record.identities.items():
-            if not 0 < len(name) <= MAX_NAME_CHARS or len(identity) > MAX_NAME_CHARS:
+            if not 0 < len(name) <= MAX_NAME_CHARS or len(identity or "") > MAX_NAME_CHARS:
                 raise RecordRefused("identities", f"identity {name[:64]!r} is longer than {MAX_NAME_CHARS}")
     if record.id is not None and len(record.id) > MAX_NAME_CHARS:
         raise RecordRefused("id", f"id is longer than {MAX_NAME_CHARS} characters")

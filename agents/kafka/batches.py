@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from agents.kafka.raw.hooks import Ready
 from tables.changelog.format import RECORD_BYTES
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -40,6 +41,8 @@ class Batches:
         timestamp_ms: int | None = None,
         headers: Headers = _NO_HEADERS,
     ) -> None:
+        if self._is_sent:
+            self._batch, self._is_sent = self._producer.create_batch(), False
         is_full = self._max_bytes is not None and (
             self._batch.record_count() > 0
             and self._batch.size() + record_bytes(key, value, headers) > self._max_bytes
@@ -54,18 +57,29 @@ class Batches:
             self._batch, self._is_sent = self._producer.create_batch(), False
             self._batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
 
+    async def add_ready(self, batch: Ready) -> None:
+        """A finished batch, after what was added."""
+        if not self._is_sent and self._batch.record_count():
+            await self.send()
+        self._batch = batch
+        await self.send()
+
     async def send(self) -> None:
-        """Put what was added on its way; nothing may be added before ``acknowledged``."""
+        """Put what was added on its way."""
         self._batch.close()
         self._sent.append(
             await self._producer.send_batch(self._batch, self._topic, partition=self._partition)
         )
         self._is_sent = True
 
-    async def acknowledged(self) -> int:
-        """Wait for every record; the offset after the last one. Raises what the producer raises."""
+    async def end(self) -> None:
+        """Put what was added last on its way; nothing may be added before ``acknowledged``."""
         if not self._is_sent:
             await self.send()
+
+    async def acknowledged(self) -> int:
+        """Wait for every record; the offset after the last one. Raises what the producer raises."""
+        await self.end()
         first_of_last = 0
         for future in self._sent:
             first_of_last = (await future).offset

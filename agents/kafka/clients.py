@@ -8,6 +8,7 @@ make it, and every record can be read.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -62,17 +63,29 @@ def security_options(security: Security) -> dict[str, Any]:
     return options
 
 
-def new_consumer(broker: Broker, group: str | None = None) -> AIOKafkaConsumer:
-    """A consumer that is assigned its partitions, by default outside of groups; not started."""
-    return AIOKafkaConsumer(
-        **client_options(broker),
-        group_id=group,
-        isolation_level=broker.isolation_level,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
-    )
+def new_consumer(broker: Broker, group: str | None = None, **varied: Any) -> AIOKafkaConsumer:
+    """A consumer that is assigned its partitions, by default outside of groups; not started.
+
+    ``varied``: sizes, and what it does where records are gone.
+    """
+    options: dict[str, Any] = {
+        "group_id": group,
+        "isolation_level": broker.isolation_level,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "max_partition_fetch_bytes": FETCH_BYTES,
+        "fetch_max_wait_ms": FETCH_WAIT_MS,
+    }
+    return AIOKafkaConsumer(**client_options(broker), **{**options, **varied})
+
+
+def committed_consumer(broker: Broker) -> AIOKafkaConsumer:
+    """For topics of ours: of records in a transaction only those that were committed.
+
+    ``kafka.isolation_level`` is about records of others. A definition in a transaction that failed was never
+    published.
+    """
+    return new_consumer(replace(broker, isolation_level="read_committed"))
 
 
 def new_producer(broker: Broker, *, idempotence: bool, **varied: Any) -> AIOKafkaProducer:

@@ -1,13 +1,14 @@
-"""Consumed records with what is read of them, in the place of aiokafka's."""
+"""Consumed records with what is read of them, in the place of those that aiokafka makes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiokafka.consumer.fetcher import PartitionRecords
-from aiokafka.structs import TopicPartition
+
+if TYPE_CHECKING:
+    from aiokafka.structs import TopicPartition
 
 
 class Consumed(msgspec.Struct, gc=False):
@@ -24,10 +25,12 @@ class Consumed(msgspec.Struct, gc=False):
 
 def use_light_records() -> None:
     """From now on all consumers of this process give ``Consumed``."""
+    from aiokafka.consumer.fetcher import PartitionRecords
+
     PartitionRecords._consumer_record = _consumed
 
 
-def _consumed(_: PartitionRecords, tp: TopicPartition, record: Any) -> Consumed:
+def _consumed(_: Any, tp: TopicPartition, record: Any) -> Consumed:
     timestamp = record.timestamp
     if timestamp is None:  # Kafka's format before 0.10
         timestamp = -1

@@ -22,6 +22,9 @@ ORIGIN_KEY = "source.key"
 """The key that the producer gave; only where the source's format reads it."""
 ORIGIN_TIMESTAMP = "source.timestamp"
 NO_TIMESTAMP = b"-1"
+ERASURE_BEFORE = "erasure.before"
+"""Marks a record of the repartition topic that no producer wrote: a request to erase a user. Its value says
+where the logs of the user's records ended then (``agents.evaluate.erasure``)."""
 
 
 Origin = tuple[str, int, int]
@@ -110,7 +113,7 @@ class Place:
 
         Raises OriginInvalid for a repartitioned record that this program can't have written.
         """
-        if record.topic != self.repartition_topic:
+        if record.topic != self.repartition_topic or self.is_request(record):
             return record.topic, record.partition, record.offset
         headers = dict(record.headers)
         try:
@@ -129,12 +132,18 @@ class Place:
             raise OriginInvalid(f"the header {ORIGIN_PARTITION} is {partition}, but {has}")
         return topic, partition, offset
 
+    def is_request(self, record: Located) -> bool:
+        """Whether it is a request of ours to erase a user. It has no origin, and doesn't move the clock."""
+        return record.topic == self.repartition_topic and any(
+            name == ERASURE_BEFORE for name, _ in record.headers
+        )
+
     def accepted_ms(self, record: Located) -> int:
         """When the topic that the producer wrote it to was made again and accepted; 0: never.
 
         Raises OriginInvalid.
         """
-        if record.topic != self.repartition_topic:
+        if record.topic != self.repartition_topic or self.is_request(record):
             return self.accepted.get(record.topic, 0)
         headers = dict(record.headers)
         return _number(headers, ORIGIN_ACCEPTED) if ORIGIN_ACCEPTED in headers else 0

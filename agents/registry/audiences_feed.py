@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from aiokafka import AIOKafkaConsumer
 
 from agents.registry.audiences import Audiences, Parse
-from agents.registry.audiences_together import Fault, compile_usable
+from agents.registry.audiences_together import SET_ASIDE, Fault, compile_usable
 from agents.registry.feed import Feed
 from agents.warnings import Warnings
 from rules.compile.audience import PublishedAudience
@@ -31,12 +31,24 @@ class AudiencesFeed(Feed[Audiences]):
         super().__init__(new_consumer, Audiences(topic, parse), UNREADABLE, warnings, self._use)
         self._use_rules = changed
         self._max_samples = max_samples
+        self.wanted: Mapping[bytes, int] = {}
+        """The versions that are to be in force, by ``project/id``: those that can run beside one another."""
         self._together: dict[bytes, Fault] = {}
         """Warnings about definitions beside one another, by key."""
 
     @property
     def published(self) -> Mapping[bytes, PublishedAudience]:
         return self.registry.published
+
+    @property
+    def versions(self) -> Mapping[bytes, Mapping[int, PublishedAudience]]:
+        """Every version of each definition, deletions included."""
+        return self.registry.versions
+
+    @property
+    def released(self) -> Set[tuple[bytes, int]]:
+        """(``project/id``, version) of what may come out although it changes many memberships."""
+        return self.registry.released
 
     @property
     def unreadable(self) -> Mapping[bytes, str]:
@@ -55,4 +67,6 @@ class AudiencesFeed(Feed[Audiences]):
         for key in faults.keys() - self._together.keys():
             code, text = self._together[key] = faults[key]
             self._warnings.note(code, self.place(key), text)
+        aside = {key for key, (code, _) in faults.items() if code == SET_ASIDE}
+        self.wanted = {key: each.version for key, each in self.published.items() if key not in aside}
         self._use_rules(rules)

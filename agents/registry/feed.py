@@ -43,6 +43,7 @@ class Feed(Generic[Followed]):
         self._warnings = warnings or Warnings()
         self._changed = changed
         self._tell = tell
+        self._warned: set[bytes | None] = set()
         self.loaded = asyncio.Event()
         """Set once everything that was published at the start is in use."""
 
@@ -52,11 +53,13 @@ class Feed(Generic[Followed]):
 
     def take(self, record: RegistryRecord) -> None:
         """Put one record to use."""
-        if self.registry.take(record):
-            self._warnings.clear(self._code, self.place(record.key))
-        else:
+        if not self.registry.take(record):
             told = self.registry.unusable[record.key]
             self._warnings.note(self._code, self.place(record.key), self._tell(told))
+            self._warned.add(record.key)
+        for key in self._warned - self.registry.unusable.keys():
+            self._warnings.clear(self._code, self.place(key))
+            self._warned.discard(key)
 
     def place(self, key: bytes | None) -> str:
         """Of a warning about a key."""

@@ -60,10 +60,10 @@ class Registry(ABC, Generic[Id, Published]):
         """What is in force, those that are marked as deleted included."""
         self.unusable: dict[bytes | None, UnusableRecord] = {}
         """The latest records that can't be used, by the record's key."""
-        self.versions: dict[Id, int] = {}
+        self.unusable_versions: dict[Id, int] = {}
         """Of ids whose latest record can't be used: no version that was ever published is higher."""
         self.found: set[bytes] = set()
-        """Every key that was read, of what was taken away since, too."""
+        """Every definition that was read (``found_as``), of what was taken away since, too."""
         self.has_records = False
         """There was a record, usable or not."""
 
@@ -75,12 +75,16 @@ class Registry(ABC, Generic[Id, Published]):
     def decode(self, key: bytes, value: bytes) -> Published:
         """Of a record. Raises Unusable or another error when it can't be read, or isn't of this key."""
 
+    def found_as(self, key: bytes) -> bytes:
+        """What a key counts as in ``found``."""
+        return key
+
     def take(self, record: RegistryRecord) -> bool:
         """Take one record, in the order of the topic. False: it can't be used, and ``unusable`` has it."""
         self.has_records = True
         key, value = record.key, record.value
         if key is not None:
-            self.found.add(key)
+            self.found.add(self.found_as(key))
         try:
             if key is None:
                 raise Unusable(f"{self.key_is}, and this record has no key")
@@ -99,7 +103,7 @@ class Registry(ABC, Generic[Id, Published]):
             self.published.pop(known_as, None)
         else:
             self.published[known_as] = usable(partial(self.decode, key, value))
-        self.versions.pop(known_as, None)
+        self.unusable_versions.pop(known_as, None)
 
     def _pass_by(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         try:
@@ -108,12 +112,13 @@ class Registry(ABC, Generic[Id, Published]):
             return
         if known_as is None:
             return
-        self.versions[known_as] = max(self.versions.get(known_as, 0), _version_of(value, offset))
+        before = self.unusable_versions.get(known_as, 0)
+        self.unusable_versions[known_as] = max(before, version_of(value, offset))
         if not self.keeps_before:
             self.published.pop(known_as, None)
 
 
-def _version_of(value: bytes | None, offset: int) -> int:
+def version_of(value: bytes | None, offset: int) -> int:
     """The version of an unusable record; where that can't be read, one that none before it had.
 
     Each version was a record of the topic of its own, so that no version is above the offset by more than 1.

@@ -5,6 +5,7 @@ It has one partition, so that its records have one order.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,8 @@ from agents.registry.registry import Registry
 
 POLL_MS: Final = 500
 FOLLOW_MS: Final = 200
+LOAD_RECORDS: Final = 200
+"""At once while all of the start is read: a definition takes 1 to 2 ms, and probes want answers meanwhile."""
 
 AnyRegistry = TypeVar("AnyRegistry", bound=Registry[Any, Any])
 
@@ -59,16 +62,25 @@ async def follow(
             if not is_loaded and await consumer.position(partition) >= end:
                 is_loaded = True
                 loaded()
-            polled = await consumer.getmany(timeout_ms=FOLLOW_MS)
+            # Later what was written together is taken together.
+            most = None if is_loaded else LOAD_RECORDS
+            polled = await consumer.getmany(timeout_ms=FOLLOW_MS, max_records=most)
             if records := polled.get(partition):
                 take(records)
+                await asyncio.sleep(0)
 
 
-async def publish(producer: AIOKafkaProducer, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
-    """Write records, given as (key, value), in this order; returns when all replicas have them."""
-    for key, value in records:
-        await producer.send(topic, value, key, partition=0)
+async def publish(
+    producer: AIOKafkaProducer, topic: str, records: Iterable[tuple[bytes, bytes | None]]
+) -> None:
+    """Write records, given as (key, value), in this order; returns when all replicas have them.
+
+    Raises KafkaError where the broker refuses one.
+    """
+    sent = [await producer.send(topic, value, key, partition=0) for key, value in records]
     await producer.flush()
+    for each in sent:
+        await each
 
 
 async def _from_start(consumer: AIOKafkaConsumer, topic: str) -> tuple[TopicPartition, int]:

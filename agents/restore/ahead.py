@@ -9,7 +9,6 @@ work.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Mapping
 
@@ -37,11 +36,6 @@ class Job(msgspec.Struct, frozen=True):
     block_cache_bytes: int
     write_buffer_bytes: int
     partitions: list[int] = []
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def shares(behind: Mapping[int, int], processes: int) -> list[list[int]]:

@@ -56,7 +56,7 @@ async def rebuild(
     """
     store = RocksStore(path, RocksMemory.of(8 * MIB, 8 * MIB))
     try:
-        checkpoint = _checkpoint_of(store, path, topics, lost)
+        meta, checkpoint = _found(store, path, topics, lost)
         size = topics.changelog_bytes
         batches, rows = Batches(producer, topics.changelog, lost.partition, size), 0
         notes = store.notes()  # decisions about records that may be read again
@@ -78,14 +78,18 @@ async def rebuild(
         )
         last = Batches(producer, topics.changelog, lost.partition)
         await last.add(CHECKPOINT_KEY, encoded)
-        meta = StoreMeta(await last.acknowledged(), encoded, topics.changelog_id)
+        end = await last.acknowledged()
+        meta = replace(meta, changelog_next=end, checkpoint=encoded, changelog_id=topics.changelog_id)
         store.write(Write(meta=encode_meta(meta)))
     finally:
         store.close()
     return rows
 
 
-def _checkpoint_of(store: RocksStore, path: Path, topics: WrittenTopics, lost: LostChangelog) -> Checkpoint:
+def _found(
+    store: RocksStore, path: Path, topics: WrittenTopics, lost: LostChangelog
+) -> tuple[StoreMeta, Checkpoint]:
+    """What the store remembers. Raises RebuildRefused."""
     name = f"{topics.changelog}/{lost.partition}"
     value = store.meta()
     meta = decode_meta(value) if value is not None else None
@@ -99,10 +103,10 @@ def _checkpoint_of(store: RocksStore, path: Path, topics: WrittenTopics, lost: L
         )
     is_same = not meta.changelog_id or meta.changelog_id == topics.changelog_id
     if lost.checkpoint is None or (is_same and meta.changelog_next > lost.end):
-        return checkpoint
+        return meta, checkpoint
     if is_same and lost.begin > lost.checkpoint.ground.whole_from:  # retention took its head
         if meta.changelog_next == lost.end:
-            return checkpoint
+            return meta, checkpoint
         raise RebuildRefused(
             f"{name} has records up to offset {lost.end}, and {path} only those up to {meta.changelog_next}: "
             "start a worker there, which reads the rest, and stop it"

@@ -7,11 +7,13 @@ from aiokafka import AIOKafkaProducer
 from agents.evaluate.outputs import Outputs, Told
 from agents.evaluate.steps import DeadLetter
 from agents.kafka.consumed import Consumed
+from agents.registry.erasures import Receipt
 from agents.topics.written import WrittenTopics
+from rules.state.identities import Claim
 from rules.state.row import Transition
 from tables.codec import Letter
 
-Pending = Transition | DeadLetter
+Pending = Transition | Claim | DeadLetter | Receipt
 """An output that is sent again."""
 
 

@@ -15,19 +15,32 @@ APPLY = "`turnstile topics apply` mends it"
 OVERHEAD_BYTES = 64 * 1024
 """What headers and the format of a batch may add to a record's value."""
 
-COMPACTED = (Role.CHANGELOG, Role.AUDIENCES, Role.DESTINATIONS, Role.KEYS)
+_KEPT = (
+    *(Role.AUDIENCES, Role.DESTINATIONS, Role.KEYS, Role.IMPORTS, Role.PROGRESS),
+    *(Role.NOTIFY, Role.NOTICES, Role.ERASURES),
+)
+COMPACTED = (Role.CHANGELOG, Role.IDENTITIES, *_KEPT)
+_ONE_PARTITION = (*_KEPT, Role.AUDIT)
 WRITTEN = tuple(role for role in Role if role is not Role.SOURCE)
 _LOST_BY_RETENTION = {
     Role.CHANGELOG: "the rows of users that were idle for long would be gone at the next recovery",
     Role.AUDIENCES: "definitions would be gone at the next start, and all members would drop out",
     Role.DESTINATIONS: "destinations would be gone at the next start, and nothing would be delivered",
     Role.KEYS: "keys would be gone at the next start, and nobody could log in",
+    Role.IMPORTS: "nobody would know what was imported, so new audiences would be computed without it",
+    Role.IDENTITIES: "users who claimed an identity long ago would not be found by it any more",
+    Role.PROGRESS: "audiences that are ready would count as new ones, and lookups of them would answer 409",
+    Role.NOTIFY: "projects would get no more notices",
+    Role.NOTICES: "notices would be sent once more",
+    Role.ERASURES: "nobody could show that users were erased",
 }
 _LOST_BY_COMPACTION = {
     Role.REPARTITION: "records of a user that were not read yet would be removed",
     Role.TRANSITIONS: "only the last transition of each user would stay",
     Role.DEAD_LETTERS: "only the last dead letter of each key would stay",
     Role.UNDELIVERED: "only the last dead letter of each user would stay",
+    Role.AUDIT: "only the last change of each project would stay",
+    Role.HISTORY: "only the last record of each user would stay",
 }
 
 
@@ -150,7 +163,23 @@ def _partitions(wanted: Wanted, topic: Topic) -> Iterator[Fault]:
             "records that came to another user's partition go through it",
             f"Add them: kafka-topics.sh --alter --topic {topic.name} --partitions {wanted.partitions}",
         )
-    if wanted.role in (Role.AUDIENCES, Role.DESTINATIONS, Role.KEYS) and topic.partitions != 1:
+    if wanted.role is Role.IDENTITIES and topic.partitions != wanted.partitions:
+        yield Fault(
+            topic.name,
+            f"has {topic.partitions} partitions",
+            f"{wanted.partitions}, as many as the changelog has",
+            "who has a partition of the table answers for the identities in the partition of the same number",
+            "Delete it while no worker runs: it is made again, and has identities as soon as they change",
+        )
+    if wanted.role is Role.HISTORY and topic.partitions != wanted.partitions:
+        yield Fault(
+            topic.name,
+            f"has {topic.partitions} partitions",
+            f"{wanted.partitions}, as many as the changelog has",
+            "each partition of the table takes its users' history from the partition of the same number",
+            "Make it again with so many, and import the history again",
+        )
+    if wanted.role in _ONE_PARTITION and topic.partitions != 1:
         yield Fault(
             topic.name,
             f"has {topic.partitions} partitions",
@@ -244,6 +273,19 @@ def _retention(wanted: Wanted, configs: Mapping[str, str]) -> Iterator[Fault]:
             loses=False,
             setting=("message.timestamp.type", "CreateTime"),
         )
+    if wanted.role is Role.HISTORY:
+        yield from _kept_for_ever(wanted, configs)
+
+
+def _kept_for_ever(wanted: Wanted, configs: Mapping[str, str]) -> Iterator[Fault]:
+    """What would take records of a history topic away, or their time."""
+    for name, allowed, why in (
+        ("retention.ms", "-1", "its records are old already: the broker would delete them at once"),
+        ("retention.bytes", "-1", "the broker would delete its oldest records"),
+        ("message.timestamp.type", "CreateTime", "each record must keep the instant at which it happened"),
+    ):
+        if (found := configs.get(name, allowed)) != allowed:
+            yield Fault(wanted.name, f"has {name} {found}", allowed, why, APPLY, setting=(name, allowed))
 
 
 def _sizes(wanted: Wanted, given: str | None, record_bytes: int | None) -> Iterator[Fault]:
@@ -266,6 +308,7 @@ def _sizes(wanted: Wanted, given: str | None, record_bytes: int | None) -> Itera
     refused = {
         Role.REPARTITION: "larger records become dead letters",
         Role.DEAD_LETTERS: "larger dead letters go there without their value",
+        Role.HISTORY: "larger records can't be imported",
     }.get(wanted.role)
     if refused and record_bytes is not None and limit_bytes < record_bytes + OVERHEAD_BYTES:
         yield Fault(

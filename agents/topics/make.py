@@ -22,12 +22,13 @@ _TOPIC = 2
 def table_partitions(plan: TopicPlan, cluster: Cluster, partitions: int) -> int:
     """The table's number of partitions: its changelog's, for good, because a user's place depends on it.
 
-    With no changelog yet: that of the repartition topic, otherwise the largest of the source topics,
-    otherwise ``partitions``.
+    With no changelog yet: that of the repartition topic, otherwise that of the history topics (history may be
+    imported first of all), otherwise the largest of the source topics, otherwise ``partitions``.
     """
     known = {name: each.partitions for name, each in cluster.topics.items()}
+    history = max((known.get(name, 0) for name in plan.history), default=0)
     largest = max((known.get(name, 0) for name in plan.events), default=0)
-    return known.get(plan.changelog) or known.get(plan.repartition) or largest or partitions
+    return known.get(plan.changelog) or known.get(plan.repartition) or history or largest or partitions
 
 
 async def ensure_topics(

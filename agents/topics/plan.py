@@ -8,12 +8,15 @@ from enum import StrEnum
 
 from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 from agents.registry.api_keys import keys_topic
+from agents.registry.audit import audit_topic
 from agents.topics.delivery import dead_letter_topic, destinations_topic
 
 LEAST_ROW_BYTES = 1_000_000
 """A changelog that takes less than brokers do by default can't hold the rows of ordinary users."""
 REPARTITION_BYTES = 1024 * 1024 * 1024
 """Kept per partition of the repartition topic."""
+AUDIT_MS = 365 * 24 * 3600 * 1000
+"""How long the audit topic keeps what it is made with; a broker keeps records for a week by default."""
 COPIES = 3
 """Of a topic that is made, where there are as many brokers and ``topics.replication`` says nothing else."""
 
@@ -31,6 +34,14 @@ class Role(StrEnum):
     AUDIENCES = "published definitions"
     DESTINATIONS = "published destinations"
     KEYS = "API keys"
+    HISTORY = "records from before the source topics begin"
+    IMPORTS = "what was imported into the history topics"
+    PROGRESS = "how far new versions of audiences are"
+    NOTIFY = "where notices of each project go"
+    NOTICES = "which notices were sent"
+    IDENTITIES = "who claims which identity"
+    ERASURES = "who was erased, without names"
+    AUDIT = "who changed what"
     DEAD_LETTERS = "dead letters"
     UNDELIVERED = "dead letters of a destination"
     INTERNAL = "of Kafka or of Faust"
@@ -38,11 +49,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """Every topic's name. ``events`` are the inputs, with any number of partitions."""
+    """Every topic's name. ``events`` are the inputs, with any number of partitions; ``history`` the topics of
+    records from before them, partitioned like the table."""
 
     prefix: str
     app_id: str
     events: Sequence[str]
+    history: Sequence[str] = ()
 
     @property
     def repartition(self) -> str:
@@ -59,6 +72,30 @@ class TopicPlan:
     @property
     def keys(self) -> str:
         return keys_topic(self.prefix)
+
+    @property
+    def imports(self) -> str:
+        return f"{self.prefix}.imports"
+
+    @property
+    def progress(self) -> str:
+        return f"{self.prefix}.progress"
+
+    @property
+    def notify(self) -> str:
+        return f"{self.prefix}.notify"
+
+    @property
+    def notices(self) -> str:
+        return f"{self.prefix}.notices"
+
+    @property
+    def identities(self) -> str:
+        return f"{self.prefix}.identities"
+
+    @property
+    def audit(self) -> str:
+        return audit_topic(self.prefix)
 
     @staticmethod
     def dead_letters(source: str) -> str:
@@ -78,6 +115,30 @@ class TopicPlan:
     def keys_topic(self) -> Wanted:
         return Wanted(self.keys, Role.KEYS, 1, _COMPACTED)
 
+    def history_topics(self, partitions: int) -> list[Wanted]:
+        """With the topic that says what was imported into them. ``partitions`` are those of the table."""
+        topics = [Wanted(name, Role.HISTORY, partitions, {**_LARGE, **_HISTORY}) for name in self.history]
+        return [*topics, Wanted(self.imports, Role.IMPORTS, 1, _COMPACTED)] if topics else []
+
+    def progress_topic(self) -> Wanted:
+        return Wanted(self.progress, Role.PROGRESS, 1, _COMPACTED)
+
+    @property
+    def erasures(self) -> str:
+        return f"{self.prefix}.erasures"
+
+    def erasures_topic(self) -> Wanted:
+        return Wanted(self.erasures, Role.ERASURES, 1, _COMPACTED)
+
+    def notify_topic(self) -> Wanted:
+        return Wanted(self.notify, Role.NOTIFY, 1, _COMPACTED)
+
+    def notices_topic(self) -> Wanted:
+        return Wanted(self.notices, Role.NOTICES, 1, _COMPACTED)
+
+    def audit_topic(self) -> Wanted:
+        return Wanted(self.audit, Role.AUDIT, 1, {"retention.ms": str(AUDIT_MS)})
+
     def destinations_topic(self) -> Wanted:
         return Wanted(self.destinations, Role.DESTINATIONS, 1, _COMPACTED)
 
@@ -88,7 +149,7 @@ class TopicPlan:
 
     def role_of(self, name: str) -> Role | None:
         """What a topic is for; None: it is none that this service reads or keeps."""
-        known = [*wanted_topics(self, 1), self.destinations_topic()]
+        known = [*wanted_topics(self, 1), self.destinations_topic(), self.notices_topic()]
         for each in known:
             if each.name == name:
                 return each.role
@@ -130,6 +191,7 @@ _CHANGELOG = {**_COMPACTED, "compression.type": "zstd"}
 # Repartitioned records keep their timestamps, and a broker's retention by time looks at those.
 _BY_SIZE = {"retention.ms": "-1", "retention.bytes": str(REPARTITION_BYTES)}
 _FOR_EVER = {"retention.ms": "-1"}
+_HISTORY = {**_FOR_EVER, "compression.type": "zstd"}
 
 
 def wanted_topics(plan: TopicPlan, partitions: int, known: Mapping[str, int] = NONE) -> list[Wanted]:
@@ -144,6 +206,12 @@ def wanted_topics(plan: TopicPlan, partitions: int, known: Mapping[str, int] = N
         Wanted(plan.changelog, Role.CHANGELOG, partitions, {**_LARGE, **_CHANGELOG}),
         plan.audiences_topic(),
         plan.keys_topic(),
+        *plan.history_topics(partitions),
+        plan.progress_topic(),
+        plan.erasures_topic(),
+        plan.notify_topic(),
+        Wanted(plan.identities, Role.IDENTITIES, partitions, _COMPACTED),
+        plan.audit_topic(),
         *(Wanted(plan.dead_letters(each.name), Role.DEAD_LETTERS, each.partitions, _LARGE) for each in own),
     ]
 

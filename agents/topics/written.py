@@ -25,5 +25,11 @@ class WrittenTopics:
     """By topic; one that isn't named has as many as the table."""
     sources: MutableMapping[str, int] = field(default_factory=dict)
     """Partitions of each source topic, repartitioned records aside; they may grow. Empty: not known."""
+    erasures: str = ""
+    """Empty: receipts go nowhere."""
     changelog_id: bytes = b""
-    """The topic's id; a store remembers it, so that it is never joined to another changelog."""
+    """The changelog's id; a store remembers it, so that it is never joined to another changelog."""
+    identities: str = "identities"
+    """The topic of claims; it has as many partitions as the table."""
+    identities_id: bytes = b""
+    """Its id; empty where the broker gives none."""

@@ -67,8 +67,16 @@ def _channels(settings: Settings) -> Iterator[Channel]:
         )
         inputs = NATIVES if known.format == NATIVE else (record_message(known.format),)
         yield Channel(name, "Source", text, inputs, "receive", wanted[name], plan.app_id, known)
+    for name in plan.history:
+        text = (
+            "Records from before the source topics begin, in the native format. `turnstile import` writes "
+            "them; they are read to compute new definitions."
+        )
+        yield Channel(name, "History", text, ("track", "profile"), "receive", wanted[name])
     text = "Each change of a membership. The transitions of one user are in order."
     yield Channel(plan.transitions, "Transitions", text, ("transition",), "send", wanted[plan.transitions])
+    text = "Every change of a definition, a destination or an API key, in their order."
+    yield Channel(plan.audit, "Audit", text, ("change",), "send", wanted[plan.audit])
     for name, message in _letters(plan):
         text = f"What can't be used, and why. {LETTERS_PARTITION}."
         yield Channel(name, "Dead letters", text, (message, "replayNote"), "send", wanted[name])

@@ -16,7 +16,7 @@ Project = Annotated[str, Meta(pattern="^[A-Za-z0-9_]{1,64}$")]
 Empty = Annotated[list[object], Meta(max_length=0)]
 """As PHP writes an empty object."""
 Id = Annotated[str, Meta(max_length=512)] | int
-Identities = dict[Name, Id] | Empty
+Identities = dict[Name, Id | None] | Empty
 Attributes = dict[Name, object] | Empty
 
 USER_ID = (
@@ -28,7 +28,10 @@ TIME = (
     "Event time: RFC 3339 with an offset, or a number (epoch seconds below 10^11, otherwise milliseconds). "
     "By default the record timestamp."
 )
-IDENTITIES = "Other names of the user by kind, such as `email`."
+IDENTITIES = (
+    "Other names of the user by namespace, such as `email`; lookups find the user by them. null takes back "
+    "the one that the user has; an empty text says nothing."
+)
 
 
 class Track(msgspec.Struct):
@@ -73,3 +76,18 @@ class Profile(msgspec.Struct):
     ] = None
     unset_all: Annotated[bool, Meta(description="Takes away every attribute.")] = False
     identities: Annotated[Identities | None, Meta(description=IDENTITIES)] = None
+
+
+class Delete(msgspec.Struct):
+    """The user is erased: leaves every audience, and nobody is known until a later record comes."""
+
+    user_id: Annotated[Name | int, Meta(description=USER_ID)]
+    type: Annotated[Literal["delete"], Meta(description="`delete`.")]
+    id: Annotated[
+        Id | None,
+        Meta(
+            description="Of the request: the receipt is found by it. By default topic, partition and offset."
+        ),
+    ] = None
+    project: Annotated[Project, Meta(description="Project: 1 to 64 of `A-Z a-z 0-9 _`.")] = "default"
+    time: Annotated[str | int | float | None, Meta(description=TIME)] = None

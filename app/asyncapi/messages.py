@@ -19,6 +19,7 @@ from agents.evaluate.dead_letter_reasons import (
 from agents.evaluate.transitions import TransitionBody
 from agents.formats.cloudevents import NATIVE
 from agents.formats.registry import NAMES
+from agents.registry.audit import AuditRecord
 from app.asyncapi.bodies import LyticsBody, SegmentBody
 from app.asyncapi.headers import (
     DeliveredHeaders,
@@ -27,13 +28,14 @@ from app.asyncapi.headers import (
     TransitionHeaders,
     UndeliveredHeaders,
 )
-from app.asyncapi.inputs import Profile, Track
+from app.asyncapi.inputs import Delete, Profile, Track
 
 BINDING: Final = "0.5.0"
 """Version of AsyncAPI's bindings for Kafka."""
 JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
 USER_KEY: Final = {"type": "string", "description": "The user id, as UTF-8 and nothing else (no quotes)."}
+PROJECT_KEY: Final = {"type": "string", "description": "The project; `*` for all of them."}
 SENT_KEY: Final = {
     "type": "string",
     "description": "The id of the destination's `id_type`; with `membership: true` on a topic that audiences "
@@ -61,7 +63,7 @@ def _letter(title: str, summary: str, reasons: Sequence[Reason], headers: type =
 
 
 _ANY: Final = {"description": "Any JSON: docs/source-formats.md."}
-NATIVES: Final = ("track", "profile", "batch")
+NATIVES: Final = ("track", "profile", "delete", "batch")
 """The messages of a source in the native format."""
 
 
@@ -81,10 +83,11 @@ DELIVERED: Final = tuple(_BODIES)
 MESSAGES: Final[Mapping[str, Message]] = {
     "track": Message("Event", "An event in the native format", Track, key=USER_KEY),
     "profile": Message("Profile update", "A profile update in the native format", Profile, key=USER_KEY),
+    "delete": Message("Erasure", "Erases a user, in the native format", Delete, key=USER_KEY),
     "batch": Message(
         "Records",
         "Several records in the native format; each is good or bad by itself",
-        [Track, Profile],
+        [Track, Profile, Delete],
         key=USER_KEY,
     ),
     **{
@@ -101,6 +104,7 @@ MESSAGES: Final[Mapping[str, Message]] = {
         TransitionHeaders,
         USER_KEY,
     ),
+    "change": Message("Change", "Who changed what and when", AuditRecord, key=PROJECT_KEY),
     "deadLetter": _letter(
         "Dead letter", "A record that can't be used, and why", (*OF_SOURCES, *REPARTITION_REFUSED)
     ),

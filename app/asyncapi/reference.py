@@ -17,8 +17,9 @@ from agents.evaluate.dead_letter_reasons import (
     Reason,
 )
 from agents.evaluate.transitions import TransitionBody, TriggerBody
+from agents.registry.audit import AuditRecord
 from app.asyncapi.headers import DeliveredHeaders, LetterHeaders, TransitionHeaders, UndeliveredHeaders
-from app.asyncapi.inputs import Profile, Track
+from app.asyncapi.inputs import Delete, Profile, Track
 from app.asyncapi.messages import anything
 
 _NAMES: Final = {"string": "text", "integer": "whole number", "object": "object", "boolean": "boolean"}
@@ -67,9 +68,11 @@ def _reasons(reasons: Sequence[Reason]) -> str:
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "track": partial(_fields, Track),
     "profile": partial(_fields, Profile),
+    "delete": partial(_fields, Delete),
     "transition": partial(_fields, TransitionBody),
     "trigger": partial(_fields, TriggerBody),
     "transition_headers": partial(_fields, TransitionHeaders),
+    "audit": partial(_fields, AuditRecord),
     "letter_headers": partial(_fields, LetterHeaders),
     "undelivered_headers": partial(_fields, UndeliveredHeaders, LetterHeaders),
     "delivered_headers": partial(_fields, DeliveredHeaders),

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.options import AsJson, Project, SettingsFile, UserId, WorkerKey, WorkerUrl, worker_client
+from app.commands.options import (
+    AsJson,
+    By,
+    Project,
+    SettingsFile,
+    UserName,
+    WorkerKey,
+    WorkerUrl,
+    user_named,
+    worker_client,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,11 +28,12 @@ UNWRAPPED = 1_000_000
 
 
 def explain(
-    user: UserId,
+    user: UserName,
     audience: Annotated[
         str, typer.Argument(metavar="AUDIENCE", help="Id of an audience.", show_default=False)
     ],
     project: Project = "default",
+    by: By = None,
     url: WorkerUrl = None,
     key: WorkerKey = None,
     as_json: AsJson = False,
@@ -33,7 +44,9 @@ def explain(
 
     from app.shown_bytes import safe_json
 
-    found = worker_client(url, key, project, settings).get("users", user, "explain", audience)
+    named, query = user_named(user, by)
+    client = worker_client(url, key, project, settings)
+    found = client.get("users", named, "explain", audience, query=query)
     if as_json:
         typer.echo(safe_json(found))
         return
@@ -58,7 +71,22 @@ def tree(found: dict[str, Any]) -> Tree:
         stay = f"is not in {name}"
     root = Tree(Text(f"{quoted(found['user_id'])} {stay} (as of {found['at']})"))
     _grow(root, found["rule"])
+    pending = found.get("pending")
+    if pending is not None:
+        _grow_pending(root, found["pending_version"], pending)
     return root
+
+
+def _grow_pending(root: Tree, version: int, pending: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    told = f"Version {version} doesn't decide yet: it is {pending['state']}"
+    if "rule" not in pending:
+        root.add(Text(f"{told}."))
+        return
+    would = "would be in" if pending["member"] else "would not be in"
+    below = root.add(Text(f"{told}, computed up to {pending['at']}. By it the user {would}:"))
+    _grow(below, pending["rule"])
 
 
 def _grow(above: Tree, node: dict[str, Any]) -> None:

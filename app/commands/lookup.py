@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.options import AsJson, Project, SettingsFile, UserId, WorkerKey, WorkerUrl, worker_client
+from app.commands.options import (
+    AsJson,
+    By,
+    Project,
+    SettingsFile,
+    UserName,
+    WorkerKey,
+    WorkerUrl,
+    user_named,
+    worker_client,
+)
 
 if TYPE_CHECKING:
     from app.worker_client import WorkerClient
@@ -16,12 +26,13 @@ OUTSIDE = 1
 
 
 def lookup(
-    user: UserId,
+    user: UserName,
     audiences: Annotated[
         list[str] | None,
         typer.Argument(metavar="[AUDIENCE...]", help="Ids of audiences; by default all that the user is in."),
     ] = None,
     project: Project = "default",
+    by: By = None,
     url: WorkerUrl = None,
     key: WorkerKey = None,
     as_json: AsJson = False,
@@ -32,13 +43,14 @@ def lookup(
     from app.shown_bytes import safe_json
 
     client = worker_client(url, key, project, settings)
+    named, query = user_named(user, by)
     rows: list[tuple[str, ...]]
     body: Any
     if audiences:
-        body = _members(client, user, audiences)
+        body = _members(client, named, query, audiences)
         rows = [(each["audience"], "in" if each["member"] else "out", *_stay(each)) for each in body]
     else:
-        body = client.get("users", user, "audiences")
+        body = client.get("users", named, "audiences", query=query)
         rows = [(each["id"], *_stay(each)) for each in body["audiences"]]
     if as_json:
         typer.echo(safe_json(body))
@@ -48,7 +60,9 @@ def lookup(
         raise typer.Exit(OUTSIDE)
 
 
-def _members(client: WorkerClient, user: str, audiences: list[str]) -> list[dict[str, Any]]:
+def _members(
+    client: WorkerClient, user: str, query: dict[str, str], audiences: list[str]
+) -> list[dict[str, Any]]:
     """What is known of each audience; unknown ones are told all at once."""
     from app.failures import CommandFailed
     from app.worker_client import NotFound
@@ -57,7 +71,8 @@ def _members(client: WorkerClient, user: str, audiences: list[str]) -> list[dict
     faults: list[str] = []
     for audience in dict.fromkeys(audiences):
         try:
-            found.append({"audience": audience, **client.get("audiences", audience, "members", user)})
+            member = client.get("audiences", audience, "members", user, query=query)
+            found.append({"audience": audience, **member})
         except NotFound as error:
             faults.append(str(error))
     if faults:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 if TYPE_CHECKING:
+    from agents.evaluate.native.engine import Engine
     from app.settings.tree import Settings
     from app.worker_client import WorkerClient
 
@@ -41,7 +42,23 @@ WorkerKey: TypeAlias = Annotated[
 ]
 Project: TypeAlias = Annotated[str, typer.Option("--project", help="The project of the user.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-UserId: TypeAlias = Annotated[str, typer.Argument(metavar="USER", help="A user id.", show_default=False)]
+EngineName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="auto|native|python",
+        help="What computes: the native core, or Python alone (default: worker.engine)",
+    ),
+]
+UserName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="USER", help="A user id, or with --by an identity.", show_default=False)
+]
+By: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--by", metavar="NAMESPACE", help="The user is named by an identity of this namespace, such as email."
+    ),
+]
 
 
 def worker_client(url: str | None, key: str | None, project: str, settings_file: Path | None) -> WorkerClient:
@@ -56,6 +73,19 @@ def worker_client(url: str | None, key: str | None, project: str, settings_file:
     return WorkerClient(url or deliver.lookup_url, key, project, loaded.http.tls_ca_file)
 
 
+def user_named(user: str, by: str | None) -> tuple[str, dict[str, str]]:
+    """What stands for a user in a path, and in the query. Raises CommandFailed."""
+    from app.failures import CommandFailed
+
+    if by is None:
+        return user, {}
+    if not by or ":" in by:
+        raise CommandFailed(f"a namespace (--by) is a name without a colon, such as email, not {by!r}")
+    if not user:
+        raise CommandFailed("an identity can't be empty")
+    return f"{by}:{user}", {"by": "identity"}
+
+
 def load_quiet(file: SettingsFile) -> Settings:
     """The settings, with logs for a command: errors only, unless the level is debug."""
     from app.logs import configure_logs
@@ -65,3 +95,16 @@ def load_quiet(file: SettingsFile) -> Settings:
     level = "debug" if settings.logs.level == "debug" else "error"
     configure_logs(settings.logs.model_copy(update={"level": level}))
     return settings
+
+
+def engine_of(name: EngineName, settings: Settings) -> Engine:
+    """The engine that an option names, otherwise the settings. Raises CommandFailed, CoreMissing."""
+    from typing import get_args
+
+    from agents.evaluate.native.engine import Engine, Wanted
+    from app.failures import CommandFailed
+
+    for wanted in get_args(Wanted):
+        if wanted == (name or settings.worker.engine):
+            return Engine(wanted)
+    raise CommandFailed(f"--engine must be {', '.join(get_args(Wanted)[:-1])} or {get_args(Wanted)[-1]}")

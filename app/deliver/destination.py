@@ -28,7 +28,7 @@ from agents.deliver.engine.report import DestinationReport
 from agents.deliver.input_topics import InputTopics
 from agents.deliver.members.first import MemberReader
 from agents.evaluate.outputs import Told
-from agents.kafka.clients import new_consumer
+from agents.kafka.clients import committed_consumer
 from agents.kafka.watch import KafkaWatch
 from agents.sinks.make import make_sink
 from agents.topics import make_missing
@@ -189,7 +189,7 @@ class Running:
         )
         # Members are shared out to the partitions that there were then: added ones are read from their start.
         then = replace(topics, partitions=len(first_start.offsets))
-        consumers = partial(new_consumer, broker_of(settings))
+        consumers = partial(committed_consumer, broker_of(settings))
         parse = partial(parse_published, max_samples=max_samples)
         members = MemberReader(destination, then, consumers, parse, max_samples)
         self.deliverer = Deliverer(

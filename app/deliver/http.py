@@ -21,6 +21,7 @@ from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.permissions.audiences import audience_refusals
 from agents.deliver.permissions.permitted import refusals
 from agents.registry.api_keys import EVERY_PROJECT, Scope
+from agents.registry.audit import Action
 from app.deliver.answers import (
     DeliverReadiness,
     DestinationStatus,
@@ -36,9 +37,11 @@ from app.deliver.trial import TestSend, TestSendResult, send_test
 from app.http.answers import Json, ProblemError
 from app.http.base import CALLER, Health, HttpBase
 from app.http.problems import HttpProblem
+from app.http.rate_limits import rate_limits_of
 from app.http.routes import Body, JsonBody, Route
 from app.http.tls import certificate_of
 from app.http.warnings import WarningsCollector, shown_warnings
+from app.publish.author import Author
 from app.publish.permitted import own_topics_of, secrets_of
 from rules.parse.problems import DefinitionsInvalid, name_hint
 
@@ -71,6 +74,7 @@ class DeliverServer:
             health,
             self._routes(),
             certificate=certificate_of(service.settings.http, service.warnings),
+            limits=rate_limits_of(service.settings.http),
         )
 
     def _routes(self) -> list[Route]:
@@ -158,7 +162,7 @@ class DeliverServer:
         feed = self._service.feed
         caller, before = request[CALLER], feed.published.get(name)
         caller.require_project(destination.project)
-        if name in feed.registry.versions:  # of what project is it that can't be read?
+        if name in feed.registry.unusable_versions:  # of what project is it that can't be read?
             caller.require_every_project()
         if before is not None and not caller.covers(before.destination.project):
             raise HttpProblem(
@@ -172,9 +176,9 @@ class DeliverServer:
         if refused:
             errors = [ProblemError("not_permitted", "", each, "") for each in refused]
             raise HttpProblem(422, "Not a destination", "\n".join(refused), errors=errors)
-        (change,) = plan_changes(feed.published, [destination], feed.registry.versions)
+        (change,) = plan_changes(feed.published, [destination], feed.registry.unusable_versions)
         if change.action != "unchanged":
-            await self._publish(change.published)
+            await self._publish(request, change.published, change.action)
         told = PublishedVersion(name, change.action, change.published.version)
         return Json(told, 201 if change.action == "created" else 200)
 
@@ -183,12 +187,13 @@ class DeliverServer:
         published = self._service.feed.published.get(name)
         if published is None or published.deleted or not self._may_see(request, published):
             raise HttpProblem(404, "No such destination", f"no destination {name!r} is published")
-        await self._publish(replace(published, version=published.version + 1, deleted=True))
+        gone = replace(published, version=published.version + 1, deleted=True)
+        await self._publish(request, gone, "deleted")
         return web.Response(status=204)
 
-    async def _publish(self, published: PublishedDestination) -> None:
+    async def _publish(self, request: web.Request, published: PublishedDestination, action: Action) -> None:
         try:
-            await self._service.publish(published)
+            await self._service.publish(published, action, Author(request[CALLER].name, "http"))
         except KafkaError as error:
             raise HttpProblem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
 

@@ -34,6 +34,7 @@ class DeliveryCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Any]:
+        yield from self._notices()
         running = sorted(self._service.running.items())
         for attribute, name, text in COUNTERS:
             counter = CounterMetricFamily(name, text, labels=["destination"])
@@ -66,6 +67,22 @@ class DeliveryCollector(Collector):
             if each.report.last_success_ms is not None:
                 success.add_metric([destination], each.report.last_success_ms / 1000)
         yield from (up, lag, in_hand, success)
+
+    def _notices(self) -> Iterator[Any]:
+        notices = self._service.notices
+        if notices is None:
+            return
+        told = CounterMetricFamily(
+            "turnstile_notices", "Notices, by what became of them.", labels=["outcome"]
+        )
+        for outcome, count in notices.told.outcomes.items():
+            told.add_metric([outcome], count)
+        yield told
+        yield CounterMetricFamily(
+            "turnstile_notices_retries",
+            "Notices that weren't taken and are sent again.",
+            notices.told.retries,
+        )
 
 
 def lag_of(running: Running, topic: str) -> int | None:

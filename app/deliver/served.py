@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination
+from agents.registry.audit import Action
 from agents.topics import TopicPlan
 from agents.warnings import Warnings
 from app.deliver.destination import Running
+from app.deliver.notices import Notices
 from app.http.api_keys import KeyRing
+from app.publish.author import Author
 from app.settings.tree import Settings
 from rules.compile.audience import PublishedAudience
 
@@ -23,6 +26,8 @@ class Deliveries(Protocol):
     plan: TopicPlan
     feed: DestinationsFeed
 
+    notices: Notices | None
+
     @property
     def running(self) -> Mapping[str, Running]: ...
 
@@ -33,5 +38,5 @@ class Deliveries(Protocol):
     @property
     def crashed(self) -> BaseException | None: ...
 
-    async def publish(self, published: PublishedDestination) -> None:
-        """Returns once this process has read it, too."""
+    async def publish(self, published: PublishedDestination, action: Action, author: Author) -> None:
+        """Tell the audit topic, too. Returns once this process has read it, too."""

@@ -27,11 +27,13 @@ from agents.deliver.definitions.published import (
 from agents.deliver.input_topics import InputTopics
 from agents.deliver.permissions.audiences import audience_refusals
 from agents.evaluate.outputs import Told
-from agents.kafka.clients import new_admin, new_consumer
+from agents.kafka.clients import committed_consumer, new_admin
 from agents.kafka.watch import KafkaWatch
 from agents.registry.api_keys_topic import api_keys_feed
 from agents.registry.audiences import Audiences
+from agents.registry.audit import Action, audit_record
 from agents.registry.feed import Feed
+from agents.registry.topic import publish
 from agents.topics import ensure_topics, make_missing
 from agents.topics.delivery import destinations_topic
 from agents.topics.judge import judge, raise_if_unusable
@@ -40,11 +42,14 @@ from app.deliver.clients import new_producer
 from app.deliver.destination import Running, Surroundings
 from app.deliver.first_starts import FirstStarts
 from app.deliver.http import DeliverServer
+from app.deliver.notices import Notices
 from app.deliver.topics import check_destinations, watch_topics
 from app.failures import message_for_users
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
+from app.publish.author import Author
+from app.publish.destinations import told_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
 from rules.compile.audience import PublishedAudience
@@ -65,7 +70,7 @@ class DeliveryService:
         self.broker = broker_of(settings)
         self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
         self.plan = plan_of(settings)
-        new = partial(new_consumer, self.broker)
+        new = partial(committed_consumer, self.broker)
         keys = api_keys_feed(new, self.plan.keys, self.warnings)
         self.keys = KeyRing(settings.http, keys, self.warnings)
         self.running: dict[str, Running] = {}
@@ -76,6 +81,8 @@ class DeliveryService:
         # Workers warn of definitions that can't be used; here it makes no difference.
         self._audiences = Feed(new, found, "definition_unreadable", changed=self._reconcile_soon)
         self._reconcile = asyncio.Event()
+        self.notices: Notices | None = None
+        """None: not yet."""
         self._surroundings: Surroundings
         self._producer: AIOKafkaProducer
         self._admin: AIOKafkaAdminClient
@@ -134,6 +141,10 @@ class DeliveryService:
             await server.start()
             life.start("kafka", self.kafka.run())
             life.start("feed", self.feed.run())
+            self.notices = Notices(
+                self.settings, self.plan, topics.changelog_partitions, self._audiences, self.warnings
+            )
+            life.start("notices", self.notices.run())
             life.start("reconcile", self._follow())
             kept = (topics.transitions, self.plan.destinations)
             life.start("topics", watch_topics(self._admin, kept))
@@ -158,7 +169,7 @@ class DeliveryService:
     async def _prepare(self) -> InputTopics:
         await self._admin.start()
         topics = self.settings.topics
-        plan, own = self.plan, [self.plan.destinations_topic()]
+        plan, own = self.plan, [self.plan.destinations_topic(), self.plan.notices_topic()]
         counts = await ensure_topics(
             self._admin,
             plan,
@@ -192,7 +203,7 @@ class DeliveryService:
     async def _follow(self) -> None:
         await self.feed.loaded.wait()
         registry = self.feed.registry
-        known = registry.published.keys() | registry.versions.keys()
+        known = registry.published.keys() | registry.unusable_versions.keys()
         await check_destinations(self._admin, self.plan, known)
         while True:
             await self._reconcile.wait()
@@ -234,10 +245,12 @@ class DeliveryService:
             else:
                 self.warnings.clear("destination_lacks_audience", name)
 
-    async def publish(self, published: PublishedDestination) -> None:
-        """Write a definition to the topic; returns once this process has read it, too."""
+    async def publish(self, published: PublishedDestination, action: Action, author: Author) -> None:
+        """Write a definition to the topic, and tell the audit topic; returns once this process has read
+        it."""
         name, topic = published.destination.name, destinations_topic(self.settings.topics.prefix)
         await publish_destinations(self._producer, topic, [published])
+        await publish(self._producer, self.plan.audit, [audit_record(told_of(published, action, author))])
         await self._read(lambda: self.feed.published.get(name) == published)
 
     async def _read(self, is_known: Callable[[], bool]) -> None:

@@ -33,6 +33,8 @@ class MemberCounts:
         self.members = dict.fromkeys(audiences, 0)
         self.enters: Counter[str] = Counter()
         self.exits: Counter[str] = Counter()
+        self.backfilled: Counter[str] = Counter()
+        """Enters with the cause ``backfill``: members that an audience found in the history."""
         self.repeated = 0
         self.missing = 0
         """Numbers that were skipped; stays 0, because the numbers of a user and audience have no gap."""
@@ -54,6 +56,7 @@ class MemberCounts:
         self.latest.append(transition)
         if transition.event == "enter":
             self.enters[transition.audience] += 1
+            self.backfilled[transition.audience] += transition.cause == "backfill"
             self.members[transition.audience] = self.members.get(transition.audience, 0) + 1
         else:
             self.exits[transition.audience] += 1

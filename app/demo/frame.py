@@ -11,6 +11,7 @@ from app.demo.counts import CountedTransition
 from app.demo.purchases import regular_customer
 from app.demo.rates import Rate
 from app.demo.stage import Stage
+from rules.model.language import Audience
 
 TREND_POINTS = 36
 """Dates of the log at which members are counted for the bars."""
@@ -79,11 +80,11 @@ class FrameSource:
             transition_rate=self._transitions.at(now, counts.transitions),
             lag=max(0, replay.sent - evaluated),
             dead_letters=stage.dead_letters(),
-            state="; ".join(stage.worker.not_ready()) or "ready",
+            state="; ".join(stage.worker.not_ready()) or stage.halfway.told or "ready",
             lines=[
                 AudienceLine(
                     each.id,
-                    each.name,
+                    self._name(each),
                     counts.members[each.id],
                     counts.enters[each.id],
                     counts.exits[each.id],
@@ -96,6 +97,12 @@ class FrameSource:
             url=stage.worker.advertised_url,
             customer=self._customer,
         )
+
+    def _name(self, audience: Audience) -> str:
+        """With a mark as long as it isn't published."""
+        halfway = self._stage.halfway
+        is_to_come = audience is halfway.audience and not halfway.is_published
+        return f"{audience.name} (to come)" if is_to_come else audience.name
 
     def _sample(self, share: float) -> None:
         for audience, trend in self._trends.items():

@@ -19,9 +19,9 @@ from app.settings.tree import (
     ClockSettings,
     Settings,
     TopicsSettings,
-    WorkerSettings,
     load_settings,
 )
+from app.settings.worker import WorkerSettings
 from rules.model.language import Audience
 from rules.parse.definitions import load_definitions
 

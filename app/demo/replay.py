@@ -41,6 +41,9 @@ class PurchaseReplay:
         self.sent = 0
         """Records, profile updates included."""
         self.ended = False
+        self.middle_ms = (self.start_ms + end_ms) // 2
+        self._stood_seconds: float | None = None
+        """How long the log stood still there; None: nobody has let it go on yet."""
         self.next_offsets = [0] * partitions
         """Per partition, the offset after the last record in the log."""
         self._producer = producer
@@ -77,9 +80,16 @@ class PurchaseReplay:
 
     def _wanted(self, seconds: float) -> int:
         """The date that the replay should have come to."""
+        stood_seconds = self._stood_seconds
+        most_ms = self.middle_ms if stood_seconds is None else self.end_ms
         if self._days_per_second is None:
-            return self.end_ms
-        return min(self.end_ms, self.start_ms + round(seconds * self._days_per_second * DAY_MS))
+            return most_ms
+        played_seconds = seconds - (stood_seconds or 0.0)
+        return min(most_ms, self.start_ms + round(played_seconds * self._days_per_second * DAY_MS))
+
+    def go_on(self, stood_seconds: float) -> None:
+        """Let the log pass its middle, where it stands still until then."""
+        self._stood_seconds = stood_seconds
 
     async def _send(self, purchases: Sequence[Purchase]) -> None:
         lots: dict[int, Batches] = {}

@@ -23,6 +23,8 @@ class DemoResult:
     start_ms: int
     repeated: int
     missing: int
+    halfway: str = ""
+    """How the audience arrived that was published in the middle; empty: it didn't."""
 
     @classmethod
     def of(cls, stage: Stage, complete: bool, seconds: float) -> DemoResult:
@@ -35,7 +37,20 @@ class DemoResult:
             replay.start_ms,
             counts.repeated,
             counts.missing,
+            _halfway(stage),
         )
+
+
+def _halfway(stage: Stage) -> str:
+    halfway = stage.halfway
+    arrival, audience = halfway.arrival, halfway.audience
+    if arrival is None:
+        return ""
+    members = stage.counts.backfilled[audience.id]
+    return (
+        f"{audience.name} was published halfway, on {day_of(arrival.date_ms)}, and arrived with its "
+        f"{members:,} members after {arrival.seconds:.1f} s: they were computed from the history."
+    )
 
 
 def progress_line(frame: Frame) -> str:
@@ -75,6 +90,9 @@ def print_summary(console: Console, frame: Frame, result: DemoResult) -> None:
         table.add_row(line.name, f"{line.members:,}", f"{line.enters:,}", f"{line.exits:,}")
     console.print(table)
     say()
+    if result.halfway:
+        say(result.halfway)
+        say()
 
 
 def print_serving(console: Console, frame: Frame, topic: str, bootstrap: str) -> None:

@@ -14,11 +14,13 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from agents.backfill.progress.progress import VersionState
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
 from agents.kafka.clients import new_admin, new_producer
 from agents.registry.audiences import publish_audiences
 from agents.topics import create_topics
 from app.demo.counts import Follower, MemberCounts
+from app.demo.halfway import HALFWAY, Halfway
 from app.demo.needs import PARTITIONS, demo_settings, embedded_kafka, free_port, load_audiences, own_kafka
 from app.demo.options import DemoOptions
 from app.demo.purchases import Purchase, end_of_log
@@ -61,6 +63,7 @@ class Stage:
         self.replay: PurchaseReplay
         self.counts: MemberCounts
         self.follower: Follower
+        self.halfway: Halfway
         self._tasks: list[asyncio.Task[None]] = []
         self._working: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None
@@ -98,7 +101,7 @@ class Stage:
         return embedded_kafka(bootstrap)
 
     async def _prepare(self) -> None:
-        worker = Worker(self.settings)
+        self.worker = worker = Worker(self.settings)
         plan = worker.plan
         wanted = dict.fromkeys((*plan.sources, plan.transitions), (PARTITIONS, KEPT))
         compacted = {"cleanup.policy": "compact"}
@@ -118,16 +121,14 @@ class Stage:
             )
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._producer.start()
-                await publish_audiences(
-                    self._producer, plan.audiences, [PublishedAudience(each, 1) for each in self.audiences]
-                )
+                there = [each for each in self.audiences if each.id != HALFWAY]
+                await self._publish(*(PublishedAudience(each, 1) for each in there))
         except (KafkaError, OSError) as error:
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             if isinstance(error, KafkaConnectionError):
                 reason = "no broker answers there"
             where = self.settings.kafka.bootstrap
             raise CommandFailed(f"Kafka at {where} can't be used: {reason}") from None
-        self.worker = worker
 
     def _wire(self) -> None:
         worker = self.worker
@@ -141,8 +142,18 @@ class Stage:
             self.options.days_per_second,
         )
         worker.clock = ReplayClock(worker, self.replay)
+        (later,) = (each for each in self.audiences if each.id == HALFWAY)
+        self.halfway = Halfway(later, self.replay, self._publish, self._state_of_halfway)
         self.counts = MemberCounts(each.id for each in self.audiences)
         self.follower = Follower(worker.new_consumer, worker.plan.transitions, PARTITIONS)
+
+    async def _publish(self, *audiences: PublishedAudience) -> None:
+        assert self._producer is not None
+        await publish_audiences(self._producer, self.worker.plan.audiences, audiences)
+
+    def _state_of_halfway(self) -> VersionState:
+        project = self.halfway.audience.project
+        return self.worker.progress.registry.state(project, HALFWAY, 1, self.worker.partitions)
 
     async def _until_ready(self) -> None:
         self._working = asyncio.create_task(self.worker.run(), name="worker")
@@ -154,7 +165,8 @@ class Stage:
     # -- while it runs -------------------------------------------------------------------------------
 
     def play(self) -> None:
-        """Begin the replay."""
+        """Begin the replay, and have an audience published in the middle of it."""
+        self._tasks.append(asyncio.create_task(self.halfway.run(), name="halfway"))
         self._tasks.append(asyncio.create_task(self.replay.run(self.evaluated), name="replay"))
 
     def check(self) -> None:
@@ -197,6 +209,8 @@ class Stage:
     async def all_counted(self) -> bool:
         """The log has ended, and everything that follows from it is counted."""
         replay, tasks = self.replay, self.worker.evaluator.tasks.values()
+        if self.halfway.arrival is None:
+            return False
         if not replay.ended or self.evaluated() < replay.sent or self.worker.evaluator.paused:
             return False
         for task in tasks:

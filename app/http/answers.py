@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,7 +15,10 @@ T = TypeVar("T")
 Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339, in UTC."""
 
+JSON_LINES = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Json(web.Response, Generic[T]):
@@ -23,6 +26,32 @@ class Json(web.Response, Generic[T]):
 
     def __init__(self, body: T, status: int = 200, content_type: str = "application/json") -> None:
         super().__init__(body=_encode(body), status=status, content_type=content_type, charset="utf-8")
+
+
+class JsonLines(web.Response):
+    """A line of JSON for each item."""
+
+    def __init__(self, lines: Iterable[Struct]) -> None:
+        super().__init__(body=_encode_lines(lines), content_type=JSON_LINES, charset="utf-8")
+
+
+class JsonLinesAsTheyCome(web.StreamResponse):
+    """A line of JSON for each item, sent when there is one."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__(headers=headers)
+        self.content_type = JSON_LINES
+        self.charset = "utf-8"
+
+
+class EventStream(web.StreamResponse):
+    """Server-sent events (HTML standard, section 9.2), sent when there is one."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        # Otherwise nginx collects them until its buffer is full.
+        super().__init__(headers={**headers, "X-Accel-Buffering": "no"})
+        self.content_type = EVENT_STREAM
+        self.charset = "utf-8"
 
 
 class Text(web.Response):

@@ -70,10 +70,11 @@ class Caller:
     scopes: frozenset[str]
     projects: frozenset[str]
 
-    def require(self, scope: Scope) -> None:
-        """Raises HttpProblem unless the key has the scope."""
-        if scope not in self.scopes and "admin" not in self.scopes:
-            raise HttpProblem(403, "Not allowed", f"this key doesn't have the scope {scope!r}")
+    def require(self, *scopes: Scope) -> None:
+        """Raises HttpProblem unless the key has one of the scopes."""
+        if self.scopes.isdisjoint((*scopes, "admin")):
+            wanted = " or ".join(map(repr, scopes))
+            raise HttpProblem(403, "Not allowed", f"this key doesn't have the scope {wanted}")
 
     def covers(self, project: str) -> bool:
         return project in self.projects or EVERY_PROJECT in self.projects
@@ -200,6 +201,9 @@ class KeyRing:
             if not record.revoked:
                 caller = Caller(name, frozenset(record.scopes), frozenset(record.projects))
                 yield _Known(caller, record.sha256, record.expires_ms)
+                for each in record.rotated:
+                    ends = (each.expires_ms, record.expires_ms)
+                    yield _Known(caller, each.sha256, min(end for end in ends if end is not None))
 
     async def _watch_file(self) -> None:
         while self._file is not None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -24,7 +25,8 @@ from app.http.connections import FOR_ALL, FOR_PROBES, connection_of
 from app.http.guard import check_host, check_origin, check_target
 from app.http.listen import HttpListener, ListenAddress, PortTaken
 from app.http.openapi import openapi_of
-from app.http.problems import Handler, HttpProblem, answer_or_problem
+from app.http.problems import Handler, HttpProblem, ProblemForm, answer_or_problem, as_problem_json
+from app.http.rate_limits import RateLimits
 from app.http.routes import BODY_BYTES, REQUEST_SECONDS, ROUTE, Query, Route, refuse_unknown_query
 from app.http.tls import ServingCertificate
 from app.settings.listener import ListenerSettings
@@ -70,9 +72,19 @@ class HttpBase:
         routes: Sequence[Route],
         answered: AnswerListener | None = None,
         certificate: ServingCertificate | None = None,
+        forms: Mapping[str, ProblemForm] = MappingProxyType({}),
+        limits: RateLimits | None = None,
+        is_shared: bool = False,
     ) -> None:
-        """With a ``certificate`` the main listener speaks TLS; probes come from where nobody checks one."""
+        """With a ``certificate`` the main listener speaks TLS; probes come from where nobody checks one.
+
+        ``forms``: by the beginning of a path, how problems are answered below it. ``limits``: of each key.
+        ``is_shared``: other processes listen on the main port, too.
+        """
+        self._is_shared = is_shared
         self._certificate = certificate
+        self._forms = forms
+        self._limits = limits
         self._section = section
         self._settings = settings
         self._keys = keys
@@ -116,7 +128,8 @@ class HttpBase:
             hint = "everybody on this machine may do everything, until `turnstile keys create` has made a key"
             log.warning("no_api_keys", hint=hint)
         try:
-            self._main = self._listener(self._routes, ListenAddress(host, self._settings.port, self._section))
+            address = ListenAddress(host, self._settings.port, self._section, is_shared=self._is_shared)
+            self._main = self._listener(self._routes, address)
             await self._main.start(needs_loopback)
             await self._start_probes(needs_loopback)
         except BaseException:
@@ -164,7 +177,9 @@ class HttpBase:
             request[ROUTE] = route
             if route.scope is not None:
                 request[CALLER] = caller = self._keys.caller(request.headers)
-                caller.require(route.scope)
+                caller.require(route.scope, *route.also)
+                if self._limits is not None:
+                    self._limits.take(caller)
                 refuse_unknown_query(request)
             if (connection := connection_of(request.transport)) is not None:
                 connection.begin(route.seconds + WRITE_SECONDS)
@@ -188,11 +203,14 @@ class HttpBase:
                 connection.begin(REQUEST_SECONDS + WRITE_SECONDS)
             try:
                 hint = f" here; {self.url} has all routes" if is_probe else "; see /openapi.json"
-                response = await answer_or_problem(request, partial(guarded, handler=handler), hint)
+                form = as_problem_json if is_probe else self._form_of(request)
+                response = await answer_or_problem(request, partial(guarded, handler=handler), hint, form)
             finally:
                 if connection is not None:
                     connection.end()
             response.headers.update(SAFE_HEADERS)
+            if self._limits is not None and (caller := request.get(CALLER)) is not None:
+                response.headers.update(self._limits.headers(caller))
             if self._answered is not None and (route := request.get(ROUTE)) is not None:
                 self._answered(route.path, response.status, time.perf_counter() - started)
             return response
@@ -205,6 +223,10 @@ class HttpBase:
         certificate = None if is_probe else self._certificate
         listener = HttpListener(app, around, address, room, self._health.warnings, certificate)
         return listener
+
+    def _form_of(self, request: web.Request) -> ProblemForm:
+        found = (form for start, form in self._forms.items() if request.raw_path.startswith(start))
+        return next(found, as_problem_json)
 
     # -- what all have ---------------------------------------------------------------------------------
 

@@ -61,6 +61,8 @@ class ListenAddress:
     port: int
     section: str
     key: str = "port"
+    is_shared: bool = False
+    """Other processes of ours listen there, too; the system shares connections out (SO_REUSEPORT)."""
 
     @property
     def setting(self) -> str:
@@ -121,7 +123,13 @@ class HttpListener:
         port, missing = self._address.port, None
         for host in hosts:
             try:
-                made = await loop.create_server(lambda: self._protocol(server()), host, port, backlog=BACKLOG)
+                made = await loop.create_server(
+                    lambda: self._protocol(server()),
+                    host,
+                    port,
+                    backlog=BACKLOG,
+                    reuse_port=self._address.is_shared or None,
+                )
             except OSError as error:
                 if error.errno == errno.EADDRNOTAVAIL and len(hosts) > 1:
                     missing = error  # localhost may name ::1 on a machine without IPv6

@@ -13,11 +13,21 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from app.http.answers import Json, ProblemDetails, Text, answers_of
-from app.http.routes import Query, Route
+from app.http.answers import (
+    EVENT_STREAM,
+    JSON_LINES,
+    EventStream,
+    Json,
+    JsonLines,
+    JsonLinesAsTheyCome,
+    ProblemDetails,
+    Text,
+    answers_of,
+)
+from app.http.routes import Header, Query, Route
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
-_OF_ALL = (400, 401, 403, 503)
+_OF_ALL = (400, 401, 403, 429, 503)
 """Problems of every route that asks for a key."""
 _OF_BODIES = (408, 413)
 _KEYS: list[dict[str, Any]] = [{"apiKey": []}, {"bearer": []}]
@@ -69,7 +79,8 @@ def _types(routes: Iterable[Route]) -> list[Any]:
     """All that are answered or taken, each once."""
     found: list[Any] = [ProblemDetails]
     for route in routes:
-        for each in (_json_of(route), route.body.type if route.body is not None else None):
+        taken = route.body.type if route.body is not None else None
+        for each in (_json_of(route), taken, route.problem):
             if each is not None and each not in found:
                 found.append(each)
     return found
@@ -84,9 +95,10 @@ class _Described:
     def operation(self, route: Route) -> dict[str, Any]:
         operation: dict[str, Any] = {"summary": route.summary, "security": self._security(route)}
         if route.scope is not None:
-            whose = f"The key must have the scope `{route.scope}` (or `admin`)"
+            scopes = " or ".join(f"`{each}`" for each in (route.scope, *route.also))
+            whose = f"The key must have the scope {scopes} (or `admin`)"
             operation["description"] = f"{whose} and be for the project."
-        parameters = [*_in_path(route.path), *map(_in_query, route.query)]
+        parameters = [*_in_path(route.path), *map(_in_query, route.query), *map(_in_header, route.headers)]
         if parameters:
             operation["parameters"] = parameters
         if route.body is not None:
@@ -104,22 +116,34 @@ class _Described:
         content: dict[str, Any] = {}
         if (kind := _json_of(route)) is not None:
             content["application/json"] = {"schema": self._schemas[kind]}
+        if not {JsonLines, JsonLinesAsTheyCome}.isdisjoint(answers_of(route.handler)):
+            content[JSON_LINES] = {"schema": {"type": "string"}}
+        if EventStream in answers_of(route.handler):
+            content[EVENT_STREAM] = {"schema": {"type": "string"}}
         if Text in answers_of(route.handler):
             content["text/plain"] = {"schema": {"type": "string"}}
-        problem = {"application/problem+json": {"schema": self._schemas[ProblemDetails]}}
+        form = "application/problem+json" if route.problem is None else "application/json"
+        problem = {form: {"schema": self._schemas[route.problem or ProblemDetails]}}
         problems = {*route.problems, *(_OF_ALL if route.scope is not None else ())}
         if route.body is not None:
             problems.update(_OF_BODIES)
         responses = {
             **{status: {"description": _phrase(status), "content": problem} for status in problems},
-            **{status: _answer(status, content) for status in route.statuses},
+            **{status: _answer(status, content, route.answer_headers) for status in route.statuses},
         }
         return {str(status): responses[status] for status in sorted(responses)}
 
 
-def _answer(status: int, content: dict[str, Any]) -> dict[str, Any]:
+def _answer(status: int, content: dict[str, Any], headers: Sequence[Header]) -> dict[str, Any]:
     has_body = content and status != HTTPStatus.NO_CONTENT
-    return {"description": _phrase(status), **({"content": content} if has_body else {})}
+    described = {
+        each.name: {"description": each.description, "schema": {"type": "string"}} for each in headers
+    }
+    return {
+        "description": _phrase(status),
+        **({"headers": described} if has_body and described else {}),
+        **({"content": content} if has_body else {}),
+    }
 
 
 def _phrase(status: int) -> str:
@@ -130,6 +154,16 @@ def _in_path(path: str) -> Iterator[dict[str, Any]]:
     for name in _PATH_PARAMETER.findall(path):
         described = {"description": _DESCRIBED[name]} if name in _DESCRIBED else {}
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, **described}
+
+
+def _in_header(header: Header) -> dict[str, Any]:
+    return {
+        "name": header.name,
+        "in": "header",
+        "required": header.must,
+        "description": header.description,
+        "schema": {"type": "string"},
+    }
 
 
 def _in_query(query: Query) -> dict[str, Any]:

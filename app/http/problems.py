@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar
 
 import structlog
 from aiohttp import web
@@ -16,8 +18,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger("turnstile.http")
 
 
+REQUEST_ID = web.RequestKey("request_id", str)
+
+
 class HttpProblem(Exception):
     """An answer as problem+json."""
+
+    code: ClassVar[str] = ""
+    """For programs, where the status alone doesn't say what is wrong; some forms of answers show it."""
 
     def __init__(
         self, status: int, title: str, detail: str, *, hint: str = "", errors: Sequence[ProblemError] = ()
@@ -42,15 +50,32 @@ class HttpProblem(Exception):
         )
 
 
-async def answer_or_problem(request: web.Request, handler: Handler, hint: str = "") -> web.StreamResponse:
+ProblemForm = Callable[[web.Request, HttpProblem], web.Response]
+"""How a problem is answered. The problem's headers are added to what it gives."""
+
+
+def as_problem_json(request: web.Request, problem: HttpProblem) -> web.Response:
+    """The form that all paths have, unless they were made to be like somebody else's."""
+    return Json(problem.details(shown_path(request)), problem.status, "application/problem+json")
+
+
+async def answer_or_problem(
+    request: web.Request, handler: Handler, hint: str = "", form: ProblemForm = as_problem_json
+) -> web.StreamResponse:
     """What ``handler`` answers, or the problem it raised; ``hint`` is for paths and methods not served.
 
     What else it raises is a bug of ours: it is logged, and the client learns no more than that.
     """
+
+    def answer(problem: HttpProblem) -> web.Response:
+        response = form(request, problem)
+        response.headers.update(problem.headers)
+        return response
+
     try:
         return await handler(request)
     except HttpProblem as problem:
-        return _answer(request, problem)
+        return answer(problem)
     except web.HTTPException as error:
         detail = f"{request.method} {shown_path(request)} is not served{hint}"
         if error.status not in (404, 405):
@@ -58,23 +83,28 @@ async def answer_or_problem(request: web.Request, handler: Handler, hint: str = 
         told = HttpProblem(error.status, error.reason, detail)
         if "Allow" in error.headers:
             told.headers["Allow"] = error.headers["Allow"]
-        return _answer(request, told)
+        return answer(told)
     except ConnectionError:  # the client has gone; nobody reads this
-        return _answer(request, HttpProblem(503, "Not available now", "the connection was lost"))
+        return answer(HttpProblem(503, "Not available now", "the connection was lost"))
     except Exception as error:
-        log.error("request_failed", method=request.method, path=shown_path(request), exc_info=error)
-        return _answer(
-            request, HttpProblem(500, "Internal error", "a fault of Turnstile, which is in its log")
+        log.error(
+            "request_failed",
+            method=request.method,
+            path=shown_path(request),
+            request_id=request_id_of(request),
+            exc_info=error,
         )
+        return answer(HttpProblem(500, "Internal error", "a fault of Turnstile, which is in its log"))
+
+
+def request_id_of(request: web.Request) -> str:
+    """32 hexadecimal digits, made when they are first asked for; the log has them beside a fault of ours."""
+    if REQUEST_ID not in request:
+        request[REQUEST_ID] = secrets.token_hex(16)
+    return request[REQUEST_ID]
 
 
 def shown_path(request: web.Request) -> str:
     """The path as it was asked for; what isn't UTF-8 is replaced."""
     path = request.raw_path.partition("?")[0]
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _answer(request: web.Request, problem: HttpProblem) -> web.Response:
-    response = Json(problem.details(shown_path(request)), problem.status, "application/problem+json")
-    response.headers.update(problem.headers)
-    return response

@@ -41,6 +41,20 @@ class Query:
         return given[0] if given else self.default
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header that a handler asks for; ``must`` be there, or else the handler refuses."""
+
+    name: str
+    description: str
+    must: bool = False
+
+    def of(self, request: web.Request) -> str:
+        """All its values as one list; empty: it isn't there."""
+        assert self in request[ROUTE].headers, f"{self.name} isn't in the route's description"
+        return ",".join(request.headers.getall(self.name, []))
+
+
 class Body:
     """A request's body, of one of these content types."""
 
@@ -88,7 +102,7 @@ class JsonBody(Body, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``scope``: what the caller's key must have; None: no key is asked for.
+    """``scope``: what the caller's key must have, or one of ``also``; None: no key is asked for.
 
     ``problems`` are the statuses of this handler's problems beyond those of all (``app.http.openapi``),
     ``statuses`` those of its other answers. ``answer``: the type of the JSON, where the handler's annotation
@@ -106,6 +120,11 @@ class Route:
     statuses: tuple[int, ...] = (200,)
     problems: tuple[int, ...] = ()
     answer: Any = None
+    also: tuple[Scope, ...] = ()
+    headers: tuple[Header, ...] = ()
+    answer_headers: tuple[Header, ...] = ()
+    problem: Any = None
+    """The type of the JSON of its problems; None: they are problem+json."""
 
 
 ROUTE = web.RequestKey("route", Route)

@@ -58,7 +58,8 @@ def broker_of(settings: Settings) -> Broker:
 
 
 def plan_of(settings: Settings) -> TopicPlan:
-    return TopicPlan(settings.topics.prefix, settings.worker.app_id, settings.topics.events)
+    topics = settings.topics
+    return TopicPlan(topics.prefix, settings.worker.app_id, topics.events, topics.history)
 
 
 def parse_published(text: str, source: str, max_samples: int) -> Audience:

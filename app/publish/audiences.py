@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TypeAlias
 
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.kafka.broker import Broker
 from agents.kafka.clients import new_consumer
-from agents.registry.audiences import AudienceChange, Audiences, audience_record
+from agents.registry.audiences import Audiences, audience_record
 from agents.registry.audiences_together import as_parsed
 from agents.topics.judge import raise_if_unusable
 from agents.topics.look import look
@@ -20,8 +22,7 @@ from app.kafka.configured import parse_published
 from app.publish.topic import DefinitionsTopic
 from app.settings.tree import Settings
 from rules.compile.audience import PublishedAudience
-from rules.model.canonical import condition_key, schedule_scope
-from rules.model.language import Audience, Condition, EventCondition, NotFollowed, Sequence, conditions
+from rules.model.language import Audience
 from rules.parse.audience import ParsedAudience
 from rules.parse.definitions import check_together
 from rules.parse.problems import DefinitionProblem
@@ -31,13 +32,11 @@ from tables.codec import topic_key
 Published = Mapping[bytes, PublishedAudience]
 """By the key on the topic, ``project/id``; deleted ones are there, too."""
 
-OnEvents: TypeAlias = EventCondition | Sequence | NotFollowed
-
 
 class AudiencesTopic(DefinitionsTopic):
     """The definitions topic, for one command. Made by ``connected``."""
 
-    versions: Mapping[bytes, int] = {}
+    unusable_versions: Mapping[bytes, int] = {}
     """Of records that can't be used; known after a ``read``."""
     version_floor = 0
     """Versions of new definitions begin above it; set by ``read_to_change``."""
@@ -47,25 +46,9 @@ class AudiencesTopic(DefinitionsTopic):
         return plan.audiences_topic()
 
     async def read_to_change(self) -> Published:
-        """``read``, for publishing what follows from it. Raises TopicsUnusable when the topic was lost.
-
-        Then version 1 of a definition would come again, with another body, and nobody would notice.
-        """
-        registry, plan = await self._read(), self.plan
-        cluster = await look(self.admin)
-        if plan.changelog not in cluster.topics:
-            return registry.published
-        async with new_consumer(self.broker) as consumer:
-            partitions = range(cluster.topics[plan.changelog].partitions)
-            checkpoints = (await last_checkpoints(consumer, plan.changelog, partitions)).values()
-        for checkpoint in checkpoints:
-            self.version_floor = max(self.version_floor, checkpoint.ground.version_floor)
-            noted = checkpoint.ground.topics.get(topic_key(self.name), b"")
-            if noted and (fault := changed(plan, self.name, noted, cluster.ids)) is not None:
-                raise_if_unusable([fault])
-        found = len(registry.found)
-        if found < (known := missed_definitions(checkpoints)):
-            raise_if_unusable([emptied(plan, found, known)])
+        """``read``, for publishing what follows from it. Raises TopicsUnusable when the topic was lost."""
+        registry = await self._read()
+        self.version_floor = await version_floor(self.broker, self.admin, self.plan, len(registry.found))
         return registry.published
 
     async def read(self) -> Published:
@@ -77,7 +60,7 @@ class AudiencesTopic(DefinitionsTopic):
 
     async def _read(self) -> Audiences:
         found = await self.read_into(Audiences(self.name, self._parse))
-        self.versions = found.versions
+        self.unusable_versions = found.unusable_versions
         return found
 
     async def write(self, published: Collection[PublishedAudience]) -> None:
@@ -87,6 +70,28 @@ class AudiencesTopic(DefinitionsTopic):
 
     def _parse(self, text: str, source: str) -> Audience:
         return parse_published(text, source, self.settings.state.max_samples)
+
+
+async def version_floor(broker: Broker, admin: AIOKafkaAdminClient, plan: TopicPlan, found: int) -> int:
+    """Above which number the versions of new definitions begin; ``found``: how many the topic holds.
+
+    Raises TopicsUnusable when the topic was lost: version 1 of a definition would come again then, with
+    another body, and nobody would notice.
+    """
+    cluster, floor = await look(admin), 0
+    if plan.changelog not in cluster.topics:
+        return floor
+    async with new_consumer(broker) as consumer:
+        partitions = range(cluster.topics[plan.changelog].partitions)
+        checkpoints = (await last_checkpoints(consumer, plan.changelog, partitions)).values()
+    for checkpoint in checkpoints:
+        floor = max(floor, checkpoint.ground.version_floor)
+        noted = checkpoint.ground.topics.get(topic_key(plan.audiences), b"")
+        if noted and (fault := changed(plan, plan.audiences, noted, cluster.ids)) is not None:
+            raise_if_unusable([fault])
+    if found < (known := missed_definitions(checkpoints)):
+        raise_if_unusable([emptied(plan, found, known)])
+    return floor
 
 
 @asynccontextmanager
@@ -138,34 +143,3 @@ def check_deletion(ids: Collection[str], project: str, published: Published) -> 
             told = ", ".join(f"'{each}'" for each in users)
             faults.append(f"audience '{wanted}' is part of the rule of {told}: delete or change that first")
     return faults
-
-
-def new_event_conditions(
-    changes: Iterable[AudienceChange], published: Published
-) -> dict[tuple[str, str], list[OnEvents]]:
-    """Per changed audience (project, id), its conditions on events that no published audience has.
-
-    They have seen nothing yet: they count from the moment they are published.
-    """
-    known = {
-        _key(each.audience, condition)
-        for each in published.values()
-        if not each.deleted
-        for condition in conditions(each.audience.rule)
-    }
-    found: dict[tuple[str, str], list[OnEvents]] = {}
-    for change in changes:
-        audience = change.audience
-        fresh = {
-            _key(audience, condition): condition
-            for condition in conditions(audience.rule)
-            if isinstance(condition, OnEvents) and _key(audience, condition) not in known
-        }
-        if fresh and change.action in ("created", "changed"):
-            found[audience.project, audience.id] = list(fresh.values())
-    return found
-
-
-def _key(audience: Audience, condition: Condition) -> tuple[str, int]:
-    project = audience.project
-    return project, condition_key(project, condition, audience.timezone, schedule_scope(audience))

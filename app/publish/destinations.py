@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_destinations
 from agents.deliver.definitions.published import Destinations, PublishedDestination, destination_record
+from agents.registry.audit import Action, AuditRecord
 from agents.topics.plan import TopicPlan, Wanted
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
+from app.publish.author import Author, shell_author
 from app.publish.files import read_definition_files
 from app.publish.topic import DefinitionsTopic
 from app.settings.tree import Settings
@@ -27,7 +30,7 @@ def load_destination_files(paths: Sequence[Path]) -> list[Destination]:
 class DestinationsTopic(DefinitionsTopic):
     """The topic on a broker that answers. Made by ``connected``."""
 
-    versions: Mapping[str, int] = {}
+    unusable_versions: Mapping[str, int] = {}
     """Of records that can't be used; known after a ``read``."""
 
     @staticmethod
@@ -40,7 +43,7 @@ class DestinationsTopic(DefinitionsTopic):
         Records that can't be used are told on standard error, and passed by.
         """
         found = await self.read_into(Destinations(self.name))
-        self.versions = found.versions
+        self.unusable_versions = found.unusable_versions
         return found.published
 
     async def find(self, name: str) -> PublishedDestination:
@@ -51,10 +54,24 @@ class DestinationsTopic(DefinitionsTopic):
             raise CommandFailed(f"there is no destination '{name}'{hint}")
         return published[name]
 
-    async def write(self, published: Sequence[PublishedDestination]) -> None:
-        """Publish; the topic is made when it is missing."""
-        if published:
-            await self.write_records(map(destination_record, published))
+    async def write(self, changes: Sequence[tuple[PublishedDestination, Action]]) -> None:
+        """Publish, and tell each change on the audit topic; the topics are made when they are missing."""
+        if not changes:
+            return
+        told = [told_of(each, action, shell_author()) for each, action in changes]
+        await self.write_records([destination_record(each) for each, _ in changes], told)
+
+
+def told_of(published: PublishedDestination, action: Action, author: Author) -> AuditRecord:
+    """What the audit topic is told of a change that is made now."""
+    return author.told(
+        "destination",
+        published.destination.name,
+        action,
+        time.time_ns() // 1_000_000,
+        project=published.destination.project,
+        version=published.version,
+    )
 
 
 @asynccontextmanager

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
-from agents.kafka.clients import new_consumer, new_producer
+from agents.kafka.clients import committed_consumer, new_producer
+from agents.registry.audit import AuditRecord, audit_record
 from agents.registry.registry import Registry
 from agents.registry.topic import publish, read_all
 from agents.topics import existing, make_missing
@@ -52,7 +55,7 @@ class DefinitionsTopic(ABC):
         """
         if not await self.exists():
             return registry
-        consumer = new_consumer(self.broker)
+        consumer = committed_consumer(self.broker)
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await consumer.start()
@@ -63,17 +66,29 @@ class DefinitionsTopic(ABC):
             tell_unusable(registry.unusable.values())
         return registry
 
-    async def write_records(self, records: Iterable[tuple[bytes, bytes]]) -> None:
-        """Write records, given as (key, value); the topic is made when it is missing.
+    async def write_records(
+        self, records: Iterable[tuple[bytes, bytes | None]], changes: Iterable[AuditRecord] = ()
+    ) -> None:
+        """Write records, given as (key, value), and tell the changes on the audit topic; the topics are made
+        when they are missing.
 
-        Returns when all replicas have them.
+        Returns when all replicas have them. That a change couldn't be told is said on standard error: it is
+        made.
         """
-        if not await self.exists():
-            await make_missing(self.admin, [self._wanted], self.settings.topics.replication)
+        there = await existing(self.admin)
+        missing = [each for each in (self._wanted, self.plan.audit_topic()) if each.name not in there]
+        if missing:
+            await make_missing(self.admin, missing, self.settings.topics.replication)
         # Not idempotent, which takes a right that clients may lack: a definition written twice does no harm.
         producer = new_producer(self.broker, idempotence=False)
         try:
             await producer.start()
             await publish(producer, self.name, records)
+            try:
+                await publish(producer, self.plan.audit, map(audit_record, changes))
+            except KafkaError as error:
+                print(
+                    f"the change is made, but {self.plan.audit} doesn't have it: {error!r}", file=sys.stderr
+                )
         finally:
             await producer.stop()

@@ -16,6 +16,7 @@ from app.settings.listener import ListenerSettings, port, probe_port
 from app.settings.values import BaseUrl, JsonList, Section, Text, Whole, setting, text_list, whole
 
 SECRETS: Final = "a list of {name, source, hosts, projects} (JSON in a variable)"
+_MONTH_SECONDS: Final = 31 * 86_400
 _SECRET_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -116,6 +117,13 @@ class DeliverSettings(ListenerSettings):
         False,
         "true or false",
         "Whether webhooks and Kafka destinations may be at loopback, private and link-local addresses.",
+    )
+    notices_stalled_seconds: Whole = whole(
+        3_600,
+        1,
+        _MONTH_SECONDS,
+        "After so long (seconds) without progress an audience that isn't ready counts as failed, as does a "
+        "compute instant that some partition hasn't computed: clients get a notice.",
     )
     in_flight: Whole = whole(
         10_000, 1, 1_000_000, "Messages in hand per destination, before its reading stops."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from agents.registry.api_keys import EVERY_PROJECT, Scope
+from app.settings.allowance import Allowance
 from app.settings.listener import ListenerSettings, port, probe_port
 from app.settings.values import BaseUrl, JsonList, Section, Sha256, Text, Whole, setting
 
@@ -46,6 +47,20 @@ class HttpSettings(ListenerSettings):
     api_keys_file: Path | None = setting(
         None, "the path of a file in YAML or JSON", "More keys, a list like http.api_keys; followed."
     )
+    rate_limit: Whole | None = setting(
+        None,
+        "a whole number from 1 to 1000000",
+        "Requests a second that each key may make of one process; by default they aren't counted.",
+        ge=1,
+        le=1_000_000,
+    )
+    rate_burst: Whole | None = setting(
+        None,
+        "a whole number from 1 to 10000000",
+        "Requests that a key may make at once after a pause; by default those of one second.",
+        ge=1,
+        le=10_000_000,
+    )
     tls_cert_file: Path | None = setting(
         None,
         "the path of a file in PEM form",
@@ -61,9 +76,22 @@ class HttpSettings(ListenerSettings):
     )
 
     @property
+    def allowance(self) -> Allowance | None:
+        """Of each key; None: requests aren't counted."""
+        if self.rate_limit is None:
+            return None
+        return Allowance(self.rate_limit, self.rate_burst or self.rate_limit)
+
+    @property
     def scheme(self) -> str:
         """Of http.port and deliver.port."""
         return "http" if self.tls_cert_file is None else "https"
+
+
+def rate_disagreements(http: HttpSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with limits of requests: the names (the one to blame first), the text."""
+    if http.rate_burst is not None and http.rate_limit is None:
+        yield ("http.rate_burst", "http.rate_limit"), "needs http.rate_limit, too"
 
 
 def tls_disagreements(http: HttpSettings) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -125,7 +125,9 @@ def _unknown_variable(key: str, names: Iterable[str]) -> str:
     for name, told in REMOVED.items():
         if key == variable(name):
             return told
-    if _SERVICE_LINK.fullmatch(key) and not get_close_matches(key, names, n=1, cutoff=0.85):
+    near = get_close_matches(key, names, n=1, cutoff=0.85)
+    # Every service has SERVICE_HOST, which is near to serve.host.
+    if _SERVICE_LINK.fullmatch(key) and (not near or key.endswith("SERVICE_HOST")):
         return "no setting; Kubernetes makes it for a service of that name: set enableServiceLinks to false"
     return "no setting" + _nearest(key.upper(), names, "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
@@ -14,22 +14,26 @@ from app.settings.tree import LoadedSettings
 from app.settings.values import format_size
 
 _PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9._/+-]*(?::[A-Za-z0-9/._-]+)*", re.ASCII)
+NONE: Mapping[str, str] = {}
 _NOT_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
-def as_yaml(loaded: LoadedSettings) -> str:
-    """The effective tree; each line ends with where its value comes from."""
-    return "".join(f"{line}\n" for line in _lines(loaded))
+def as_yaml(loaded: LoadedSettings, remarks: Mapping[str, str] = NONE) -> str:
+    """The effective tree; each line ends with where its value comes from, and with its remark, if any
+    (by full name)."""
+    return "".join(f"{line}\n" for line in _lines(loaded, remarks))
 
 
-def _lines(loaded: LoadedSettings) -> Iterator[str]:
+def _lines(loaded: LoadedSettings, remarks: Mapping[str, str]) -> Iterator[str]:
     for section_name in type(loaded.settings).model_fields:
         section: BaseModel = getattr(loaded.settings, section_name)
         yield f"{section_name}:"
         for key in type(section).model_fields:
-            given = loaded.given.get(f"{section_name}.{key}")
+            name = f"{section_name}.{key}"
+            given, remark = loaded.given.get(name), remarks.get(name)
             value = scalar(masked(getattr(section, key)), is_size=key.endswith("bytes"))
-            yield f"  {key}: {value}  # {given.origin if given else 'default'}"
+            origin = given.origin if given else "default"
+            yield f"  {key}: {value}  # {origin}{'' if remark is None else f'; {remark}'}"
 
 
 def masked(value: object) -> object:

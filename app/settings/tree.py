@@ -17,10 +17,12 @@ from pydantic import Field, PrivateAttr
 
 from app.settings import deliver as deliver_settings
 from app.settings import formats as formats_settings
+from app.settings.backfill import AudiencesSettings, BackfillSettings
 from app.settings.deliver import DeliverSettings
 from app.settings.formats import SourcesSettings
-from app.settings.http import HttpSettings, tls_disagreements
+from app.settings.http import HttpSettings, rate_disagreements, tls_disagreements
 from app.settings.kafka import KafkaSettings, kafka_disagreements
+from app.settings.serve import ServeSettings
 from app.settings.sources import (
     FILE_VARIABLE,
     GivenSetting,
@@ -32,10 +34,12 @@ from app.settings.sources import (
     validate,
 )
 from app.settings.values import (
+    HISTORY_NAMES,
     HOUR_MS,
     KAFKA_NAME,
     TIMEZONES,
     TOPIC_NAMES,
+    HistoryNames,
     KafkaName,
     Section,
     Size,
@@ -46,9 +50,15 @@ from app.settings.values import (
     size,
     whole,
 )
+from app.settings.worker import WorkerSettings
 from rules.state.dedupe import LONGEST_MS
 
 MIB = 1024**2
+OWN_TOPICS = (
+    *("transitions", "audiences", "destinations", "keys", "progress", "rekeyed", "imports"),
+    *("notify", "notices", "erasures"),
+)
+"""How the names of the service's own topics end, after the prefix and a dot."""
 _YEAR_MS = 366 * 24 * HOUR_MS
 
 
@@ -60,6 +70,12 @@ class TopicsSettings(Section):
         lambda data: (f"{data.get('prefix', 'turnstile')}.events",),
         TOPIC_NAMES,
         "Topics of the input records; by default <topics.prefix>.events.",
+    )
+    history: HistoryNames = setting(
+        lambda data: (f"{data.get('prefix', 'turnstile')}.history",),
+        HISTORY_NAMES,
+        "Topics of records from before the source topics begin; by default <topics.prefix>.history. All "
+        "workers need the same.",
     )
     partitions: Whole = whole(
         8, 1, 10_000, "Partitions of topics that are made; at most this many workers can share the work."
@@ -75,27 +91,6 @@ class TopicsSettings(Section):
         False,
         "true or false",
         "Whether missing topics of topics.events are made; otherwise a missing one stops the start.",
-    )
-
-
-class WorkerSettings(Section):
-    """One worker process."""
-
-    app_id: KafkaName = setting(
-        "turnstile", KAFKA_NAME, "Name of the consumer group; the name of the changelog topic begins with it."
-    )
-    id: KafkaName | None = setting(
-        None,
-        KAFKA_NAME,
-        "Static member id, such as the pod's name; without it each start makes a new member.",
-    )
-    data_dir: Path = setting(Path(".turnstile"), "the path of a directory", "Where RocksDB keeps the rows.")
-    poll_records: Whole = whole(4_000, 1, 50_000, "The most records that one poll brings.")
-    stall_seconds: Whole = whole(
-        120,
-        1,
-        86_400,
-        "After this time (seconds) without progress on records in hand the worker isn't alive.",
     )
 
 
@@ -117,7 +112,13 @@ class ClockSettings(Section):
 class CacheSettings(Section):
     """Memory for rows."""
 
-    rows: Whole = whole(200_000, 1, 1_000_000_000, "Decoded rows kept, over all partitions.")
+    rows: Whole = whole(
+        200_000,
+        1,
+        1_000_000_000,
+        "Decoded rows kept, over all partitions; while the past of audiences is computed, up to a quarter "
+        "more.",
+    )
     block_bytes: Size = size(256 * MIB, MIB, 1024**4, "RocksDB's cache of blocks, over all partitions.")
     write_buffer_bytes: Size = size(256 * MIB, MIB, 1024**4, "RocksDB's write buffers, over all partitions.")
 
@@ -188,8 +189,11 @@ class Settings(Section):
     records: RecordsSettings = Field(default_factory=RecordsSettings)
     state: StateSettings = Field(default_factory=StateSettings)
     projects: ProjectsSettings = Field(default_factory=ProjectsSettings)
+    audiences: AudiencesSettings = Field(default_factory=AudiencesSettings)
+    backfill: BackfillSettings = Field(default_factory=BackfillSettings)
     dedupe: DedupeSettings = Field(default_factory=DedupeSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    serve: ServeSettings = Field(default_factory=ServeSettings)
     deliver: DeliverSettings = Field(default_factory=DeliverSettings)
     logs: LogsSettings = Field(default_factory=LogsSettings)
 
@@ -245,16 +249,20 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     yield from deliver_settings.disagreements(settings.deliver)
     yield from formats_settings.disagreements(settings.sources, settings.topics.events)
     topics, app_id = settings.topics, settings.worker.app_id
-    own = {
-        f"{topics.prefix}.{name}" for name in ("transitions", "audiences", "destinations", "keys", "rekeyed")
-    }
+    own = {f"{topics.prefix}.{name}" for name in OWN_TOPICS}
     own |= {f"{app_id}-profiles-changelog", *(f"{name}.dlq" for name in topics.events)}
     taken = sorted(own.intersection(topics.events))
     if taken:
         message = f"the service itself writes {', '.join(taken)}: it can't be an input"
         yield ("topics.events", "topics.prefix", "worker.app_id"), message
-    http, deliver = settings.http, settings.deliver
-    for name, section in (("http", http), ("deliver", deliver)):
+    if taken := sorted(own.intersection(topics.history)):
+        message = f"the service writes other records to {', '.join(taken)}: it can't hold history"
+        yield ("topics.history", "topics.prefix", "worker.app_id"), message
+    if taken := sorted(set(topics.events).intersection(topics.history)):
+        message = f"{', '.join(taken)} is one of topics.events already: its records are read from there"
+        yield ("topics.history", "topics.events"), message
+    http = settings.http
+    for name, section in (("http", http), ("serve", settings.serve), ("deliver", settings.deliver)):
         if not section.is_loopback and not http.api_keys and http.api_keys_file is None:
             message = (
                 "without API keys only this machine may connect. Give keys (http.api_keys or "
@@ -264,6 +272,7 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         if section.port and section.port == section.probe_port:
             yield (f"{name}.probe_port", f"{name}.port"), f"is {name}.port already: each needs its own"
     yield from tls_disagreements(http)
+    yield from rate_disagreements(http)
     names = [key.name for key in http.api_keys]
     if len(set(names)) < len(names):
         yield ("http.api_keys",), "two keys have one name"

@@ -104,6 +104,10 @@ def _topics(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _history(value: tuple[str, ...]) -> tuple[str, ...]:
+    return _topics(value) if value else ()
+
+
 def _timezones(value: tuple[str, ...]) -> tuple[str, ...]:
     from rules.parse.audience import is_timezone  # only here: cron, which it needs, is slow to import
 
@@ -160,6 +164,7 @@ Size = Annotated[ByteSize, BeforeValidator(_plain_size)]
 Text = Annotated[str, AfterValidator(_filled)]
 KafkaName = Annotated[str, AfterValidator(_name_up_to(200))]
 TopicNames = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidator(_topics)]
+HistoryNames = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidator(_history)]
 Timezones = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidator(_timezones)]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 BaseUrl = Annotated[str, AfterValidator(_url)]
@@ -170,3 +175,4 @@ JsonList = BeforeValidator(_json_list)
 KAFKA_NAME = "1 to 200 of A-Z a-z 0-9 . _ -"
 TIMEZONES = "PROJECT=ZONE, one for each project, with names of the IANA database: default=Asia/Shanghai"
 TOPIC_NAMES = "one or more different topic names, each 1 to 245 of A-Z a-z 0-9 . _ -"
+HISTORY_NAMES = "any number of different topic names, each 1 to 245 of A-Z a-z 0-9 . _ -"

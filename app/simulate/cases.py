@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.native.engine import Engine
 from agents.evaluate.steps import Limits, Step
 from agents.evaluate.transitions import transition_body
 from agents.kafka.placement import Place
@@ -24,7 +24,6 @@ from rules.parse.definitions import check_together
 from rules.parse.problems import DefinitionProblem, DefinitionsInvalid
 from rules.parse.values import UTC
 from rules.time.instants import parse_instant
-from tables.profiles import Profiles
 from tables.store import MemoryStore
 
 
@@ -100,18 +99,20 @@ def load_cases(paths: Sequence[Path], max_samples: int, timezones: Mapping[str, 
     return ready
 
 
-def run_cases(ready: Ready, limits: Limits | None = None, max_samples: int = 1000) -> Iterator[CaseResult]:
-    """Run the cases of a file, each from nothing."""
+def run_cases(
+    ready: Ready, limits: Limits | None = None, max_samples: int = 1000, engine: Engine | None = None
+) -> Iterator[CaseResult]:
+    """Run the cases of a file, each from nothing. ``engine`` None: Python."""
     for case in ready.source.cases:
-        yield _CaseRun(ready, case, limits or Limits(), max_samples).outcome()
+        yield _CaseRun(ready, case, limits or Limits(), max_samples, engine or Engine()).outcome()
 
 
 class _CaseRun:
-    def __init__(self, ready: Ready, case: Case, limits: Limits, max_samples: int) -> None:
+    def __init__(self, ready: Ready, case: Case, limits: Limits, max_samples: int, engine: Engine) -> None:
         self.case = case
         self.found = CaseResult(ready.source.file, case)
         self.projects = sorted({each.project for each in ready.audiences}) or ["default"]
-        self.pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), CACHE_ROWS), limits)
+        self.pipeline = engine.pipeline(Place(0, 1), MemoryStore(), limits, CACHE_ROWS)
         published = [PublishedAudience(each, 1, created_ms=case.start_ms) for each in ready.audiences]
         self.pipeline.define(compile_rules(published, max_samples))
         self._acknowledge(self.pipeline.sweep(1))  # there are no rows yet: to none the audiences are news

@@ -53,7 +53,7 @@ def line_record(offset: int, line: bytes, format: Format | None) -> LineRecord:
     """
     if format is not None:
         return LineRecord(offset, _first_time_ms(line, format), None, line)
-    stamp = _stamp(line)
+    stamp = stamp_of(line)
     try:
         timestamp_ms = parse_instant(stamp.time if stamp.timestamp is None else stamp.timestamp)
     except InstantInvalid as error:
@@ -64,7 +64,7 @@ def line_record(offset: int, line: bytes, format: Format | None) -> LineRecord:
     return LineRecord(offset, timestamp_ms, key, line)
 
 
-def _stamp(line: bytes) -> Stamp:
+def stamp_of(line: bytes) -> Stamp:
     """That of the line, or of the first record in its list."""
     try:
         return _decode(line)

@@ -21,6 +21,9 @@ TIMES: Final = ("time", "timestamp")
 """Either of them is needed."""
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
+_MOST_CELL_CHARACTERS: Final = 16 * 1024 * 1024
+_END: Final = "\x1e"
+"""Given to the reader of CSV after the last line: in an open cell it becomes a part of it."""
 _CONSTANTS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 _KINDS: Final = (
     (b"\x1f\x8b", "gzip", "unpack it first: gzip -dc FILE | turnstile … --events -"),
@@ -94,18 +97,34 @@ def csv_records(stream: Iterable[bytes], columns: Mapping[str, str], bad: BadLin
         for line in lines:
             read[0] += 1
             yield line.decode("utf-8", "surrogateescape")
+        yield _END
 
     given = 1
-    for cells in csv.reader(rest(), delimiter=_delimiter(text)):
+    for cells in _rows(rest(), _delimiter(text)):
+        if cells == [_END]:
+            return
         yield from [b"\n"] * (read[0] - given - 1)  # the lines of a cell with line ends in it
         given = read[0]
         if not cells:
+            yield b"\n"
+        elif cells[-1].endswith(_END):
+            bad(given, "csv", "the quotes of its last cell have no end")
             yield b"\n"
         elif len(cells) > len(names):
             bad(given, "csv", f"{len(cells)} cells under a header of {len(names)}")
             yield b"\n"
         else:
             yield _record(names, fields, cells)
+
+
+def _rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    """Raises CommandFailed for a cell that is far too long, as where quotes have no end."""
+    csv.field_size_limit(_MOST_CELL_CHARACTERS)
+    rows = csv.reader(lines, delimiter=delimiter)
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise CommandFailed(f"--format csv: line {rows.line_num + 1}: {error}") from None
 
 
 def _check_header(names: list[str], columns: Mapping[str, str]) -> None:

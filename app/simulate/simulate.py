@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-from agents.evaluate.pipeline import Pipeline
+from agents.estimate.daily import Daily
+from agents.evaluate.native.engine import Engine
 from agents.evaluate.steps import Limits, Step
 from agents.evaluate.transitions import encode_transition
 from agents.formats.refused import RecordRefused
@@ -18,7 +19,6 @@ from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
 from rules.model.language import Audience
 from rules.state.row import Transition
-from tables.profiles import Profiles
 from tables.store import MemoryStore
 
 CACHE_ROWS = 1 << 40
@@ -39,6 +39,8 @@ class Summary:
     """Events whose id the user had sent before."""
     dropped_samples: int = 0
     dropped_ids: int = 0
+    begin_ms: int = 0
+    """Timestamp of the first good record."""
     at_ms: int = 0
     """The instant at which it ended."""
     entered: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -53,7 +55,8 @@ class Simulation:
     """One run. Transitions go to ``out`` as JSON lines; ``bad_line`` gets what can't be used, in line order.
 
     ``chunk`` records make one step, for speed; what comes out is the same for any number. ``created_ms`` is
-    the instant at which audiences with ``schedule: once`` are computed; 0: they never are.
+    the instant at which audiences with ``schedule: once`` are computed; 0: they never are. ``engine`` None:
+    Python.
     """
 
     def __init__(
@@ -65,14 +68,19 @@ class Simulation:
         max_samples: int = 1000,
         chunk: int = 1000,
         created_ms: int = 0,
+        engine: Engine | None = None,
     ) -> None:
         self.summary = Summary()
         self._out = out
         self._bad_line = bad_line
         self._limits = limits or Limits()
         self._chunk = chunk
+        audiences = list(audiences)
+        self.daily = {(each.project, each.id): Daily(each.timezone) for each in audiences}
+        """Sizes by day, by (project, audience)."""
         self._bad: list[tuple[int, str, str]] = []
-        self._pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), CACHE_ROWS), self._limits)
+        self._engine = engine = engine or Engine()
+        self._pipeline = engine.pipeline(Place(0, 1), MemoryStore(), self._limits, CACHE_ROWS)
         published = [PublishedAudience(audience, 1, created_ms=created_ms) for audience in audiences]
         rules = compile_rules(published, max_samples)
         self._pipeline.define(rules)
@@ -90,6 +98,7 @@ class Simulation:
             self.summary.records += 1
             record = self._record(number, line)
             if record is not None:
+                self.summary.begin_ms = self.summary.begin_ms or record.timestamp
                 batch.append(record)
             if len(batch) == self._chunk:
                 self._take(batch)
@@ -98,7 +107,8 @@ class Simulation:
         if until_ms is not None:
             self._write(self._pass(until_ms))
         self.summary.at_ms = self._pipeline.stream_time_ms
-        self.summary.dropped_samples = sum(each.dropped_samples for each in self._conditions)
+        in_python = sum(each.dropped_samples for each in self._conditions)
+        self.summary.dropped_samples = in_python + self._engine.dropped_samples
         self.summary.seconds = time.monotonic() - started
         return self.summary
 
@@ -136,7 +146,7 @@ class Simulation:
         self.summary.dropped_ids += step.counts.ids_dropped
         self._pipeline.acked(step)
         self._pipeline.profiles.durable(step.staged)
-        return step.transitions
+        return list(step.transitions)
 
     def _write(self, transitions: list[Transition]) -> None:
         """Write in order of time; at one instant, those by records first, as they came.
@@ -149,6 +159,7 @@ class Simulation:
         for each in transitions:
             counts = self.summary.entered if each.is_enter else self.summary.left
             counts[each.project, each.audience] += 1
+            self.daily[each.project, each.audience].add(each.at_ms, each.is_enter)
 
 
 def _in_time(transition: Transition) -> tuple[int, str, str]:

@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError
 
-from agents.kafka.clients import new_consumer
+from agents.kafka.clients import committed_consumer, new_consumer
+from agents.registry.audience_keys import audience_of
 from agents.registry.topic import keys_on
 from agents.restore.stores import stores_of
 from agents.topics.judge import Fault
@@ -72,8 +73,8 @@ async def faults_of_state(
 
 async def count_definitions(settings: Settings, plan: TopicPlan) -> int:
     """How many definitions are on their topic, which exists."""
-    async with new_consumer(broker_of(settings)) as consumer:
-        return len(await keys_on(consumer, plan.audiences))
+    async with committed_consumer(broker_of(settings)) as consumer:
+        return len(set(map(audience_of, await keys_on(consumer, plan.audiences))))
 
 
 async def _of_others(

@@ -63,8 +63,16 @@ _HOLDS: Mapping[Role, tuple[str, str]] = {
     Role.REPARTITION: ("user id", "records that came to another user's partition"),
     Role.TRANSITIONS: ("user id", "enter and exit"),
     Role.CHANGELOG: ("user id", "the rows, to recover from"),
-    Role.AUDIENCES: ("project/audience", "definitions"),
+    Role.AUDIENCES: ("project/audience/version", "definitions"),
     Role.KEYS: ("name", "hashes of API keys"),
+    Role.HISTORY: ("user id", "records from before the sources begin"),
+    Role.IMPORTS: ("topic/import", "which files were imported"),
+    Role.PROGRESS: ("project/audience/version/partition", "how far new versions are"),
+    Role.NOTIFY: ("project", "where its notices go"),
+    Role.NOTICES: ("project/audience/version/instant/code", "notices that were sent"),
+    Role.IDENTITIES: ("project/namespace/value/user", "who claims which identity"),
+    Role.ERASURES: ("pseudonym", "receipts of erasures"),
+    Role.AUDIT: ("project", "who changed what"),
     Role.DESTINATIONS: ("name", "destinations"),
     Role.DEAD_LETTERS: ("", "records that can't be used, and why"),
     Role.UNDELIVERED: ("", "what a destination refused"),
@@ -76,7 +84,12 @@ class _Topics:
     """A part for each topic that the plan has, under its role."""
 
     def __init__(self, plan: TopicPlan) -> None:
-        wanted = [*wanted_topics(plan, 1), plan.destinations_topic(), plan.undelivered_topic(DESTINATION, 1)]
+        wanted = [
+            *wanted_topics(plan, 1),
+            plan.destinations_topic(),
+            plan.undelivered_topic(DESTINATION, 1),
+            plan.notices_topic(),
+        ]
         self._parts = {each.name: Part(each.name, "topic", _about(each, plan)) for each in wanted}
         self._roles = {each.name: each.role for each in wanted}
 
@@ -122,8 +135,14 @@ def _evaluation(plan: TopicPlan, topics: _Topics, profiles: Part) -> Iterator[Fl
     follow = Part("definitions", "agent", "holds all definitions, in every worker")
     doorkeeper = Part("keys", "agent", "holds all API keys, in every worker and delivery worker")
     key_makers = Part("turnstile keys", "outside", "makes and revokes API keys")
+    holders = Part(
+        "identities", "agent", "finds users by their identities, each worker those of its partitions"
+    )
+    backfill = Part("backfill", "agent", "computes new definitions from where the history begins")
+    importer = Part("turnstile import", "outside", "brings history in")
     repartition, transitions = topics.one(Role.REPARTITION), topics.one(Role.TRANSITIONS)
     audiences, keys = topics.one(Role.AUDIENCES), topics.one(Role.KEYS)
+    progress = topics.one(Role.PROGRESS)
     yield Flow(operators, audiences, "definitions")
     yield Flow(audiences, follow, "definitions")
     yield Flow(follow, evaluate, "compiled rules")
@@ -132,18 +151,54 @@ def _evaluation(plan: TopicPlan, topics: _Topics, profiles: Part) -> Iterator[Fl
     for each in topics.all(Role.SOURCE):
         yield Flow(each, evaluate, "records")
     yield Flow(repartition, evaluate, "records")
+    for each in topics.all(Role.HISTORY):
+        yield Flow(importer, each, "records, in order of time")
+        yield Flow(each, backfill, "records")
+    for each in topics.all(Role.IMPORTS):
+        yield Flow(importer, each, "which files, at which offsets")
+        yield Flow(each, backfill, "where each import lies")
+    for each in topics.all(Role.SOURCE):
+        yield Flow(each, backfill, "records, up to where the agent is")
+    yield Flow(backfill, evaluate, "states of new conditions")
     yield Flow(evaluate, profiles, "rows")
     yield Flow(profiles, topics.one(Role.CHANGELOG), "changed rows, outboxes")
     yield Flow(evaluate, transitions, "after the rows are durable")
     yield Flow(evaluate, repartition, "another partition's records")
+    yield Flow(evaluate, topics.one(Role.IDENTITIES), "claims, after the rows are durable")
+    yield Flow(topics.one(Role.IDENTITIES), holders, "claims")
+    yield Flow(holders, callers, "who an identity belongs to")
     for each in topics.all(Role.DEAD_LETTERS):
         is_input = each.name != plan.dead_letters(plan.transitions)
         yield Flow(evaluate, each, "refused records" if is_input else "refused transitions")
+    yield Flow(evaluate, topics.one(Role.ERASURES), "receipts of erasures")
+    yield Flow(topics.one(Role.ERASURES), follow, "who was erased")
+    yield Flow(evaluate, progress, "pending to ready, partition by partition")
+    yield Flow(progress, follow, "which versions are ready")
+    publisher = Part("publisher", "agent", "publishes definitions that come over HTTP, one after the other")
+    yield Flow(audiences, publisher, "versions")
+    yield Flow(publisher, audiences, "definitions")
+    yield Flow(publisher, topics.one(Role.AUDIT), "each change")
     yield Flow(transitions, consumers, "enter, exit")
     yield Flow(profiles, callers, "memberships")
     yield Flow(key_makers, keys, "hashes")
     yield Flow(keys, doorkeeper, "hashes")
     yield Flow(doorkeeper, callers, "who may ask")
+    clients = Part("clients", "outside", "systems that are told when audiences are ready")
+    yield Flow(clients, topics.one(Role.NOTIFY), "notify addresses, over HTTP")
+    yield from _notices(topics, clients)
+
+
+def _notices(topics: _Topics, clients: Part) -> Iterator[Flow]:
+    """What ``turnstile deliver`` reads and writes to tell clients how far audiences are."""
+    teller = Part(
+        "notices", "agent", "tells clients when audiences are ready or fail, in one delivery worker"
+    )
+    yield Flow(topics.one(Role.NOTIFY), teller, "where to")
+    yield Flow(topics.one(Role.PROGRESS), teller, "which versions are ready")
+    yield Flow(topics.one(Role.AUDIENCES), teller, "definitions")
+    yield Flow(topics.one(Role.NOTICES), teller, "what was sent")
+    yield Flow(teller, topics.one(Role.NOTICES), "what is sent")
+    yield Flow(teller, clients, "notices")
 
 
 def _delivery(settings: Settings, topics: _Topics, profiles: Part) -> Iterator[Flow]:

@@ -1,40 +1,68 @@
-"""What a lookup asks for: a user and a project, from its path and query."""
+"""The audience that a request asks for, where it is ready."""
 
 from __future__ import annotations
 
-from aiohttp import web
+from difflib import get_close_matches
 
-from agents.formats.records import MAX_NAME_CHARS
-from app.http.base import CALLER
+from agents.backfill.progress.progress import VersionState
 from app.http.problems import HttpProblem
-from app.http.routes import Query
-
-INSTEAD = "-"
-"""In a path, for a user that the query names."""
-
-PROJECT = Query("project", default="default")
-USER_ID = Query("user_id", "For ids that proxies remove from a path, such as '..'; the path then has '-'")
+from app.worker.holder import Asked
+from rules.compile.audience import CompiledAudience
+from rules.compile.project_rules import ProjectRules
+from rules.compile.rule_set import RuleSet
 
 
-def project_of(request: web.Request) -> str:
-    """The project that is asked about. Raises HttpProblem when the caller's key isn't for it."""
-    project = PROJECT.of(request) or "default"
-    request[CALLER].require_project(project)
-    return project
+def audience_of(rules: RuleSet, project: str, audience_id: str) -> tuple[ProjectRules, CompiledAudience]:
+    """The audience with this id. Raises HttpProblem when there is none."""
+    found = rules.project(project)
+    audience = found.by_id(audience_id)
+    if audience is not None:
+        return found, audience
+    near = get_close_matches(audience_id, [each.id for each in found.audiences], n=1)
+    raise HttpProblem(
+        404,
+        "No such audience",
+        f"project {project!r} has no audience {audience_id!r}",
+        hint=f"did you mean {near[0]!r}?" if near else "",
+    )
 
 
-def user_id_of(request: web.Request) -> str:
-    """The user that the path names; in the place of ``-`` the one that the query names.
+class AudienceNotReady(Exception):
+    """Nobody can say yet who is in an audience."""
 
-    A path can't carry every id through every client and proxy: ``.`` and ``..`` go out of it on the way.
-    Raises HttpProblem for an id that no user can have.
+    def __init__(self, state: VersionState) -> None:
+        super().__init__(state.state)
+        self.state = state
+
+
+def deciding_version(worker: Asked, rules: RuleSet, audience: CompiledAudience) -> CompiledAudience:
+    """The version that decides where ``rules`` are in force; ``audience`` is the latest one.
+
+    Raises AudienceNotReady for a new audience whose past is still computed. An edited one answers by the
+    version before, until its partition is cut.
     """
-    user_id, other = request.match_info["user_id"], USER_ID.of(request)
-    if other is not None:
-        if user_id not in (INSTEAD, other):
-            detail = f"the path names user {user_id!r}, the query {other!r}: write {INSTEAD!r} in the path"
-            raise HttpProblem(400, "Bad request", detail)
-        user_id = other
-    if not 0 < len(user_id) <= MAX_NAME_CHARS:
-        raise HttpProblem(400, "Bad request", f"a user id has 1 to {MAX_NAME_CHARS} characters")
-    return user_id
+    deciding = rules.project(audience.project).by_id(audience.id)
+    name = f"{audience.project}/{audience.id}".encode()
+    earlier = worker.feed.versions.get(name, {}).get(audience.version - 1)
+    if deciding is not None and earlier is not None and not earlier.deleted:
+        return deciding
+    state = worker.past.upkeep.state(audience.project, audience.id, audience.version)
+    if deciding is None or not state.is_ready:
+        raise AudienceNotReady(state)
+    return deciding
+
+
+def require_ready(worker: Asked, rules: RuleSet, audience: CompiledAudience) -> CompiledAudience:
+    """The same. Raises HttpProblem while the audience isn't ready."""
+    try:
+        return deciding_version(worker, rules, audience)
+    except AudienceNotReady as waiting:
+        raise not_ready(audience.id, waiting.state) from None
+
+
+def not_ready(audience_id: str, state: VersionState | None = None) -> HttpProblem:
+    detail = f"who is in {audience_id!r} is still being computed"
+    if state is not None:
+        detail += f": {state.state}, {state.progress:.0%} of its history is read"
+        detail += f" ({state.reason})" if state.reason else ""
+    return HttpProblem(409, "Audience is not ready", detail)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
+from agents.backfill.upkeep.upkeep import Upkeep
 from agents.evaluate.evaluator import Evaluator
 from agents.evaluate.outputs import Told
 from agents.evaluate.pipeline import Pipeline
 from agents.faust.batch import Batch
+from agents.identities.follower import IdentityFollower
 from agents.kafka.lost_records import lost_text
 from agents.kafka.placement import table_partition
 from agents.kafka.producer import Producer
@@ -21,6 +23,7 @@ from agents.restore.restorer import Restorer
 from agents.topics import TopicPlan
 from agents.topics.written import WrittenTopics
 from app.worker.metrics import WorkerMetrics
+from app.worker.standbys import Standbys
 from app.worker.topic_watch import TopicWatch
 
 
@@ -38,6 +41,9 @@ class Assigned:
         feed: AudiencesFeed,
         metrics: WorkerMetrics,
         told: Told,
+        upkeep: Upkeep,
+        standbys: Standbys,
+        identities: IdentityFollower,
     ) -> None:
         self._plan = plan
         self._topics = topics
@@ -48,6 +54,9 @@ class Assigned:
         self._feed = feed
         self._metrics = metrics
         self._told = told
+        self._upkeep = upkeep
+        self._standbys = standbys
+        self._identities = identities
         self._sources: Mapping[int, Sequence[TP]] = {}
 
     def sources_of(self, partition: int) -> Sequence[TP]:
@@ -86,26 +95,48 @@ class Assigned:
         kept = partitions & evaluator.tasks.keys()
         if kept:
             ends = await self._restorer.ends(kept)
-            kept = {each for each in kept if ends[each] == evaluator.tasks[each].pipeline.changelog_next}
+            kept = {
+                each for each in kept if ends[each] == evaluator.tasks[each].pipeline.outgoing.changelog_next
+            }
+        for partition in set(evaluator.tasks) - kept:
+            await self._upkeep.drop(partition)
         evaluator.drop(set(evaluator.tasks) - kept)
+        self._standbys.make_way(partitions)
         pipelines, pending = await self._restorer.open(partitions - kept)
         try:
             await self._watch.check_restored(pipelines, sources, self._feed)
             if is_current():
                 await send_again(self._producer, self._topics, pending, self._told)
+            for partition, pipeline in pipelines.items():
+                if is_current():
+                    await self._upkeep.adopt(pipeline, _topic_partitions(sources[partition]))
         except BaseException:
+            for partition in pipelines:
+                await self._upkeep.drop(partition)
             _close(pipelines)
             raise
         if not is_current():
+            for partition in pipelines:
+                await self._upkeep.drop(partition)
             _close(pipelines)  # they may be another's already; the next assignment says what is still ours
             return
+        for partition in kept:
+            self._upkeep.moved(partition, _topic_partitions(sources[partition]))
         evaluator.adopt(pipelines)
+        if partitions:  # in the middle of a rebalance a worker may hold none for a moment
+            self._upkeep.forget_others(partitions)
+            self._identities.hold(partitions)
         self._sources = sources
         evaluator.paused = False
+        self._standbys.look()
         self._metrics.partitions.set(len(evaluator.tasks))
         self._metrics.restored_rows.set(self._restorer.rows_restored)
 
 
 def _close(pipelines: Mapping[int, Pipeline]) -> None:
     for pipeline in pipelines.values():
-        pipeline.profiles.store.close()
+        pipeline.close()
+
+
+def _topic_partitions(sources: Sequence[TP]) -> list[TopicPartition]:
+    return [TopicPartition(*each) for each in sources]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from agents.evaluate.steps import Step
@@ -41,6 +43,20 @@ class WorkerMetrics:
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=self.registry,
         )
+        self.cut_seconds = Histogram(
+            "turnstile_cut_seconds",
+            "How long a partition took no records because it went over to new versions of audiences.",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self.registry,
+        )
+        self.claims = Counter(
+            "turnstile_identity_claims", "Claims of identities in Kafka.", registry=self.registry
+        )
+        self.collisions = Gauge(
+            "turnstile_identity_collisions",
+            "Identities that several users claim, in the partitions that this worker owns.",
+            registry=self.registry,
+        )
         self.samples_dropped = Gauge(
             "turnstile_samples_dropped",
             "Samples that were dropped because of state.max_samples, since the definitions changed.",
@@ -78,6 +94,18 @@ class WorkerMetrics:
         self.partitions = Gauge(
             "turnstile_partitions", "Partitions that this worker owns.", registry=self.registry
         )
+        self.standby_lag = Gauge(
+            "turnstile_standby_lag_records",
+            "Records of the changelog that the standby of a partition lacks.",
+            ["partition"],
+            registry=self.registry,
+        )
+        self.audience_members = Gauge(
+            "turnstile_audience_members",
+            "Members of an audience in the partitions that this worker owns.",
+            ["project", "audience"],
+            registry=self.registry,
+        )
         self.cached_rows = Gauge("turnstile_cached_rows", "Decoded rows in memory.", registry=self.registry)
         self.restored_rows = Gauge(
             "turnstile_restored_rows", "Rows read from changelogs so far.", registry=self.registry
@@ -95,11 +123,18 @@ class WorkerMetrics:
             "turnstile_lookups", "HTTP lookups.", ["route", "status"], registry=self.registry
         )
 
+    def sizes(self, sizes: Mapping[tuple[str, str], int]) -> None:
+        """Members by project and audience; those of audiences that are gone are no longer exported."""
+        self.audience_members.clear()
+        for labels, size in sizes.items():
+            self.audience_members.labels(*labels).set(size)
+
     def forget_partitions(self) -> None:
         """Export no gauge of any partition until it is set again. Counters stay."""
         self.clock.clear()
         self.open_transaction.clear()
         self.lag.clear()
+        self.standby_lag.clear()
 
     def step_done(self, partition: int, step: Step, seconds: float) -> None:
         counts = step.counts
@@ -123,12 +158,13 @@ class WorkerMetrics:
                 "user's audiences stay as they were; raise the changelog's max.message.bytes, then restart",
             )
         by_audience: dict[tuple[str, str, str], int] = {}
-        for transition in step.transitions:
-            name = ("enter" if transition.is_enter else "exit", transition.project, transition.audience)
-            by_audience[name] = by_audience.get(name, 0) + 1
+        for is_enter, project, audience, count in step.moves():
+            name = ("enter" if is_enter else "exit", project, audience)
+            by_audience[name] = by_audience.get(name, 0) + count
         for labels, count in by_audience.items():
             self.transitions.labels(*labels).inc(count)
         self.rows.inc(len(step.staged.rows))
+        self.claims.inc(len(step.claims))
         self.timers.inc(counts.timers)
         self.ids_dropped.inc(counts.ids_dropped)
         self.commit_seconds.observe(seconds)

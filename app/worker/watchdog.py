@@ -14,12 +14,16 @@ from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from agents.evaluate.evaluator import Evaluator
+from agents.evaluate.members import sizes_together
+from agents.evaluate.native.engine import Engine
 from agents.faust.transport import Consumer
+from agents.identities.follower import IdentityFollower
 from agents.restore.restorer import Restorer
 from agents.wall_clock import WallClock
 from agents.warnings import Warnings
 from app.settings.tree import Settings
 from app.worker.metrics import WorkerMetrics
+from app.worker.standbys import Standbys
 
 MEASURE_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
@@ -47,7 +51,10 @@ class Watched(SourceReader, Protocol):
     warnings: Warnings
     metrics: WorkerMetrics
     evaluator: Evaluator
+    engine: Engine
     restorer: Restorer
+    standbys: Standbys
+    identities: IdentityFollower
 
     def new_consumer(self) -> AIOKafkaConsumer: ...
 
@@ -125,7 +132,7 @@ async def measure(worker: Watched) -> None:
     """Set the gauges, every second."""
     transactions = OpenTransactions(worker.metrics, worker.warnings)
     while True:
-        dropped = 0
+        dropped = worker.engine.dropped_samples
         worker.metrics.forget_partitions()  # others may own them by now
         transactions.keep([each for number in worker.evaluator.tasks for each in worker.sources_of(number)])
         for partition, task in worker.evaluator.tasks.items():
@@ -135,12 +142,19 @@ async def measure(worker: Watched) -> None:
                 transactions.look(source, worker.consumer.held_back(source))
                 if lag is not None:
                     worker.metrics.lag.labels(source.topic, str(source.partition)).set(lag)
-        for project in worker.evaluator.rules.projects.values():
-            dropped += sum(each.dropped_samples for each in project.conditions.values())
+        for partition, behind in worker.standbys.kept.items():
+            worker.metrics.standby_lag.labels(str(partition)).set(behind)
+        rule_sets = {id(each.pipeline.rules): each.pipeline.rules for each in worker.evaluator.tasks.values()}
+        for rules_of in rule_sets.values():
+            for project in rules_of.projects.values():
+                dropped += sum(each.dropped_samples for each in project.conditions.values())
         worker.metrics.samples_dropped.set(dropped)
+        tasks, rules = worker.evaluator.tasks.values(), worker.evaluator.rules
+        worker.metrics.sizes(sizes_together(rules, [each.pipeline for each in tasks]))
         worker.metrics.cached_rows.set(
             sum(task.pipeline.profiles.cached_rows for task in worker.evaluator.tasks.values())
         )
+        worker.metrics.collisions.set(worker.identities.collisions)
         worker.metrics.ready.set(not worker.not_ready())
         await asyncio.sleep(MEASURE_SECONDS)
 

@@ -5,27 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
+from agents.backfill.progress.progress import progress_feed
 from agents.evaluate.commits import Committer
 from agents.evaluate.evaluator import Clock, Evaluator
 from agents.evaluate.outputs import Told
-from agents.faust.app import WorkerApp, owner_url, worker_app
+from agents.faust.app import WorkerApp, owner_url, standbys_of
 from agents.faust.hooks import Hooks
 from agents.faust.transport import Consumer
+from agents.identities.follower import IdentityFollower
 from agents.kafka.batches import PRODUCE_BATCH_BYTES
-from agents.kafka.clients import new_consumer
+from agents.kafka.clients import committed_consumer, new_consumer
 from agents.kafka.placement import partition_of
 from agents.kafka.producer import Producer
 from agents.kafka.watch import KafkaWatch
+from agents.notices.addresses import notify_feed
 from agents.registry.api_keys_topic import api_keys_feed
 from agents.registry.audiences_feed import AudiencesFeed
-from agents.restore.ahead import Job
+from agents.registry.erasures import erasures_feed
 from agents.restore.restorer import Restorer
 from agents.topics.written import WrittenTopics
 from agents.wall_clock import WallClock
@@ -35,16 +37,19 @@ from app.failures import message_for_users
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
-from app.settings.limits import limits_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
 from app.worker.assigned import Assigned
+from app.worker.engine import engine_of, raw_fetches_of
+from app.worker.faust_app import app_of
 from app.worker.http import Server
 from app.worker.metrics import WorkerMetrics
+from app.worker.past import Past
+from app.worker.restoring import follower_of, restorer_of
+from app.worker.standbys import Standbys
 from app.worker.topic_watch import TopicWatch
 from app.worker.watchdog import SourceClock, WorkerStalled, forget_refused, measure, watch
 from rules.compile.rule_set import RuleSet
-from tables.store import RocksMemory
 from tables.store_faults import make_directory
 
 log = structlog.get_logger("turnstile.worker")
@@ -58,13 +63,17 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.engine = engine_of(settings)
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)
-        self.warnings = Warnings()
-        self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
-        self.metrics = WorkerMetrics(self.warnings)
-        keys = api_keys_feed(self.new_consumer, self.plan.keys, self.warnings)
-        self.keys = KeyRing(settings.http, keys, self.warnings)
+        self.warnings = warnings = Warnings()
+        self.kafka = KafkaWatch(self.broker, warnings, folded_lines)
+        self.metrics = WorkerMetrics(warnings)
+        committed = partial(committed_consumer, self.broker)
+        self.keys = KeyRing(settings.http, api_keys_feed(committed, self.plan.keys, warnings), warnings)
+        self.progress = progress_feed(committed, self.plan.progress, warnings)
+        self.erasures = erasures_feed(committed, self.plan.erasures, warnings)
+        self.notify = notify_feed(committed, self.plan.notify, warnings)
         self.told = Told(warnings=self.warnings)
         self.partitions = 0
         """Of the table; source topics may have any number."""
@@ -75,7 +84,10 @@ class Worker:
         self.feed: AudiencesFeed
         self.assigned: Assigned
         self.restorer: Restorer
+        self.standbys: Standbys
         self.topics: TopicWatch
+        self.past: Past
+        self.identities: IdentityFollower
         self._supervisor = Supervisor(self._crashed)
 
     @property
@@ -107,8 +119,7 @@ class Worker:
             return
         topics = self.topics.as_found()
         self.partitions = topics.partitions
-        idempotence = self.settings.kafka.idempotence
-        producer = Producer(self.broker, idempotence, max_batch_size=PRODUCE_BATCH_BYTES)
+        producer = Producer(self.broker, self.settings.kafka.idempotence, max_batch_size=PRODUCE_BATCH_BYTES)
         await producer.start()
         server = Server(self)
         try:
@@ -117,8 +128,14 @@ class Worker:
             life.start("keys", self.keys.follow())
             await life.unless_stopped(self.keys.wait_loaded())
             await server.start()
+            life.start("progress", self.progress.run())
+            life.start("notify", self.notify.run())
+            life.start("erasures", self.erasures.run())
             life.start("definitions", self.feed.run())
             await life.unless_stopped(self.feed.loaded.wait())
+            await life.unless_stopped(self.progress.loaded.wait())
+            life.start("progress writer", self.past.writer.run())
+            life.start("identities", self.identities.run())
             self.evaluator.start()
             life.start("watchdog", watch(self))
             await life.unless_stopped(self._start_app())
@@ -126,8 +143,10 @@ class Worker:
                 life.start("measure", measure(self))
                 life.start("refused", forget_refused(self))
                 life.start("topics", self.topics.run())
+                if self.settings.worker.standbys:
+                    life.start("standbys", self.standbys.run())
                 started = {"topics": self.plan.sources, "partitions": self.partitions}
-                log.info("worker_started", http=server.url, **started)
+                log.info("worker_started", http=server.url, engine=str(self.engine), **started)
             await life.stopping.wait()
             log.info("worker_stopping", crashed=type(self.crashed).__name__ if self.crashed else None)
         finally:
@@ -152,21 +171,32 @@ class Worker:
     def _wire(self, producer: Producer, topics: WrittenTopics) -> None:
         settings = self.settings
         make_directory(settings.worker.data_dir)
+        threads, grace_ms = self.engine.threads, settings.clock.grace_ms
         committer = Committer(
-            producer, topics, self.metrics, self.told, may_write=lambda: self.consumer.is_member()
+            producer,
+            topics,
+            self.metrics,
+            self.told,
+            may_write=lambda: self.consumer.is_member(),
+            threads=threads,
         )
         # Another clock than today's, as of a replay, has no records from its future.
         latest_ms = self.clock.latest_ms if isinstance(self.clock, SourceClock) else lambda: None
-        self.evaluator = Evaluator(committer, self.clock, settings.clock.grace_ms, self.crash, latest_ms)
-        self.restorer = self._new_restorer(topics)
+        self.past = Past(
+            self, settings, self.broker, self.plan, producer, self.progress, topics.partitions, self.crash
+        )
+        self.evaluator = Evaluator(committer, self.clock, grace_ms, self.crash, latest_ms, self.past, threads)
+        self.restorer = restorer_of(settings, self.broker, topics, self.warnings, self.engine)
+        self.standbys = Standbys(self.restorer, self.broker, lambda: standbys_of(self.app))
         self.feed = AudiencesFeed(
-            self.new_consumer,
+            partial(committed_consumer, self.broker),
             self.plan.audiences,
             partial(parse_published, max_samples=settings.state.max_samples),
             self._defined,
             settings.state.max_samples,
             self.warnings,
         )
+        self.identities = follower_of(settings, self.broker, topics, self.warnings)
         self.assigned = Assigned(
             self.plan,
             topics,
@@ -177,42 +207,25 @@ class Worker:
             self.feed,
             self.metrics,
             self.told,
+            self.past.upkeep,
+            self.standbys,
+            self.identities,
         )
         self.app = self._new_app()
 
-    def _new_restorer(self, topics: WrittenTopics) -> Restorer:
-        settings, cache = self.settings, self.settings.cache
-        folder = settings.worker.data_dir
-        memory = RocksMemory.of(cache.block_bytes, cache.write_buffer_bytes)
-        rows = max(1000, cache.rows // max(1, self.partitions))
-        job = Job(self.broker, topics, str(folder), cache.block_bytes, cache.write_buffer_bytes)
-        return Restorer(
-            self.new_consumer, Path(folder), memory, topics, limits_of(settings), rows, job, self.warnings
-        )
-
     def _new_app(self) -> WorkerApp:
-        settings = self.settings
-        return worker_app(
-            app_id=settings.worker.app_id,
-            broker=self.broker,
-            instance_id=settings.worker.id,
-            data_dir=str(settings.worker.data_dir),
-            advertised_url=self.advertised_url,
-            sources=self.plan.sources,
-            table="profiles",
-            partitions=self.partitions,
-            poll_records=settings.worker.poll_records,
-            hooks=Hooks(
-                take=self.assigned.take,
-                restore=self.assigned.restore,
-                hand_over=self.evaluator.hand_over,
-                rebalancing_began=self.assigned.pause,
-                lost=self.assigned.lost,
-                taken=self.assigned.taken,
-                refused=self._refused,
-            ),
-            warnings=self.warnings,
+        hooks = Hooks(
+            take=self.assigned.take,
+            restore=self.assigned.restore,
+            hand_over=self.evaluator.hand_over,
+            rebalancing_began=self.assigned.pause,
+            lost=self.assigned.lost,
+            taken=self.assigned.taken,
+            refused=self._refused,
+            raw=raw_fetches_of(self.engine, self.settings, self.plan.sources),
         )
+        known = self.settings, self.broker, self.plan, self.partitions, self.advertised_url
+        return app_of(*known, hooks, self.warnings)
 
     async def _start_app(self) -> None:
         self.app.finalize()
@@ -230,6 +243,8 @@ class Worker:
                     self.evaluator.paused = True
                     await self.app.stop()
                     await self.evaluator.close()
+                    await self.past.close()
+                    self.standbys.close()
                 elif started:
                     await self.evaluator.abort()
                 if self.crashed is None:
@@ -250,6 +265,7 @@ class Worker:
 
     def _defined(self, rules: RuleSet) -> None:
         self.evaluator.define(rules)
+        self.past.define(self.feed)
         for task in self.evaluator.tasks.values():
             self.topics.note(task.pipeline, self.feed)
 
@@ -266,28 +282,26 @@ class Worker:
     def owner_of(self, user_id: str) -> tuple[int, str | None]:
         """The user's partition, and the URL of the worker that has it; None: not known now."""
         partition = partition_of(user_id, self.partitions) if self.partitions else 0
-        url = owner_url(self.app, self.plan.changelog, partition) if hasattr(self, "app") else None
-        return partition, url
+        return partition, self.url_of(partition)
+
+    def url_of(self, partition: int) -> str | None:
+        """The URL of the worker that has a partition of the table; None: not known now."""
+        return owner_url(self.app, self.plan.changelog, partition) if hasattr(self, "app") else None
 
     async def _watch_app(self) -> None:
         await self.app.wait_until_stopped()
-        reason = self.app.crash_reason
-        self.crash(reason if reason is not None else WorkerStalled("Faust stopped by itself"))
+        self.crash(self.app.crash_reason or WorkerStalled("Faust stopped by itself"))
 
     def not_ready(self) -> list[str]:
         """Why the worker is not ready; empty when it is."""
-        reasons = []
-        if not self.feed.loaded.is_set():
-            reasons.append("definitions are not loaded")
-        if not self.keys.loaded:
-            reasons.append("API keys are not read")
-        if self.crashed is not None:
-            reasons.append(f"crashed: {self.crashed!r}")
-        if self.evaluator.paused:
-            reasons.append("rebalancing or restoring rows")
-        elif not self.evaluator.tasks:
-            reasons.append("owns no partition")
-        return reasons
+        known = (
+            (not self.feed.loaded.is_set(), "definitions are not loaded"),
+            (not self.keys.loaded, "API keys are not read"),
+            (self.crashed is not None, f"crashed: {self.crashed!r}"),
+            (self.evaluator.paused, "rebalancing or restoring rows"),
+            (not self.evaluator.paused and not self.evaluator.tasks, "owns no partition"),
+        )
+        return [reason for is_so, reason in known if is_so]
 
     @property
     def advertised_url(self) -> str:

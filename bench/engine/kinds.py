@@ -24,5 +24,19 @@ KINDS = {
         "{sequence: [{event: view, as: v}, {event: buy, within: 6h, where: {sku: {eq: {ref: v.sku}}}}],"
         " within: 1d}"
     ),
+    "period of 7 days": "{event: view, count: {gte: 3}, period: {last: 7, unit: day}}",
+    "where on two": (
+        "{event: view, count: {gte: 2}, within: 6h, where: {sku: {in: [s1, s2]}, price: {between: [10, 90]}}}"
+    ),
+    "where matches": "{event: view, where: {sku: {matches: '^s1'}}, within: 6h}",
+    "all and not": "{all: [{event: view, count: {gte: 3}, within: 6h}, {not: {event: buy, within: 1d}}]}",
+    "at_least": (
+        "{at_least: 2, of: [{event: view, count: {gte: 3}, within: 6h}, {event: buy, within: 1d},"
+        " {event: view, where: {campaign: c1}}]}"
+    ),
+    "score": (
+        "{score: [{when: {event: view, count: {gte: 3}, within: 6h}, points: 50},"
+        " {when: {event: buy, within: 1d}, points: 30}], gte: 80}"
+    ),
     "not_followed_by": "{event: view, not_followed_by: {event: buy}, for: 1h, within: 1d}",
 }

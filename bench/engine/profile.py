@@ -62,9 +62,10 @@ class TimedProfiles(Profiles):
         local: Mapping[bytes, int | None],
         stale: Iterable[Timer] = (),
         most_bytes: int = ANY_BYTES,
+        turned: Iterable[bytes] = (),
     ) -> Staged:
         started = thread_time()
-        staged = super().stage(changed, local, stale, most_bytes)
+        staged = super().stage(changed, local, stale, most_bytes, turned)
         self._sections.add("stage rows (encode)", started)
         return staged
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.native.engine import Engine
 from agents.evaluate.steps import Limits
 from agents.kafka.placement import Place
 from bench.engine.kinds import KINDS
@@ -22,7 +22,6 @@ from rules.compile.rule_set import RuleSet
 from rules.model.language import Audience
 from rules.parse.definitions import load_definitions
 from rules.time.instants import format_instant
-from tables.profiles import Profiles
 from tables.store import MemoryStore
 
 COUNTS = (1, 10, 100, 1_000, 5_000)
@@ -35,8 +34,9 @@ BASE_MS = 1_790_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One rule set over one log. ``row_bytes`` is the mean over the users."""
+    """One rule set over one log. ``engine``: which one computed. ``row_bytes`` is the mean over the users."""
 
+    engine: str
     name: str
     audiences: int
     us_per_event: float
@@ -75,14 +75,14 @@ def make_log(events: int, users: int, campaigns: int, seed: int = 1) -> list[Log
     return log
 
 
-def measure(name: str, rules: RuleSet, log: Sequence[LogRecord], audiences: int) -> Run:
-    """CPU time of one pass, garbage collector included."""
+def measure(engine: Engine, name: str, rules: RuleSet, log: Sequence[LogRecord], audiences: int) -> Run:
+    """CPU time of one pass, garbage collector and all threads included."""
     store = MemoryStore()
-    pipeline = Pipeline(Place(0, 1), Profiles(store, ALL_ROWS, 1 << 30), Limits())
+    pipeline = engine.pipeline(Place(0, 1), store, Limits(), ALL_ROWS, 1 << 30)
     pipeline.define(rules)
     gc.collect()
     transitions = 0
-    started = time.thread_time()
+    started = time.process_time()
     for start in range(0, len(log), STEP_RECORDS):
         step = pipeline.apply(log[start : start + STEP_RECORDS])
         transitions += len(step.transitions)
@@ -91,35 +91,43 @@ def measure(name: str, rules: RuleSet, log: Sequence[LogRecord], audiences: int)
             step = pipeline.punctuate(pipeline.stream_time_ms, STEP_RECORDS)
             transitions += len(step.transitions)
             acknowledge(pipeline, step)
-    seconds = time.thread_time() - started
+    seconds = time.process_time() - started
     pipeline.profiles.flush()
     rows = [len(value) for _, value in store.scan(b"", 1 << 30)]
-    return Run(name, audiences, seconds / len(log) * 1e6, transitions / len(log), sum(rows) / len(rows))
+    return Run(
+        engine.name,
+        name,
+        audiences,
+        seconds / len(log) * 1e6,
+        transitions / len(log),
+        sum(rows) / len(rows),
+    )
 
 
-def scale(events: int, users: int, counts: Iterable[int] = COUNTS) -> list[Run]:
+def scale(engine: Engine, events: int, users: int, counts: Iterable[int] = COUNTS) -> list[Run]:
     """The same number of events under more and more audiences."""
     runs = []
     for count in counts:
         rules = compiled(many_audiences(count))
         log = make_log(events, users, max(1, count // CONCERNED))
-        runs.append(measure(f"{count:,} audiences", rules, log, count))
+        runs.append(measure(engine, f"{count:,} audiences", rules, log, count))
     return runs
 
 
-def kinds(events: int, users: int) -> list[Run]:
+def kinds(engine: Engine, events: int, users: int) -> list[Run]:
     """Each kind of condition as the only audience, beside the pipeline with none."""
     log = make_log(events, users, 10)
-    runs = [measure("no audience", compiled([]), log, 0)]
+    runs = [measure(engine, "no audience", compiled([]), log, 0)]
     for name, rule in KINDS.items():
         audiences = load_definitions([("bench.yaml", f"{{id: a, name: A, rule: {rule}}}")])
-        runs.append(measure(name, compiled(audiences), log, 1))
+        runs.append(measure(engine, name, compiled(audiences), log, 1))
     return runs
 
 
-def ordinary(users: int = 200) -> Run:
+def ordinary(engine: Engine, users: int = 200) -> Run:
     """Users who do much under the 20 audiences of the other benchmarks: the size of their rows."""
     from bench.workload.events import LogSpec, generate
 
     spec = LogSpec(BASE_MS, 20 * users, users, 1)
-    return measure("20 ordinary audiences", compiled(bench_audiences()), list(generate(spec, "bench")), 20)
+    rules, log = compiled(bench_audiences()), list(generate(spec, "bench"))
+    return measure(engine, "20 ordinary audiences", rules, log, 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -79,8 +80,8 @@ async def committed(admin: AIOKafkaAdminClient, group: str, topic: str) -> int:
     return sum(max(0, each.offset) for tp, each in offsets.items() if tp.topic == topic)
 
 
-async def read_all(bootstrap: str, topic: str, partitions: int) -> AsyncIterator[object]:
-    """Every record that is on a topic now."""
+async def read_all(bootstrap: str, topic: str, partitions: int) -> AsyncIterator[Any]:
+    """Every record (aiokafka's) that is on a topic now."""
     async with new_consumer(Broker(bootstrap)) as consumer:
         tps = [TopicPartition(topic, each) for each in range(partitions)]
         consumer.assign(tps)

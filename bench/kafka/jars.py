@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: fetched once with Maven into the cache folder, used offline afterwards."""
+"""Jars of Apache Kafka and of its peers: fetched once with Maven into the cache folder, then used offline."""
 
 from __future__ import annotations
 
@@ -48,25 +48,31 @@ def java_program() -> str:
 
 
 def kafka_jars() -> Path:
-    """The folder of jars, complete or absent: a fetch goes to a folder beside it, renamed when whole.
+    """The folder of Apache Kafka's jars. Raises KafkaUnavailable."""
+    return jars_of(POM, f"kafka-{kafka_version()}")
+
+
+def jars_of(pom: Path, name: str) -> Path:
+    """The folder ``name`` with what the pom lists, complete or absent: a fetch goes to a folder beside it,
+    which is renamed when it is whole.
 
     Raises KafkaUnavailable.
     """
-    jars = cache_folder() / f"kafka-{kafka_version()}"
+    jars = cache_folder() / name
     if not jars.is_dir():
         maven = shutil.which("mvn")
         if maven is None:
             raise KafkaUnavailable("no mvn on the PATH, and the jars were not fetched before")
         with one_at_a_time("kafka"):
             if not jars.is_dir():
-                _fetch(maven, jars)
+                _fetch(maven, pom, jars)
     return jars
 
 
-def _fetch(maven: str, jars: Path) -> None:
+def _fetch(maven: str, pom: Path, jars: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=jars.parent) as partial:
         target = Path(partial) / "libs"
-        command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+        command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
         try:
             fetched = subprocess.run(
                 [*command, f"-DoutputDirectory={target}"],

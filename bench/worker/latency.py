@@ -71,19 +71,19 @@ async def measure(
     with BenchWorker(broker, plan, partitions, folder / "worker", settings) as worker:
         async with aiohttp.ClientSession() as session:
             await worker.ready(session)
-        events = _Reader(broker, plan.events[0], "event", partitions, warm_up, folder)
-        transitions = _Reader(broker, plan.transitions, "transition", partitions, warm_up, folder)
+        events = Reader(broker, plan.events[0], "event", partitions, warm_up, folder)
+        transitions = Reader(broker, plan.transitions, "transition", partitions, warm_up, folder)
         with events.child, transitions.child:
             await asyncio.to_thread(events.wait_ready)
             await asyncio.to_thread(transitions.wait_ready)
             say(f"producing {rate:,} events/s for {warm_up:.0f} s of warm-up and {seconds:.0f} s")
             before = usage(worker.pid)
-            paced = await _produce(broker, plan.events[0], partitions, rate, warm_up + seconds, folder)
+            paced = await produce_paced(broker, plan.events[0], partitions, rate, warm_up + seconds, folder)
             after = usage(worker.pid)
             worker.check()
             async with aiohttp.ClientSession() as session:
                 metrics = await worker.metrics(session) or {}
-            read = await _until_read(transitions, events, paced["switches"], paced["events"])
+            read = await until_read(transitions, events, paced["switches"], paced["events"])
     if before is None or after is None:
         raise BenchFailed(f"the worker is gone: {worker.tail()}")
     latencies = tuple(
@@ -106,7 +106,7 @@ async def measure(
     )
 
 
-class _Reader:
+class Reader:
     """A process that reads a topic and compares the instants in its records with the clock."""
 
     def __init__(
@@ -130,21 +130,22 @@ class _Reader:
         return read_result(self.result)
 
 
-async def _produce(
-    broker: BenchBroker, topic: str, partitions: int, rate: int, seconds: float, folder: Path
+async def produce_paced(
+    broker: BenchBroker, topic: str, partitions: int, rate: int, seconds: float, folder: Path, run: int = 0
 ) -> dict[str, Any]:
+    """Events at a steady rate, from a process of its own. ``run``: the number of this run over the topic."""
     result = folder / "paced.json"
-    arguments = [broker.bootstrap, topic, str(partitions), str(rate), str(seconds), str(result)]
+    arguments = [broker.bootstrap, topic, str(partitions), str(rate), str(seconds), str(run), str(result)]
     with Child("bench.worker.paced", arguments, folder / "paced.log") as child:
         await asyncio.to_thread(child.wait, seconds + 120.0)
     return read_result(result)
 
 
-async def _until_read(
-    transitions: _Reader, events: _Reader, switches: int, produced: int
+async def until_read(
+    transitions: Reader, events: Reader, switches: int, produced: int, settle_seconds: float = SETTLE_SECONDS
 ) -> Sequence[dict[str, Any]]:
     """The readers write what they have every half second; wait until it is everything."""
-    deadline = time.monotonic() + SETTLE_SECONDS
+    deadline = time.monotonic() + settle_seconds
     while True:
         found = transitions.read(), events.read()
         if found[0]["switches"] >= switches and found[1]["read"] >= produced:

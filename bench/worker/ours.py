@@ -34,14 +34,15 @@ class BenchWorker(Child):
         partitions: int,
         folder: Path,
         settings: Mapping[str, str] | None = None,
+        command: str = "worker",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_ports(1)[0]
         self.started = time.monotonic()
         super().__init__(
             "app.main",
-            ["worker"],
-            folder / "worker.log",
+            [command],
+            folder / f"{command}.log",
             {
                 "TURNSTILE_KAFKA__BOOTSTRAP": broker.bootstrap,
                 "TURNSTILE_TOPICS__PREFIX": plan.prefix,
@@ -72,6 +73,16 @@ class BenchWorker(Child):
             if labels:
                 found[f"{name}{{{labels}}}"] = number
         return found
+
+    async def engine(self, session: aiohttp.ClientSession) -> tuple[str, str]:
+        """Which engine computes now, and why. Raises BenchFailed when the worker doesn't say."""
+        try:
+            async with session.get(f"http://127.0.0.1:{self.port}/readyz?verbose") as answer:
+                said = await answer.json()
+            return said["engine"], said["engine_reason"]
+        except (aiohttp.ClientError, TimeoutError, LookupError) as error:
+            self.check()
+            raise BenchFailed(f"the worker doesn't say which engine computes: {error!r}") from error
 
     async def ready(self, session: aiohttp.ClientSession, seconds: float = READY_SECONDS) -> float:
         """Wait until it says so; the seconds since it was started."""

@@ -26,10 +26,11 @@ SWITCHERS = 2_000
 
 class Source:
     """The events, one after the other: 5 % switches, the others as in the log of
-    ``bench.workload.events``."""
+    ``bench.workload.events``. Each run over a topic has its own users who switch."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, run: int = 0) -> None:
         self._random = Random(7).random
+        self._first_switcher = USERS + run * SWITCHERS
         self._places = Places(partitions)
         self._deltas: dict[int, int] = {}
         self.events = self.switches = 0
@@ -38,7 +39,7 @@ class Source:
         """(key, value, partition) of an event due at ``due_ns`` of the monotonic clock."""
         random = self._random
         if random() < SWITCH_SHARE:
-            user = USERS + int(random() * SWITCHERS)
+            user = self._first_switcher + int(random() * SWITCHERS)
             delta = self._deltas[user] = -self._deltas.get(user, -1)
             name, properties = "switch", f'{{"delta":{delta},"category":"none","channel":"web"}}'
             self.switches += 1
@@ -93,8 +94,10 @@ class Outlet:
         await self._task
 
 
-async def run(bootstrap: str, topic: str, partitions: int, rate: int, seconds: float, result: str) -> None:
-    source = Source(partitions)
+async def produce(
+    bootstrap: str, topic: str, partitions: int, rate: int, seconds: float, run: int, result: str
+) -> None:
+    source = Source(partitions, run)
     late_ticks = 0
     async with producer_client(bootstrap) as producer:
         await producer.partitions_for(topic)
@@ -120,5 +123,7 @@ async def run(bootstrap: str, topic: str, partitions: int, rate: int, seconds: f
 
 
 if __name__ == "__main__":
-    _bootstrap, _topic, _partitions, _rate, _seconds, _result = sys.argv[1:]
-    asyncio.run(run(_bootstrap, _topic, int(_partitions), int(_rate), float(_seconds), _result))
+    _bootstrap, _topic, _partitions, _rate, _seconds, _run, _result = sys.argv[1:]
+    asyncio.run(
+        produce(_bootstrap, _topic, int(_partitions), int(_rate), float(_seconds), int(_run), _result)
+    )

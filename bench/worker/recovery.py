@@ -61,11 +61,22 @@ class NoStore:
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [None] * len(keys)
 
+    get_many_aside = get_many
+
     def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return []
 
     def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
         return []
+
+    def members(self, audience: int, after: bytes, limit: int) -> list[bytes]:
+        return []
+
+    def sizes(self) -> dict[int, int]:
+        return {}
+
+    def clear_members(self) -> None:
+        pass
 
     def meta(self) -> bytes | None:
         return None

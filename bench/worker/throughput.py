@@ -1,53 +1,62 @@
-"""``bench throughput``: plain consuming, stock Faust and Turnstile over the same log on the same broker."""
+"""``bench throughput``: plain consuming, stock Faust, Turnstile and its peers over one log on one broker."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
-import msgspec
 
-from agents.restore.ahead import cores
+from agents.evaluate.jobs import cores
+from agents.evaluate.native.core import CoreMissing, native_core
 from agents.topics import TopicPlan
 from bench.kafka.brokers import BenchBroker
-from bench.kafka.clients import admin_client, committed, make_topic, prepare, produce, read_all
-from bench.machine import Usage, usage
+from bench.kafka.clients import make_topic, prepare, produce, read_all
+from bench.kafka.jars import KafkaUnavailable
+from bench.options import engine_settings
+from bench.peers.twin import Twin, TwinSettings, class_path
 from bench.processes import BenchFailed, Child, read_result
+from bench.worker.checked import checked
+from bench.worker.metered import Measured, Meter, Watched
 from bench.worker.ours import BenchWorker
 from bench.workload.events import LogSpec, generate
 from bench.workload.expected import Expected, expect
 from bench.workload.rules import bench_audiences
 
-POLL_SECONDS = 0.05
-STALL_SECONDS = 120.0
 KINDS = ("ceiling", "stock", "ours", "per_core")
+ENGINES = ("native", "python")
+TWINS = {
+    "twin": TwinSettings(),
+    "twin_at_least_once": TwinSettings("at_least_once"),
+}
+PEERS = (*ENGINES, "twin")
+"""What ``--peers`` runs: the worker with each engine beside the Kafka Streams twin."""
+ALL_KINDS = (*KINDS, *ENGINES, *TWINS)
+TWIN_SETTLE_SECONDS = 3.5
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One run of one kind. CPU times are microseconds an event, of all its processes."""
+def chosen_kinds(only: str | None, peers: bool, say: Callable[[str], None]) -> list[str]:
+    """In their own order. Raises BenchFailed for a kind that there isn't.
 
-    kind: str
-    events: int
-    seconds: float
-    rate: float
-    cpu_us: float
-    broker_cpu_us: float | None
-    peak_rss_bytes: int
-    transitions: int | None = None
-    repeated_transitions: int = 0
-
-
-class TransitionId(msgspec.Struct):
-    id: str
-
-
-_decode_id = msgspec.json.Decoder(TransitionId).decode
+    Of the peers, the native engine is left out where it isn't built, unless it was asked for.
+    """
+    if only is not None:
+        asked = only.split(",")
+        if unknown := sorted(set(asked) - set(ALL_KINDS)):
+            raise BenchFailed(f"no such kind: {', '.join(unknown)}; there are {', '.join(ALL_KINDS)}")
+        return [kind for kind in ALL_KINDS if kind in asked]
+    if not peers:
+        return list(KINDS)
+    try:
+        native_core()
+    except CoreMissing as missing:
+        say(f"without the native engine: {missing}")
+        return [kind for kind in PEERS if kind != "native"]
+    return list(PEERS)
 
 
 class Throughput:
@@ -72,10 +81,17 @@ class Throughput:
         self._name = f"bench-{time.time_ns() // 1_000_000}"
         self._audiences = bench_audiences()
         self._runs = 0
+        self._meter = Meter(broker)
 
     async def prepare(self, kinds: Sequence[str]) -> None:
         """Compute what must come out, and write the log."""
-        wanted = [self.spec] if {"ceiling", "ours", "per_core"} & set(kinds) else []
+        if set(kinds) & set(TWINS):
+            self._say("fetching and compiling the Kafka Streams twin, where that isn't done")
+            try:
+                await asyncio.to_thread(class_path)
+            except KafkaUnavailable as missing:
+                raise BenchFailed(f"the Kafka Streams twin can't run here: {missing}") from None
+        wanted = [self.spec] if set(kinds) - {"stock"} else []
         if "stock" in kinds and self.stock_spec not in wanted:
             wanted.append(self.stock_spec)
         for spec in wanted:
@@ -93,13 +109,21 @@ class Throughput:
     async def run(self, kind: str) -> Measured:
         """One run, checked. Raises BenchFailed when what came out is not what must come out."""
         self._runs += 1
-        runs: dict[str, Callable[[str], Awaitable[Measured]]] = {
-            "ceiling": self._ceiling,
-            "stock": self._stock,
-            "ours": self._ours,
-            "per_core": self._per_core,
-        }
-        return await runs[kind](f"{self._name}-{kind}-{self._runs}")
+        name = f"{self._name}-{kind}-{self._runs}"
+        match kind:
+            case "ceiling":
+                return await self._ceiling(name)
+            case "stock":
+                return await self._stock(name)
+            case "ours":
+                return await self._workers(kind, name, 1)
+            case "per_core":
+                # As the project is meant to be run: a worker process for each core, here beside the broker.
+                return await self._workers(kind, name, min(cores(), self.spec.partitions))
+            case "native" | "python":
+                return await self._workers(kind, name, 1, engine_settings(kind))
+            case _:
+                return await self._twin(kind, name, TWINS[kind])
 
     def _topic(self, spec: LogSpec) -> str:
         return f"{self._name}.events.{spec.events}"
@@ -109,7 +133,7 @@ class Throughput:
     async def _ceiling(self, name: str) -> Measured:
         result = self._folder / f"{name}.json"
         arguments = [self.broker.bootstrap, self._topic(self.spec), str(self.spec.partitions), str(result)]
-        before = self._broker_usage()
+        before = self._meter.broker_usage()
         with Child("bench.worker.ceiling", arguments, self._folder / f"{name}.log") as child:
             await asyncio.to_thread(child.wait, 600.0)
         found = read_result(result)
@@ -121,7 +145,7 @@ class Throughput:
             seconds=found["seconds"],
             rate=found["counted"] / found["seconds"],
             cpu_us=found["cpu_seconds"] * 1e6 / found["counted"],
-            broker_cpu_us=self._broker_us(before, found["records"]),
+            broker_cpu_us=self._meter.broker_us(before, found["records"]),
             peak_rss_bytes=found["peak_rss_bytes"],
         )
 
@@ -138,7 +162,7 @@ class Throughput:
             return [int(read_result(first)["records"]) if first.exists() else 0]
 
         with Child("bench.worker.stock_faust", arguments, folder / "stock.log") as child:
-            measured = await self._watch("stock", [child], name, spec, progress)
+            measured = await self._meter.watch(self._watched("stock", name, spec), [child], progress)
         must = self.expected[spec.events].by_records
         found = 0
         async for _ in read_all(self.broker.bootstrap, transitions, spec.partitions):
@@ -147,24 +171,18 @@ class Throughput:
             raise BenchFailed(f"stock Faust: {found} transitions, the rules give {must}")
         return replace(measured, transitions=found)
 
-    async def _ours(self, name: str) -> Measured:
-        return await self._workers("ours", name, 1)
-
-    async def _per_core(self, name: str) -> Measured:
-        """As the project is meant to be run: a worker process per core, here beside the broker."""
-        return await self._workers("per_core", name, min(cores(), self.spec.partitions))
-
-    async def _workers(self, kind: str, name: str, count: int) -> Measured:
+    async def _workers(
+        self, kind: str, name: str, count: int, more: Mapping[str, str] | None = None
+    ) -> Measured:
         spec = self.spec
         plan = TopicPlan(name, name, [self._topic(spec)])
+        settings = {**(self._settings or {}), **(more or {})}
         await prepare(self.broker.bootstrap, plan, spec.partitions, self._audiences)
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             workers = [
                 stack.enter_context(
-                    BenchWorker(
-                        self.broker, plan, spec.partitions, self._folder / f"{name}-{each}", self._settings
-                    )
+                    BenchWorker(self.broker, plan, spec.partitions, self._folder / f"{name}-{each}", settings)
                 )
                 for each in range(count)
             ]
@@ -173,96 +191,31 @@ class Throughput:
                 found = [await worker.metrics(session) or {} for worker in workers]
                 return [int(each.get("turnstile_records_total", 0)) for each in found]
 
-            measured = await self._watch(kind, workers, name, spec, progress)
+            measured = await self._meter.watch(self._watched(kind, name, spec), workers, progress)
+            if kind in ENGINES:
+                computes, why = await workers[0].engine(session)
+                if computes != kind:
+                    raise BenchFailed(f"the {kind} engine was to compute, it was the other one: {why}")
         return await self._checked(measured, plan.transitions)
 
-    # -- measuring -----------------------------------------------------------------------------------
+    async def _twin(self, kind: str, name: str, settings: TwinSettings) -> Measured:
+        spec, transitions = self.spec, f"{name}.transitions"
+        await make_topic(self.broker.bootstrap, transitions, spec.partitions)
+        folder = self._folder / name
+        twin = Twin(self.broker.bootstrap, self._topic(spec), transitions, name, folder, settings)
 
-    async def _watch(
-        self,
-        kind: str,
-        children: Sequence[Child],
-        group: str,
-        spec: LogSpec,
-        progress: Callable[[], Awaitable[list[int]]],
-    ) -> Measured:
-        """From the first look at which each child had applied records until the last offset is committed."""
-        applied = [0]
-        while not all(applied) and sum(applied) < spec.events:
-            for child in children:
-                child.check()
-            await asyncio.sleep(POLL_SECONDS / 5)
-            applied = await progress()
-        seen = sum(applied)
-        began, first = time.monotonic(), self._usages(children)
-        broker_before = self._broker_usage()
-        moved, done = began, 0
-        async with admin_client(self.broker.bootstrap) as admin:
-            while done < spec.events:
-                for child in children:
-                    child.check()
-                await asyncio.sleep(POLL_SECONDS)
-                now_done = await committed(admin, group, self._topic(spec))
-                if now_done != done:
-                    done, moved = now_done, time.monotonic()
-                elif time.monotonic() - moved > STALL_SECONDS:
-                    tails = "\n".join(child.tail() for child in children)
-                    raise BenchFailed(f"{kind} stands at {done} of {spec.events}: {tails}")
-        ended, last = time.monotonic(), self._usages(children)
-        counted = spec.events - seen
-        if counted <= 0:
-            raise BenchFailed(
-                f"{spec.events} events are too few: all were applied when the measuring was to begin"
-            )
-        return Measured(
-            kind=kind,
-            events=spec.events,
-            seconds=ended - began,
-            rate=counted / (ended - began),
-            cpu_us=(last.cpu_seconds - first.cpu_seconds) * 1e6 / counted,
-            broker_cpu_us=self._broker_us(broker_before, counted),
-            peak_rss_bytes=last.peak_bytes,
-        )
+        async def progress() -> list[int]:
+            return [twin.records()]
+
+        with twin:
+            measured = await self._meter.watch(self._watched(kind, name, spec), [twin], progress)
+            # Timers that are due at the log's end fire within a second after the last record.
+            await asyncio.sleep(TWIN_SETTLE_SECONDS)
+        return await self._checked(measured, transitions)
+
+    def _watched(self, kind: str, group: str, spec: LogSpec) -> Watched:
+        return Watched(kind, group, self._topic(spec), spec.events)
 
     async def _checked(self, measured: Measured, topic: str) -> Measured:
-        """Hold the transitions against the pure pipeline's: each id once or more, and no other."""
         expected = self.expected[self.spec.events]
-        ids: set[str] = set()
-        total = 0
-        async for record in read_all(self.broker.bootstrap, topic, self.spec.partitions):
-            if record.timestamp <= expected.ends_ms[record.partition]:  # type: ignore[attr-defined]
-                total += 1
-                ids.add(_decode_id(record.value).id)  # type: ignore[attr-defined]
-        digest = 0
-        for each in ids:
-            digest ^= int(each, 16)
-        if (len(ids), digest) != (expected.by_then, expected.digest):
-            raise BenchFailed(
-                f"{len(ids)} transitions, the pure pipeline gives {expected.by_then}"
-                + ("" if len(ids) != expected.by_then else ", and not the same ones")
-            )
-        return replace(measured, transitions=len(ids), repeated_transitions=total - len(ids))
-
-    def _usages(self, children: Sequence[Child]) -> Usage:
-        """Of all of them together."""
-        sums = Usage(0.0, 0, 0)
-        for child in children:
-            found = usage(child.pid)
-            if found is None:
-                child.check()
-                raise BenchFailed(f"{child.module} is gone")
-            sums = Usage(
-                sums.cpu_seconds + found.cpu_seconds,
-                sums.rss_bytes + found.rss_bytes,
-                sums.peak_bytes + found.peak_bytes,
-            )
-        return sums
-
-    def _broker_usage(self) -> Usage | None:
-        return None if self.broker.pid is None else usage(self.broker.pid)
-
-    def _broker_us(self, before: Usage | None, events: int) -> float | None:
-        after = self._broker_usage()
-        if before is None or after is None:
-            return None
-        return (after.cpu_seconds - before.cpu_seconds) * 1e6 / events
+        return await checked(measured, self.broker.bootstrap, topic, self.spec, expected)

@@ -1,16 +1,18 @@
-"""What the conditions have in common that aggregate events: comparisons, a filter, one way to take events."""
+"""What the conditions have in common that aggregate events: comparisons and a filter."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from rules.model import language
-from rules.predicates.comparisons import Compare, comparison_of, is_at_least
-from rules.predicates.compiled import compile_predicate
-from rules.state.condition import Properties, Update
+from rules.predicates.comparisons import comparison_of, count_bound
+from rules.predicates.compiled import compile_dated_predicate
+from rules.predicates.paths import getter_of
+from rules.state.condition import Event
 from rules.state.row import Row, State
+from rules.time.calendar import Calendar
 
 S = TypeVar("S", bound=State)
 """The state of one kind."""
@@ -18,19 +20,23 @@ S = TypeVar("S", bound=State)
 
 class AggregateCondition(Generic[S]):
     """One aggregate of events and its comparisons. Kinds say what they keep, ``S``, and differ in ``value``,
-    ``next_timer`` and ``apply``."""
+    ``next_timer`` and ``add``."""
 
     has_timers = False
 
-    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
+    def __init__(
+        self, key: int, source: language.EventCondition, max_samples: int, calendar: Calendar
+    ) -> None:
         self.key = key
         self.source = source
         self.names = source.names
-        self.where = compile_predicate(source.where) if source.where is not None else None
+        self.where = None if source.where is None else compile_dated_predicate(source.where, calendar)
         comparisons = source.aggregate.comparisons
-        self.compare: Compare = comparison_of(comparisons)
-        self.at_least = is_at_least(comparisons)
-        """More can only make it true, or keep it so for longer."""
+        self.compare = comparison_of(comparisons)
+        self.bound = count_bound(comparisons)
+        """The number from which on all numbers of events, or of values, compare alike."""
+        self.get = getter_of(source.aggregate.property or ())
+        """The value that is aggregated, of an event's properties."""
         self.max_samples = max_samples
         self.dropped_samples = 0
 
@@ -40,64 +46,44 @@ class AggregateCondition(Generic[S]):
     def next_timer(self, row: Row, state: S, after_ms: int) -> int | None:
         return None
 
-    def apply(
-        self, row: Row, state: S | None, event_ms: int, properties: Properties, now_ms: int
-    ) -> S | None:
-        """Take one matching event. What to keep: the state, changed in place, or another; empty: nothing."""
+    def take(self, row: Row, state: S | None, event: Event) -> S | None:
+        if self.where is not None and not self.where(event.properties, event.time_ms):
+            return state
+        return self.add(row, state, event)
+
+    def add(self, row: Row, state: S | None, event: Event) -> S | None:
+        """The state with an event that passes the filter; empty: nothing is kept."""
         raise NotImplementedError
 
     def plain(self, row: Row, state: S) -> State:
-        return deepcopy(state)
-
-    def timers_only_later(self, state: S | None) -> bool:
-        """Whether one more event, if it left the truth as it was, can only have put the next timer off."""
-        return not self.has_timers
-
-    def updater_for(self, name: str) -> Update:
-        """How events are taken, whatever name they have; kinds that can do it faster replace it."""
-        key, where = self.key, self.where
-        value, apply, later = self.value, self.apply, self.timers_only_later
-
-        def update(
-            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
-        ) -> bool:
-            if where is not None and not where(properties):
-                return False
-            states = row.conditions
-            stored: S | None = states.get(key)
-            before = value(row, stored, decided_ms)
-            state = apply(row, stored, event_ms, properties, now_ms)
-            if state:
-                states[key] = state
-            else:
-                states.pop(key, None)
-            if value(row, state, now_ms) != before or not later(state):
-                touched.append(key)
-            return True
-
-        return update
+        return state
 
 
-def next_expiry_timer(times: list[int], length_ms: int, after_ms: int, compare: Compare) -> int | None:
-    """For a value that is the number of ``times`` in the window: when it next compares otherwise."""
+class WithinCondition(AggregateCondition[S]):
+    """One whose window is ``within``."""
+
+    has_timers = True
+
+    def __init__(
+        self, key: int, source: language.EventCondition, max_samples: int, calendar: Calendar
+    ) -> None:
+        super().__init__(key, source, max_samples, calendar)
+        assert isinstance(source.window, language.Within)
+        self.length_ms = source.window.length_ms
+
+
+def next_expiry(
+    times: Sequence[int], length_ms: int, after_ms: int, holds: Callable[[int], bool]
+) -> int | None:
+    """When a value next changes because ``times``, ascending, leave a window.
+
+    ``holds`` says whether what is left without the first so many compares; the number only grows.
+    """
     gone = bisect_right(times, after_ms - length_ms)
-    size = len(times)
-    now = compare(size - gone)
-    while gone < size:
+    now = holds(gone)
+    while gone < len(times):
         expiring = times[gone]
         gone = bisect_right(times, expiring, gone)
-        if compare(size - gone) != now:
+        if holds(gone) != now:
             return expiring + length_ms
     return None
-
-
-def length_ms_of(source: language.EventCondition) -> int:
-    """Of a condition whose window is ``within``."""
-    assert isinstance(source.window, language.Within)
-    return source.window.length_ms
-
-
-def path_of(source: language.EventCondition) -> language.Path:
-    """Of a condition whose aggregate is of a property."""
-    assert source.aggregate.property is not None
-    return source.aggregate.property

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
-from rules.aggregates.aggregate_condition import (
-    AggregateCondition,
-    length_ms_of,
-    next_expiry_timer,
-    path_of,
-)
-from rules.model import language
-from rules.predicates.comparisons import count_bound
-from rules.predicates.paths import getter_of
-from rules.state.condition import Properties
-from rules.state.event_times import by_time, instants, place, reference, time_of
+from rules.aggregates.aggregate_condition import AggregateCondition, WithinCondition, next_expiry
+from rules.state.condition import Event
+from rules.state.event_times import EventTimes, instants
 from rules.state.row import Row, State
 
 Value: TypeAlias = str | int | float
@@ -24,78 +17,60 @@ Value: TypeAlias = str | int | float
 class DistinctEver(AggregateCondition[list[Value]]):
     """State: the different values, no more than the comparisons can tell apart."""
 
-    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
-        super().__init__(key, source, max_samples)
-        self.get = getter_of(path_of(source))
-        self.bound = count_bound(source.aggregate.comparisons)
-
     def value(self, row: Row, state: list[Value] | None, at_ms: int) -> bool:
-        return self.compare(len(state) if state else 0)
+        return self.compare(len(state or ()))
 
-    def apply(
-        self, row: Row, state: list[Value] | None, event_ms: int, properties: Properties, now_ms: int
-    ) -> list[Value]:
-        state = [] if state is None else state
-        value = distinct_value(self.get(properties))
-        if value is not None and len(state) < self.bound and value not in state:
-            state.append(value)
-        return state
+    def add(self, row: Row, state: list[Value] | None, event: Event) -> list[Value] | None:
+        values = state or []
+        value = distinct_value(self.get(event.properties))
+        if value is None or value in values or len(values) >= self.bound:
+            return state
+        return [*values, value]
 
 
-class DistinctWithin(AggregateCondition[list[Any]]):
-    """State: [references ascending by time, the events' values]: the latest values, no more than it takes."""
-
-    has_timers = True
-
-    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
-        super().__init__(key, source, max_samples)
-        self.get = getter_of(path_of(source))
-        self.length_ms = length_ms_of(source)
-        self.bound = count_bound(source.aggregate.comparisons)
+class DistinctWithin(WithinCondition[list[Any]]):
+    """State: [``EventTimes``, the events' values]: the latest values, no more than it takes."""
 
     def value(self, row: Row, state: list[Any] | None, at_ms: int) -> bool:
-        if not state:
-            return self.compare(0)
-        refs, _ = state
-        return self.compare(len(refs) - place(row, refs, at_ms - self.length_ms))
-
-    def timers_only_later(self, state: list[Any] | None) -> bool:
-        return self.at_least
+        times = instants(row, state[0] if state else "")
+        return self.compare(len(times) - bisect_right(times, at_ms - self.length_ms))
 
     def next_timer(self, row: Row, state: list[Any], after_ms: int) -> int | None:
-        refs, _ = state
-        return next_expiry_timer(instants(row, refs), self.length_ms, after_ms, self.compare)
+        times = instants(row, state[0])
+        return next_expiry(times, self.length_ms, after_ms, lambda gone: self.compare(len(times) - gone))
 
-    def apply(
-        self, row: Row, state: list[Any] | None, event_ms: int, properties: Properties, now_ms: int
-    ) -> list[Any]:
-        value = distinct_value(self.get(properties))
-        horizon = now_ms - self.length_ms
-        refs, values = state or _nothing()
-        if value is not None and event_ms > horizon:
-            ref = reference(row, event_ms)
-            if value in values:
-                known = values.index(value)
-                if time_of(row, refs[known]) > event_ms:
-                    ref = refs[known]
-                refs = refs[:known] + refs[known + 1 :]
-                del values[known]
-            at = place(row, refs, time_of(row, ref))
-            refs = refs[:at] + ref + refs[at:]
-            values.insert(at, value)
-        gone = max(place(row, refs, horizon), len(refs) - self.bound)
-        if gone:
-            refs = refs[gone:]
-            del values[:gone]
-        return [refs, values] if refs else []
+    def add(self, row: Row, state: list[Any] | None, event: Event) -> list[Any]:
+        refs, values = state or ("", [])
+        times, values = EventTimes(row, refs), [*values]
+        horizon = event.now_ms - self.length_ms
+        gone = times.up_to(horizon)
+        times.drop_first(gone)
+        del values[:gone]
+        value = distinct_value(self.get(event.properties))
+        if value is not None and event.time_ms > horizon:
+            self._put(times, values, event.time_ms, value)
+        return [times.refs, values] if values else []
+
+    def _put(self, times: EventTimes, values: list[Value], event_ms: int, value: Value) -> None:
+        """Keep a value at the latest time at which it came."""
+        if value in values:
+            known = values.index(value)
+            if event_ms <= times.ms[known]:
+                return
+            times.remove(known)
+            del values[known]
+        elif not times.need(event_ms, self.bound):
+            return
+        at = times.up_to(event_ms)
+        times.insert(at, event_ms)
+        values.insert(at, value)
+        over = max(0, len(values) - self.bound)
+        times.drop_first(over)
+        del values[:over]
 
     def plain(self, row: Row, state: list[Any]) -> State:
         refs, values = state
-        return list(by_time(row, refs, values))
-
-
-def _nothing() -> tuple[str, list[Value]]:
-    return "", []
+        return list(EventTimes(row, refs).grouped(values))
 
 
 def distinct_value(value: object) -> Value | None:

@@ -4,64 +4,60 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from rules.aggregates.accumulator import Accumulator, Accumulators, Times
+from rules.aggregates.accumulator import Accumulator, Additive, Series
 from rules.aggregates.distincts import distinct_value
 from rules.aggregates.of_numbers import Average, Extreme, Sum
 from rules.aggregates.windows import Window
 from rules.model import language
 from rules.predicates.comparisons import comparison_of, count_bound
-from rules.predicates.dates import compile_dated_predicate
+from rules.predicates.compiled import compile_dated_predicate
 from rules.predicates.paths import first_of, readings_of
-from rules.state.condition import Properties
+from rules.state.condition import Event
 from rules.time.calendar import Calendar
 from rules.time.instants import FAR_MS
 
 
-class Count(Accumulator):
+class Count(Additive):
     """[number of events], no further than the comparisons can tell apart."""
-
-    grows = True
 
     def __init__(self, source: language.Aggregate) -> None:
         self.compare = comparison_of(source.comparisons)
         self.bound = count_bound(source.comparisons)
 
-    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
+    def sample(self, event: Event) -> list[Any] | None:
         return [1]
 
-    def merge(
-        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
-    ) -> None:
-        accumulators[at][0] = min(accumulators[at][0] + sample[0], self.bound)
+    def merge(self, series: Series, at: int, event_ms: int, sample: list[Any]) -> None:
+        accumulator = series.accumulators[at]
+        accumulator[0] = min(accumulator[0] + sample[0], self.bound)
 
-    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
-        count = 0
-        for accumulator in accumulators[first:end]:
-            count += accumulator[0]
-        return self.compare(count)
+    def total(self) -> list[int]:
+        return [0]
 
-    def rolling_holds(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
-        totals = [0]
-        for (number,) in accumulators:
-            totals.append(totals[-1] + number)
-        compare = self.compare
-        return lambda first, end, at_ms: compare(totals[end] - totals[first])
+    def add(self, total: list[int], accumulator: list[Any]) -> None:
+        total[0] += accumulator[0]
 
-    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
+    def take_away(self, total: list[int], accumulator: list[Any]) -> None:
+        total[0] -= accumulator[0]
+
+    def compares(self, total: list[int]) -> bool:
+        return self.compare(total[0])
+
+    def thin(self, window: Window, series: Series, joined: int) -> None:
+        times, accumulators = series.times, series.accumulators
         count, at = 0, joined
         while at and count < self.bound:
             at -= 1
             count += accumulators[at][0]
-        del times[:at], accumulators[:at]
+        series.drop_first(at)
         joined -= at
         # Of those yet to join, one is as good as gone if enough others count whenever it does: those that
         # joined before it, until the ones after it have joined, too.
-        at = len(times) - 2
-        while at >= joined:
+        for at in range(len(times) - 2, joined - 1, -1):
             before = self._reach(accumulators, at, -1)
             after = self._reach(accumulators, at, 1)
             if (
@@ -69,10 +65,9 @@ class Count(Accumulator):
                 and after is not None
                 and window.joins(times[after]) <= window.leaves(times[before])
             ):
-                del times[at], accumulators[at]
-            at -= 1
+                series.remove(at)
 
-    def _reach(self, accumulators: Accumulators, at: int, step: int) -> int | None:
+    def _reach(self, accumulators: list[list[Any]], at: int, step: int) -> int | None:
         """The nearest index up to which there are as many others as the comparisons can tell apart."""
         count = 0
         while count < self.bound:
@@ -83,10 +78,8 @@ class Count(Accumulator):
         return at
 
 
-class Distinct(Accumulator):
+class Distinct(Additive):
     """[different values], no more than the comparisons can tell apart: of a property, or calendar days."""
-
-    grows = True
 
     def __init__(self, source: language.Aggregate, calendar: Calendar) -> None:
         self.compare = comparison_of(source.comparisons)
@@ -95,56 +88,45 @@ class Distinct(Accumulator):
         self.different = readings_of(source.property or (), distinct_value)
         self.calendar = calendar
 
-    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
+    def sample(self, event: Event) -> list[Any] | None:
         if self.path is None:
-            return [self.calendar.period("day", event_ms)]
-        found: list[Any] = self.different(properties)
-        return [*dict.fromkeys(found)][: self.bound] if len(found) > 1 else found or None
+            return [self.calendar.period("day", event.time_ms)]
+        found: list[Any] = self.different(event.properties)
+        return [*dict.fromkeys(found)][: self.bound] or None
 
-    def merge(
-        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
-    ) -> None:
-        accumulator = accumulators[at]
+    def merge(self, series: Series, at: int, event_ms: int, sample: list[Any]) -> None:
+        accumulator = series.accumulators[at]
         for value in sample:
             if len(accumulator) < self.bound and value not in accumulator:
                 accumulator.append(value)
 
-    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
-        return self.compare(len({value for accumulator in accumulators[first:end] for value in accumulator}))
+    def total(self) -> Counter[Any]:
+        return Counter()
 
-    def rolling_holds(self, times: Times, accumulators: Accumulators) -> Callable[[int, int, int], bool]:
-        numbers: dict[Any, int] = {}
-        at = [0, 0]
+    def add(self, total: Counter[Any], accumulator: list[Any]) -> None:
+        total.update(accumulator)
 
-        def holds(first: int, end: int, at_ms: int) -> bool:
-            for accumulator in accumulators[at[1] : end]:
-                for value in accumulator:
-                    numbers[value] = numbers.get(value, 0) + 1
-            for accumulator in accumulators[at[0] : first]:
-                for value in accumulator:
-                    numbers[value] -= 1
-                    if not numbers[value]:
-                        del numbers[value]
-            at[:] = first, end
-            return self.compare(len(numbers))
+    def take_away(self, total: Counter[Any], accumulator: list[Any]) -> None:
+        total.subtract(accumulator)
 
-        return holds
+    def compares(self, total: Counter[Any]) -> bool:
+        return self.compare(sum(number > 0 for number in total.values()))
 
-    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
+    def thin(self, window: Window, series: Series, joined: int) -> None:
         """Of those that joined, a value stands where it was last, and the latest values are enough."""
         if joined < 2:
             return
         seen: set[Any] = set()
         for at in range(joined - 1, -1, -1):
             if len(seen) >= self.bound:
-                del times[: at + 1], accumulators[: at + 1]
+                series.drop_first(at + 1)
                 return
-            kept = [value for value in accumulators[at] if value not in seen]
+            kept = [value for value in series.accumulators[at] if value not in seen]
             if kept:
-                accumulators[at] = kept
+                series.accumulators[at] = kept
                 seen.update(kept)
             else:
-                del times[at], accumulators[at]
+                series.remove(at)
 
 
 class First(Accumulator):
@@ -157,21 +139,20 @@ class First(Accumulator):
         self.test = compile_dated_predicate(_of_the_value(source.test), calendar)
         self.last = source.kind == "last"
 
-    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
-        return [self.test(self.get(properties), event_ms)]
+    def sample(self, event: Event) -> list[Any] | None:
+        return [self.test(self.get(event.properties), event.time_ms)]
 
-    def merge(
-        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
-    ) -> None:
-        if event_ms >= times[at] if self.last else event_ms < times[at]:
-            times[at], accumulators[at] = event_ms, sample
+    def merge(self, series: Series, at: int, event_ms: int, sample: list[Any]) -> None:
+        known_ms = series.times[at]
+        if event_ms >= known_ms if self.last else event_ms < known_ms:
+            series.times[at], series.accumulators[at] = event_ms, sample
 
-    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
-        return first < end and bool(accumulators[end - 1 if self.last else first][0])
+    def holds(self, series: Series, first: int, end: int, at_ms: int) -> bool:
+        return first < end and bool(series.accumulators[end - 1 if self.last else first][0])
 
-    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
-        if self.last and joined > 1:
-            del times[: joined - 1], accumulators[: joined - 1]
+    def thin(self, window: Window, series: Series, joined: int) -> None:
+        if self.last:
+            series.drop_first(max(0, joined - 1))
 
 
 def _of_the_value(predicate: language.Predicate) -> language.Predicate:
@@ -199,27 +180,25 @@ class Since(Accumulator):
         self.bounds = sorted(bounds)
         """The ages in ms at which a comparison may turn."""
 
-    def sample(self, event_ms: int, properties: Properties) -> list[Any] | None:
+    def sample(self, event: Event) -> list[Any] | None:
         return []
 
-    def merge(
-        self, times: Times, accumulators: Accumulators, at: int, event_ms: int, sample: list[Any]
-    ) -> None:
-        times[at] = max(times[at], event_ms) if self.last else min(times[at], event_ms)
+    def merge(self, series: Series, at: int, event_ms: int, sample: list[Any]) -> None:
+        series.times[at] = (max if self.last else min)(series.times[at], event_ms)
 
-    def holds(self, times: Times, accumulators: Accumulators, first: int, end: int, at_ms: int) -> bool:
-        return first < end and self.compare(at_ms - times[end - 1 if self.last else first])
+    def holds(self, series: Series, first: int, end: int, at_ms: int) -> bool:
+        return first < end and self.compare(at_ms - series.times[end - 1 if self.last else first])
 
-    def next_change(self, times: Times, first: int, end: int, after_ms: int) -> int:
+    def next_change(self, series: Series, first: int, end: int, after_ms: int) -> int:
         if first >= end:
             return FAR_MS
-        event_ms = times[end - 1 if self.last else first]
+        event_ms = series.times[end - 1 if self.last else first]
         at = bisect_left(self.bounds, after_ms - event_ms + 1)
         return event_ms + self.bounds[at] if at < len(self.bounds) else FAR_MS
 
-    def thin(self, window: Window, times: Times, accumulators: Accumulators, joined: int) -> None:
-        if self.last and joined > 1:
-            del times[: joined - 1], accumulators[: joined - 1]
+    def thin(self, window: Window, series: Series, joined: int) -> None:
+        if self.last:
+            series.drop_first(max(0, joined - 1))
 
 
 def build_accumulator(source: language.Aggregate, calendar: Calendar) -> Accumulator:

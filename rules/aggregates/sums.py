@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from math import fsum
-from typing import Any
+from typing import Any, Final
 
-from rules.aggregates.aggregate_condition import AggregateCondition, length_ms_of, path_of
-from rules.model import language
-from rules.predicates.paths import getter_of
-from rules.state.condition import Properties
-from rules.state.event_times import by_time, instants, place, reference
+from rules.aggregates.aggregate_condition import AggregateCondition, WithinCondition, next_expiry
+from rules.state.condition import Event
+from rules.state.event_times import EventTimes, instants
 from rules.state.row import Row, State
 
 FLOAT_LIMIT = 1e290
@@ -19,102 +19,73 @@ FLOAT_LIMIT = 1e290
 class SumEver(AggregateCondition[list[float]]):
     """State: the exact sum as non-overlapping floats (Shewchuk 1997, as math.fsum keeps it)."""
 
-    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
-        super().__init__(key, source, max_samples)
-        self.get = getter_of(path_of(source))
-
     def value(self, row: Row, state: list[float] | None, at_ms: int) -> bool:
-        return self.compare(round(fsum(state), 9) if state else 0)
+        return self.compare(round(fsum(state or ()), 9))
 
-    def apply(
-        self, row: Row, state: list[float] | None, event_ms: int, properties: Properties, now_ms: int
-    ) -> list[float]:
-        state = [] if state is None else state
-        number = number_of(self.get(properties))
-        if number is not None:
-            add_exactly(state, number)
-        return state
+    def add(self, row: Row, state: list[float] | None, event: Event) -> list[float] | None:
+        number = number_of(self.get(event.properties))
+        if number is None:
+            return state
+        exact = [*(state or ())]
+        add_exactly(exact, number)
+        return exact
 
 
-class SumWithin(AggregateCondition[list[Any]]):
-    """State: [references ascending by time, the events' values, their exact sum as in SumEver]."""
-
-    has_timers = True
-
-    def __init__(self, key: int, source: language.EventCondition, max_samples: int) -> None:
-        super().__init__(key, source, max_samples)
-        self.get = getter_of(path_of(source))
-        self.length_ms = length_ms_of(source)
+class SumWithin(WithinCondition[list[Any]]):
+    """State: [``EventTimes``, the events' values, their exact sum as in SumEver]."""
 
     def value(self, row: Row, state: list[Any] | None, at_ms: int) -> bool:
-        if not state:
-            return self.compare(0)
-        refs, values, exact = state
-        gone = place(row, refs, at_ms - self.length_ms)
-        if gone:
-            exact = list(exact)
-            for expired in values[:gone]:
-                add_exactly(exact, -expired)
-        return self.compare(round(fsum(exact), 9))
-
-    def timers_only_later(self, state: list[Any] | None) -> bool:
-        if not state:
-            return True
-        refs, values, _ = state
-        return self.at_least and len(refs) < self.max_samples and min(values) >= 0
+        refs, values, _ = state or _NOTHING
+        gone = bisect_right(instants(row, refs), at_ms - self.length_ms)
+        return self.compare(round(fsum(values[gone:]), 9))
 
     def next_timer(self, row: Row, state: list[Any], after_ms: int) -> int | None:
-        refs, values, exact = state
-        length_ms = self.length_ms
-        rest = list(exact)
-        gone = place(row, refs, after_ms - length_ms)
-        times = instants(row, refs)
-        for expired in values[:gone]:
-            add_exactly(rest, -expired)
-        now = self.compare(round(fsum(rest), 9))
-        while gone < len(times):
-            timer_ms = times[gone] + length_ms
-            while gone < len(times) and times[gone] + length_ms == timer_ms:
-                add_exactly(rest, -values[gone])
-                gone += 1
-            if self.compare(round(fsum(rest), 9)) != now:
-                return timer_ms
-        return None
+        refs, values, _ = state
+        sums = _sums_from_each_on(values)
+        return next_expiry(
+            instants(row, refs), self.length_ms, after_ms, lambda gone: self.compare(sums[gone])
+        )
 
-    def apply(
-        self, row: Row, state: list[Any] | None, event_ms: int, properties: Properties, now_ms: int
-    ) -> list[Any]:
-        number = number_of(self.get(properties))
-        horizon = now_ms - self.length_ms
-        refs, values, exact = state or _nothing()
-        if number is not None and event_ms > horizon:
-            at = place(row, refs, event_ms)
-            refs = refs[:at] + reference(row, event_ms) + refs[at:]
-            values.insert(at, number)
-            add_exactly(exact, number)
-        gone = place(row, refs, horizon)
-        if len(refs) - gone > self.max_samples:
-            self.dropped_samples += len(refs) - gone - self.max_samples
-            gone = len(refs) - self.max_samples
-        if gone:
-            for expired in values[:gone]:
-                add_exactly(exact, -expired)
-            refs = refs[gone:]
-            del values[:gone]
-        return [refs, values, exact] if refs else []
+    def add(self, row: Row, state: list[Any] | None, event: Event) -> list[Any]:
+        refs, values, exact = state or _NOTHING
+        times, values, exact = EventTimes(row, refs), [*values], [*exact]
+        number = number_of(self.get(event.properties))
+        horizon = event.now_ms - self.length_ms
+        if number is not None and event.time_ms > horizon:
+            at = times.up_to(event.time_ms)
+            if at == 0 and len(times.ms) == self.max_samples:
+                self.dropped_samples += 1  # this one, because all others are later
+            else:
+                times.insert(at, event.time_ms)
+                values.insert(at, number)
+                add_exactly(exact, number)
+        gone = times.up_to(horizon)
+        over = max(0, len(times.ms) - gone - self.max_samples)
+        self.dropped_samples += over
+        gone += over
+        for expired in values[:gone]:
+            add_exactly(exact, -expired)
+        times.drop_first(gone)
+        return [times.refs, values[gone:], exact] if times.refs else []
 
     def plain(self, row: Row, state: list[Any]) -> State:
         refs, values, _ = state
-        times, sums = by_time(row, refs, values)
-        for exact in sums:
-            numbers, exact[1:] = exact[1:], []
-            for number in numbers:
-                add_exactly(exact, number)
-        return [times, sums]
+        times, numbers = EventTimes(row, refs).grouped(values)
+        return [times, [exact_parts(each) for each in numbers]]
 
 
-def _nothing() -> tuple[str, list[float], list[float]]:
-    return "", [], []
+_NOTHING: Final[tuple[str, list[float], list[float]]] = ("", [], [])
+
+
+def _sums_from_each_on(values: Sequence[float]) -> list[float]:
+    """The sum of all, of all but the first, and so on, down to that of none."""
+    exact: list[float] = []
+    sums = [0.0]
+    for value in reversed(values):
+        add_exactly(exact, value)
+        sums.append(round(fsum(exact), 9))
+    sums.reverse()
+    return sums
 
 
 def add_exactly(partials: list[float], number: float) -> None:

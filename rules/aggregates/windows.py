@@ -101,16 +101,14 @@ class Sliding:
         return event_ms, event_ms
 
 
+@dataclass(frozen=True, slots=True)
 class Periods:
     """``length`` calendar periods that end with the one ``ago`` before that of the instant."""
 
-    def __init__(self, calendar: Calendar, unit: language.PeriodUnit, length: int, ago: int) -> None:
-        self.calendar = calendar
-        self.unit: language.PeriodUnit = unit
-        self.length = length
-        self.ago = ago
-        self._current = (0, 0, 0, 0)
-        """(start, end, low, high) of the period that was asked about last, and mostly is next."""
+    calendar: Calendar
+    unit: language.PeriodUnit
+    length: int
+    ago: int
 
     @property
     def joins_at_once(self) -> bool:
@@ -120,28 +118,22 @@ class Periods:
         return True
 
     def low(self, at_ms: int) -> int:
-        start, end, low, _ = self._current
-        return low if start <= at_ms < end else self._at(at_ms)[2]
+        return self._start(at_ms, 1 - self.ago - self.length)
 
     def high(self, at_ms: int) -> int:
-        start, end, _, high = self._current
-        return high if start <= at_ms < end else self._at(at_ms)[3]
+        return self._start(at_ms, 1 - self.ago) - 1
 
-    def _at(self, at_ms: int) -> tuple[int, int, int, int]:
-        start, end, number = self.calendar.bounds(self.unit, at_ms)
-        last = number - self.ago + 1
-        low = self.calendar.start(self.unit, last - self.length)
-        self._current = start, end, low, self.calendar.start(self.unit, last) - 1
-        return self._current
+    def _start(self, at_ms: int, later: int) -> int:
+        """The beginning of the period that comes so many after that of an instant."""
+        return self.calendar.start(self.unit, self.calendar.period(self.unit, at_ms) + later)
 
     def joins(self, event_ms: int) -> int:
         if self.ago == 0:
             return event_ms
-        return self.calendar.start(self.unit, self.calendar.period(self.unit, event_ms) + self.ago)
+        return self._start(event_ms, self.ago)
 
     def leaves(self, event_ms: int) -> int:
-        number = self.calendar.period(self.unit, event_ms)
-        return self.calendar.start(self.unit, number + self.ago + self.length)
+        return self._start(event_ms, self.ago + self.length)
 
     def alike(self, event_ms: int) -> tuple[int, int]:
         start, end, _ = self.calendar.bounds(self.unit, event_ms)

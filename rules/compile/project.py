@@ -18,7 +18,8 @@ from rules.compile.readers import Readers, anchors_of, readers_of
 from rules.conditions.attributes import attribute_roots, watched_paths
 from rules.conditions.batch import BatchTruth, build_batch_condition
 from rules.conditions.build import build_condition, compile_row_condition
-from rules.conditions.truth import CompiledRule, compile_condition, compile_rule, never
+from rules.conditions.nested import MembershipRule
+from rules.conditions.truth import CompiledRule, StateRule, compile_rule
 from rules.model import language
 from rules.model.canonical import audience_key, condition_key, schedule_scope
 from rules.predicates.paths import prefixes_of
@@ -113,7 +114,7 @@ class _Project:
             self.schedules[index] = build_schedule(source.schedule, calendar, published.created_ms)
         rule = compile_rule(source.rule, leaf)
         schedule = self.schedules.get(index)
-        decided = rule if schedule is None else BatchTruth(key, rule, schedule).compiled()
+        decided = rule if schedule is None else BatchTruth(key, rule, schedule)
         return CompiledAudience(
             index=index,
             key=key,
@@ -121,9 +122,8 @@ class _Project:
             id=source.id,
             name=source.name,
             version=published.version,
-            truth=decided.truth,
-            change=decided.change,
-            rule=rule.truth,
+            decided=decided,
+            rule=rule,
             source=source,
             needs=_sorted(all_asked_about(asked, index)),
             dependents=tuple(each for each, others in enumerate(asked) if index in others),
@@ -154,31 +154,32 @@ class _Project:
         if isinstance(condition, language.StateCondition):
             built = self._condition(index, source, condition)
             self.read_by.conditions.setdefault(built.key, set()).add(index)
-            return built.key, compile_condition(built)
-        compiled = compile_row_condition(self.name, condition, source.timezone)
-        timed = compiled.change is not never and index not in self.schedules
-        if isinstance(condition, language.InAudience):
-            if timed:
-                key = audience_key(self.name, condition.audience)
-                self.read_by.timed_members.setdefault(key, set()).add(index)
-            return None, compiled
-        self.read_by.watched |= watched_paths(condition.test)
+            return built.key, StateRule(built)
+        rule = compile_row_condition(self.name, condition, source.timezone)
+        is_batch, read_by = index in self.schedules, self.read_by
+        if isinstance(rule, MembershipRule):
+            if rule.for_ms and not is_batch:
+                read_by.timed_members.setdefault(rule.audience, set()).add(index)
+            return None, rule
+        assert isinstance(condition, language.AttributeCondition)
+        read_by.watched |= watched_paths(condition.test)
         for root in attribute_roots(condition.test):
-            self.read_by.attributes.setdefault(root, set()).add(index)
-            if timed:
-                self.read_by.timed_attributes.setdefault(root, set()).add(index)
-        return None, compiled
+            read_by.attributes.setdefault(root, set()).add(index)
+            if rule.changes and not is_batch:
+                read_by.timed_attributes.setdefault(root, set()).add(index)
+        return None, rule
 
     def _condition(
         self, index: int, source: language.Audience, condition: language.StateCondition
     ) -> AnyCondition:
         """The condition that all share whose key is the same."""
-        schedule = self.schedules.get(index)
+        schedule, history = self.schedules.get(index), self.published[index].scope
+        zone = source.timezone
         if schedule is None:
-            built = build_condition(self.name, condition, self.max_samples, source.timezone)
+            built = build_condition(self.name, condition, self.max_samples, zone, history=history)
         else:
-            built = build_batch_condition(self.name, condition, self.max_samples, source, schedule)
-            self.twins[built.key] = condition_key(self.name, condition, source.timezone)
+            built = build_batch_condition(self.name, condition, self.max_samples, source, schedule, history)
+            self.twins[built.key] = condition_key(self.name, condition, zone, history=history)
         return self.conditions.setdefault(built.key, built)
 
 
@@ -206,7 +207,9 @@ def _anchors(audience: CompiledAudience) -> frozenset[int]:
 def _holding_without_facts(audiences: Iterable[CompiledAudience]) -> tuple[int, ...]:
     """Those whose rule holds for a user of whom nothing is known; batch ones may, at a compute instant."""
     unknown = Row(now_ms=0)
-    return tuple([each.index for each in audiences if each.schedule is not None or each.truth(unknown, 0)])
+    return tuple(
+        [each.index for each in audiences if each.schedule is not None or each.decided.truth(unknown, 0)]
+    )
 
 
 def _by_root(paths: Collection[language.Path]) -> Watched:

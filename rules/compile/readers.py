@@ -23,19 +23,8 @@ class Readers:
 
     def of(self, states: Collection[int]) -> Iterable[int]:
         """Those to look at for a row that has these conditions' states."""
-        anchored = self.anchored
-        if not anchored:
-            return self.always
-        found = [*self.always]
-        if len(anchored) < len(states):
-            for key, audiences in anchored.items():
-                if key in states:
-                    found += audiences
-        else:
-            for key in states:
-                if key in anchored:
-                    found += anchored[key]
-        return found
+        found = [index for key in states for index in self.anchored.get(key, ())]
+        return [*self.always, *found]
 
 
 def anchors_of(rule: language.Rule, leaves: Iterator[frozenset[int]]) -> frozenset[int]:

@@ -8,25 +8,20 @@ the membership that the latest one left, so whoever decides must have decided th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from rules.conditions.build import build_condition
 from rules.conditions.truth import CompiledRule
 from rules.model import language
 from rules.model.canonical import schedule_scope
-from rules.state.condition import AnyCondition, Properties, Update
+from rules.state.condition import AnyCondition, Event, is_same
 from rules.state.row import Row, State
 from rules.time.instants import FAR_MS
 from rules.time.schedules import ComputeInstants
 
 MAX_LOOKS: Final = 64
 """How many compute instants are looked at before the last of them is the answer, a lower bound."""
-
-_Event: TypeAlias = tuple[Properties, int, int, int]
-"""What an ``Update`` gets of an event: (properties, event_ms, decided_ms, now_ms)."""
 
 
 class HeldState(NamedTuple):
@@ -87,56 +82,28 @@ class BatchCondition:
         return timer_ms
 
     def plain(self, row: Row, state: list[Any]) -> State:
-        return deepcopy(state)
+        return state
 
-    def updater_for(self, name: str) -> Update:
-        key, latest = self.key, self.schedule.latest
-        take = self._taker(name)
+    def take(self, row: Row, state: list[Any] | None, event: Event) -> list[Any] | None:
+        held = HeldState(*state) if state else HeldState([])
+        if held.with_instant is not None and held.instant_ms is not None and held.instant_ms < event.now_ms:
+            held = HeldState(held.with_instant)
+        now_ms = event.now_ms
+        decided, with_instant = held.decided, held.with_instant
+        if event.time_ms == now_ms and self.schedule.latest(now_ms) == now_ms:
+            before = decided if with_instant is None else with_instant
+            after = self._take(row, before, event)
+            return state if is_same(before, after) else HeldState(decided, now_ms, after).stored()
+        took = HeldState(
+            self._take(row, decided, event),
+            held.instant_ms,
+            None if with_instant is None else self._take(row, with_instant, event),
+        )
+        return state if is_same([*held], [*took]) else took.stored()
 
-        def update(
-            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
-        ) -> bool:
-            stored: list[Any] | None = row.conditions.get(key)
-            held = HeldState(*stored) if stored else HeldState([])
-            if held.instant_ms is not None and held.with_instant is not None and held.instant_ms < now_ms:
-                held = HeldState(held.with_instant)
-            event = properties, event_ms, decided_ms, now_ms
-            if event_ms == now_ms and latest(now_ms) == now_ms:
-                before = deepcopy(held.decided) if held.with_instant is None else held.with_instant
-                after, changed = take(before, event)
-                held = HeldState(held.decided, now_ms, after)
-            else:
-                decided, changed = take(held.decided, event)
-                held = HeldState(decided, held.instant_ms, held.with_instant)
-                if held.with_instant is not None:
-                    after, also = take(held.with_instant, event)
-                    held = HeldState(decided, held.instant_ms, after)
-                    changed = changed or also
-            if not changed:
-                return False
-            kept = held.stored()
-            if kept:
-                row.conditions[key] = kept
-            else:
-                row.conditions.pop(key, None)
-            touched.append(key)
-            return True
-
-        return update
-
-    def _taker(self, name: str) -> Callable[[State, _Event], tuple[State, bool]]:
-        """How the inner condition takes an event into one of the states, and whether that changed it."""
-        inner_key, inner = self.inner.key, self.inner.updater_for(name)
-        scratch = Row(now_ms=0, conditions={})
-        ignored: list[int] = []
-
-        def take(state: State, event: _Event) -> tuple[State, bool]:
-            ignored.clear()
-            scratch.conditions = {inner_key: state} if state else {}
-            changed = inner(scratch, *event, ignored)
-            return scratch.conditions.get(inner_key, []), changed
-
-        return take
+    def _take(self, row: Row, state: State, event: Event) -> State:
+        """The inner condition's state after an event; empty: none."""
+        return self.inner.take(row, state or None, event) or []
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +114,6 @@ class BatchTruth:
     """Of the audience, in ``Row.audiences``."""
     rule: CompiledRule
     schedule: ComputeInstants
-
-    def compiled(self) -> CompiledRule:
-        return CompiledRule(self.truth, self.change)
 
     def truth(self, row: Row, at_ms: int) -> bool:
         """The value at an instant no earlier than the row's last step. Between compute instants it is the
@@ -186,9 +150,11 @@ def build_batch_condition(
     max_samples: int,
     audience: language.Audience,
     schedule: ComputeInstants,
+    history: str = "",
 ) -> AnyCondition:
     """A condition of a batch audience. Those of audiences with one schedule and zone share their state."""
-    inner = build_condition(project, source, max_samples, audience.timezone, schedule_scope(audience))
+    scope = schedule_scope(audience)
+    inner = build_condition(project, source, max_samples, audience.timezone, scope, history)
     if isinstance(source, language.EventCondition) and isinstance(source.window, language.SinceEntry):
         return inner  # it tells the events of the latest instant apart by itself
     return BatchCondition(inner.key, inner, schedule)

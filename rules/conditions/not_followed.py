@@ -10,7 +10,7 @@ from rules.conditions.fits import Fits, has
 from rules.conditions.pattern_condition import PatternCondition
 from rules.conditions.patterns import Slots
 from rules.model import language
-from rules.state.condition import Properties
+from rules.state.condition import Event
 from rules.time.calendar import Calendar
 from rules.time.instants import FAR_MS
 
@@ -29,10 +29,10 @@ class NotFollowedState(NamedTuple):
     follower_slots: list[Slots]
 
     @classmethod
-    def of(cls, state: list[Any]) -> NotFollowedState:
-        """The lists of a stored state: changes of them change it, except of those that it doesn't have."""
-        events, followers, event_slots, follower_slots = [*state, [], []][:4]
-        return cls(events, followers, event_slots, follower_slots)
+    def copy_of(cls, state: list[Any] | None) -> NotFollowedState:
+        """The lists of a stored state: they may change while it stays as it is."""
+        parts = [*(state or ()), [], [], [], []][:4]
+        return cls(*[[*each] for each in parts])
 
 
 class NotFollowedCondition(PatternCondition):
@@ -47,20 +47,16 @@ class NotFollowedCondition(PatternCondition):
         self.binds = [self.layout.value_slot(ref.path) for ref in self.layout.bindings]
         self.window: Delayed = Delayed(build_window(source.window, calendar), source.for_ms)
 
-    def take(self, state: list[Any], fits: Fits, event_ms: int, properties: Properties, now_ms: int) -> bool:
-        low = self.window.low(now_ms)
+    def add(self, state: list[Any] | None, fits: Fits, event: Event) -> list[Any] | None:
+        event_ms, low = event.time_ms, self.window.low(event.now_ms)
         if event_ms < low:
-            return False
-        if not state:
-            state.extend(([], [], [], []) if self.bound else ([], []))
-        kept = NotFollowedState.of(state)
-        slots = self.layout.slots(properties, event_ms) if self.bound else []
-        changed = False
+            return state
+        kept = NotFollowedState.copy_of(state)
+        slots = self.layout.slots(event.properties, event_ms) if self.bound else []
         if has(fits, FOLLOWER):
-            changed = self._follow(kept, event_ms, slots)
+            self._follow(kept, event_ms, slots)
         opens = has(fits, EVENT) and self.window.admits(event_ms)
         if opens and not self._is_followed(kept, event_ms, slots):
-            changed = True
             self._keep(kept.events, kept.event_slots, event_ms, slots)
         if has(fits, FOLLOWER):
             self._keep(kept.followers, kept.follower_slots, event_ms, slots)
@@ -69,22 +65,18 @@ class NotFollowedCondition(PatternCondition):
         self._prune(kept.events, kept.event_slots, low)
         self._prune(kept.followers, kept.follower_slots, low)
         if not kept.events and not kept.followers:
-            state.clear()
-        return changed
+            return []
+        return [*kept] if self.bound else [kept.events, kept.followers]
 
-    def _follow(self, kept: NotFollowedState, event_ms: int, slots: Slots) -> bool:
+    def _follow(self, kept: NotFollowedState, event_ms: int, slots: Slots) -> None:
         """Events that a follower follows are done for; of the same instant, those that came before it."""
         times = kept.events
         first, end = bisect_left(times, event_ms - self.follows_for_ms), bisect_right(times, event_ms)
-        bound = self.bound
-        if bound is None:
-            del times[first:end]
-            return first < end
-        events = kept.event_slots
-        followed = [at for at in range(first, end) if bound(slots, self._bindings(events[at]))]
-        for at in reversed(followed):
-            del times[at], events[at]
-        return bool(followed)
+        for at in range(end - 1, first - 1, -1):
+            if self.bound is None:
+                del times[at]
+            elif self.bound(slots, self._bindings(kept.event_slots[at])):
+                del times[at], kept.event_slots[at]
 
     def _is_followed(self, kept: NotFollowedState, event_ms: int, slots: Slots) -> bool:
         """Whether a follower that came before this late event follows it: not one of the same instant."""

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any
 
 from rules.aggregates.windows import Window, counting, next_presence_timer
 from rules.conditions.fits import NO_FITS, Fits, only
-from rules.conditions.patterns import Layout, Pattern
+from rules.conditions.patterns import Layout
 from rules.model import language
-from rules.state.condition import Properties, Update
+from rules.state.condition import Event
 from rules.state.row import Row, State
 from rules.time.calendar import Calendar
-
-Match: TypeAlias = Callable[[Mapping[str, object], int], Fits]
-"""The patterns that an event fits, by its properties and time."""
 
 
 class PatternCondition:
     """Is true while one of the times in its state's first list counts in its window.
 
-    Kinds say in ``take`` what they keep of an event that fits some of their patterns.
+    Kinds say in ``add`` what they keep of an event that fits some of their patterns.
     """
 
     def __init__(
@@ -47,52 +43,22 @@ class PatternCondition:
         return next_presence_timer(self.window, state[0], after_ms) if state and self.has_timers else None
 
     def plain(self, row: Row, state: list[Any]) -> State:
-        return deepcopy(state)
+        return state
 
-    def take(self, state: list[Any], fits: Fits, event_ms: int, properties: Properties, now_ms: int) -> bool:
-        """Take an event with the patterns that it fits. Whether the value may now change sooner.
+    def take(self, row: Row, state: list[Any] | None, event: Event) -> list[Any] | None:
+        fits = self.fits(event)
+        return state if fits == NO_FITS else self.add(state, fits, event)
 
-        The state is changed in place; empty: nothing is kept.
-        """
-        raise NotImplementedError
-
-    def updater_for(self, name: str) -> Update:
-        key, value, take = self.key, self.value, self.take
-        match = matcher(self.patterns, name)
-
-        def update(
-            row: Row, properties: Properties, event_ms: int, decided_ms: int, now_ms: int, touched: list[int]
-        ) -> bool:
-            fits = match(properties, event_ms)
-            if not fits:
-                return False
-            states = row.conditions
-            stored: list[Any] | None = states.get(key)
-            before = value(row, stored, decided_ms)
-            state = [] if stored is None else stored
-            sooner = take(state, fits, event_ms, properties, now_ms)
-            if state:
-                states[key] = state
-            else:
-                states.pop(key, None)
-            if sooner or value(row, state, now_ms) != before:
-                touched.append(key)
-            return True
-
-        return update
-
-
-def matcher(patterns: Sequence[Pattern], name: str) -> Match:
-    """Which patterns the events of one name fit, less what they refer to other events for."""
-    checks = [(only(number), each.static) for number, each in enumerate(patterns) if each.takes(name)]
-    always = sum(bit for bit, check in checks if check is None)
-    tested = [(bit, check) for bit, check in checks if check is not None]
-
-    def match(properties: Mapping[str, object], event_ms: int) -> Fits:
-        fits = NO_FITS | always
-        for bit, check in tested:
-            if check(properties, event_ms):
-                fits |= bit
+    def fits(self, event: Event) -> Fits:
+        """The patterns that an event fits, less what they refer to other events for."""
+        fits = NO_FITS
+        for number, each in enumerate(self.patterns):
+            if each.takes(event.name) and (
+                each.static is None or each.static(event.properties, event.time_ms)
+            ):
+                fits |= only(number)
         return fits
 
-    return match
+    def add(self, state: list[Any] | None, fits: Fits, event: Event) -> list[Any] | None:
+        """The state with an event that fits some patterns; empty: nothing is kept."""
+        raise NotImplementedError

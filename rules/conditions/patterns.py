@@ -13,8 +13,9 @@ from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from rules.model import language
-from rules.predicates.compiled import holds_against
-from rules.predicates.dates import ORDER, DatedCheck, compile_dated_predicate, order_against
+from rules.predicates.against import holds_against, order_against
+from rules.predicates.compiled import DatedCheck, compile_dated_predicate
+from rules.predicates.dates import ORDER
 from rules.predicates.elements import decider_of, subject_of
 from rules.predicates.paths import MISSING, elements_of, getter_of
 from rules.time.calendar import Calendar

@@ -16,7 +16,7 @@ from rules.conditions.fits import NO_FITS, Fits, has, less, numbers, only
 from rules.conditions.pattern_condition import PatternCondition
 from rules.conditions.patterns import Slots, has_ref
 from rules.model import language
-from rules.state.condition import Properties
+from rules.state.condition import Event
 from rules.time.calendar import Calendar
 from rules.time.instants import FAR_MS
 
@@ -40,11 +40,10 @@ class SequenceState(NamedTuple):
     """Each event's slots (``rules.conditions.patterns``); stored only if the sequence has any."""
 
     @classmethod
-    def of(cls, state: list[Any]) -> SequenceState:
-        """The lists of a stored state: changes of them change it, except of those that it doesn't have."""
-        ends, *kept = state
-        times, steps, slots = [*kept, [], [], []][:3]
-        return cls(ends, times, steps, slots)
+    def copy_of(cls, state: list[Any] | None) -> SequenceState:
+        """The lists of a stored state: they may change while it stays as it is."""
+        parts = [*(state or ()), [], [], [], []][:4]
+        return cls(*[[*each] for each in parts])
 
     @property
     def by_event(self) -> tuple[list[Any], ...]:
@@ -76,47 +75,46 @@ class SequenceCondition(PatternCondition):
             and not has_ref(source.steps[-1].event.where)
         )
 
-    def take(self, state: list[Any], fits: Fits, event_ms: int, properties: Properties, now_ms: int) -> bool:
-        if self.final and state and state[0]:
-            return False
+    def add(self, state: list[Any] | None, fits: Fits, event: Event) -> list[Any] | None:
+        kept = SequenceState.copy_of(state)
+        if self.final and kept.ends:
+            return state
+        event_ms, now_ms = event.time_ms, event.now_ms
         if not self.window.admits(event_ms):
             fits = less(fits, self.last)
         low = self.window.low(now_ms)
-        horizons = self._horizons(low, state[0] if state else [])
-        fits = self._needed(fits, event_ms, horizons)
+        fits = self._needed(fits, event_ms, self._horizons(low, kept.ends))
         if not fits:
-            return False
-        if not state:
-            state.extend(([], [], [], []) if self.layout.extractors else ([], [], []))
-        kept = SequenceState.of(state)
+            return state
         in_order = not kept.times or event_ms >= kept.times[-1]
         begins_again = in_order and fits == FIRST and self.chains.earliest_first
         if begins_again and any(has(each, 0) for each in kept.steps):
-            return False
+            return state
         at = bisect_right(kept.times, event_ms)
         kept.times.insert(at, event_ms)
         kept.steps.insert(at, fits)
         if self.layout.extractors:
-            kept.slots.insert(at, self.layout.slots(properties, event_ms))
-        changed = False
+            kept.slots.insert(at, self.layout.slots(event.properties, event_ms))
         look = not in_order or has(fits, self.last) or len(kept.times) % TIDY_EVERY == 0
         if look:
-            changed = self._look(kept, now_ms)
+            self._look(kept, now_ms)
         self._prune(kept, low, look)
-        if self.final and kept.ends:
-            state[:] = [kept.ends]
-        elif not kept.times and not kept.ends:
-            state.clear()
-        return changed and not self.only_grows
+        return self._stored(kept)
 
-    def _look(self, kept: SequenceState, now_ms: int) -> bool:
-        """Look for chains; whether others end than before."""
-        before = [*kept.ends]
+    def _stored(self, kept: SequenceState) -> list[Any]:
+        """As the row has it; empty: nothing."""
+        if self.final and kept.ends:
+            return [kept.ends]
+        if not kept.times and not kept.ends:
+            return []
+        return [*kept] if self.layout.extractors else [*kept[:-1]]
+
+    def _look(self, kept: SequenceState, now_ms: int) -> None:
+        """Look for chains."""
         ends = self.chains.find(kept.times, kept.steps, kept.slots)
         if self.source.without is None:
-            ends = sorted({*before, *ends})
+            ends = sorted({*kept.ends, *ends})
         kept.ends[:] = self._thin(ends, now_ms)
-        return kept.ends != before
 
     def _thin(self, ends: list[int], now_ms: int) -> list[int]:
         """One end of those that count at the same instants, and of those that count now the latest."""

@@ -17,6 +17,8 @@ import msgspec
 from rules.compile.audience import CompiledAudience
 from rules.compile.project_rules import ProjectRules
 from rules.decide.predict import predict_exit
+from rules.decide.take import take
+from rules.state.condition import Event
 from rules.state.profile_update import ProfileUpdate, change_attributes
 from rules.state.row import Row, Transition, Trigger
 from rules.time.instants import FAR_MS
@@ -24,12 +26,10 @@ from rules.time.instants import FAR_MS
 TRIGGER_BYTES = 4096
 """Larger properties don't go along with the transitions that an event causes."""
 
-_encode = msgspec.json.Encoder().encode
-
 
 def new_row(now_ms: int) -> Row:
     """The row of a user's first record at ``now_ms``."""
-    return Row(now_ms, base_ms=now_ms)
+    return Row(now_ms, base_ms=now_ms, first=0)
 
 
 def fire(rules: ProjectRules, user_id: str, row: Row, before_ms: int, out: list[Transition]) -> None:
@@ -46,30 +46,24 @@ def fire(rules: ProjectRules, user_id: str, row: Row, before_ms: int, out: list[
 
 def next_timers(rules: ProjectRules, row: Row) -> tuple[int, list[int], int]:
     """When, after the row's last step, an audience may next change by time; which may; when others may."""
-    now_ms, audiences = row.now_ms, rules.audiences
-    earliest_ms = later_ms = FAR_MS
-    touched_by_time: list[int] = []
+    now_ms, later_ms = row.now_ms, FAR_MS
 
-    def look(indexes: Iterable[int]) -> None:
-        nonlocal earliest_ms, later_ms, touched_by_time
-        for index in indexes:
-            timer_ms = audiences[index].change(row, now_ms)
-            if timer_ms < earliest_ms:
-                earliest_ms, later_ms = timer_ms, earliest_ms
-                touched_by_time = [index]
-            elif timer_ms == earliest_ms:
-                touched_by_time.append(index)
-            elif timer_ms < later_ms:
-                later_ms = timer_ms
+    def changes(indexes: Iterable[int]) -> dict[int, int]:
+        return {index: rules.audiences[index].decided.change(row, now_ms) for index in indexes}
 
-    look(rules.by_time.of(row))
+    timers = changes(rules.by_time.of(row))
     for group in rules.by_time.batch_groups:
         computed_ms = group.schedule.next(now_ms)
-        if computed_ms is not None and computed_ms <= earliest_ms:
-            look(group.of(row))
-        elif computed_ms is not None and computed_ms < later_ms:
-            later_ms = computed_ms  # others come first: what then changes is looked for when they have
-    return earliest_ms, touched_by_time, later_ms
+        if computed_ms is None:
+            continue
+        if computed_ms <= min(timers.values(), default=FAR_MS):
+            timers |= changes(group.of(row))
+        else:
+            later_ms = min(later_ms, computed_ms)  # others come first: it is looked at when they have
+    at_ms = min(timers.values(), default=FAR_MS)
+    touched_by_time = [index for index, timer_ms in timers.items() if timer_ms == at_ms]
+    later_ms = min([later_ms, *(timer_ms for timer_ms in timers.values() if timer_ms > at_ms)])
+    return at_ms, touched_by_time, later_ms
 
 
 def apply_event(
@@ -90,31 +84,26 @@ def apply_event(
     audiences that hold with no facts are entered, too. Says whether the row changed in anything that must
     be kept.
     """
-    timer_ms = row.timer_ms
-    touched = [] if known and (timer_ms is None or timer_ms > now_ms) else _due_now(rules, row, now_ms, known)
+    touched = _due_now(rules, row, now_ms, known)
     decided_ms = now_ms if row.now_ms == now_ms else now_ms - 1
-    changed = not known
-    index = rules.by_event.get(name, rules.any_event)
-    updaters = index.always
-    for attribute, by_value in index.by_value:
-        value = properties.get(attribute)
-        if type(value) is str and value in by_value:
-            updaters = updaters + by_value[value]
-    event_ms = time_ms if time_ms < now_ms else now_ms
-    keys: list[int] = []
-    for update in updaters:
-        if update(row, properties, event_ms, decided_ms, now_ms, keys):
-            changed = True
-    for key in keys:
+    event = Event(name, properties, min(time_ms, now_ms), now_ms)
+    changed, felt = not known, list[int]()
+    for condition in rules.by_event.get(name, rules.any_event).concerned(properties):
+        effect = take(condition, row, event, decided_ms)
+        changed = changed or effect.is_changed
+        # A batch audience looks at it at a compute instant: then it may count that the truth changes later.
+        if effect.is_felt or (effect.is_changed and condition.key in rules.twins):
+            felt.append(condition.key)
+    for key in felt:
         touched += rules.readers[key].of(row.conditions)
     row.now_ms = now_ms
-    if touched:
-        before = len(out)
-        kept = _encode(properties) if properties else b""
-        trigger = Trigger(name, record_id, time_ms, kept if len(kept) <= TRIGGER_BYTES else b"")
-        decide(rules, user_id, row, now_ms, touched, "event", trigger, out)
-        return changed or len(out) > before
-    return changed
+    if not touched:
+        return changed
+    before = len(out)
+    kept = msgspec.json.encode(properties) if properties else b""
+    trigger = Trigger(name, record_id, time_ms, kept if len(kept) <= TRIGGER_BYTES else b"")
+    decide(rules, user_id, row, now_ms, touched, "event", trigger, out)
+    return changed or len(out) > before
 
 
 def apply_profile(
@@ -169,7 +158,6 @@ def decide(
     Audiences come after those that they ask about, so one pass decides them all. ``computed_now``: indexes of
     batch audiences that are computed now, whatever their schedules.
     """
-    audiences, memberships = rules.audiences, row.audiences
     timer_ms = FAR_MS if row.timer_ms is None else row.timer_ms
     emitted = len(out)
     waiting = sorted(set(touched))
@@ -179,16 +167,12 @@ def decide(
         if index == last:
             continue
         last = index
-        audience = audiences[index]
-        membership = memberships.get(audience.key)
-        inside = membership is not None and membership.inside
-        change_ms = audience.change(row, at_ms)
-        if change_ms < timer_ms:
-            timer_ms = change_ms
-        truth = audience.rule if computed_now and index in computed_now else audience.truth
-        if truth(row, at_ms) == inside:
+        audience = rules.audiences[index]
+        timer_ms = min(timer_ms, audience.decided.change(row, at_ms))
+        rule = audience.rule if index in computed_now else audience.decided
+        if rule.truth(row, at_ms) == row.is_in(audience.key):
             continue
-        out.append(_transition(rules, user_id, row, audience, at_ms, cause, trigger))
+        out.append(transition_of(rules, user_id, row, audience, at_ms, cause, trigger))
         for dependent in audience.dependents:
             heappush(waiting, dependent)
     row.timer_ms = timer_ms if timer_ms < FAR_MS else None
@@ -196,7 +180,7 @@ def decide(
         out[emitted:] = sorted(out[emitted:], key=_by_audience)
 
 
-def _transition(
+def transition_of(
     rules: ProjectRules,
     user_id: str,
     row: Row,
@@ -204,11 +188,19 @@ def _transition(
     at_ms: int,
     cause: str,
     trigger: Trigger | None,
+    entered_ms: int | None = None,
+    is_bound: bool = False,
 ) -> Transition:
-    """The user enters the audience, or leaves it: note it in the row, and tell it."""
+    """The user enters the audience, or leaves it: note it in the row, and tell it.
+
+    ``entered_ms``: when a stay began that is noticed only now, at ``at_ms``; ``is_bound``: then or earlier.
+    """
     before = row.audiences.get(audience.key)
-    entered_at_ms = row.since_ms(before) if before is not None and before.inside else at_ms
-    membership = row.turn(audience.key, audience.version, at_ms)
+    if before is not None and before.inside:
+        entered_at_ms, since_ms = row.since_ms(before), at_ms
+    else:
+        entered_at_ms = since_ms = at_ms if entered_ms is None else entered_ms
+    membership = row.turn(audience.key, audience.version, since_ms)
     return Transition(
         audience.project,
         audience.id,
@@ -220,7 +212,8 @@ def _transition(
         cause,
         trigger,
         entered_at_ms,
-        predict_exit(rules, audience, row, at_ms) if membership.inside else None,
+        predict_exit(rules, audience, row, row.now_ms) if membership.inside else None,
+        is_bound,
     )
 
 

@@ -19,10 +19,10 @@ def predict_exit(rules: ProjectRules, audience: CompiledAudience, row: Row, at_m
     if audience.needs:
         return _predict_nested(rules, audience, row, at_ms)
     for _ in range(PREDICTION_STEPS):
-        at_ms = audience.change(row, at_ms)
+        at_ms = audience.decided.change(row, at_ms)
         if at_ms >= FAR_MS:
             return None
-        if not audience.truth(row, at_ms):
+        if not audience.decided.truth(row, at_ms):
             return at_ms
     return None
 
@@ -32,12 +32,12 @@ def _predict_nested(rules: ProjectRules, audience: CompiledAudience, row: Row, a
     ahead = row.with_own_memberships()
     group = [rules.audiences[index] for index in (*audience.needs, audience.index)]
     for _ in range(PREDICTION_STEPS):
-        at_ms = min(each.change(ahead, at_ms) for each in group)
+        at_ms = min(each.decided.change(ahead, at_ms) for each in group)
         if at_ms >= FAR_MS:
             return None
         ahead.now_ms = at_ms
         for each in group:
-            if each.truth(ahead, at_ms) == ahead.is_in(each.key):
+            if each.decided.truth(ahead, at_ms) == ahead.is_in(each.key):
                 continue
             if each is audience:
                 return at_ms

@@ -26,10 +26,12 @@ def redefine(
     cause: str,
     out: list[Transition],
     swept_ms: int = FAR_MS,
+    deleted_ms: int | None = None,
 ) -> bool:
     """Look at every audience again after definitions changed. Whether the row changed in what must be kept.
 
-    ``swept_ms``: audiences published later are new to the row.
+    ``swept_ms``: audiences published later are new to the row. ``deleted_ms``: when deleted ones went, which
+    nothing that came since can change; None: now.
     """
     emitted, kept = len(out), _kept(row)
     new = [
@@ -49,7 +51,7 @@ def redefine(
     row.now_ms = max(row.now_ms, now_ms)
     row.timer_ms = None
     decide(rules, user_id, row, now_ms, range(len(rules.audiences)), cause, None, out, computed_now)
-    _leave_deleted(rules, user_id, row, now_ms, cause, out)
+    leave_deleted(rules, user_id, row, now_ms if deleted_ms is None else deleted_ms, cause, out)
     out[fired:] = sorted(out[fired:], key=_by_audience)
     return len(out) > emitted or _kept(row) != kept
 
@@ -84,9 +86,10 @@ def _taken_over(condition: AnyCondition, row: Row, state: State) -> State:
     return [kept] if isinstance(condition, BatchCondition) else kept
 
 
-def _leave_deleted(
+def leave_deleted(
     rules: ProjectRules, user_id: str, row: Row, now_ms: int, cause: str, out: list[Transition]
 ) -> None:
+    """The user leaves the audiences that are deleted."""
     left = [
         (rules.gone[key], key)
         for key, membership in row.audiences.items()

@@ -9,12 +9,12 @@ from rules.aggregates.distincts import DistinctWithin
 from rules.aggregates.sums import SumWithin
 from rules.compile.project_rules import ProjectRules
 from rules.conditions.batch import BatchCondition, HeldState
-from rules.conditions.build import fast_kind
-from rules.conditions.dated_where import DatedWhere
+from rules.conditions.build import small_kind
 from rules.model import language
 from rules.state.condition import AnyCondition
 from rules.state.event_times import references
 from rules.state.row import Row, State
+from rules.time.calendar import calendar_of
 
 OLD = -1
 """``Row.used`` of a row whose states are of that kind."""
@@ -32,17 +32,15 @@ def upgrade(rules: ProjectRules, row: Row) -> None:
 def _upgraded(condition: AnyCondition, row: Row, state: Any) -> Any:
     """The state as the condition keeps it now."""
     match condition:
-        case DatedWhere(inner=inner):
-            return _upgraded(inner, row, state)
         case CountWithin():
             return references(row, state)
         case SumWithin() | DistinctWithin():
             return [references(row, state[0]), *state[1:]]
         case BatchCondition(source=language.EventCondition(window=language.Within()) as source):
-            fast = fast_kind(source)
-            if fast is None:
+            small = small_kind(source)
+            if small is None:
                 return state
-            kind = fast(condition.key, source, condition.max_samples)
+            kind = small(condition.key, source, condition.max_samples, calendar_of("UTC"))
             held = HeldState(*state)
             after = None if held.with_instant is None else _plain(kind, held.with_instant)
             return HeldState(_plain(kind, held.decided), held.instant_ms, after).stored()

@@ -23,7 +23,8 @@ Document = dict[str, object]
 
 def explained_document(explained: Explained) -> Document:
     """``{kind, text, value, found, flips_at}`` of every node; composites have ``parts``, conditions ``rule``
-    as the language writes it and ``facts``; parts of a score ``points``."""
+    as the language writes it, ``facts``, and ``counts_from`` where their history is short; parts of a
+    score ``points``."""
     document: Document = {
         "kind": explained.kind,
         "text": explained.text,
@@ -31,6 +32,8 @@ def explained_document(explained: Explained) -> Document:
         "found": explained.found,
         "flips_at": _instant(explained.timer_ms),
     }
+    if explained.counts_from_ms is not None:
+        document["counts_from"] = _instant(explained.counts_from_ms)
     if explained.points is not None:
         document["points"] = explained.points
     if explained.parts:

@@ -7,15 +7,17 @@ way, as ``rules.decide.predict.predict_exit`` has it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from rules.compile.audience import CompiledAudience
 from rules.compile.project_rules import ProjectRules
-from rules.conditions.truth import CompiledRule, compile_rule
 from rules.decide.predict import PREDICTION_STEPS
 from rules.explain.facts import BatchFacts, Facts, attribute_facts, membership_facts, state_facts
+from rules.explain.past import counts_from_ms, short_history
 from rules.explain.sentences import batch_finding, batch_requirement, finding, requirement
+from rules.explain.wired import Wired, wire
 from rules.model import language
 from rules.model.canonical import audience_key
 from rules.state.row import Row
@@ -66,73 +68,44 @@ class Explained:
     parts: tuple[Explained, ...] = ()
     points: int | float | None = None
     """Of a part of a score."""
+    counts_from_ms: int | None = None
+    """Of a condition on events: only events from then on count, although it looks back further. None: all
+    that it looks at do, as far as is known."""
 
 
-@dataclass(slots=True)
-class _Wired:
-    """A node of the rule beside what computes it."""
-
-    rule: language.Rule
-    node: CompiledRule
-    key: int | None
-    """Of the condition, when it keeps a state."""
-    parts: list[_Wired] = field(default_factory=list)
-    points: int | float | None = None
-    value: bool = False
-    timer_ms: int | None = None
-
-
-def explain(rules: ProjectRules, audience: CompiledAudience, row: Row, at_ms: int) -> Explained:
+def explain(
+    rules: ProjectRules,
+    audience: CompiledAudience,
+    row: Row,
+    at_ms: int,
+    short: Mapping[int, int] | None = None,
+) -> Explained:
     """The tree of ``audience``'s rule for a row that is decided up to ``at_ms``. The row stays as it is.
 
     Of a batch audience it stands under a node of kind ``batch``: that one's value is what the latest compute
-    instant left, the others' are as of ``at_ms``.
+    instant left, the others' are as of ``at_ms``. ``short``: the keys of the conditions that have less
+    history than they look back, and from when on (ms) they have it; None: nothing is known of histories, so
+    that each counts from the audience's publication.
     """
-    root = _Wiring(audience).wire(audience.source.rule)
-    if audience.schedule is not None:
-        root = _Wired(audience.source.rule, CompiledRule(audience.truth, audience.change), None, [root])
-    everything = _flat(root)
+    root = wire(audience)
+    everything = root.flat()
     for each in everything:
         each.value = each.node.truth(row, at_ms)
     _predict(rules, audience, everything, row, at_ms)
     if audience.schedule is not None:
-        return _explained_batch(rules, audience, root, row, at_ms)
-    return _explained(rules, audience, root, row, at_ms)
+        return _explained_batch(rules, audience, root, row, at_ms, short)
+    return _explained(rules, audience, root, row, at_ms, short)
 
 
-class _Wiring:
-    """Puts the compiled conditions, which are known from left to right, back into the tree."""
-
-    def __init__(self, audience: CompiledAudience) -> None:
-        self.leaves = audience.leaves
-        self.at = 0
-
-    def wire(self, rule: language.Rule) -> _Wired:
-        first = self.at
-        parts: list[_Wired] = []
-        match rule:
-            case language.All(parts=inner) | language.Any(parts=inner) | language.AtLeast(parts=inner):
-                parts = [self.wire(each) for each in inner]
-            case language.Not(part=part):
-                parts = [self.wire(part)]
-            case language.Score(parts=scored):
-                parts = [self.wire(part) for part, _ in scored]
-                for made, (_, points) in zip(parts, scored, strict=True):
-                    made.points = points
-            case _:
-                key, node = self.leaves[first]
-                self.at += 1
-                return _Wired(rule, node, key)
-        below = iter(self.leaves[first : self.at])
-        return _Wired(rule, compile_rule(rule, lambda condition: next(below)[1]), None, parts)
-
-
-def _flat(wired: _Wired) -> list[_Wired]:
-    return [wired, *(each for part in wired.parts for each in _flat(part))]
+def history_from_ms(explained: Explained) -> int | None:
+    """The latest instant from which a condition of the tree counts; None: each has all that it looks at."""
+    below = [history_from_ms(each) for each in explained.parts]
+    known = [each for each in (explained.counts_from_ms, *below) if each is not None]
+    return max(known, default=None)
 
 
 def _predict(
-    rules: ProjectRules, audience: CompiledAudience, waiting: list[_Wired], row: Row, at_ms: int
+    rules: ProjectRules, audience: CompiledAudience, waiting: list[Wired], row: Row, at_ms: int
 ) -> None:
     """Let time pass on a copy of the row until every node has changed, or nothing more does."""
     ahead = row.with_own_memberships()
@@ -140,12 +113,12 @@ def _predict(
     for _ in range(PREDICTION_STEPS):
         at_ms = min(
             min((each.node.change(ahead, at_ms) for each in waiting), default=FAR_MS),
-            min((each.change(ahead, at_ms) for each in others), default=FAR_MS),
+            min((each.decided.change(ahead, at_ms) for each in others), default=FAR_MS),
         )
         if at_ms >= FAR_MS:
             return
         for other in others:
-            if other.truth(ahead, at_ms) != ahead.is_in(other.key):
+            if other.decided.truth(ahead, at_ms) != ahead.is_in(other.key):
                 ahead.turn(other.key, other.version, at_ms)
         for each in waiting:
             if each.node.truth(ahead, at_ms) != each.value:
@@ -156,7 +129,12 @@ def _predict(
 
 
 def _explained(
-    rules: ProjectRules, audience: CompiledAudience, wired: _Wired, row: Row, at_ms: int
+    rules: ProjectRules,
+    audience: CompiledAudience,
+    wired: Wired,
+    row: Row,
+    at_ms: int,
+    short: Mapping[int, int] | None,
 ) -> Explained:
     rule, key = wired.rule, wired.key
     facts: Facts | None = None
@@ -167,17 +145,32 @@ def _explained(
     elif isinstance(rule, language.AttributeCondition):
         facts = attribute_facts(rule, row)
     values = [(each.value, each.points or 0) for each in wired.parts]
+    published_ms = _counted_from_ms(audience, rule, at_ms) if short is None else None
+    found = finding(rule, facts, values, published_ms)
+    from_ms = _short_from_ms(audience, wired, at_ms, short or {})
     return Explained(
         kind=KINDS[type(rule)],
         rule=rule,
         text=requirement(rule),
-        found=finding(rule, facts, values, _counted_from_ms(audience, rule, at_ms)),
+        found=found if from_ms is None else f"{found} {short_history(from_ms)}",
         value=wired.value,
         timer_ms=wired.timer_ms,
         facts=facts,
-        parts=tuple([_explained(rules, audience, each, row, at_ms) for each in wired.parts]),
+        parts=tuple([_explained(rules, audience, each, row, at_ms, short) for each in wired.parts]),
         points=wired.points,
+        counts_from_ms=from_ms,
     )
+
+
+def _short_from_ms(
+    audience: CompiledAudience, wired: Wired, at_ms: int, short: Mapping[int, int]
+) -> int | None:
+    """From when on a condition with a short history counts; in a batch audience at its latest computation."""
+    complete_ms = None if wired.key is None else short.get(wired.key)
+    if complete_ms is None:
+        return None
+    seen_ms = at_ms if audience.schedule is None else audience.schedule.latest(at_ms)
+    return counts_from_ms(wired.rule, complete_ms, seen_ms or at_ms, audience.source.timezone)
 
 
 def _counted_from_ms(audience: CompiledAudience, rule: language.Rule, at_ms: int) -> int | None:
@@ -191,7 +184,12 @@ def _counted_from_ms(audience: CompiledAudience, rule: language.Rule, at_ms: int
 
 
 def _explained_batch(
-    rules: ProjectRules, audience: CompiledAudience, wired: _Wired, row: Row, at_ms: int
+    rules: ProjectRules,
+    audience: CompiledAudience,
+    wired: Wired,
+    row: Row,
+    at_ms: int,
+    short: Mapping[int, int] | None,
 ) -> Explained:
     schedule, source = audience.schedule, audience.source
     assert schedule is not None
@@ -205,5 +203,5 @@ def _explained_batch(
         value=wired.value,
         timer_ms=wired.timer_ms,
         facts=facts,
-        parts=(_explained(rules, audience, wired.parts[0], row, at_ms),),
+        parts=(_explained(rules, audience, wired.parts[0], row, at_ms, short),),
     )

@@ -6,13 +6,14 @@ known, and that there may be more; of an average that it is 12.5, but not of whi
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import fsum
 from typing import Any, TypeAlias
 
-from rules.aggregates.accumulator import Accumulator, Accumulators, Times
+from rules.aggregates.accumulator import Accumulator, Series
 from rules.aggregates.counts import CountEver, CountWithin
 from rules.aggregates.distincts import DistinctEver, DistinctWithin
 from rules.aggregates.general import GeneralAggregate
@@ -22,14 +23,13 @@ from rules.aggregates.sums import SumEver, SumWithin
 from rules.aggregates.windows import Always, Periods, counting
 from rules.conditions.attributes import watched_paths
 from rules.conditions.batch import BatchCondition, HeldState
-from rules.conditions.dated_where import DatedWhere
 from rules.conditions.nested import SinceEntryCondition
 from rules.conditions.not_followed import NotFollowedCondition, NotFollowedState
 from rules.conditions.sequences import SequenceCondition, SequenceState
 from rules.model import language
 from rules.predicates.paths import lookup
 from rules.state.condition import AnyCondition
-from rules.state.event_times import instants, place
+from rules.state.event_times import instants
 from rules.state.profile_update import attribute_change_ms, last_change_ms
 from rules.state.row import Row, State
 
@@ -124,8 +124,6 @@ def state_facts(condition: AnyCondition, stored: State | None, row: Row, at_ms: 
     match condition:
         case BatchCondition(inner=inner):
             return state_facts(inner, HeldState(*state).seen(at_ms) if state else None, row, at_ms)
-        case DatedWhere(inner=inner):
-            return state_facts(inner, state, row, at_ms)
         case SequenceCondition():
             return _sequence(condition, state, at_ms)
         case NotFollowedCondition():
@@ -133,10 +131,11 @@ def state_facts(condition: AnyCondition, stored: State | None, row: Row, at_ms: 
         case SinceEntryCondition():
             return _since_entry(condition, state, row, at_ms)
         case GeneralAggregate(window=window):
-            times, accumulators = state or ([], [])
-            first, end = counting(window, times, at_ms)
-            single = not isinstance(window, Always | Periods)
-            return _of_accumulators(condition.accumulator, times[first:end], accumulators[first:end], single)
+            series = Series.of(state)
+            first, end = counting(window, series.times, at_ms)
+            return _of_stretch(
+                condition.accumulator, series, first, end, not isinstance(window, Always | Periods)
+            )
         case CountEver(bound=bound):
             number = state[0] if state else 0
             return EventFacts(number, number >= bound)
@@ -162,7 +161,8 @@ def state_facts(condition: AnyCondition, stored: State | None, row: Row, at_ms: 
 
 
 def _in_window(row: Row, refs: str, length_ms: int, at_ms: int) -> list[int]:
-    return instants(row, refs[place(row, refs, at_ms - length_ms) :])
+    times = instants(row, refs)
+    return times[bisect_right(times, at_ms - length_ms) :]
 
 
 def _latest(times: Sequence[int]) -> tuple[tuple[int, ...], int]:
@@ -177,10 +177,9 @@ def _told(values: Iterable[object]) -> tuple[object, ...]:
     return tuple([each for each in told if not (isinstance(each, str) and each.startswith("\0"))][-SHOWN:])
 
 
-def _of_accumulators(
-    accumulator: Accumulator, times: Times, accumulators: Accumulators, single: bool
-) -> EventFacts:
+def _of_stretch(accumulator: Accumulator, series: Series, first: int, end: int, single: bool) -> EventFacts:
     """``single``: each accumulator is of one instant, so that the times are those of the events."""
+    times, accumulators = series.times[first:end], series.accumulators[first:end]
     events = _latest(times) if single else ((), 0)
     match accumulator:
         case Count():
@@ -207,8 +206,9 @@ def _of_accumulators(
 
 
 def _since_entry(condition: SinceEntryCondition, state: list[Any] | None, row: Row, at_ms: int) -> EventFacts:
-    times, accumulators, first, end = condition.counting(row, state, at_ms)
-    found = _of_accumulators(condition.accumulator, times[first:end], accumulators[first:end], False)
+    series = Series.of(state)
+    first, end = condition.counting(row, series, at_ms)
+    found = _of_stretch(condition.accumulator, series, first, end, False)
     entered = membership_facts(condition.audience, row)
     return EventFacts(found.number, found.or_more, found.events_ms, 0, found.values, entered)
 
@@ -216,7 +216,7 @@ def _since_entry(condition: SinceEntryCondition, state: list[Any] | None, row: R
 def _sequence(condition: SequenceCondition, state: list[Any] | None, at_ms: int) -> SequenceFacts:
     if not state:
         return SequenceFacts()
-    kept = SequenceState.of(state)
+    kept = SequenceState.copy_of(state)
     first, end = counting(condition.window, kept.ends, at_ms)
     ended = tuple(kept.ends[first:end][-SHOWN:])
     steps = [
@@ -227,7 +227,7 @@ def _sequence(condition: SequenceCondition, state: list[Any] | None, at_ms: int)
 
 
 def _not_followed(condition: NotFollowedCondition, state: list[Any] | None, at_ms: int) -> NotFollowedFacts:
-    times = NotFollowedState.of(state).events if state else []
+    times = NotFollowedState.copy_of(state).events
     window = condition.window
     first, end = counting(window, times, at_ms)
     coming = [each for each in times[end:] if window.joins(each) > at_ms]

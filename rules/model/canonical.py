@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
+from typing import Final
 
 from rules.model import language
 
@@ -32,7 +33,7 @@ def canonical(node: language.Rule | language.Predicate) -> bytes:
             | language.AnyTest()
             | language.NotTest()
         ):
-            return _predicate(node, {})
+            return predicate_bytes(node, {})
         case language.All():
             return _commutative(b"all", _flat(node.parts, language.All))
         case language.Any():
@@ -58,25 +59,31 @@ def canonical(node: language.Rule | language.Predicate) -> bytes:
 
 
 def condition_key(
-    project: str, condition: language.Condition, timezone: str = "UTC", schedule: str = ""
+    project: str, condition: language.Condition, timezone: str = "UTC", schedule: str = "", history: str = ""
 ) -> int:
     """An unsigned 32-bit key, the same for conditions of a project with equal ``key_bytes``."""
-    return _key(b"condition", project, key_bytes(condition, timezone, schedule))
+    return _key(b"condition", project, key_bytes(condition, timezone, schedule, history))
 
 
-def key_bytes(condition: language.Condition, timezone: str = "UTC", schedule: str = "") -> bytes:
+def key_bytes(
+    condition: language.Condition, timezone: str = "UTC", schedule: str = "", history: str = ""
+) -> bytes:
     """What a condition's key is made from.
 
     Its canonical bytes. If its value depends on the audience's time zone (``is_zoned``), also that zone's
     name, UTC included. For batch audiences also the ``schedule_scope``, because their state is held
-    differently, and differs by compute instants. So a condition has another key only where it has another
-    value or state.
+    differently, and differs by compute instants. Also the ``history_scope``. So a condition has another key
+    only where it has another value or state.
     """
     content = canonical(condition)
     # Since dates are midnights in the zone, more depends on it; what UTC's audiences have keeps its key.
     if is_zoned(condition) or (timezone != "UTC" and _has_dates(condition)):
         content = _frame(b"zoned", [_scalar(timezone), content])
-    return _frame(b"batch", [_scalar(schedule), content]) if schedule else content
+    if _keeps_tests_in_order(condition):
+        content = _frame(b"spelled", [content])
+    if schedule:
+        content = _frame(b"batch", [_scalar(schedule), content])
+    return _frame(b"history", [_scalar(history), content]) if history else content
 
 
 def schedule_scope(audience: language.Audience) -> str:
@@ -91,6 +98,14 @@ def schedule_scope(audience: language.Audience) -> str:
     if schedule.kind == "once":
         return f"once {audience.id}"
     return f"{audience.timezone} {schedule.cron or schedule.kind}"
+
+
+def history_scope(audience: language.Audience) -> str:
+    """What tells the conditions of audiences apart that know less history than others; empty: all of it.
+
+    One that asks for less shares its states with none: publishing another one must not change its members.
+    """
+    return "" if audience.backfill.history_ms is None else audience.id
 
 
 def is_zoned(condition: language.Condition) -> bool:
@@ -109,6 +124,20 @@ def is_zoned(condition: language.Condition) -> bool:
 def _has_dates(condition: language.Condition) -> bool:
     """Whether a test reads dates, which are midnights in the audience's zone."""
     return any(test.operator in _OF_DATES or is_order_of_dates(test) for test in _tests(condition))
+
+
+def _keeps_tests_in_order(condition: language.Condition) -> bool:
+    """Whether its state is a list in the order of several tests. Stores have states in their authors' order
+    under the keys that such conditions had before ``spelling``."""
+    match condition:
+        case language.Sequence(steps=steps):
+            wheres = [each.event.where for each in steps]
+        case language.NotFollowed(event=event, follower=follower):
+            wheres = [event.where, follower.where]
+        case _:
+            return False
+    tests = [[*language.tests_of(each)] for each in wheres]
+    return any(len(each) > 1 and any(isinstance(one.operand, language.Ref) for one in each) for each in tests)
 
 
 def is_order_of_dates(test: language.Test) -> bool:
@@ -148,18 +177,26 @@ def _key(person: bytes, project: str, content: bytes) -> int:
 
 _Names = Mapping[str, str]
 """The steps that a ``ref`` may name, by their numbers: how they are called says nothing."""
+FOLLOWED: Final[_Names] = {"a": "0"}
+"""Of the events that must not follow."""
 
 
-def _predicate(node: language.Predicate, names: _Names) -> bytes:
+def step_numbers(sequence: language.Sequence) -> _Names:
+    """The numbers of a sequence's steps that have names."""
+    return {step.name: str(at) for at, step in enumerate(sequence.steps) if step.name is not None}
+
+
+def predicate_bytes(node: language.Predicate, names: _Names) -> bytes:
+    """Deterministic bytes of a predicate, as ``canonical``."""
     match node:
         case language.Test(path=path, operator=operator):
             return _frame(b"test", [_path(path), _scalar(operator), _operand(node, names)])
         case language.Elements(path=path, quantifier="none", test=test):
-            return _predicate(language.NotTest(language.Elements(path, "some", test)), names)
+            return predicate_bytes(language.NotTest(language.Elements(path, "some", test)), names)
         case language.Elements(path=path, quantifier=quantifier, test=test):
-            return _frame(quantifier.encode(), [_path(path), _predicate(test, names)])
+            return _frame(quantifier.encode(), [_path(path), predicate_bytes(test, names)])
         case language.NotTest(part=part):
-            return _frame(b"not", [_predicate(part, names)])
+            return _frame(b"not", [predicate_bytes(part, names)])
         case language.AllTests(parts=parts):
             return _commutative(b"all", _flat_tests(parts, language.AllTests, names))
         case language.AnyTest(parts=parts):
@@ -169,12 +206,12 @@ def _predicate(node: language.Predicate, names: _Names) -> bytes:
 def _pattern(pattern: language.EventPattern, names: _Names) -> list[bytes]:
     return [
         _frame(b"names", sorted(set(map(_scalar, pattern.names)))),
-        b"" if pattern.where is None else _predicate(pattern.where, names),
+        b"" if pattern.where is None else predicate_bytes(pattern.where, names),
     ]
 
 
 def _sequence(sequence: language.Sequence) -> bytes:
-    numbers = {step.name: str(at) for at, step in enumerate(sequence.steps) if step.name is not None}
+    numbers = step_numbers(sequence)
     steps = [
         _frame(b"step", [*_pattern(step.event, numbers), _optional(step.within_ms)])
         for step in sequence.steps
@@ -185,7 +222,7 @@ def _sequence(sequence: language.Sequence) -> bytes:
 
 
 def _not_followed(source: language.NotFollowed) -> bytes:
-    first, later = _pattern(source.event, {}), _pattern(source.follower, {"a": "0"})
+    first, later = _pattern(source.event, {}), _pattern(source.follower, FOLLOWED)
     parts = [_frame(b"event", first), _frame(b"event", later), _scalar(source.for_ms), _window(source.window)]
     if source.still:  # not a part of every one: what stores hold came before it
         parts.append(_scalar(True))
@@ -224,7 +261,7 @@ def _flat_tests(
         if isinstance(part, kind):
             yield from _flat_tests(part.parts, kind, names)
         else:
-            yield _predicate(part, names)
+            yield predicate_bytes(part, names)
 
 
 def _commutative(tag: bytes, parts: Iterable[bytes]) -> bytes:

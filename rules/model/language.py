@@ -240,6 +240,18 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """What a new version makes of the past (section 8a).
+
+    ``existing``: whether the members that a new audience finds come out as transitions. ``history_ms``: how
+    much history its author asks for at least; None: all that the rule looks at, 0: none.
+    """
+
+    existing: Literal["announce", "silent"] = "announce"
+    history_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Audience:
     """A definition (section 3). ``type`` ``instant`` runs as ``realtime``; ``schedule`` is for ``batch``."""
 
@@ -252,6 +264,7 @@ class Audience:
     timezone: str = "UTC"
     labels: tuple[str, ...] = ()
     schedule: Schedule | None = None
+    backfill: Backfill = Backfill()
 
 
 def references(rule: Rule) -> Iterator[str]:

@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 from croniter import croniter
 
 from rules.model import language
+from rules.parse.backfill import parse_backfill
 from rules.parse.document import Entry, Node
 from rules.parse.problems import name_hint
 from rules.parse.rule import parse_rule
@@ -30,6 +31,7 @@ KEYS: Final[Mapping[str, str]] = {
     "if not given the project's (setting `projects.timezones`), otherwise `UTC`",
     "schedule": "when a batch audience is computed; `daily` if not given",
     "labels": "a list of texts, for people and for governance",
+    "backfill": "what becomes of the members that a new audience finds, and how much history it asks for",
     "rule": "who is in it",
 }
 TYPES: Final[tuple[AudienceType, ...]] = get_args(AudienceType)
@@ -78,13 +80,16 @@ def parse_audience(reader: Reader, node: Node, path: str) -> ParsedAudience | No
     reader.timezone = timezone = _timezone(reader, entries, path, reader.timezones.get(project, "UTC"))
     schedule = _schedule(reader, entries, path, kind)
     labels = _labels(reader, entries, path)
+    backfill = language.Backfill()
+    if "backfill" in entries:
+        backfill = parse_backfill(reader, entries["backfill"].node, join(path, "backfill"))
     reader.references, reader.places = [], {}
     rule = parse_rule(reader, entries["rule"].node, join(path, "rule")) if "rule" in entries else None
     if len(reader.problems) > faults or rule is None or kind is None:
         reader.problems[faults:] = [replace(each, audience=audience_id) for each in reader.problems[faults:]]
         return None
     audience = language.Audience(
-        audience_id, name, rule, description, project, kind, timezone, labels, schedule
+        audience_id, name, rule, description, project, kind, timezone, labels, schedule, backfill
     )
     id_at, name_at = entries["id"].node, entries["name"].node
     return ParsedAudience(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from rules.model import language
-from rules.model.canonical import audience_key, condition_key, key_bytes, schedule_scope
+from rules.model.canonical import audience_key, condition_key, history_scope, key_bytes, schedule_scope
 from rules.parse.audience import KEYS, ParsedAudience, parse_audience
 from rules.parse.document import Node
 from rules.parse.problems import DefinitionProblem, DefinitionsInvalid, sort_problems
@@ -104,10 +104,11 @@ def _taken_keys(audiences: Iterable[ParsedAudience]) -> Iterator[DefinitionProbl
     taken: dict[tuple[str, int], tuple[bytes, str]] = {}
     for each in audiences:
         audience = each.audience
-        project, zone, schedule = audience.project, audience.timezone, schedule_scope(audience)
+        project, zone = audience.project, audience.timezone
+        scopes = schedule_scope(audience), history_scope(audience)
         own = audience_key(project, audience.id), audience.id.encode(), each.id_at
         parts = (
-            (condition_key(project, part, zone, schedule), key_bytes(part, zone, schedule), each.id_at)
+            (condition_key(project, part, zone, *scopes), key_bytes(part, zone, *scopes), each.id_at)
             for part in language.conditions(audience.rule)
         )
         for what, (key, content, at) in (("id", own), *(("condition", part) for part in parts)):

@@ -12,7 +12,8 @@ from typing import Final
 
 _OURS: Final[Mapping[str, str]] = {
     # rules and where
-    "all": "and && allof must conjunction every each rules conditions clauses criteria",
+    "all": "and && allof must conjunction every each rules conditions clauses criteria everything full whole",
+    "none": "nothing never zero 0 noelement",
     "any": "or || anyof oneof should either some disjunction",
     "not": "! exclude except without isnot nand mustnot",
     "at_least": "atleast atleastn minimum nof",
@@ -39,6 +40,11 @@ _OURS: Final[Mapping[str, str]] = {
     "schedule": "cron refresh recompute frequency cadence every",
     "labels": "tags tag label categories category",
     "rule": "rules condition conditions definition query criteria filter filters expression where if when",
+    "backfill": "history past lookback initial replay populate seed",
+    "existing": "existingmembers members current announce notify",
+    "history": "lookback past since from depth",
+    "announce": "emit send notify loud yes true",
+    "silent": "quiet mute suppress no false silence",
     # aggregates
     "count": "times occurrences frequency howoften number occurred total n",
     "distinct": "unique uniq uniques countdistinct cardinality nunique dcount",

@@ -19,11 +19,6 @@ def comparison_of(comparisons: tuple[language.Comparison, ...]) -> Compare:
     return lambda value: all(test(value) for test in tests)
 
 
-def is_at_least(comparisons: tuple[language.Comparison, ...]) -> bool:
-    """Whether more can only make it true, or keep it so: one lower bound and nothing else."""
-    return len(comparisons) == 1 and comparisons[0].operator in ("gte", "gt")
-
-
 def count_bound(comparisons: tuple[language.Comparison, ...]) -> int:
     """The number from which on all counts compare alike: no state needs to count further. At least 1."""
     bound = 1
@@ -33,6 +28,12 @@ def count_bound(comparisons: tuple[language.Comparison, ...]) -> int:
         needed = int(highest) + (0 if comparison.operator in ("gte", "lt") and highest == int(highest) else 1)
         bound = max(bound, needed)
     return bound
+
+
+def is_count_at_least(comparisons: tuple[language.Comparison, ...]) -> bool:
+    """Whether more events can only make it true, or keep it so, and none aren't enough."""
+    is_lower_bound = len(comparisons) == 1 and comparisons[0].operator in ("gte", "gt")
+    return is_lower_bound and not comparison_of(comparisons)(0)
 
 
 def _one_comparison(comparison: language.Comparison) -> Compare:

@@ -83,6 +83,9 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 }
 """Section 7's operators."""
 
+FOLDING: Final = frozenset({"icontains", "ieq"})
+"""Those that ignore case."""
+
 
 def compile_operator(operator: str, operand: object) -> ValueTest:
     """A closure with the truth of one operator for a value (or MISSING)."""
@@ -114,22 +117,19 @@ def _equal(operand: object) -> ValueTest:
 
 
 def _one_of(operand: object) -> ValueTest:
-    items = _items(operand)
-    strings = frozenset(item for item in items if type(item) is str)
-    if len(strings) == len(set(map(_identity, items))):
-        return lambda value: type(value) is str and value in strings
-    identities = frozenset(map(_identity, items))
+    identities = frozenset(map(_identity, _items(operand)))
     return lambda value: _identity(value) in identities
 
 
 def _identity(value: object) -> object:
     """A hashable that is equal for equal scalars of one type; None for what equals no scalar."""
-    kind = type(value)
-    if kind is str or kind is int or kind is float:
-        return value
-    if kind is bool or value is None:
-        return kind, value
-    return None
+    match value:
+        case bool() | None:
+            return type(value), value
+        case str() | int() | float():
+            return value
+        case _:
+            return None
 
 
 def _items(operand: object) -> tuple[object, ...]:
@@ -142,8 +142,7 @@ Number: TypeAlias = int | float
 
 
 def _number(value: object) -> Number | None:
-    kind = type(value)
-    return value if kind is int or kind is float else None  # type: ignore[return-value]
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def read_instant(value: object) -> int | None:
@@ -161,16 +160,7 @@ def _ordered(compare: Callable[[Number, Number], bool]) -> Callable[[object], Va
 
     def compiler(operand: object) -> ValueTest:
         read, bound = _reader(operand)
-
-        def of_instants(value: object) -> bool:
-            instant = read(value)
-            return instant is not None and compare(instant, bound)
-
-        def of_numbers(value: object) -> bool:  # the reader written out, for speed
-            kind = type(value)
-            return (kind is int or kind is float) and compare(value, bound)  # type: ignore[arg-type]
-
-        return of_instants if read is read_instant else of_numbers
+        return lambda value: (number := read(value)) is not None and compare(number, bound)
 
     return compiler
 
@@ -189,11 +179,7 @@ def _between(operand: object) -> ValueTest:
     read, low = _reader(low_operand)
     _, high = _reader(high_operand)
 
-    def test(value: object) -> bool:
-        number = read(value)
-        return number is not None and low <= number <= high
-
-    return test
+    return lambda value: (number := read(value)) is not None and low <= number <= high
 
 
 def _contains(operand: object) -> ValueTest:

@@ -84,22 +84,12 @@ def values_of(path: language.Path) -> ValuesGetter:
 
 def readings_of(path: language.Path, read: Callable[[object], T | None]) -> Callable[[Any], list[T]]:
     """How to get the values at a path as ``read`` has them, less those of which it makes None."""
-    if not language.has_elements(path):
-        get = getter_of(path)
-
-        def one(properties: Mapping[str, object]) -> list[T]:
-            found = read(get(properties))
-            return [] if found is None else [found]
-
-        return one
     values = values_of(path)
     return lambda properties: [found for each in values(properties) if (found := read(each)) is not None]
 
 
 def first_of(path: language.Path) -> Getter:
     """How to get the value at a path, of lists that of the first element that has one."""
-    if not language.has_elements(path):
-        return getter_of(path)
     values = values_of(path)
     return lambda properties: next((each for each in values(properties) if each is not MISSING), MISSING)
 

@@ -12,20 +12,29 @@ and those that stand around another condition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+import msgspec
 
 from rules.model import language
 from rules.state.row import Row, State
 
 Properties: TypeAlias = Mapping[str, object]
 
-Update: TypeAlias = Callable[[Row, Properties, int, int, int, list[int]], bool]
-"""Take one event of the condition's name: (row, properties, event_ms, decided_ms, now_ms, touched).
 
-``decided_ms`` is the instant up to which timers are decided. False: the state is as before. If the truth is
-another, or may now change sooner by time, the condition's key is added to ``touched``.
-"""
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, as conditions take it."""
+
+    name: str
+    properties: Properties
+    time_ms: int
+    """When it happened, but never after ``now_ms``."""
+    now_ms: int
+    """The partition's clock."""
+
 
 S = TypeVar("S", bound=State, contravariant=True)
 """The state of one kind of condition."""
@@ -67,12 +76,22 @@ class Condition(Protocol[S]):
     def next_timer(self, row: Row, state: S, after_ms: int) -> int | None:
         """The first instant after ``after_ms`` at which the value changes by time alone."""
 
-    def plain(self, row: Row, state: S) -> State:
-        """A copy as batch audiences keep it, whose states name no times of the row's."""
+    def take(self, row: Row, state: S | None, event: Event) -> State | None:
+        """The state after an event of one of ``names``; None or empty: nothing is kept.
 
-    def updater_for(self, name: str) -> Update:
-        """How events of a name are taken (``*``: of names that no condition mentions)."""
+        The state that is given stays as it is, and comes back if the event doesn't count. The row changes in
+        nothing but in which times it keeps.
+        """
+
+    def plain(self, row: Row, state: S) -> State:
+        """The state as batch audiences keep it, whose states name no times of the row's."""
 
 
 AnyCondition: TypeAlias = Condition[Any]
 """A condition of a kind that the holder doesn't know; it is given the states that it made."""
+
+
+def is_same(one: State | None, other: State | None) -> bool:
+    """Whether two states are the same bytes in the row, which tells ``1``, ``1.0`` and ``true`` apart."""
+    one, other = one or None, other or None
+    return one == other and msgspec.msgpack.encode(one) == msgspec.msgpack.encode(other)

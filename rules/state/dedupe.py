@@ -10,6 +10,7 @@ Of two ids 48 bits are equal by chance once in 10**14 times; a user's event is c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xxhash import xxh3_64_digest
@@ -32,6 +33,10 @@ class Dedupe:
     forgotten_ms: int
     """How long after its beginning a run is forgotten."""
     most: int
+
+    @property
+    def window_ms(self) -> int:
+        return self.forgotten_ms - self.run_ms
 
 
 def dedupe_of(window_ms: int, most: int) -> Dedupe:
@@ -81,6 +86,33 @@ def remember(row: Row, record: bytes, now_ms: int, dedupe: Dedupe) -> int:
         if not runs[1]:
             del runs[:2]
     return dropped
+
+
+def remember_too(row: Row, other: Row) -> bool:
+    """Remember also what the other row of the same user does; where both know an id, as the other one says.
+
+    Whether that changed the row.
+    """
+    known = dict(_ids(row)) | dict(_ids(other))
+    in_order = sorted(known, key=known.__getitem__)  # stable: of one run, those of the row come first
+    runs: list[int] = []
+    for record in in_order:
+        if runs and runs[-2] == known[record]:
+            runs[-1] += 1
+        else:
+            runs += (known[record], 1)
+    before = row.seen, row.seen_at
+    row.seen, row.seen_at = b"".join(in_order), runs
+    return before != (row.seen, row.seen_at)
+
+
+def _ids(row: Row) -> Iterator[tuple[bytes, int]]:
+    """Each id that the row remembers, with the second of its run."""
+    at = 0
+    for second, count in zip(row.seen_at[::2], row.seen_at[1::2], strict=True):
+        for _ in range(count):
+            yield row.seen[at : at + _HASH], second
+            at += _HASH
 
 
 def _second(runs: list[int], index: int) -> int:

@@ -54,33 +54,47 @@ def _added(row: Row, at: int) -> int:
     return len(row.times) - 1
 
 
-def time_of(row: Row, ref: str) -> int:
-    """The event time (ms) that one reference names."""
-    return row.base_ms + row.times[ord(ref)]
-
-
 def instants(row: Row, refs: str) -> list[int]:
     """The event times (ms) that references name."""
-    times, base_ms = row.times, row.base_ms
+    base_ms, times = row.base_ms, row.times
     return [base_ms + times[ord(ref)] for ref in refs]
 
 
-def place(row: Row, refs: str, event_ms: int) -> int:
-    """How many of the references, ascending by time, are of times up to ``event_ms``."""
-    times, at = row.times, event_ms - row.base_ms
-    if not refs or times[ord(refs[0])] > at:
-        return 0
-    if times[ord(refs[-1])] <= at:
-        return len(refs)
-    return bisect_right(refs, at, key=lambda ref: times[ord(ref)])
+class EventTimes:
+    """The times of a state's events, ascending. ``refs`` is what the state keeps of them."""
 
+    def __init__(self, row: Row, refs: str = "") -> None:
+        self.row = row
+        self.refs = refs
+        self.ms = instants(row, refs)
 
-def by_time(row: Row, refs: str, values: Sequence[Value]) -> tuple[list[int], list[list[Value]]]:
-    """The different times of references that ascend, and the values of each time's events."""
-    found: dict[int, list[Value]] = {}
-    for event_ms, value in zip(instants(row, refs), values, strict=True):
-        found.setdefault(event_ms, []).append(value)
-    return list(found), list(found.values())
+    def up_to(self, at_ms: int) -> int:
+        """How many are not after an instant."""
+        return bisect_right(self.ms, at_ms)
+
+    def need(self, event_ms: int, number: int) -> bool:
+        """Whether an event of this time would be one of the latest so many."""
+        return len(self.ms) < number or event_ms > self.ms[0]
+
+    def insert(self, at: int, event_ms: int) -> None:
+        self.refs = self.refs[:at] + reference(self.row, event_ms) + self.refs[at:]
+        self.ms.insert(at, event_ms)
+
+    def remove(self, at: int) -> None:
+        self.refs = self.refs[:at] + self.refs[at + 1 :]
+        del self.ms[at]
+
+    def drop_first(self, number: int) -> None:
+        number = max(0, number)
+        self.refs = self.refs[number:]
+        del self.ms[:number]
+
+    def grouped(self, values: Sequence[Value]) -> tuple[list[int], list[list[Value]]]:
+        """The different times, and the values of each time's events."""
+        found: dict[int, list[Value]] = {}
+        for event_ms, value in zip(self.ms, values, strict=True):
+            found.setdefault(event_ms, []).append(value)
+        return list(found), list(found.values())
 
 
 def collect(row: Row) -> None:
@@ -101,6 +115,8 @@ def collect(row: Row) -> None:
             row.free = slot
     if by_ms:
         row.base_ms += by_ms
+        if row.first is not None:
+            row.first -= by_ms
         for membership in row.audiences.values():
             membership.since_ms -= by_ms
 

@@ -69,7 +69,7 @@ def change_attributes(
     if paths:
         whole = {**attributes, **before}
         _note_paths(
-            row, paths, {name: value for name, value in whole.items() if value is not _ABSENT}, now_ms
+            row, sorted(paths), {name: value for name, value in whole.items() if value is not _ABSENT}, now_ms
         )
     for name in changed:
         row.changed_ms[name] = now_ms
@@ -136,7 +136,7 @@ def _key(value: object) -> Hashable:
         return tuple(map(_key, value))
     if isinstance(value, dict):
         return frozenset((name, _key(item)) for name, item in value.items())
-    return (value, "bool") if isinstance(value, bool) else value
+    return (value, bool) if isinstance(value, bool) else value  # no JSON value is equal to a class
 
 
 def _bounded_sum(one: float | int, other: float | int) -> float | int:

@@ -19,6 +19,9 @@ to times of the row (``rules.state.event_times``); some lists begin with such a 
 NO_SLOT: Final = -1
 """In place of a slot of ``Row.times``."""
 
+STUB: Final = -(1 << 62)
+"""In place of ``Row.first``: the user was erased, and no record came since."""
+
 
 class Membership(msgspec.Struct, array_like=True, gc=False):
     """One user and one audience. An odd ``seq`` means that the user is in (transitions alternate)."""
@@ -58,6 +61,7 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     changed_ms: dict[str, int] = {}
     """Per attribute, the instant of its last change; an unset attribute keeps its entry."""
     identities: dict[str, str] = {}
+    """By namespace; empty: it was taken back (``rules.state.identities``)."""
     seen: bytes = b""
     """Ids of the events applied recently (``rules.state.dedupe``)."""
     seen_at: list[int] = []
@@ -74,6 +78,33 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     """How many were in use when that was last looked at."""
     free: int = NO_SLOT
     """The first that is free; ``NO_SLOT``: none is."""
+    epoch: int = 0
+    """The rules epoch of the partition (``tables.cut``) when the row was last written: while a partition
+    grafts, rows of an earlier one are still to be grafted."""
+    first: int | None = None
+    """Instant of the user's first record, as ms after ``base_ms``; None: the row was begun by a program that
+    didn't note it."""
+
+    @property
+    def first_ms(self) -> int | None:
+        """Instant of the user's first record; None: not known."""
+        return None if self.first is None or self.first == STUB else self.base_ms + self.first
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether it is what stays of a user who was erased: whoever asks is told that nobody is known."""
+        return self.first == STUB
+
+    def begin_again(self, now_ms: int, epoch: int) -> None:
+        """The first record of a user who was erased comes: from nothing, but with the ``seq`` that was."""
+        self.now_ms = now_ms
+        self.first = now_ms - self.base_ms
+        self.epoch = epoch
+
+    def become(self, other: Row) -> None:
+        """Take another row's place, for all who have this one."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(other, name))
 
     def since_ms(self, membership: Membership) -> int:
         """Instant of a membership's last transition."""
@@ -122,9 +153,11 @@ class Transition(msgspec.Struct, array_like=True, frozen=True, gc=False):
     cause: str
     trigger: Trigger | None
     entered_at_ms: int
-    """On an enter the same as ``at_ms``; on an exit the instant of the enter."""
+    """When the stay began. On an enter it is ``at_ms``, or before it where the history says so."""
     exit_at_ms: int | None
     """On an enter: when the user leaves if nothing more happens; None: never by time alone."""
+    entered_at_is_bound: bool = False
+    """The stay began at ``entered_at_ms`` or before: no more of its history was computed."""
 
     @property
     def is_enter(self) -> bool:

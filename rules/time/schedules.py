@@ -7,20 +7,16 @@ times if the minute or the hour is ``*`` or ``*/n``, so that what comes every ha
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from contextlib import suppress
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, Protocol
 
-from croniter import CroniterBadDateError, croniter
-
 from rules.model import language
 from rules.time.calendar import Calendar
+from rules.time.cron import read_cron
 from rules.time.instants import MAX_MS, MIN_MS
 
-_EVERY = re.compile(r"\*(/\d+)?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1)
 _MARGIN_MS: Final = 7 * 86_400_000
 _DAY: Final = timedelta(days=1)
@@ -74,12 +70,10 @@ class Cron:
 
     def __init__(self, calendar: Calendar, cron: str) -> None:
         self.calendar = calendar
-        self.cron = cron
-        self.twice = any(_EVERY.fullmatch(field) for field in cron.split()[:2])
-        """Whether a time that the clock shows twice comes twice."""
+        self.table = read_cron(cron)
         self._instants = lru_cache(maxsize=64)(self._of_day)
+        self._day = lru_cache(maxsize=64)(self.table.day)
         self._between: tuple[int, int] = (0, 0)
-        self._times: list[time] = []
 
     def latest(self, at_ms: int) -> int | None:
         before, after = self._between
@@ -93,60 +87,33 @@ class Cron:
 
     def next(self, after_ms: int) -> int | None:
         found: int | None = None
-        day: date | None = _utc_date(after_ms) - _AFTER
+        day = self._day(_utc_date(after_ms) - _AFTER - _DAY, 1)
         while day is not None and (found is None or day - _BEFORE <= _utc_date(found)):
             instants = self._instants(day)
             at = bisect_right(instants, after_ms)
             if at < len(instants) and (found is None or instants[at] < found):
                 found = instants[at]
-            day = day + _DAY if instants else self._day(day, 1)
+            day = self._day(day, 1)
         return found
 
     def _latest(self, at_ms: int) -> int | None:
         found: int | None = None
-        day: date | None = _utc_date(at_ms) + _BEFORE
+        day = self._day(_utc_date(at_ms) + _BEFORE + _DAY, -1)
         while day is not None and (found is None or day + _AFTER >= _utc_date(found)):
             instants = self._instants(day)
             at = bisect_right(instants, at_ms)
             if at and (found is None or instants[at - 1] > found):
                 found = instants[at - 1]
-            day = day - _DAY if instants else self._day(day, -1)
+            day = self._day(day, -1)
         return found
 
-    def _day(self, day: date, step: int) -> date | None:
-        """The next day, or the one before, that has a time; None: none for a long while."""
-        midnight = datetime(day.year, day.month, day.day)
-        try:
-            if step > 0:
-                found = croniter(self.cron, midnight + _DAY - timedelta(seconds=1)).get_next(datetime)
-            else:
-                found = croniter(self.cron, midnight).get_prev(datetime)
-        except (CroniterBadDateError, ValueError, OverflowError):
-            return None
-        return found.date()
-
     def _of_day(self, day: date) -> list[int]:
-        """The instants of a local day, ascending."""
+        """The instants of a local day that has the times, ascending."""
         midnight = datetime(day.year, day.month, day.day)
-        try:
-            first = croniter(self.cron, midnight - timedelta(seconds=1)).get_next(datetime)
-        except (CroniterBadDateError, ValueError, OverflowError):
-            return []
-        if first.date() != day:
-            return []
-        if not self._times:
-            self._times = self._times_from(first)
-        shown = [self.calendar.instants(datetime.combine(day, time)) for time in self._times]
-        return sorted({instant for each in shown for instant in (each if self.twice else each[:1])})
-
-    def _times_from(self, first: datetime) -> list[time]:
-        """The times of a day, of every day that has some: asking for each again would be slow."""
-        times = [first.time()]
-        each = croniter(self.cron, first)
-        with suppress(CroniterBadDateError, ValueError, OverflowError):
-            while (found := each.get_next(datetime)).date() == first.date():
-                times.append(found.time())
-        return times
+        shown = [
+            self.calendar.instants(midnight + timedelta(minutes=minute)) for minute in self.table.minutes
+        ]
+        return sorted({instant for each in shown for instant in (each if self.table.is_twice else each[:1])})
 
 
 def build_schedule(source: language.Schedule, calendar: Calendar, created_ms: int) -> ComputeInstants:

@@ -8,6 +8,7 @@ from typing import Final
 
 from rules.model import language
 from rules.parse.aggregate import AGGREGATES, AT_LEAST_ONE
+from rules.parse.backfill import HISTORIES
 from rules.parse.window import PERIODS
 from rules.time.durations import format_duration
 from rules.time.instants import format_instant
@@ -17,7 +18,11 @@ _PERIOD_NAMES: Final = {period: name for name, period in PERIODS.items()}
 
 
 def to_document(audience: language.Audience) -> Document:
-    """The definition as ``parse_definitions`` reads it, with every key of the head written out."""
+    """The definition as ``parse_definitions`` reads it, with every key of the head written out.
+
+    But for ``backfill`` where it says nothing else than what holds without it: programs from before it don't
+    know the key.
+    """
     document: Document = {
         "id": audience.id,
         "name": audience.name,
@@ -29,7 +34,25 @@ def to_document(audience: language.Audience) -> Document:
     }
     if audience.schedule is not None:
         document["schedule"] = audience.schedule.cron or audience.schedule.kind
+    if audience.backfill != language.Backfill():
+        document["backfill"] = _backfill(audience.backfill)
     return {**document, "rule": rule_document(audience.rule)}
+
+
+def changed_keys(before: language.Audience, after: language.Audience) -> list[str]:
+    """The keys under which two definitions differ, in the order in which they are written."""
+    old, new = to_document(before), to_document(after)
+    return [key for key in {**old, **new} if repr(old.get(key)) != repr(new.get(key))]
+
+
+def _backfill(backfill: language.Backfill) -> Document:
+    return {"existing": backfill.existing, "history": history_text(backfill.history_ms)}
+
+
+def history_text(history_ms: int | None) -> str:
+    """An amount of history as ``backfill`` writes it: ``all``, ``none`` or a duration."""
+    word = next((word for word, ms in HISTORIES.items() if ms == history_ms), None)
+    return word or format_duration(history_ms or 0)
 
 
 def rule_document(rule: language.Rule) -> Document:

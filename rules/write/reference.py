@@ -12,6 +12,7 @@ from typing import Final
 
 from rules.parse.aggregate import AGGREGATES, COMPARISONS, BoundKind
 from rules.parse.audience import KEYS, SCHEDULES
+from rules.parse.backfill import KEYS as BACKFILL
 from rules.parse.definitions import MAX_SAMPLES
 from rules.parse.event import MAX_STEPS, MIN_STEPS
 from rules.parse.predicate import CHANGED_WITHIN, REF_OPERANDS
@@ -109,6 +110,10 @@ def _schedules() -> str:
     return f"Schedules: {', '.join(f'`{name}`' for name in SCHEDULES)}, or a cron expression of five fields."
 
 
+def _backfill() -> str:
+    return _table(("key", "is"), ((f"`{key}`", doc) for key, doc in BACKFILL.items()))
+
+
 def _limits() -> str:
     rows = (
         ("steps of a sequence", f"{MIN_STEPS} to {MAX_STEPS}"),
@@ -129,6 +134,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "operators": _operators,
     "units": _units,
     "schedules": _schedules,
+    "backfill": _backfill,
     "limits": _limits,
 }
 

@@ -12,6 +12,8 @@ from typing import Final
 
 from rules.parse.aggregate import AGGREGATES
 from rules.parse.audience import KEYS, SCHEDULES, TYPES
+from rules.parse.backfill import EXISTING, HISTORIES
+from rules.parse.backfill import KEYS as BACKFILL
 from rules.parse.event import MAX_STEPS, MIN_STEPS, OF_FOLLOWED
 from rules.parse.predicate import ATTRIBUTE_OPERATORS
 from rules.parse.rule import KINDS, SCORE_COMPARISONS
@@ -85,6 +87,7 @@ def _definition() -> Schema:
             "default": "daily",
         },
         "labels": {"type": "array", "items": TEXT},
+        "backfill": _backfill(),
         "rule": ref_to("rule"),
     }
     described: Schema = {
@@ -95,6 +98,16 @@ def _definition() -> Schema:
     schema = object_of(described, ["id", "name", "rule"])
     batch: Schema = {"properties": {"type": {"const": "batch"}}, "required": ["type"]}
     return {**schema, "dependentSchemas": {"schedule": batch}}
+
+
+def _backfill() -> Schema:
+    history: Schema = {"anyOf": [{"enum": list(HISTORIES)}, ref_to("duration")]}
+    return object_of(
+        {
+            "existing": {"enum": list(EXISTING), "default": EXISTING[0], "description": BACKFILL["existing"]},
+            "history": {**history, "default": "all", "description": BACKFILL["history"]},
+        }
+    )
 
 
 def _rule() -> Schema:

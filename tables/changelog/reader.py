@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from rules.state.identities import Claim
 from rules.state.row import Transition
 from tables.changelog.format import (
     CHUNKS_HEADER,
@@ -30,12 +31,24 @@ from tables.codec import (
     decode_letters,
     decode_outbox,
 )
-from tables.meta import StoreMeta, encode_meta
+from tables.cut import CUT_KEY
+from tables.erased import is_erasure_note
+from tables.member_index import audiences_in, moved
+from tables.meta import MEMBER_INDEX, StoreMeta, encode_meta
 from tables.refused import PREFIX as REFUSED
-from tables.store import Write
+from tables.row_store import Member, Write
 
 _decode_chunks = msgspec.msgpack.Decoder(Chunks).decode
 _decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
+
+
+Stored = Callable[[list[bytes]], Sequence[bytes | None]]
+"""The rows with these keys, encoded; None: there is none."""
+
+
+def nothing_stored(keys: list[bytes]) -> Sequence[bytes | None]:
+    """Of a store without rows."""
+    return [None] * len(keys)
 
 
 @dataclass(slots=True)
@@ -82,7 +95,9 @@ class ChangelogReader:
         begins = [each.offset for each in self._open.values()]
         begins += [offset for offset, _ in self._chunks.values()]
         return encode_meta(
-            StoreMeta(min(begins, default=self.position), self.checkpoint_bytes, self.changelog_id)
+            StoreMeta(
+                min(begins, default=self.position), self.checkpoint_bytes, self.changelog_id, MEMBER_INDEX
+            )
         )
 
     @property
@@ -90,8 +105,8 @@ class ChangelogReader:
         """Slots that hold something, whether it is still needed or not."""
         return sorted(self._slots)
 
-    def read(self, records: Sequence[Logged]) -> Write:
-        """The change that the next records make to a store."""
+    def read(self, records: Sequence[Logged], stored: Stored = nothing_stored) -> Write:
+        """The change that the next records make to a store; ``stored`` gives the rows that it has now."""
         rows: dict[bytes, bytes | None] = {}
         notes: dict[bytes, bytes | None] = {}
         opened = self._open
@@ -101,7 +116,7 @@ class ChangelogReader:
                 rows[key] = value
             elif key == CHECKPOINT_KEY:
                 self.checkpoint_bytes = value or self.checkpoint_bytes
-            elif key.startswith(REFUSED):
+            elif key == CUT_KEY or key.startswith(REFUSED) or is_erasure_note(key):
                 notes[key] = value
                 continue
             else:
@@ -117,15 +132,20 @@ class ChangelogReader:
         self._close_acknowledged()
         found = [(key, value) for key, value in rows.items() if value is not None]
         deleted = [key for key, value in rows.items() if value is None]
-        heads = ((key, decode_head(value)) for key, value in found)
-        due = [(head.timer_ms, key) for key, head in heads if head.timer_ms is not None]
+        change = Write(rows=found, deleted=deleted, meta=self.meta, notes=list(notes.items()))
+        _index(change, stored)
         self.rows += len(found)
-        return Write(rows=found, deleted=deleted, timers_added=due, meta=self.meta, notes=list(notes.items()))
+        return change
 
     def unsent(self) -> list[Transition]:
         """The transitions that are not known to be in Kafka, each user's in order. Raises ChangelogBroken."""
         keys = sorted(key for key in self._open if key != CHECKPOINT_KEY)
         return [each for key in keys for each in self._outbox(key).transitions]
+
+    def unsent_claims(self) -> list[Claim]:
+        """The claims of identities that are not known to be in Kafka, likewise. Raises ChangelogBroken."""
+        keys = sorted(key for key in self._open if key != CHECKPOINT_KEY)
+        return [each for key in keys for each in self._outbox(key).claims]
 
     def unsent_letters(self) -> list[Letter]:
         """The refused records that are not known to be in Kafka. Raises ChangelogBroken."""
@@ -173,6 +193,38 @@ class ChangelogReader:
                 )
             content += chunk.content
         return content
+
+
+def _index(change: Write, stored: Stored) -> None:
+    """Add what the indexes get and lose. Timers that nobody knows of stay: whoever finds one looks at its
+    row."""
+    due, gone = change.timers_added, change.timers_dropped
+    added: list[Member] = []
+    dropped: list[Member] = []
+    keys = [key for key, _ in change.rows]
+    for (key, value), old in zip(change.rows, stored(keys), strict=True):
+        head = decode_head(value)
+        before_ms, inside = _indexed(old)
+        if before_ms is not None and before_ms != head.timer_ms:
+            gone.append((before_ms, key))
+        if head.timer_ms is not None:
+            due.append((head.timer_ms, key))
+        moved(key, inside, audiences_in(head.audiences), added, dropped)
+    if change.deleted:
+        for key, old in zip(change.deleted, stored([*change.deleted]), strict=True):
+            before_ms, inside = _indexed(old)
+            if before_ms is not None:
+                gone.append((before_ms, key))
+            moved(key, inside, (), added, dropped)
+    change.members_added, change.members_dropped = added, dropped
+
+
+def _indexed(value: bytes | None) -> tuple[int | None, tuple[int, ...]]:
+    """The timer (ms) and the audiences (keys) that the indexes have of an encoded row."""
+    if value is None:
+        return None, ()
+    head = decode_head(value)
+    return head.timer_ms, audiences_in(head.audiences)
 
 
 def _open_of(record: Logged) -> _Open | None:

@@ -56,10 +56,23 @@ class ChangelogWriter:
         letters: UnsentLetters | None = None,
     ) -> Iterator[Written]:
         """The records of one step. Both checkpoints say what is acknowledged now."""
+        yield from self.head(checkpoint, notes, letters)
+        yield from self.rows(rows, outboxes)
+        yield from self.tail(end_checkpoint, letters)
+
+    def head(
+        self, checkpoint: Checkpoint, notes: Sequence[Note] = (), letters: UnsentLetters | None = None
+    ) -> Iterator[Written]:
+        """What comes before a step's rows."""
         # Before the checkpoint, which says of all other records that they are taken.
         for key, note in notes:
             yield key, note, _NO_HEADERS
         yield from self.note(checkpoint, letters)
+
+    def rows(
+        self, rows: Sequence[tuple[bytes, bytes]], outboxes: Mapping[bytes, Outbox]
+    ) -> Iterator[Written]:
+        """A step's rows with their outboxes."""
         if outboxes:
             for key, value in rows:
                 outbox = outboxes.get(key)
@@ -71,6 +84,9 @@ class ChangelogWriter:
         else:
             for key, value in rows:
                 yield key, value, _NO_HEADERS
+
+    def tail(self, end_checkpoint: Checkpoint, letters: UnsentLetters | None = None) -> Iterator[Written]:
+        """What comes after a step's rows."""
         yield from self._checkpoint(end_checkpoint, letters)
 
     def note(self, checkpoint: Checkpoint, letters: UnsentLetters | None = None) -> Iterator[Written]:

@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests import ROOT
+from tests.bench.commands import kafka_options, run, start
 
 pytestmark = pytest.mark.slow
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench.command", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def run(tmp_path: Path, *arguments: str) -> dict[str, Any]:
-    """Run a command; what it wrote with --json."""
-    target = tmp_path / "result.json"
-    process = start(*arguments, "--json", str(target))
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output
-    found: dict[str, Any] = json.loads(target.read_text())
-    return found
-
-
-def kafka(tmp_path: Path, broker: str) -> list[str]:
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    return ["--broker", broker, "--folder", str(folder), "--partitions", "2"]
 
 
 def test_profile(tmp_path: Path) -> None:
@@ -51,7 +21,7 @@ def test_profile(tmp_path: Path) -> None:
 def test_throughput(tmp_path: Path, broker: str) -> None:
     sizes = ["--events", "60000", "--stock-events", "2000", "--users", "5000"]
     only = ["--only", "ceiling,stock,ours"]
-    found = run(tmp_path, "throughput", *sizes, *only, *kafka(tmp_path, broker))
+    found = run(tmp_path, "throughput", *sizes, *only, *kafka_options(tmp_path, broker))
     by_kind = {each["kind"]: each for each in found["runs"]}
     assert by_kind.keys() == {"ceiling", "stock", "ours"}
     assert all(each["rate"] > 0 and each["peak_rss_bytes"] > 0 for each in found["runs"])
@@ -62,15 +32,15 @@ def test_throughput(tmp_path: Path, broker: str) -> None:
 
 def test_throughput_of_a_worker_per_core(tmp_path: Path, broker: str) -> None:
     """Enough events that the last worker to join finds some."""
-    sizes = ["--events", "150000", "--users", "5000", "--only", "per_core"]
-    found = run(tmp_path, "throughput", *sizes, *kafka(tmp_path, broker))
+    sizes = ["--events", "150000", "--users", "5000", "--only", "per_core", "--engine", "python"]
+    found = run(tmp_path, "throughput", *sizes, *kafka_options(tmp_path, broker))
     assert [each["kind"] for each in found["runs"]] == ["per_core"]
     assert found["runs"][0]["transitions"] == found["expected"]["150000"]["by_then"]
 
 
 def test_latency(tmp_path: Path, broker: str) -> None:
     sizes = ["--rate", "200", "--seconds", "2", "--warm-up", "1"]
-    (found,) = run(tmp_path, "latency", *sizes, *kafka(tmp_path, broker))["runs"]
+    (found,) = run(tmp_path, "latency", *sizes, *kafka_options(tmp_path, broker))["runs"]
     assert found["events"] == 600
     transitions, events = found["latencies"]
     assert 0 < events["milliseconds"]["p50"] <= events["milliseconds"]["max"]
@@ -78,14 +48,54 @@ def test_latency(tmp_path: Path, broker: str) -> None:
     assert transitions["measured"] >= 10
 
 
+def test_lookup(tmp_path: Path, broker: str) -> None:
+    sizes = ["--rate", "200", "--per-second", "50", "--seconds", "1", "--warm-up", "1"]
+    (found,) = run(tmp_path, "lookup", *sizes, *kafka_options(tmp_path, broker))["runs"]
+    busy = [each for each in found["asked"] if each["beside"] != "no events"]
+    assert [each["measured"] for each in busy] == [50, 2]
+    assert all(0 < each["milliseconds"]["p50"] <= each["milliseconds"]["max"] for each in found["asked"])
+    assert found["freshness_ms"]["p50"] > 0
+
+
+def test_rules(tmp_path: Path) -> None:
+    runs = run(tmp_path, "rules", "--events", "300", "--users", "50", "--counts", "10,100")["engines"]
+    assert runs[0]["engine"] == "python"
+    for each in runs:
+        assert [one["audiences"] for one in each["scaled"]] == [10, 100]
+        assert each["kinds"][0]["name"] == "no audience"
+        assert all(one["us_per_event"] > 0 for one in each["kinds"])
+
+
+def test_scale(tmp_path: Path) -> None:
+    runs = run(tmp_path, "scale", "--users", "3000", "--events", "2000", "--folder", str(tmp_path))["runs"]
+    assert runs[0]["engine"] == "python"
+    for each in runs:
+        assert each["users"] == 3000
+        assert 0 < each["cached_rows"] <= 3000
+        assert each["cpu_us"] > 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["result.json"]
+
+
+def test_backfill(tmp_path: Path, broker: str) -> None:
+    sizes = ["--records", "4000", "--users", "300", "--rate", "100", "--seconds", "6"]
+    (found,) = run(tmp_path, "backfill", *sizes, *kafka_options(tmp_path, broker))["runs"]
+    assert [each["audience"] for each in found["computed"]] == ["late_tenth", "late_all"]
+    for each in found["computed"]:
+        assert 0 < each["first_cut_seconds"] <= each["cut_seconds"] <= each["ready_seconds"]
+        assert each["members"] > 0
+    assert found["cuts"] >= 4
+    assert found["beside"]["alone"][0]["milliseconds"]["p99"] > 0
+    assert found["beside"]["beside"][0]["milliseconds"]["p99"] > 0
+
+
 def test_recovery(tmp_path: Path, broker: str) -> None:
     sizes = ["--rows", "2000", "--stock-rows", "500"]
-    found = run(tmp_path, "recovery", *sizes, *kafka(tmp_path, broker))["runs"]
+    found = run(tmp_path, "recovery", *sizes, *kafka_options(tmp_path, broker))["runs"]
     assert [each["rows"] for each in found] == [2000, 2000, 2000, 0, 500]
 
 
 def test_memory(tmp_path: Path, broker: str) -> None:
-    process = start("memory", "--users", "20000", *kafka(tmp_path, broker))
+    process = start("memory", "--users", "20000", *kafka_options(tmp_path, broker))
     output, _ = process.communicate(timeout=240)
     # So few users may not fill the caches: that memory still grows is a result, not an error.
     assert process.returncode == 0 or "goes on growing" in output, output
@@ -94,7 +104,7 @@ def test_memory(tmp_path: Path, broker: str) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_benchmark_leaves_nothing(tmp_path: Path, broker: str, ending: signal.Signals) -> None:
-    process = start("latency", "--rate", "100", "--seconds", "120", *kafka(tmp_path, broker))
+    process = start("latency", "--rate", "100", "--seconds", "120", *kafka_options(tmp_path, broker))
     deadline = time.monotonic() + 60
     while not list((tmp_path / "scratch").glob("*/run-1/worker/worker.log")):
         assert time.monotonic() < deadline

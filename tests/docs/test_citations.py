@@ -101,6 +101,21 @@ def test_architecture_names_every_room_of_the_house() -> None:
     assert {each.partition("/")[2] for each in rooms if not each.startswith("bench")} <= set(drawn)
 
 
+def test_architecture_names_every_room_of_the_core() -> None:
+    rooms = {str(file.relative_to(ROOT).parent) for file in (ROOT / "core/src").glob("*/mod.rs")}
+    page = (ROOT / "docs/architecture.md").read_text()
+    assert rooms == set(re.findall(r"^\| `(core/src/\w+)` \|", page, re.MULTILINE))
+
+
+def test_the_tour_names_the_core_s_file_in_each_step_that_the_core_does() -> None:
+    steps = re.split(r"^\d+\. ", (ROOT / "docs/tour.md").read_text(), flags=re.MULTILINE)[1:]
+    by_python_alone = {2, 3, 11}  # to the task, a commit cycle begins, writing in order
+    with_core = {
+        number for number, step in enumerate(steps, 1) if re.search(r"\*Core:\*.*core/src/", step, re.DOTALL)
+    }
+    assert with_core == set(range(1, len(steps) + 1)) - by_python_alone
+
+
 def test_functions_that_pages_link_to_are_there() -> None:
     assert list(missing_symbols()) == []
 

@@ -8,25 +8,34 @@ then come the records after the committed offsets.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from msgspec import Raw
 
 from agents.evaluate.commits import Committer
+from agents.evaluate.native.engine import Engine
+from agents.evaluate.native.pipeline import NativePipeline, Question
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import DeadLetter, Limits, Step
 from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, partition_of
 from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 from agents.topics.written import WrittenTopics
+from app.lookup.answers import UserLookedUp, as_shown
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import RuleSet, compile_rules
+from rules.decide.predict import predict_exit
 from rules.parse.definitions import load_definitions
 from tests.driver.kafka import Headers, Producer, Stored, TopicLog
 from tests.driver.partition import (
     CHANGELOG,
     DEAD_LETTERS,
     EVENTS,
+    IDENTITIES,
     REPARTITION,
     TRANSITIONS,
     Crash,
@@ -47,8 +56,16 @@ def ruleset(definitions: str, max_samples: int = 1000, version: int = 1, created
     )
 
 
+def wanted_engine() -> Engine:
+    """Of drivers that don't say otherwise."""
+    return Engine(Driver.wanted)
+
+
 class Driver:
     """``partitions`` of one table. Look at ``transitions``, ``dead``, ``members``."""
+
+    wanted: ClassVar[Any] = os.environ.get("TURNSTILE_TEST_ENGINE", "auto")
+    """Which engine computes, as in the setting ``worker.engine``; ``tests/driver/engines.py`` changes it."""
 
     def __init__(
         self,
@@ -65,7 +82,10 @@ class Driver:
         changelog_bytes: int = LARGE_MESSAGE_BYTES,
         max_samples: int = 1000,
         created_ms: int = 0,
+        engine: Callable[[], Engine] = wanted_engine,
     ) -> None:
+        self.engine = engine
+        """Asked at each start of a partition."""
         self.rules = ruleset(definitions, max_samples, created_ms=created_ms)
         self.limits = limits or Limits()
         self.cache_rows = cache_rows
@@ -77,12 +97,20 @@ class Driver:
         """Outboxes go in chunks as if the changelog took no larger records, whatever it takes."""
         self.notes = False
         """Note after each ``run`` what is acknowledged, as a worker does when it is idle."""
+        self.adopt: Callable[[Pipeline], None] = lambda pipeline: pipeline.define(self.rules)
+        """Gives a recovered pipeline its rules."""
+        self.steady = True
+        """Definitions stay, so that a restart has nothing to sweep."""
         self.compacts: Callable[[], bool] = lambda: True
         """Asked for each record that compaction may take."""
         self.transitions: list[dict[str, Any]] = []
         """Bodies in the order they came out first; a copy sent again must be equal to the first."""
         self.sent: dict[str, bytes] = {}
+        self.sent_headers: list[tuple[int, bytes | None, Headers]] = []
+        """Timestamp, key and headers of each transition that came out."""
         self.sent_again = 0
+        self.claims: list[tuple[int, bytes | None, bytes | None]] = []
+        """Of identities, with the partition, as they came out: some again after a crash."""
         self.last_seq: dict[tuple[str, str, str], int] = {}
         self.dead: list[DeadLetter] = []
         self.repartitioned = 0
@@ -195,6 +223,9 @@ class Driver:
                 if topic == TRANSITIONS:
                     assert each.value is not None
                     self.emit(each.value)
+                    self.sent_headers.append((each.timestamp, each.key, each.headers))
+                elif topic == IDENTITIES:
+                    self.claims.append((partition, each.key, each.value))
                 elif topic == REPARTITION:
                     self.repartitioned += 1
                     record = Rec(
@@ -234,6 +265,27 @@ class Driver:
             return {}
         audiences = row.audiences.items()
         return {by_key[key].id: row.since_ms(each) for key, each in audiences if each.inside}
+
+    def told(self, user_id: str, at_ms: int) -> UserLookedUp | None:
+        """What a lookup of all audiences tells of a user; None: the native core isn't asked."""
+        pipeline = self.parts[self._place(user_id, None)].pipeline
+        if not isinstance(pipeline, NativePipeline):
+            return None
+        told = asyncio.run(pipeline.tell(Question("default", None, at_ms), [user_id]))
+        return None if told is None else as_shown(Raw(told[0]))
+
+    def exits(self, user_id: str, at_ms: int) -> dict[str, int | None]:
+        """When the user leaves the audiences that the user is in at an instant."""
+        pipeline = self.parts[self._place(user_id, None)].pipeline
+        row, rules = pipeline.look("default", user_id, at_ms), self.rules.project("default")
+        if row is None:
+            return {}
+        then_ms = max(at_ms, row.now_ms, pipeline.stream_time_ms)
+        return {
+            each.id: predict_exit(rules, each, row, then_ms)
+            for each in rules.audiences
+            if row.is_in(each.key)
+        }
 
     def codes(self) -> list[str]:
         return [each.code for each in self.dead]

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 
+from agents.evaluate.native.core import native_core
+from agents.kafka.raw.hooks import Ready
 from tables.changelog.reader import ChangelogReader
 
 Headers = Sequence[tuple[str, bytes]]
@@ -114,13 +116,14 @@ class Producer:
     def create_batch(self) -> Batch:
         return Batch(self.batch_records)
 
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> _Sent:
+    async def send_batch(self, batch: Batch | Ready, topic: str, *, partition: int) -> _Sent:
         limit = self._max_bytes.get(topic)
-        if limit is not None and batch.records and batch.size() > limit:
+        records = _unpacked(batch) if isinstance(batch, Ready) else batch.records
+        if limit is not None and records and batch.size() > limit:
             raise RecordTooLarge(f"{topic}: {batch.size()} bytes, the topic takes {limit}")
         log = self._logs(topic, partition)
         first = log.end
-        for record in batch.records:
+        for record in records:
             self._write()
             stamp = record["timestamp"] or 0
             log.records.append(
@@ -128,6 +131,15 @@ class Producer:
             )
             log.end += 1
         return _Sent(first)
+
+
+def _unpacked(batch: Ready) -> list[dict[str, Any]]:
+    """The records of a finished batch."""
+    fetched = native_core().Fetched(batch._build(), 0, [])
+    names = "timestamp", "key", "value", "headers"
+    records = [dict(zip(names, fetched.record(number)[1:], strict=True)) for number in range(len(fetched))]
+    assert len(records) == batch.record_count()
+    return records
 
 
 class Consumer:

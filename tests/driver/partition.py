@@ -13,6 +13,7 @@ from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import DeadLetter, Step
 from agents.restore.resend import send_again
 from agents.restore.restorer import Restorer
+from tables.codec import decode_row
 from tables.store import MemoryStore, RocksMemory, RocksStore, RowStore, StoreBroken, Timer, Write
 from tests.driver.kafka import Consumer, Headers, run
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 EVENTS, REPARTITION = "events", "rekeyed"
 CHANGELOG, TRANSITIONS, DEAD_LETTERS = "changelog", "transitions", ".dlq"
+IDENTITIES = "identities"
 Logged = tuple[int, bytes, bytes | None, Headers]
 """(offset, key, value, headers) of a changelog record."""
 
@@ -69,11 +71,23 @@ class CrashingStore:
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return self.kept.get_many(keys)
 
+    get_many_aside = get_many
+
     def scan(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return self.kept.scan(after, limit)
 
     def timers(self, from_ms: int, before_ms: int, limit: int) -> list[Timer]:
         return self.kept.timers(from_ms, before_ms, limit)
+
+    def members(self, audience: int, after: bytes, limit: int) -> list[bytes]:
+        return self.kept.members(audience, after, limit)
+
+    def sizes(self) -> dict[int, int]:
+        return self.kept.sizes()
+
+    def clear_members(self) -> None:
+        self._driver.write()
+        self.kept.clear_members()
 
     def meta(self) -> bytes | None:
         return self.kept.meta()
@@ -98,7 +112,15 @@ class PartRestorer(Restorer):
     def __init__(self, part: Part, chunk: int) -> None:
         driver = part.driver
         new_consumer: Any = partial(Consumer, driver.log, chunk)
-        super().__init__(new_consumer, Path(), ROCKS, driver.topics, driver.limits, driver.cache_rows)
+        super().__init__(
+            new_consumer,
+            Path(),
+            ROCKS,
+            driver.topics,
+            driver.limits,
+            driver.cache_rows,
+            engine=driver.engine(),
+        )
         self._part = part
 
     def _open_store(self, path: Path) -> tuple[Any, bytes | None]:
@@ -133,6 +155,9 @@ class Part:
         """Compute one step: a batch of one log, or a slice of time."""
         if not self.inbox:
             return False
+        burial = self.pipeline.bury()
+        if burial is not None:
+            self.computed.append((burial, []))
         first = self.inbox[0]
         if isinstance(first, Until):
             step = self.pipeline.punctuate(first.to_ms, first.limit)
@@ -150,6 +175,7 @@ class Part:
             step = self.pipeline.finish(draft)
             taken = [self.inbox.popleft() for _ in records]
         assert (step.counts.dead, step.counts.repartitioned) == (len(step.dead), len(step.repartitioned))
+        self.check_members()
         self.computed.append((step, taken))
         if len(self.computed) >= self.driver.in_flight + self.driver.cycle_steps:
             self._commit()
@@ -185,6 +211,19 @@ class Part:
         self.idle_ms = max([self.idle_ms, *idle])
         self.durable.clear()
 
+    def check_members(self) -> None:
+        """The index of members and its sizes say what the rows say: stored ones, and with what is staged."""
+        rows = dict(self.store.scan(b"", 1_000_000))
+        assert members_by_index(self.store) == members_of(rows)
+        assert self.store.sizes() == {key: len(them) for key, them in members_of(rows).items()}
+        profiles = self.pipeline.profiles
+        for key in profiles.unstored_keys():
+            rows[key] = profiles.unstored_row(key)
+        sizes = {key: size for key, size in profiles.members.sizes.items() if size}
+        assert sizes == {key: len(them) for key, them in members_of(rows).items()}
+        for key, them in members_of(rows).items():
+            assert profiles.members.page(key, b"", len(them) + 1) == them
+
     # -- restart -----------------------------------------------------------------------------------------
 
     def restart(self, lose_store: bool, compact: bool, chunk: int) -> None:
@@ -210,6 +249,7 @@ class Part:
         driver = self.driver
         pipelines, pending = run(PartRestorer(self, chunk).open({self.number}))
         self.pipeline = pipelines[self.number]
+        self.check_members()
         self.pipeline.profiles.behind_rows = driver.behind_rows
         if driver.outbox_bytes is not None:
             self.pipeline.outgoing.writer.record_bytes = driver.outbox_bytes
@@ -219,12 +259,27 @@ class Part:
         finally:
             driver.deliver()
         is_new = self.pipeline.step == 0
-        self.pipeline.define(driver.rules)
-        while self.pipeline.sweeping:
+        driver.adopt(self.pipeline)
+        while self.pipeline.sweeping and driver.steady:
             assert self.pipeline.sweep(100).is_empty or is_new, "a restart changes no rows"
         if self.idle_ms > self.pipeline.stream_time_ms:
             # The wall clock is no earlier than when it was last followed.
             self.inbox.appendleft(Until(self.idle_ms))
+
+
+def members_of(rows: dict[bytes, bytes]) -> dict[int, list[bytes]]:
+    """Per audience key, the keys of the members' rows, in order."""
+    found: dict[int, list[bytes]] = {}
+    for key in sorted(rows):
+        for audience, membership in decode_row(rows[key]).audiences.items():
+            if membership.inside:
+                found.setdefault(audience, []).append(key)
+    return found
+
+
+def members_by_index(store: RowStore) -> dict[int, list[bytes]]:
+    """The same, as the store's index says it."""
+    return {audience: store.members(audience, b"", 1_000_000) for audience in store.sizes()}
 
 
 ROCKS = RocksMemory.of(8 << 20, 8 << 20)

@@ -14,42 +14,42 @@ from aiokafka.structs import ConsumerRecord
 from rules.state.row import Transition
 from tables.changelog.reader import ChangelogReader
 from tables.codec import CHECKPOINT_KEY, decode_checkpoint
-from tests.stage.log import make_log
+from tests.stage.log import AHEAD_MS, TAKES_AHEAD, Log, make_log
 from tests.stage.scene import Scene, progress, scene
 
 SEED = 7
 
 
+@pytest.mark.parametrize("engine", ["auto", "python"])
 async def test_an_undisturbed_worker_gives_what_the_pipeline_gives(
-    kafka: str, topic_prefix: str, tmp_path: Path
+    kafka: str, topic_prefix: str, tmp_path: Path, engine: str
 ) -> None:
-    log = make_log(SEED, records=20_000, users=2_000)
+    log = make_log(SEED, records=12_000, users=1_500)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
         await stage.load(log)
-        worker = stage.worker()
+        worker = stage.worker(worker__engine=engine)
         worker.start()
         await stage.finished()
         outcome = await stage.assert_right(log)
         assert outcome.repeats == 0
-        assert len(outcome.bodies) > 10_000
+        assert len(outcome.bodies) > 6_000
         worker.stop()
         assert await stage.total(stage.transitions) == len(outcome.bodies)
 
 
-async def kill_again_and_again(stage: Scene, log_transitions: int, kills: int, seed: int) -> None:
-    """Kill the worker at random instants that are spread over the run; the last start is left running."""
+async def kill_again_and_again(stage: Scene, portions: list[Log], seed: int) -> None:
+    """Kill the worker at a random instant of each portion; the last start is left running."""
     random = Random(seed)
-    worker = stage.worker(worker__id="w1", worker__poll_records=150)
-    for _ in range(kills):
-        before = await stage.total(stage.transitions)
+    worker = stage.worker(worker__id="w1", worker__poll_records=150, **TAKES_AHEAD)
+    for portion in portions:
+        await stage.load(portion)
         worker.start()
         if random.random() < 0.2:
             # While it starts, joins, restores: whatever it does by then.
             await asyncio.sleep(random.uniform(0.5, 4))
         else:
-            some = before + log_transitions / kills * random.uniform(0.1, 1.1)
-            await stage.reach(some)
+            await progress(stage, portion.size / 2 * random.uniform(0.05, 0.9))
             await asyncio.sleep(random.uniform(0, 0.05))
         worker.check()
         worker.kill()
@@ -58,12 +58,10 @@ async def kill_again_and_again(stage: Scene, log_transitions: int, kills: int, s
 
 @pytest.mark.slow
 async def test_twenty_kills_change_nothing(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
-    # A fast worker gets further than asked for before each kill: the log must last for all of them.
-    log = make_log(SEED, records=150_000, users=3_000)
+    log = make_log(SEED, records=60_000, users=3_000, start_ms=AHEAD_MS)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
-        await stage.load(log)
-        await kill_again_and_again(stage, 25_000, kills=20, seed=SEED)
+        await kill_again_and_again(stage, log.portions(20), seed=SEED)
         await stage.finished()
         outcome = await stage.assert_right(log)
         print(f"{outcome.repeats} of {len(outcome.bodies)} transitions came again after 20 kills")
@@ -73,13 +71,13 @@ async def test_twenty_kills_change_nothing(kafka: str, topic_prefix: str, tmp_pa
 async def test_a_kill_sends_again_what_was_in_flight_and_nothing_else(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    log = make_log(SEED, records=60_000, users=2_000)
+    log = make_log(SEED, records=30_000, users=2_000, start_ms=AHEAD_MS)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
-        await stage.load(log)
-        worker = stage.worker(worker__poll_records=500)
+        worker = stage.worker(worker__poll_records=500, **TAKES_AHEAD)
         in_flight = repeats = 0
-        for kill in range(3):
+        for kill, portion in enumerate(log.portions(3)):
+            await stage.load(portion)
             worker.start()
             await progress(stage, 2_000)
             worker.kill()

@@ -15,7 +15,7 @@ from tests.stage.log import START_MS, Line, Log
 from tests.stage.scene import scene
 from tests.stage.workers import environment
 
-EVENTS = 12_000
+EVENTS = 5_000
 LASTS = "\n".join(
     f"  - {{id: last{number}, name: Last {number}, rule: {{event: view, last: {{property: page, eq: x}}}}}}"
     for number in range(10)
@@ -73,7 +73,7 @@ async def test_any_number_of_transitions_survives_a_kill_between_changelog_and_o
         assert await stage.total(stage.transitions) == 0
         assert chunks(await stage.changelogs())
         worker.start()
-        await stage.reach(30_000)
+        await stage.reach(15_000)
         worker.kill()
         worker.wipe()
         worker.start()

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from agents.kafka.placement import partition_of
-from tests.stage.log import Line, make_log, view
+from tests.stage.log import AHEAD_MS, TAKES_AHEAD, Line, make_log, view
 from tests.stage.scene import progress, scene
 
 SEED = 23
-DAY_MS = 86_400_000
-AHEAD_MS = (int(time.time() * 1000) // DAY_MS + 30) * DAY_MS
 SLICE = 30
 SEEN = "{id: seen, name: Seen, rule: {event: view}}"
 
@@ -37,8 +35,7 @@ async def test_workers_come_and_go(kafka: str, topic_prefix: str, tmp_path: Path
     async with scene(kafka, topic_prefix, tmp_path, partitions=6) as stage:
         await stage.define()
         first, second, third = (
-            stage.worker(f"w{number}", worker__poll_records=10, clock__max_lead_ms=60 * DAY_MS)
-            for number in (1, 2, 3)
+            stage.worker(f"w{number}", worker__poll_records=10, **TAKES_AHEAD) for number in (1, 2, 3)
         )
         first.start()
         writing = asyncio.create_task(write())
@@ -97,11 +94,14 @@ async def test_records_that_come_while_partitions_move_are_not_passed_over(
 async def test_a_worker_that_was_frozen_writes_nothing_when_it_wakes(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    log = make_log(SEED + 1, records=60_000, users=1_000)
+    log = make_log(SEED + 1, records=30_000, users=1_000, start_ms=AHEAD_MS)
+    before, frozen, after = log.portions(3)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
-        await stage.load(log)
-        first, second = (stage.worker(f"w{number}", worker__poll_records=10) for number in (1, 2))
+        await stage.load(before)
+        first, second = (
+            stage.worker(f"w{number}", worker__poll_records=10, **TAKES_AHEAD) for number in (1, 2)
+        )
         first.start()
         second.start()
         await first.wait_ready()
@@ -109,12 +109,14 @@ async def test_a_worker_that_was_frozen_writes_nothing_when_it_wakes(
         await progress(stage, 200)
         first.freeze(True)
         await stage.until(second.owns_all(4), "the second worker took over", 60)
+        await stage.load(frozen)
         await progress(stage, 3000)
         first.freeze(False)
         # It learns that it is no member any more, and ends before it writes what it had in hand.
         await stage.until_ended(first)
         assert first.logged("MembershipLost")
         first.start()
+        await stage.load(after)
         await progress(stage, 200)
         # What the changelog holds now must be good for a worker that has nothing else.
         for worker in (first, second):

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from tables.store import RocksMemory, RocksStore
-from tests.stage.log import make_log, view
+from tests.stage.log import AHEAD_MS, TAKES_AHEAD, make_log, view
 from tests.stage.scene import progress, scene
 from tests.stage.workers import WorkerEnded, spoil
 
@@ -19,38 +19,45 @@ MIB = 1024 * 1024
 
 
 async def test_orderly_restarts_repeat_nothing(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
-    log = make_log(SEED, records=40_000, users=1_500)
+    log = make_log(SEED, records=20_000, users=1_500, start_ms=AHEAD_MS)
     random = Random(SEED)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
-        await stage.load(log)
-        worker = stage.worker(worker__poll_records=100)
-        for _ in range(5):
+        worker = stage.worker(worker__poll_records=100, **TAKES_AHEAD)
+        *before, last = log.portions(6)
+        for portion in before:
+            await stage.load(portion)
             worker.start()
             await progress(stage, random.uniform(300, 1500))
             worker.stop()
+        await stage.load(last)
         worker.start()
         await stage.finished()
         outcome = await stage.assert_right(log)
         assert outcome.repeats == 0, "an orderly stop leaves nothing open"
 
 
+@pytest.mark.parametrize("engine", ["auto", "python"])
 async def test_a_lost_disk_comes_back_from_the_changelog(
-    kafka: str, topic_prefix: str, tmp_path: Path
+    kafka: str, topic_prefix: str, tmp_path: Path, engine: str
 ) -> None:
-    log = make_log(SEED + 1, records=12_000, users=1_500)
+    log = make_log(SEED + 1, records=12_000, users=1_500, start_ms=AHEAD_MS)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
-        await stage.load(log)
-        worker = stage.worker(worker__id="w1", worker__poll_records=100)
+        settings = {"worker__id": "w1", "worker__poll_records": 100, "worker__engine": engine}
+        worker = stage.worker(**settings, **TAKES_AHEAD)
+        first, second, third = log.portions(3)
+        await stage.load(first)
         worker.start()
         await progress(stage, 1500)
         worker.kill()
         worker.wipe()
+        await stage.load(second)
         worker.start()
         await progress(stage, 1500)
         worker.kill()
         worker.wipe(partition=2)
+        await stage.load(third)
         worker.start()
         await progress(stage, 1500)
         worker.stop()

@@ -15,6 +15,7 @@ Render = Callable[..., list[Object]]
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 Refused = Callable[..., str]
 
+WORKLOADS = ("StatefulSet", "Deployment")
 KEYS: Object = {"apiKeys": {"existingSecret": "keys"}}
 """What every render needs; the fixtures add it."""
 
@@ -30,11 +31,17 @@ def component_of(one: Object) -> str:
 
 def components(objects: list[Object]) -> list[str]:
     """Whose pods there are."""
-    return [component_of(one) for one in objects if one["kind"] == "StatefulSet"]
+    return [component_of(one) for one in objects if one["kind"] in WORKLOADS]
+
+
+def workload_of(objects: list[Object], component: str = "worker") -> Object:
+    """What makes the pods of a component."""
+    (found,) = [one for one in objects if one["kind"] in WORKLOADS and component_of(one) == component]
+    return found
 
 
 def pod_of(objects: list[Object], component: str = "worker") -> Object:
-    found: Object = of_kind(objects, "StatefulSet", component)["spec"]["template"]["spec"]
+    found: Object = workload_of(objects, component)["spec"]["template"]["spec"]
     return found
 
 

@@ -15,6 +15,7 @@ from tests.helm.objects import (
     container_of,
     of_kind,
     pod_of,
+    workload_of,
 )
 from tests.helm.toggles import TOGGLES
 
@@ -41,9 +42,9 @@ def test_selectors_find_their_own_pods(render: Render, values: Object) -> None:
     assert len(names) == len(set(names))
     for component in components(objects):
         own = [one for one in objects if component_of(one) == component]
-        stateful_set = of_kind(objects, "StatefulSet", component)
-        labels = stateful_set["spec"]["template"]["metadata"]["labels"]
-        selectors = [stateful_set["spec"]["selector"]["matchLabels"]]
+        workload = workload_of(objects, component)
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        selectors = [workload["spec"]["selector"]["matchLabels"]]
         selectors += [one["spec"]["selector"] for one in own if one["kind"] == "Service"]
         for one in own:
             if one["kind"] == "PodDisruptionBudget":
@@ -53,11 +54,11 @@ def test_selectors_find_their_own_pods(render: Render, values: Object) -> None:
         for selector in selectors:
             assert selector.items() <= labels.items()
             assert selector["app.kubernetes.io/component"] == component
-        assert {one["metadata"]["name"] for one in own if one["kind"] == "Service"} >= {
-            stateful_set["spec"]["serviceName"]
-        }
+        if workload["kind"] == "StatefulSet":
+            services = {one["metadata"]["name"] for one in own if one["kind"] == "Service"}
+            assert workload["spec"]["serviceName"] in services
         # What Kubernetes adds to its name goes into a label.
-        assert len(stateful_set["metadata"]["name"]) <= 52
+        assert len(workload["metadata"]["name"]) <= 52
     for one in objects:
         assert len(one["metadata"]["name"]) <= 63
         assert all(len(str(label)) <= 63 for label in one["metadata"].get("labels", {}).values())
@@ -75,7 +76,7 @@ def test_monitors_find_one_service_of_their_own(render: Render) -> None:
 def test_probes_services_and_mounts_meet_what_they_name(render: Render, values: Object) -> None:
     objects = render(**values)
     for component in components(objects):
-        stateful_set = of_kind(objects, "StatefulSet", component)
+        workload = workload_of(objects, component)
         pod, container = pod_of(objects, component), container_of(objects, component)
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert len(set(ports.values())) == 2
@@ -91,7 +92,7 @@ def test_probes_services_and_mounts_meet_what_they_name(render: Render, values: 
         for monitor in (one for one in own if one["kind"] == "ServiceMonitor"):
             assert [each["port"] for each in monitor["spec"]["endpoints"]] == ["probes"]
         volumes = {volume["name"] for volume in pod["volumes"]}
-        claims = stateful_set["spec"].get("volumeClaimTemplates", [])
+        claims = workload["spec"].get("volumeClaimTemplates", [])
         volumes |= {claim["metadata"]["name"] for claim in claims}
         assert sorted(mount["name"] for mount in container["volumeMounts"]) == sorted(volumes)
         places = [mount["mountPath"] for mount in container["volumeMounts"]]

@@ -22,7 +22,7 @@ ON: Object = {"prometheusRule": {"enabled": True}, "serviceMonitor": {"enabled":
 def known() -> set[str]:
     """The names of samples that the programs give, as Prometheus has them."""
     delivery = CollectorRegistry()
-    service: Any = SimpleNamespace(running={}, plan=SimpleNamespace(transitions="t"))
+    service: Any = SimpleNamespace(running={}, plan=SimpleNamespace(transitions="t"), notices=None)
     delivery.register(DeliveryCollector(service))
     names = set()
     for registry in (WorkerMetrics(Warnings()).registry, delivery):

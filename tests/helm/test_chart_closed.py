@@ -260,11 +260,12 @@ def test_a_certificate_of_a_public_authority_needs_no_other(render: Render) -> N
     [{}, ALL | {"settings": {**ALL["settings"], "deliver": DECLARED}}],
     ids=["defaults", "all"],
 )
-@pytest.mark.parametrize("component", BOTH)
+@pytest.mark.parametrize("component", [*BOTH, "serve"])
 def test_the_program_takes_what_is_rendered(
     render: Render, values: Object, component: str, tmp_path: Path
 ) -> None:
-    objects = render(**{**values, "deliver": {**values.get("deliver", {}), "enabled": True}})
+    deliver = {**values.get("deliver", {}), "enabled": True}
+    objects = render(**{**values, "deliver": deliver, "serve": {"enabled": True}})
     settings = of_kind(objects, "ConfigMap")["data"]["turnstile.yaml"]
     file = tmp_path / "turnstile.yaml"
     file.write_text(settings.replace("/run/turnstile", str(tmp_path)))
@@ -283,5 +284,5 @@ def test_the_program_takes_what_is_rendered(
     loaded = load_settings(file, environment)
     assert not loaded.http.is_loopback
     ports = {one["name"]: one["containerPort"] for one in container_of(objects, component)["ports"]}
-    listener = loaded.http if component == "worker" else loaded.deliver
+    listener = {"worker": loaded.http, "deliver": loaded.deliver, "serve": loaded.serve}[component]
     assert ports == {"http": listener.port, "probes": listener.probe_port}

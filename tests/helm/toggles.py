@@ -66,6 +66,16 @@ TOGGLES: dict[str, Object] = {
         "networkPolicy": {"allowFrom": [{"namespaceSelector": {}}]},
         "serviceMonitor": {"enabled": True},
     },
+    "serve, all of it": {
+        "serve": {
+            "enabled": True,
+            "autoscaling": {"enabled": True},
+            "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
+        },
+        "serviceMonitor": {"enabled": True},
+        "persistence": {"storageClass": "fast"},
+    },
+    "serve, long names": {"fullnameOverride": "a" * 70, "serve": {"enabled": True}},
     "deliver, long names": {"fullnameOverride": "a" * 70, "deliver": {"enabled": True}},
     "long names": {"fullnameOverride": "a" * 70},
     "everything else": {

@@ -76,7 +76,7 @@ def context_names(ignore: str, root: Path = ROOT) -> Iterator[str]:
 
 def copy_context(to: Path) -> None:
     """What Docker would be sent."""
-    left_out = shutil.ignore_patterns("__pycache__", "*.pyc")
+    left_out = shutil.ignore_patterns("__pycache__", "*.pyc", "target")
     for name in context_names((ROOT / ".dockerignore").read_text()):
         source = ROOT / name
         if source.is_dir():
@@ -85,11 +85,27 @@ def copy_context(to: Path) -> None:
             shutil.copy2(source, to / name)
 
 
+def needs_rust(stage: list[Instruction]) -> bool:
+    return stage[0].text.startswith("rust:")
+
+
+def has_rust() -> bool:
+    """Whether this machine can build the core (what it lacks otherwise: core/lacks.sh)."""
+    lacks = subprocess.run([ROOT / "core" / "lacks.sh"], capture_output=True, text=True, check=True)
+    return not lacks.stdout
+
+
+def _name_of(stage: list[Instruction]) -> str:
+    name = re.search(r"\sAS\s+(\S+)", stage[0].text, re.IGNORECASE)
+    return name[1] if name else "last"
+
+
 class Follower:
     """Does what the instructions say, with ``scratch/root`` for ``/``.
 
-    A virtual environment stands for the base's Python. Each stage is made in the same place, and moved away
-    when the next one begins, because programs in a virtual environment know its path.
+    A virtual environment stands for the base's Python, this machine's Rust for the other base's. Each stage
+    is made in the same place, and moved away when the next one begins, because programs in a virtual
+    environment know its path. Without Rust its stage is left out, and what would be copied from it.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -98,17 +114,22 @@ class Follower:
         self._context.mkdir()
         copy_context(self._context)
         self._done: dict[str, Path] = {}
+        self._left_out: set[str] = set()
 
     def follow(self, text: str) -> Image:
         """The last stage's image."""
         image = Image(self._scratch / "root")
         last = None
         for stage in stages(text):
+            if needs_rust(stage) and not has_rust():
+                self._left_out.add(_name_of(stage))
+                continue
             if last is not None:
                 self._done[last] = image.root.rename(self._scratch / f"stage-{last}")
-            name = re.search(r"\sAS\s+(\S+)", stage[0].text, re.IGNORECASE)
-            last = name[1] if name else "last"
+            last = _name_of(stage)
             image = self._base()
+            if needs_rust(stage):
+                _bring_rust(image)
             for each in stage[1:]:
                 getattr(self, f"_{each.word.lower()}")(image, each.text)
         return image
@@ -148,7 +169,10 @@ class Follower:
         words = shlex.split(text)
         source = self._context
         if words[0].startswith("--from="):
-            source = self._done[words.pop(0).removeprefix("--from=")]
+            stage = words.pop(0).removeprefix("--from=")
+            if stage in self._left_out:
+                return
+            source = self._done[stage]
         *names, target = words
         to = image.at(target if target.startswith("/") else f"{image.folder}/{target}")
         for name in names:
@@ -194,3 +218,14 @@ class Follower:
         """Paths of the image as paths of the scratch folder; this Python's version instead of the base's."""
         text = TOP_FOLDERS.sub(lambda match: f"{image.root}/{match[1]}", text)
         return text.replace("python3.11", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+def _bring_rust(image: Image) -> None:
+    """This machine's toolchain. What ``make core`` compiled of the dependencies is not compiled again."""
+    cargo = shutil.which("cargo")
+    assert cargo is not None
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("CARGO_", "RUST"))}
+    home = {"CARGO_HOME": str(Path.home() / ".cargo"), "RUSTUP_HOME": str(Path.home() / ".rustup")}
+    target = {"CARGO_TARGET_DIR": str(ROOT / "core" / "target")}
+    path = f"{image.environment['PATH']}:{Path(cargo).parent}"
+    image.environment = {**image.environment, **home, **target, **kept, "PATH": path}

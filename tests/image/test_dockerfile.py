@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.image.dockerfile import ROOT, Follower, Image, context_names, instructions, stages
+from tests.image.dockerfile import (
+    ROOT,
+    Follower,
+    Image,
+    context_names,
+    has_rust,
+    instructions,
+    needs_rust,
+    stages,
+)
 
 TEXT = (ROOT / "Dockerfile").read_text()
 IGNORE = (ROOT / ".dockerignore").read_text()
@@ -31,19 +40,37 @@ def installs() -> list[list[str]]:
     return [each for each in words if "pip" in each and "uninstall" not in each]
 
 
-def test_every_stage_stands_on_one_base_that_is_named_by_its_digest() -> None:
-    bases = {text.split()[0] for text in said("FROM")}
-    assert len(bases) == 1
-    assert all(PINNED.fullmatch(base) for base in bases)
+def bases(with_rust: bool) -> set[str]:
+    return {stage[0].text.split()[0] for stage in stages(TEXT) if needs_rust(stage) is with_rust}
+
+
+def test_every_stage_stands_on_a_base_that_is_named_by_its_digest_and_only_the_core_s_has_rust() -> None:
+    assert len(bases(with_rust=False)) == len(bases(with_rust=True)) == 1
+    assert all(PINNED.fullmatch(base) for base in bases(False) | bases(True))
+    assert [stage[0].text.split()[-1] for stage in stages(TEXT) if needs_rust(stage)] == ["core"]
 
 
 def test_the_base_is_the_oldest_python_that_the_project_supports() -> None:
+    (base,) = bases(with_rust=False)
     wanted = PROJECT["project"]["requires-python"].removeprefix(">=")
-    assert all(text.startswith(f"python:{wanted}.") for text in said("FROM"))
+    assert base.startswith(f"python:{wanted}.")
+
+
+def test_the_core_is_built_from_its_lock_by_a_rust_that_is_new_enough_on_the_same_debian() -> None:
+    (rust,), (python,) = bases(with_rust=True), bases(with_rust=False)
+    core = tomllib.loads((ROOT / "core" / "Cargo.toml").read_text())["package"]
+    version = rust.removeprefix("rust:").split("-")[0]
+    assert [int(part) for part in version.split(".")] >= [
+        int(part) for part in core["rust-version"].split(".")
+    ]
+    assert rust.split("@")[0].endswith("-slim-bookworm")
+    assert python.split("@")[0].endswith("-slim-bookworm")
+    (build,) = [text for text in said("RUN") if "maturin build" in text]
+    assert "--locked" in build.split()
 
 
 def test_what_is_fetched_has_a_hash_and_what_is_built_is_built_with_that() -> None:
-    assert len(installs()) == 4
+    assert len(installs()) == 5
     for words in installs():
         if "--require-hashes" in words:
             continue
@@ -87,6 +114,10 @@ def test_the_context_is_what_is_copied_and_nothing_else() -> None:
     assert sorted(name for names in copied for name in names) == sorted(context_names(IGNORE))
 
 
+def test_what_was_compiled_here_does_not_go_into_the_context() -> None:
+    assert "core/target" in IGNORE.split()
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     if os.geteuid() != 0:
@@ -127,9 +158,24 @@ class TestWhatComesOut:
         done = run(image, str(image.at("/opt/turnstile/bin/python")), "-W", "ignore", "-c", lines)
         assert done.returncode == 0, done.stderr
 
+    @pytest.mark.skipif(not has_rust(), reason="Rust is missing, or too old: core/lacks.sh says what lacks")
+    def test_the_core_is_in_it(self, image: Image) -> None:
+        (library,) = image.at("/opt/turnstile").rglob("turnstile_core/*.so")
+        assert library.name == "turnstile_core.abi3.so"
+
     @pytest.mark.parametrize(
         "name",
-        ["pip", "setuptools", "wheel", "hatchling", "app", "turnstile_segmentation.bench", "tests", "pytest"],
+        [
+            "pip",
+            "setuptools",
+            "wheel",
+            "hatchling",
+            "maturin",
+            "app",
+            "turnstile_segmentation.bench",
+            "tests",
+            "pytest",
+        ],
     )
     def test_neither_python_knows(self, image: Image, name: str) -> None:
         for python in ("/opt/turnstile/bin/python", "/usr/local/bin/python"):

@@ -35,6 +35,8 @@ class Model:
         self.stream_time_ms = 0
         self.arrivals = 0
         self.users: dict[str, Known] = {}
+        self.erased: dict[str, dict[str, list[int]]] = {}
+        """What is remembered of the stays of users who were erased: how many there were."""
         self.expected: dict[str, list[dict[str, Json]]] = {}
 
     # -- what happens ------------------------------------------------------------------------------------
@@ -46,7 +48,10 @@ class Model:
         user_id = body["user_id"]
         time_ms = instant_ms(body["time"]) if body.get("time") is not None else timestamp_ms
         assert time_ms is not None
-        user = self.users.setdefault(user_id, Known(now_ms, now_ms))
+        if body.get("type") == "delete":
+            self._erase(user_id, body, now_ms, time_ms)
+            return
+        user = self.users.setdefault(user_id, Known(now_ms, now_ms, stays=self.erased.pop(user_id, {})))
         is_event, record_id = body.get("type", "track") == "track", body.get("id")
         if is_event and record_id is not None:
             applied_ms = user.applied_ids.get((body["event"], record_id))
@@ -65,6 +70,25 @@ class Model:
             before = user.versions[-1][1] if user.versions else {}
             user.versions.append((now_ms, updated(before, body)))
         self._step(user_id, user, now_ms, "event" if is_event else "profile", trigger)
+
+    def _erase(self, user_id: str, body: Mapping[str, Json], now_ms: int, time_ms: int) -> None:
+        """The user leaves every audience, and is forgotten."""
+        if user_id not in self.users:
+            return
+        user = self.users[user_id]
+        self._fire(user_id, user, now_ms)
+        left = [name for name, stays in user.stays.items() if len(stays) % 2]
+        for name in left:
+            user.stays[name].append(now_ms)
+        trigger = {"event": None, "id": body.get("id"), "time": instant_text(time_ms)}
+        self._write(user_id, user, now_ms, left, "delete", trigger)
+        self.erased[user_id] = self.users.pop(user_id).stays
+
+    def begin(self, user_id: str, user: Known, at_ms: int) -> None:
+        """A user of whom something is known from before, at an instant that all records come after."""
+        self.users[user_id] = user
+        self.stream_time_ms = max(self.stream_time_ms, at_ms)
+        self._settle(user, self.order, at_ms)
 
     def advance(self, to_ms: int) -> None:
         self.stream_time_ms = max(self.stream_time_ms, to_ms)

@@ -15,6 +15,7 @@ from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import RuleSet, compile_rules
 from rules.parse.definitions import load_definitions
 from rules.time.instants import format_instant
+from tables.codec import decode_row, split_row_key
 from tables.profiles import Profiles
 from tables.store import MemoryStore
 from tests.driver.driver import Rec
@@ -28,10 +29,14 @@ def rules_of(definitions: str, version: int = 1) -> RuleSet:
     return compile_rules([PublishedAudience(each, version) for each in audiences])
 
 
-class Reference:
-    """The pipeline over every partition of a log, one record after the other, never interrupted."""
+REFERENCE_RECORDS = 20
+"""In one step, which takes two thirds of the time that records one by one do."""
 
-    def __init__(self, log: Log, definitions: str, topic: str, until_ms: int, batch: int = 1) -> None:
+
+class Reference:
+    """Python's pipeline over every partition of a log, a few records after the others, never interrupted."""
+
+    def __init__(self, log: Log, definitions: str, topic: str, until_ms: int) -> None:
         self.rules = rules_of(definitions)
         self.until_ms = until_ms
         self.bodies: dict[str, bytes] = {}
@@ -43,8 +48,8 @@ class Reference:
                 Rec(topic, number, offset, line.timestamp, line.key, line.value)
                 for offset, line in enumerate(lines)
             ]
-            for start in range(0, len(records), batch):
-                self._acknowledge(pipeline, pipeline.apply(records[start : start + batch]))
+            for start in range(0, len(records), REFERENCE_RECORDS):
+                self._acknowledge(pipeline, pipeline.apply(records[start : start + REFERENCE_RECORDS]))
             self._acknowledge(pipeline, pipeline.punctuate(until_ms, 1000))
             while pipeline.overdue:
                 self._acknowledge(pipeline, pipeline.punctuate(until_ms, 1000))
@@ -62,10 +67,23 @@ class Reference:
         pipeline.acked(step)
         pipeline.profiles.durable(step.staged)
 
-    def audiences(self, user_id: str) -> dict[str, str]:
-        """The audiences the user is in at the end, each with the instant of entry."""
+    def members(self) -> dict[str, list[str]]:
+        """Of each audience the users who are in it at the end, by partition and key, as the rows say."""
+        found: dict[str, list[str]] = {each.id: [] for each in self.rules.project("default").audiences}
+        by_key = self.rules.project("default").by_key
+        for pipeline in self._pipelines:
+            pipeline.profiles.flush()
+            for key, value in pipeline.profiles.store.scan(b"", 1 << 40):
+                project, user_id = split_row_key(key)
+                for audience, membership in decode_row(value).audiences.items():
+                    if project == "default" and membership.inside:
+                        found[by_key[audience].id].append(user_id)
+        return found
+
+    def audiences(self, user_id: str, at_ms: int = 0) -> dict[str, str]:
+        """The audiences the user is in at an instant, at the end or later, each with the instant of entry."""
         pipeline = self._pipelines[partition_of(user_id, len(self._pipelines))]
-        row = pipeline.look("default", user_id, self.until_ms)
+        row = pipeline.look("default", user_id, max(at_ms, self.until_ms))
         if row is None:
             return {}
         project = self.rules.project("default")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from random import Random
 
@@ -11,6 +12,11 @@ from agents.kafka.placement import partition_of
 START_MS = 1_704_067_200_000
 """2024-01-01: every window below has closed long before now, so all exits by time lie in the past."""
 MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+AHEAD_MS = (int(time.time() * 1000) // DAY_MS + 30) * DAY_MS
+"""For logs that are written bit by bit: clocks of idle partitions follow the wall, and never come so far."""
+TAKES_AHEAD = {"clock__max_lead_ms": 60 * DAY_MS}
+"""For workers on such a log."""
 
 DEFINITIONS = """
 audiences:
@@ -70,6 +76,15 @@ class Log:
     @property
     def size(self) -> int:
         return sum(len(part) for part in self.parts)
+
+    def portions(self, count: int) -> list[Log]:
+        """The log (from AHEAD_MS) in pieces: a worker comes to the end of a whole log before a kill."""
+        pieces = []
+        for number in range(count):
+            cuts = [(len(part) * number // count, len(part) * (number + 1) // count) for part in self.parts]
+            parts = [part[start:end] for part, (start, end) in zip(self.parts, cuts, strict=True)]
+            pieces.append(Log(parts, self.users))
+        return pieces
 
 
 def make_log(

@@ -26,6 +26,9 @@ from tests.stage.workers import Worker, until
 KEPT = {"retention.ms": "-1"}
 """For topics whose records bear old timestamps: by default Kafka would delete them under the test."""
 LOOKUPS = 200
+SETTLED_SECONDS = 0.5
+MEMBER_LISTS = 20
+"""Of so many audiences all members are asked for."""
 
 
 class Scene:
@@ -120,8 +123,10 @@ class Scene:
     def running(self) -> list[Worker]:
         return [each for each in self.workers if each.process is not None]
 
-    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 90) -> None:
-        await until(condition, what, seconds, self.running())
+    async def until(
+        self, condition: Callable[[], Any], what: str, seconds: float = 90, at_once: bool = False
+    ) -> None:
+        await until(condition, what, seconds, self.running(), at_once)
 
     async def until_ended(self, worker: Worker, seconds: float = 60) -> None:
         """Wait until a worker ends by itself, as it must."""
@@ -217,7 +222,7 @@ class Scene:
         return outcome
 
     async def assert_members(self, reference: Reference, users: Iterable[str]) -> None:
-        """Ask the running workers in turn, whoever owns the user."""
+        """Ask the running workers in turn, whoever owns the user; then for all members and sizes."""
         running = self.running()
         assert running
         for number, user_id in enumerate(users):
@@ -226,6 +231,20 @@ class Scene:
             assert status == 200, (status, body)
             found = {each["id"]: each["since"] for each in body["audiences"]}
             assert found == reference.audiences(user_id), user_id
+        of_all = list(reference.members().items())
+        for number, (audience, members) in enumerate(of_all[:MEMBER_LISTS]):
+            path = f"/v1/audiences/{audience}"
+            status, body = await running[number % len(running)].get(f"{path}/size")
+            assert (status, body["members"]) == (200, len(members)), (audience, status, body)
+            listed: list[str] = []
+            after = ""
+            while after is not None:
+                query = f"limit=300&after={after}" if after else "limit=300"
+                status, body = await running[len(listed) % len(running)].get(f"{path}/members?{query}")
+                assert status == 200, (status, body)
+                listed += [each["user_id"] for each in body["members"]]
+                after = body["next"]
+            assert listed == members, audience
 
 
 def _origin(record: ConsumerRecord) -> tuple[bytes, ...]:
@@ -268,5 +287,21 @@ async def scene(
 
 
 async def progress(stage: Scene, transitions: float) -> None:
-    """Wait for so many more records on the transitions topic."""
-    await stage.reach(await stage.total(stage.transitions) + transitions)
+    """Wait for so many more records on the transitions topic, or until the worker is at the end of the log:
+    it has committed all records, and none has come for a moment."""
+    goal = await stage.total(stage.transitions) + transitions
+    at_end: tuple[int, float] | None = None
+
+    async def is_over() -> bool:
+        nonlocal at_end
+        if await stage.is_past(stage.transitions, goal):
+            return True
+        if not await stage.is_committed():
+            at_end = None
+            return False
+        end = await stage.total(stage.events)
+        if at_end is None or at_end[0] != end:
+            at_end = end, time.monotonic()
+        return time.monotonic() - at_end[1] > SETTLED_SECONDS
+
+    await stage.until(is_over, f"{goal:.0f} transitions", at_once=True)

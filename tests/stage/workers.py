@@ -23,6 +23,10 @@ from tests import ROOT
 
 COMMAND = [sys.executable, "-m", "app.main"]
 STOP_SECONDS = 40.0
+LEAST_SECONDS = 60.0
+"""What a machine that is busy with other tests needs; who waits for a condition loses nothing."""
+SOON, LATER = 0.03, 0.2
+"""Seconds between two looks at a condition, which cost the brokers and the workers their time, too."""
 LOG_CHARACTERS = 6000
 
 
@@ -103,7 +107,7 @@ class Worker:
         shutil.rmtree(self.partition_folder(partition))
 
     def partition_folder(self, partition: int) -> Path:
-        (folder,) = self.data.glob(f"*-{partition}")
+        (folder,) = self.data.glob(f"*-changelog-{partition}")
         return folder
 
     def check(self) -> None:
@@ -138,19 +142,29 @@ class Worker:
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
         """(status, body); status 0 when nobody answers."""
-        return await asyncio.to_thread(self._get, path, headers or {})
+        return await asyncio.to_thread(self._asked, path, headers or {}, None)
 
-    def _get(self, path: str, headers: Mapping[str, str]) -> tuple[int, Any]:
-        request = urllib.request.Request(self.url + path, headers=dict(headers))
+    async def post(
+        self, path: str, body: object, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """The same with a body in JSON."""
+        return await asyncio.to_thread(self._asked, path, headers or {}, json.dumps(body).encode())
+
+    def _asked(self, path: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, Any]:
+        request = urllib.request.Request(self.url + path, body, headers=dict(headers))
         try:
-            context = ssl.create_default_context(cafile=self.settings.get("http.tls_ca_file"))  # type: ignore[arg-type]
-            with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+            with urllib.request.urlopen(request, timeout=10, context=self._tls()) as answer:
                 return answer.status, _body(answer.headers["Content-Type"], answer.read())
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, _body(error.headers["Content-Type"], error.read())
         except OSError:
             return 0, None
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """Made only where it is needed: reading the system's certificates takes 25 ms, a request 2."""
+        file = self.settings.get("http.tls_ca_file")
+        return ssl.create_default_context(cafile=str(file)) if file is not None else None
 
     async def is_ready(self) -> bool:
         return (await self.get("/readyz"))[0] == 200
@@ -174,7 +188,7 @@ class Worker:
     async def is_quiet(self) -> bool:
         """Nothing is left to do by time: no sweep, no timer that the clocks have passed."""
         status, body = await self.get("/readyz?verbose")
-        return status == 200 and not body["sweeping"] and not body["overdue"]
+        return status == 200 and not (body["sweeping"] or body["pending"] or body["overdue"])
 
 
 def _body(content_type: str | None, body: bytes) -> Any:
@@ -182,10 +196,19 @@ def _body(content_type: str | None, body: bytes) -> Any:
 
 
 async def until(
-    condition: Callable[[], Any], what: str, seconds: float = 60, workers: list[Worker] | None = None
+    condition: Callable[[], Any],
+    what: str,
+    seconds: float = LEAST_SECONDS,
+    workers: list[Worker] | None = None,
+    at_once: bool = False,
 ) -> None:
-    """Wait until an (async) condition holds; none of ``workers`` may end by itself meanwhile."""
-    deadline = time.monotonic() + seconds
+    """Wait until an (async) condition holds; none of ``workers`` may end by itself meanwhile.
+
+    The longer it has waited, the longer it waits for the next look, unless what comes then must come
+    ``at_once``.
+    """
+    began = time.monotonic()
+    deadline = began + max(seconds, LEAST_SECONDS)
     while True:
         holds = condition()
         if asyncio.iscoroutine(holds):
@@ -194,10 +217,11 @@ async def until(
             return
         for worker in workers or ():
             worker.check()
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             logs = "\n".join(f"--- {worker.name}\n{worker.log()}" for worker in workers or ())
-            raise AssertionError(f"not within {seconds} s: {what}\n{logs}")
-        await asyncio.sleep(0.03)
+            raise AssertionError(f"not within {deadline - began:.0f} s: {what}\n{logs}")
+        await asyncio.sleep(SOON if at_once else min(max((now - began) / 20, SOON), LATER))
 
 
 def spoil(path: Path) -> None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from agents.evaluate.native.engine import Engine
 from agents.evaluate.steps import Limits
+from app.lookup.answers import MembershipShown
 from rules.state.dedupe import dedupe_of
+from rules.time.instants import format_instant
 from tests.driver.driver import Crash, Driver, Until
 from tests.model import Model
 from tests.strategies.examples import Example, record_body
+from tests.strategies.histories import RECORDS
 
 Json = Any
 
 
-def agree(example: Example, directory: Path | None = None) -> int:
+def agree(example: Example, directory: Path | None = None, engine: Callable[[], Engine] = Engine) -> int:
     """Run it through both; the number of transitions on which they agree."""
-    run = DrivenAndModelled(example, directory)
+    run = DrivenAndModelled(example, directory, engine)
     for number, happening in enumerate(example.history):
         run.take(number, *happening)
     run.end()
@@ -32,7 +37,7 @@ def agree(example: Example, directory: Path | None = None) -> int:
 
 
 class DrivenAndModelled:
-    def __init__(self, example: Example, directory: Path | None) -> None:
+    def __init__(self, example: Example, directory: Path | None, engine: Callable[[], Engine]) -> None:
         self.random = Random(example.seed)
         self.driver = Driver(
             json.dumps({"audiences": example.definitions}),
@@ -43,6 +48,7 @@ class DrivenAndModelled:
             cycle_steps=self.random.choice([1, 1, 2, 3]),
             outbox_bytes=self.random.choice([None, 300]),
             created_ms=example.created_ms,
+            engine=engine,
         )
         self.model = Model(example.definitions, example.dedupe_ms, example.created_ms)
         self.most = self.random.choice([1, 3, 20])
@@ -50,7 +56,7 @@ class DrivenAndModelled:
 
     def take(self, number: int, kind: str, *rest: Any) -> None:
         driver, model = self.driver, self.model
-        if kind in ("track", "profile"):
+        if kind in RECORDS:
             self.wall_ms += rest[1]
             body = record_body(kind, rest, self.wall_ms, number)
             driver.send(body, self.wall_ms)
@@ -65,7 +71,14 @@ class DrivenAndModelled:
             driver.commit_offsets()
         elif kind == "look":
             at_ms = max(self.wall_ms + rest[1], model.stream_time_ms)
-            assert driver.members(rest[0], at_ms) == model.members(rest[0], at_ms), f"members at {at_ms}"
+            expected = model.members(rest[0], at_ms)
+            assert driver.members(rest[0], at_ms) == expected, f"members at {at_ms}"
+            if (told := driver.told(rest[0], at_ms)) is not None:
+                exits = driver.exits(rest[0], at_ms)
+                assert told.memberships == {
+                    name: MembershipShown(True, *map(_shown, (since_ms, exits[name])), 1)
+                    for name, since_ms in expected.items()
+                }
         elif kind == "crash":
             driver.crash_after(10**9)
             self._restart(rest[1], rest[2], rest[3])
@@ -94,3 +107,7 @@ class DrivenAndModelled:
                 return self.driver.restart(lose_store=lose_store, compact=compact, chunk=chunk)
             except Crash:
                 continue
+
+
+def _shown(ms: int | None) -> str | None:
+    return None if ms is None else format_instant(ms)

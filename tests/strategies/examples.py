@@ -44,8 +44,20 @@ NUMBERS = st.lists(st.integers(0, 2**30), min_size=12, max_size=48)
 
 def record_body(kind: str, rest: tuple[Any, ...], at_ms: int, number: int) -> Json:
     if kind == "profile":
-        return {"type": "profile", "id": f"r{number}", "user_id": rest[0]} | rest[2]
+        return {"type": "profile", "id": f"r{number}", "user_id": rest[0]} | rest[2] | _identities(number)
+    if kind == "delete":
+        return {"type": "delete", "id": f"r{number}", "user_id": rest[0]}
     body = {"user_id": rest[0], "event": rest[2], "properties": rest[4]}
     body |= {"time": at_ms + rest[3]} if rest[3] else {}
+    body |= _identities(number)
     record_id = f"r{number}" if rest[5] is None else rest[5]
     return body | ({"id": record_id} if record_id else {})
+
+
+def _identities(number: int) -> Json:
+    """Of some records: given, changed, taken back."""
+    if number % 7 == 5:
+        return {"identities": {"email": None}}
+    if number % 3 == 0:
+        return {"identities": {"email": f"{number % 2}@example.com", "ü": ""}}
+    return {}

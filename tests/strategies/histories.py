@@ -1,6 +1,7 @@
 """What happens in an example, in order.
 
 ``("track", user, step_ms, event, late_ms, properties, id)``, ``("profile", user, step_ms, update)``,
+``("delete", user, step_ms)``,
 ``("advance", ms, users at once)``, ``("look", user, ms ahead)``, ``("commit",)`` of source offsets, and
 ``("crash", writes until then, store lost, changelog compacted, changelog records at once)``.
 """
@@ -15,7 +16,8 @@ from tests.strategies.domains import Domain, dates_near
 
 Json = Any
 USERS = ["ann", "ann", "bob"]
-KINDS = ["track"] * 12 + ["profile", "profile", "advance", "look", "commit", "crash"]
+KINDS = ["track"] * 12 + ["profile", "profile", "delete", "advance", "look", "commit", "crash"]
+RECORDS = ("track", "profile", "delete")
 IDS = [None] * 6 + ["", "twin", "twin", "other"]
 """None: one of its own; empty: none."""
 Happening = tuple[Any, ...]
@@ -41,6 +43,8 @@ def happening(number: int, domain: Domain) -> Happening:
         )
     if kind == "profile":
         return kind, dice.pick(USERS), dice.pick(domain.steps), update(dice, domain)
+    if kind == "delete":
+        return kind, dice.pick(USERS), dice.pick(domain.steps)
     if kind == "advance":
         return kind, dice.pick(domain.idles), dice.whole(1, 3)
     if kind == "look":

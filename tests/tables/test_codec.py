@@ -13,6 +13,7 @@ from rules.conditions.build import build_condition
 from rules.decide.upgrade import OLD, upgrade
 from rules.parse.definitions import load_published
 from rules.state.event_times import instants
+from rules.state.identities import Claim
 from rules.state.row import Membership, Row, Transition, Trigger
 from tables.codec import (
     CHECKPOINT_KEY,
@@ -33,6 +34,7 @@ from tables.codec import (
     split_row_key,
     topic_key,
 )
+from tables.cut import Cut, decode_cut, encode_cut
 from tables.meta import StoreMeta, decode_meta, encode_meta
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -55,6 +57,7 @@ ROW = Row(
     latest=1,
     used=2,
 )
+NOTED = replace(ROW, epoch=3, first=-7)
 OLD_STATES = {1: [3], 2: [T - 5, T], 3: [[T], [12.5], [12.5]], 4: [[T], ["a"]], 5: ["\0true", 1, 1.5]}
 ENTER = Transition(
     "default", "buyers", "Buyers", 2, "ann", 3, T, "event", Trigger("buy", "r1", T - 1), T, T + 3_600_000
@@ -62,6 +65,8 @@ ENTER = Transition(
 EXIT = Transition("shop", "buyers", "Buyers", 2, "ann", 4, T + 9, "time", None, T, None)
 OUTBOX = Outbox(41, [ENTER, EXIT])
 TELLING = Outbox(41, [replace(ENTER, trigger=Trigger("buy", "r1", T - 1, b'{"price":5}'))])
+BOUND = Outbox(41, [replace(TELLING.transitions[0], entered_at_is_bound=True)])
+CLAIMING = replace(BOUND, claims=[Claim("default", "email", "a@b.c", "ann", T, True)])
 CHECKPOINT = Checkpoint(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
 SWEPT = replace(CHECKPOINT, swept_ms=T - 7)
 META = StoreMeta(123_456, (GOLDEN / "checkpoint.bin").read_bytes())
@@ -75,13 +80,27 @@ GROUND = Ground(
     9,
 )
 GROUNDED = replace(SWEPT, judged={source_key("events", 3): 12_399}, ground=GROUND)
+CUT = Cut(
+    2,
+    {"default/buyers": 3},
+    T,
+    {source_key("events", 3): 12_345},
+    "2",
+    T - 9,
+    {"default": {5: "backfill", 6: "definition"}},
+    {"default": [1]},
+    {"default": [5]},
+    {"default": {1: T - 9}},
+)
 JOINED = StoreMeta(123_456, META.checkpoint, bytes(range(16)))
+INDEXED = JOINED.indexed()
 
 FILES = {
-    "row-2": (ROW, encode_row, decode_row),
-    "outbox-properties": (TELLING, encode_outbox, decode_outbox),
+    "row-2-epoch": (NOTED, encode_row, decode_row),
+    "outbox-claims": (CLAIMING, encode_outbox, decode_outbox),
     "checkpoint-ground": (GROUNDED, encode_checkpoint, decode_checkpoint),
-    "meta-joined": (JOINED, encode_meta, decode_meta),
+    "cut": (CUT, encode_cut, decode_cut),
+    "meta-indexed": (INDEXED, encode_meta, decode_meta),
 }
 
 
@@ -93,8 +112,20 @@ def test_a_golden_file_is_what_is_written_and_what_is_read(name: str) -> None:
     assert decode(golden) == value  # type: ignore[operator]
 
 
+def test_a_row_of_a_program_without_rules_epochs_is_read() -> None:
+    assert decode_row((GOLDEN / "row-2.bin").read_bytes()) == ROW
+
+
 def test_an_outbox_of_a_program_that_kept_no_properties_is_read() -> None:
     assert decode_outbox((GOLDEN / "outbox.bin").read_bytes()) == OUTBOX
+
+
+def test_an_outbox_of_a_program_that_knew_no_claims_is_read() -> None:
+    assert decode_outbox((GOLDEN / "outbox-bound.bin").read_bytes()) == BOUND
+
+
+def test_an_outbox_of_a_program_that_knew_no_bound_is_read() -> None:
+    assert decode_outbox((GOLDEN / "outbox-properties.bin").read_bytes()) == TELLING
 
 
 def told(row: Row, state: Any) -> Any:
@@ -152,9 +183,15 @@ def test_a_checkpoint_and_a_store_of_a_program_that_knew_no_topics_are_read() ->
     assert decode_meta((GOLDEN / "meta.bin").read_bytes()) == META
 
 
+def test_a_store_of_a_program_that_kept_no_index_of_members_is_read_and_known() -> None:
+    assert decode_meta((GOLDEN / "meta-joined.bin").read_bytes()) == JOINED
+    assert (JOINED.is_indexed, INDEXED.is_indexed) == (False, True)
+
+
 def test_the_head_of_a_row_is_read_alone() -> None:
     head = decode_head((GOLDEN / "row-1.bin").read_bytes())
     assert (head.now_ms, head.timer_ms) == (T, T + 3_600_000)
+    assert decode_head(encode_row(ROW)).audiences == ROW.audiences
 
 
 def test_a_row_with_fields_of_a_later_program_is_read() -> None:

@@ -13,7 +13,6 @@ from bench.workload.events import LogRecord
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
 from rules.conditions.batch import BatchCondition
-from rules.conditions.dated_where import DatedWhere
 from rules.parse.definitions import load_definitions
 from rules.state.condition import AnyCondition
 from rules.state.event_times import instants
@@ -67,8 +66,6 @@ def as_of_version_1(row: Row) -> bytes:
 
 
 def old_state(condition: AnyCondition, row: Row, state: Any) -> Any:
-    if isinstance(condition, DatedWhere):
-        return old_state(condition.inner, row, state)
     if isinstance(condition, BatchCondition):
         times, accumulators = state[0]
         values = [value for (value,) in accumulators]

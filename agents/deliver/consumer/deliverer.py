@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -111,7 +111,7 @@ class Deliverer:
         else:
             self._ready.set()
 
-    async def take(self, partition: int, records: list[ConsumerRecord[bytes, bytes]]) -> None:
+    async def take(self, partition: int, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         epoch = self._epoch
         await self._ready.wait()
         async with self._lock:
@@ -123,7 +123,9 @@ class Deliverer:
 
     # -- reading -------------------------------------------------------------------------------------
 
-    async def _messages(self, partition: int, records: list[ConsumerRecord[bytes, bytes]]) -> list[Message]:
+    async def _messages(
+        self, partition: int, records: Sequence[ConsumerRecord[bytes, bytes]]
+    ) -> list[Message]:
         progress, wants = self._progress[partition], self._selector.wants
         groups = self._groups[partition] if self._is_merged else None
         sent = self._sent.get(partition)

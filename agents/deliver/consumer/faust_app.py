@@ -9,7 +9,7 @@ isn't delivered is let go instead of waited for, because a dead destination may 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -51,7 +51,7 @@ class DeliveryTask(Protocol):
     def begin(self, starts: Mapping[int, Start]) -> None:
         """Partitions were assigned."""
 
-    async def take(self, partition: int, records: list[ConsumerRecord[bytes, bytes]]) -> None:
+    async def take(self, partition: int, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Records in log order."""
 
 
@@ -63,6 +63,9 @@ class DeliverThread(ConsumerThread):
         self.starts: dict[int, Start] = {}
         """Where the assigned partitions were taken up."""
         self._first_start = first_start
+
+    def _raw_fetches(self) -> None:
+        """None: records are looked at one by one."""
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Go to the committed offsets; where there are none, to where the destination begins.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from agents.deliver.definitions.destination import Destination
-from agents.evaluate.transitions import TransitionBody
+from agents.evaluate.transitions import TransitionBody, fields_of
 from rules.predicates.compiled import compile_predicate
 
 
@@ -18,6 +16,7 @@ class Selector:
         self._project = destination.project
         self._audiences = destination.audiences
         self._events = destination.transitions
+        self._causes = destination.causes
         self._where: Callable[[Mapping[str, object]], bool] | None = (
             None if destination.where is None else compile_predicate(destination.where)
         )
@@ -25,7 +24,8 @@ class Selector:
     def wants(self, transition: TransitionBody) -> bool:
         return (
             transition.event in self._events
+            and transition.cause in self._causes
             and (self._audiences is None or transition.audience in self._audiences)
             and transition.project == self._project
-            and (self._where is None or self._where(msgspec.to_builtins(transition)))
+            and (self._where is None or self._where(fields_of(transition)))
         )

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from rules.model.language import Predicate
+from rules.state.row import Cause
 
 DAY_MS = 86_400_000
 
 BodyFormat: TypeAlias = Literal["native", "lytics", "segment"]
 TransitionEvent: TypeAlias = Literal["enter", "exit"]
+CAUSES: frozenset[Cause] = frozenset(get_args(Cause))
+"""Whatever a transition's cause may be."""
 Json: TypeAlias = bool | int | float | str | tuple["Json", ...] | Mapping[str, "Json"] | None
 
 
@@ -132,6 +135,7 @@ class Destination:
     description: str = ""
     audiences: frozenset[str] | None = None
     transitions: frozenset[TransitionEvent] = frozenset({"enter", "exit"})
+    causes: frozenset[Cause] = CAUSES
     existing_members: bool = False
     where: Predicate | None = None
     """Over the fields of a transition (docs/contracts.md, section 3)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agents.deliver.definitions.destination import Destination, RetryPolicy, Target, TransitionEvent
+from agents.deliver.definitions.parse_causes import EXISTING, parse_causes
 from agents.deliver.definitions.parse_targets import PARSERS
 from agents.deliver.definitions.parse_values import REFUSED_NOW, Fields, plain
 from agents.evaluate.transitions import TransitionBody
@@ -24,8 +25,8 @@ TRANSITIONS: Final[Mapping[str, frozenset[TransitionEvent]]] = {
     "both": frozenset({"enter", "exit"}),
 }
 KEYS: Final = (
-    *("name", "kind", "project", "description", "audiences", "transitions", "existing_members", "where"),
-    *("body", "id_type", "attributes", "retry", "rate", "paused", *PARSERS),
+    *("name", "kind", "project", "description", "audiences", "transitions", "causes"),
+    *("existing_members", "where", "body", "id_type", "attributes", "retry", "rate", "paused", *PARSERS),
 )
 
 
@@ -97,12 +98,17 @@ def _made(
     body: Any,
 ) -> Destination | None:
     events = fields.choice("transitions", tuple(TRANSITIONS), "both") or "both"
-    where = _where(fields, entries)
+    where, causes = _where(fields, entries), parse_causes(fields)
+    existing = fields.flag("existing_members", False)
+    if existing and EXISTING not in causes:
+        hint = f"take {EXISTING} into causes, or leave existing_members out"
+        fields.wrong("existing_members", f"causes leaves out {EXISTING}, the cause of existing members", hint)
     made = {
         "description": fields.text("description") or "",
         "audiences": _audiences(fields, entries),
         "transitions": TRANSITIONS[events],
-        "existing_members": fields.flag("existing_members", False),
+        "causes": causes,
+        "existing_members": existing,
         "id_type": fields.text("id_type") or "user_id",
         "attributes": fields.texts("attributes"),
         "retry": _retry(fields, entries),

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from agents.deliver.definitions.destination import Secret, Text, Variable, Webhook
+from agents.deliver.definitions.headers import header_faults
 from agents.deliver.definitions.parse_values import Fields, plain
 from agents.deliver.definitions.templates import BUILT_IN, TRANSITION_FIELDS, names_in, strings_in
 from agents.deliver.definitions.urls import UrlTemplate, UrlWrong
 from rules.parse.values import join
-
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-OUR_HEADERS: Final = frozenset(
-    {
-        *("webhook-id", "webhook-timestamp", "webhook-signature"),
-        # These say how the connection is used, and ``host`` where it leads.
-        *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "expect"),
-        *("te", "trailer", "upgrade", "proxy-authorization", "proxy-connection"),
-    }
-)
-CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-"""What no header's value may hold (RFC 9110, section 5.5)."""
 
 
 def parse_webhook(fields: Fields) -> Webhook | None:
@@ -100,17 +89,9 @@ def _check_url(fields: Fields, url: str) -> None:
 
 
 def _check_headers(fields: Fields, made: Webhook) -> None:
-    seen: set[str] = set()
-    for name, value in made.headers.items():
-        if _HEADER_NAME.fullmatch(name) is None:
-            fields.refused_now("headers", f"{name!r} can't be the name of a header")
-        if name.lower() in OUR_HEADERS:
-            fields.refused_now("headers", f"the header {name} is set by Turnstile, or by the connection")
-        if name.lower() in seen:
-            fields.refused_now("headers", f"the header {name} is given twice")
-        seen.add(name.lower())
-        if isinstance(value, str) and CONTROL.search(value):
-            fields.refused_now("headers", f"the header {name} has a control character in its value")
+    texts = ((name, value if isinstance(value, str) else None) for name, value in made.headers.items())
+    for fault in header_faults(texts):
+        fields.refused_now("headers", fault)
 
 
 def _check_names(fields: Fields, made: Webhook, variables: Mapping[str, Variable]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_published
 from agents.deliver.definitions.starts import FirstStart, decode_start, destination_of_start
+from agents.registry.audit import Action
 from agents.registry.feed import Feed
 from agents.registry.registry import MAX_VERSION, Registry, Version
 from agents.registry.topic import publish
@@ -150,10 +151,10 @@ def group_of(prefix: str, published: PublishedDestination) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DestinationChange:
-    """What ``apply`` does to one destination: ``created``, ``changed`` or ``unchanged``."""
+    """What ``apply`` does to one destination."""
 
     published: PublishedDestination
-    action: str
+    action: Action | Literal["unchanged"]
 
 
 def plan_changes(
@@ -164,7 +165,8 @@ def plan_changes(
 ) -> list[DestinationChange]:
     """What publishing ``wanted`` would do; others stay as they are.
 
-    ``versions`` are those of records that can't be used (``Registry.versions``): they are overwritten.
+    ``versions`` are those of records that can't be used (``Registry.unusable_versions``): these records are
+    overwritten.
     ``generations``: those that have consumer groups, by name; one that was lost goes on with its own.
     """
     changes = []

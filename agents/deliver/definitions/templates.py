@@ -15,7 +15,7 @@ from rules.predicates.paths import MISSING
 
 BUILT_IN: Final = (
     *("id", "event", "project", "audience", "audience_name", "audience_version", "user_id", "seq", "at"),
-    *("cause", "entered_at", "exit_at"),
+    *("cause", "entered_at", "exit_at", "entered_at_is_bound"),
 )
 """Fields of the transition that are variables by themselves; ``user_id`` is the id of the type to send."""
 

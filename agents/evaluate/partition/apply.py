@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.evaluate.partition.erasing import erase_user
 from agents.evaluate.partition.intake import SKIPPED, decode_records, letter_of
 from agents.evaluate.partition.state import Partition
-from agents.evaluate.parts import Decoded, Part, whole_of
+from agents.evaluate.parts import Part, whole_of
 from agents.evaluate.steps import Draft, Record
 from agents.formats.records import NO_PROPERTIES, InputRecord, to_update
 from agents.formats.refused import RecordRefused
@@ -20,6 +21,7 @@ from agents.kafka.placement import was_untimed
 from rules.compile.project_rules import ProjectRules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
 from rules.state.dedupe import hash_of, is_repeated, remember
+from rules.state.identities import Claim, has_news, take_identities
 from rules.state.row import Row, Transition
 from rules.time.instants import MAX_MS
 from tables.codec import encode_attributes, source_key
@@ -38,16 +40,17 @@ def take_records(
         return 0
     place, first, time_before_ms = partition.place, records[0], partition.stream_time_ms
     source = place.source(first.topic, first.partition)
-    in_time = records
+    records = list(records)  # raw ones would be made again each time somebody looks
+    in_time: Sequence[Record] = records
     if first.topic != place.repartition_topic:  # otherwise they were judged before they were repartitioned
         in_time, letters = partition.judge.judge(source, records, time_before_ms, latest_ms)
         draft.dead += letters
     read, letters = decode_records(place, in_time, partition.limits)
     draft.dead += letters
-    rows = partition.profiles.load([key for _, _, key, _ in read])
+    rows = partition.rows(draft, [key for _, _, key, _ in read])
     applier = _Applier(partition, draft, source, first.topic == place.repartition_topic)
     for record, decoded, key, time_ms in read:
-        if partition.stream_time_ms < record.timestamp <= MAX_MS:
+        if partition.stream_time_ms < record.timestamp <= MAX_MS and not place.is_request(record):
             partition.stream_time_ms = record.timestamp
         if decoded is None:
             draft.counts.skipped += key == SKIPPED
@@ -87,26 +90,46 @@ class _Applier:
         self._dedupe = partition.limits.dedupe
         self._refused_before = partition.refused_before
 
-    def take(self, record: Record, decoded: Decoded, key: bytes, time_ms: int, row: Row | None) -> bool:
+    def take(self, record: Record, decoded: InputRecord, key: bytes, time_ms: int, row: Row | None) -> bool:
         """Take one record of a user; ``row`` None: the first one. Whether transitions came of it."""
         partition, draft = self._partition, self._draft
-        known = row is not None
+        is_new = row is None
+        if row is None:
+            row = partition.first_row(key, partition.stream_time_ms)
+        known = row is not None and not row.is_stub  # a user who was erased comes as new
         if row is None:
             row = new_row(partition.stream_time_ms)
-        now_ms = max(partition.stream_time_ms, row.now_ms)
+        if is_new:
+            row.epoch = partition.epoch
+        before_ms = row.now_ms
+        now_ms = max(partition.stream_time_ms, before_ms)
         source, offset, is_timed = self._written(record)
         part = record if isinstance(record, Part) else None
         is_begun = part is not None and key in part.begun  # by another part of the same record
         if (offset <= row.applied.get(source, -1) and not is_begun) or self._was_taken(record):
             self._counts.repeated += 1
             return False
+        if partition.forgets and self._is_forgotten(decoded, key, row, record.topic, source, offset):
+            self._counts.repeated += 1
+            return False
         if part is not None:
             part.begun.add(key)
         if not is_timed and decoded.time is None:
             time_ms = now_ms
-        if isinstance(decoded, InputRecord) and self._is_refused(row, decoded, record):
+        if self._is_refused(row, decoded, record):
             return False
-        due_before = row.timer_ms
+        due_before = None if is_new else row.timer_ms
+        if decoded.type == "delete":
+            return self._erase(record, decoded, key, row, is_new, time_ms, now_ms)
+        if row.is_stub:
+            back = partition.first_row(key, partition.stream_time_ms)
+            if back is None:
+                row.begin_again(now_ms, partition.epoch)
+            else:
+                back.applied = row.applied
+                row.become(back)
+                known = True
+                draft.turned.add(key)
         record_id = decoded.id if decoded.type == "track" and self._dedupe.run_ms > 0 else None
         if record_id is not None and self._is_same_id(row, decoded.event or "", record_id, now_ms):
             # Noted, because the window may be over when it is read once more.
@@ -116,10 +139,14 @@ class _Applier:
         rules = partition.rules.project(decoded.project)
         if due_before is not None and due_before < now_ms:
             fire(rules, decoded.user_id, row, now_ms, draft.transitions)
-        has_effect = _apply(rules, row, decoded, time_ms, now_ms, known, draft.transitions)
+        has_effect = _apply(rules, row, decoded, time_ms, now_ms, known, draft.transitions) or is_new
+        if decoded.identities is not None and self._take_identities(key, row, decoded, now_ms):
+            has_effect = True
         self._counts.applied += 1
-        if not known:
+        if is_new:
             partition.profiles.add(key, row)
+            if known:
+                draft.turned.add(key)  # it came with memberships
         has_transitions = draft.claim(key)
         # A repartitioned one may be copied once more, so that even one without effect must leave a trace.
         if has_effect or has_transitions or record_id is not None or self._is_repartitioned:
@@ -127,6 +154,39 @@ class _Applier:
             draft.change(key, due_before)
         elif row.timer_ms != due_before:
             draft.move_timer(key, due_before)
+        else:
+            row.now_ms = before_ms  # as it is stored, so that it doesn't matter for how long it is in memory
+        return has_transitions
+
+    def _is_forgotten(
+        self, decoded: InputRecord, key: bytes, row: Row, topic: str, source: int, offset: int
+    ) -> bool:
+        if decoded.type == "delete":
+            return self._partition.is_back(key, row)
+        return self._partition.is_forgotten(key, topic, source, offset)
+
+    def _erase(
+        self,
+        record: Record,
+        decoded: InputRecord,
+        key: bytes,
+        row: Row,
+        is_new: bool,
+        time_ms: int,
+        now_ms: int,
+    ) -> bool:
+        """The user is erased; whether transitions came of it."""
+        partition, draft = self._partition, self._draft
+        due_before = None if is_new else row.timer_ms
+        if not (is_new or row.is_stub):
+            partition.sweep_first(draft, key, row)
+        erase_user(partition, draft, record, decoded, key, row, time_ms, now_ms)
+        self._counts.applied += 1
+        if is_new:
+            partition.profiles.add(key, row)
+        draft.turned.add(key)
+        has_transitions = draft.claim(key)
+        draft.change(key, due_before)
         return has_transitions
 
     def _written(self, record: Record) -> tuple[int, int, bool]:
@@ -143,8 +203,7 @@ class _Applier:
 
     def _is_refused(self, row: Row, decoded: InputRecord, record: Record) -> bool:
         """Whether attributes or identities would let the row grow without bound; then it's a dead letter."""
-        identities = decoded.identities
-        news = identities is not None and not identities.items() <= row.identities.items()
+        news = has_news(row, decoded.identities)
         if not (news or decoded.set or decoded.set_once or decoded.add or decoded.append):
             return False
         limit = self._partition.limits.max_attributes_bytes
@@ -152,10 +211,17 @@ class _Applier:
         size = len(record.value or b"") + len(encode_attributes(kept))
         if size <= limit:
             return False
-        message = f"the attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
-        refusal = RecordRefused("attributes_too_large", message, "apply")
-        self._draft.refuse(letter_of(self._place, record, refusal))
+        self._draft.refuse(letter_of(self._place, record, attributes_too_large(size, limit)))
         return True
+
+    def _take_identities(self, key: bytes, row: Row, decoded: InputRecord, now_ms: int) -> bool:
+        """Whether the record changed the row's identities; then the draft has the claims."""
+        claims: list[Claim] = []
+        has_changed = take_identities(
+            row, decoded.identities, decoded.project, decoded.user_id, now_ms, claims
+        )
+        self._draft.claims += [(key, each) for each in claims]
+        return has_changed
 
     def _is_same_id(self, row: Row, event: str, record_id: str, now_ms: int) -> bool:
         """Whether the user sent an event of this name and id lately; otherwise the id is remembered."""
@@ -167,10 +233,16 @@ class _Applier:
         return False
 
 
+def attributes_too_large(size: int, limit: int) -> RecordRefused:
+    """Why a record is refused that would let a user's attributes have ``size`` bytes."""
+    message = f"the attributes would have {size} bytes; records.max_attributes_bytes allows {limit}"
+    return RecordRefused("attributes_too_large", message, "apply")
+
+
 def _apply(
     rules: ProjectRules,
     row: Row,
-    record: Decoded,
+    record: InputRecord,
     time_ms: int,
     now_ms: int,
     known: bool,
@@ -186,10 +258,6 @@ def _apply(
         )
     else:
         has_effect = apply_profile(rules, user_id, row, to_update(record, time_ms), now_ms, known, out)
-    identities = record.identities
-    if identities is not None and not identities.items() <= row.identities.items():
-        row.identities |= identities
-        has_effect = True
     return has_effect
 
 

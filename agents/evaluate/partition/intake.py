@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from agents.evaluate.parts import Decoded, Part, read_parts, whole_of
+from agents.evaluate.partition.request import ends_of
+from agents.evaluate.parts import Part, read_parts, whole_of
 from agents.evaluate.steps import DeadLetter, Limits, Record
-from agents.formats.native import Native, read_plain
-from agents.formats.records import time_of
+from agents.formats.native import Native
+from agents.formats.records import InputRecord
 from agents.formats.refused import RecordRefused
 from agents.kafka.placement import OriginInvalid, Place
 
-ReadRecord = tuple[Record, Decoded | None, bytes, int]
+ReadRecord = tuple[Record, InputRecord | None, bytes, int]
 """A record, its decoded value, its row key and its time in ms. No value: a dead letter, or, with the key
 ``SKIPPED``, a record that concerns no user."""
 SKIPPED = b"\0"
@@ -29,22 +30,16 @@ def decode_records(
     letters: list[DeadLetter] = []
     if records and isinstance(records[0], Part):  # they were read before
         return [_entry(place, each, letters) for each in records if isinstance(each, Part)], letters
-    max_bytes, formats = limits.max_bytes, limits.formats
-    topic = records[0].topic if records else ""
-    format = formats.get(topic)
-    is_repartitioned = topic == place.repartition_topic
     for record in records:
         try:
-            if is_repartitioned:
-                format = formats.get(place.origin(record)[0])
+            topic = record.topic
+            if topic == place.repartition_topic:
+                topic, _, _ = place.origin(record)
                 place.accepted_ms(record)
-            plain = read_plain(record.value, record.timestamp, max_bytes) if format is None else None
-            if plain is not None:
-                time_ms = time_of(plain.time, record.timestamp)
-                read.append((record, plain, plain.user_id.encode(), time_ms))
-            else:
-                parts = read_parts(place, record, format or NATIVE, limits)
-                read += [_entry(place, part, letters) for part in parts]
+                if place.is_request(record):
+                    ends_of(record)
+            parts = read_parts(place, record, limits.formats.get(topic) or NATIVE, limits)
+            read += [_entry(place, part, letters) for part in parts]
         except RecordRefused as refusal:
             letters.append(letter_of(place, record, refusal))
             read.append((record, None, b"", 0))

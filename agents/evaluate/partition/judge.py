@@ -33,6 +33,12 @@ class TimestampJudge:
         """Per source, the last offset whose timestamp was judged, now or in an earlier life."""
         self._new_notes: list[Note] = []
 
+    def same_refusals(self) -> TimestampJudge:
+        """A judge for a shadow: it refuses what this one refuses, now and later."""
+        judge = TimestampJudge(self._place, None, ())
+        judge._refused = self._refused
+        return judge
+
     @property
     def unreadable_notes(self) -> list[bytes]:
         """Keys of notes that no worker of ours wrote."""
@@ -46,10 +52,11 @@ class TimestampJudge:
         A record is refused when its timestamp is after ``latest_ms`` (None: none is) and would move stream
         time there. What lies before stream time can't move it: no note is needed to decide alike later.
         """
-        refused = self._refused
-        limit_ms = ANY_TIMESTAMP_MS if latest_ms is None else max(latest_ms, stream_time_ms)
-        if max([each.timestamp for each in records]) <= limit_ms and not refused.any_of(source):
+        last_ms = max([each.timestamp for each in records])
+        if self.takes_all(source, last_ms, stream_time_ms, latest_ms):
             return records, []
+        refused = self._refused
+        limit_ms = _limit_ms(stream_time_ms, latest_ms)
         judged = self._judged.get(source, -1)
         taken: list[Record] = []
         letters: list[DeadLetter] = []
@@ -65,6 +72,10 @@ class TimestampJudge:
             letters.append(self._letter(record, latest_ms))
         self._new_notes.extend(refused.add(source, news))
         return taken, letters
+
+    def takes_all(self, source: int, last_ms: int, stream_time_ms: int, latest_ms: int | None) -> bool:
+        """Whether records of a source partition with timestamps up to ``last_ms`` are in time for certain."""
+        return last_ms <= _limit_ms(stream_time_ms, latest_ms) and not self._refused.any_of(source)
 
     def judged_to(self, source: int, offset: int) -> None:
         """The source's records up to this one are judged: they are not judged again."""
@@ -93,3 +104,7 @@ class TimestampJudge:
         if latest_ms is not None and record.timestamp > latest_ms:
             message += f": timestamps up to {format_instant(latest_ms)} were taken then"
         return letter_of(self._place, record, RecordRefused("timestamp_ahead", message, "clock"))
+
+
+def _limit_ms(stream_time_ms: int, latest_ms: int | None) -> int:
+    return ANY_TIMESTAMP_MS if latest_ms is None else max(latest_ms, stream_time_ms)

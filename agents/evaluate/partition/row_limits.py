@@ -28,17 +28,21 @@ Before = int | None | tuple[int]
 
 def stage_what_fits(partition: Partition, draft: Draft) -> tuple[Draft, Staged]:
     """Stage a draft's rows. If some are too large: the draft without what made them so, and its rows."""
-    profiles, most_bytes = partition.profiles, largest_row_bytes(partition.limits.changelog_bytes)
-    may_have = by_records_bytes(partition.limits) if draft.fed else most_bytes
+    most_bytes = largest_row_bytes(partition.limits.changelog_bytes)
     try:
-        return draft, profiles.stage(draft.changed, draft.local, draft.stale, may_have)
+        return draft, partition.stage(draft, allowed_bytes(partition.limits, draft))
     except RowsTooLarge as found:
         large = frozenset(found.keys)
     if draft.fed:
         draft = _compute_again(partition, draft, large)
     else:
         _leave(partition, draft, large, by_time=draft.counts.timers > 0)
-    return draft, profiles.stage(draft.changed, draft.local, draft.stale, most_bytes)
+    return draft, partition.stage(draft, most_bytes)
+
+
+def allowed_bytes(limits: Limits, draft: Draft) -> int:
+    """How large a draft's rows may be, with their keys, before one is looked at by itself."""
+    return by_records_bytes(limits) if draft.fed else largest_row_bytes(limits.changelog_bytes)
 
 
 def by_records_bytes(limits: Limits) -> int:
@@ -96,6 +100,7 @@ def _try(
     profiles = partition.profiles
     before = profiles.read_encoded(key)
     emitted, dead, counts = len(draft.transitions), len(draft.dead), replace(draft.counts)
+    claims = len(draft.claims)
     changed: Before = draft.changed.get(key, _ABSENT)
     local: Before = draft.local.get(key, _ABSENT)
     change()
@@ -106,7 +111,7 @@ def _try(
     if after is None or after == before or len(key) + len(after) <= allowed:
         return 0
     profiles.put_back(key, before)
-    del draft.transitions[emitted:], draft.keys[emitted:], draft.dead[dead:]
+    del draft.transitions[emitted:], draft.keys[emitted:], draft.dead[dead:], draft.claims[claims:]
     draft.counts = counts
     for into, timer_ms in ((draft.changed, changed), (draft.local, local)):
         into.pop(key, None)
@@ -117,7 +122,7 @@ def _try(
 
 def _fire(partition: Partition, draft: Draft, key: bytes) -> None:
     """The user's timers that stream time has passed."""
-    row = partition.profiles.load([key]).get(key)
+    row = partition.rows(draft, [key]).get(key)
     if row is None or row.timer_ms is None or row.timer_ms >= partition.stream_time_ms:
         return
     project, user_id = split_row_key(key)
@@ -135,6 +140,7 @@ def _leave(partition: Partition, draft: Draft, large: Collection[bytes], by_time
     kept = [pair for pair in zip(draft.keys, draft.transitions, strict=True) if pair[0] not in large]
     draft.keys[:] = [key for key, _ in kept]
     draft.transitions[:] = [transition for _, transition in kept]
+    draft.claims[:] = [pair for pair in draft.claims if pair[0] not in large]
     for key in large:
         timer_ms = draft.changed.pop(key)
         if by_time and timer_ms is not None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from agents.evaluate.partition.grafting import Grafting
 from agents.evaluate.partition.intake import decode_records
 from agents.evaluate.partition.judge import TimestampJudge
 from agents.evaluate.partition.positions import Positions
 from agents.evaluate.steps import Draft, Limits, Record
-from agents.kafka.placement import Place
+from agents.kafka.placement import MOST_PARTITIONS, Place
 from rules.compile.rule_set import EMPTY, RuleSet
+from rules.state.row import Row
 from tables.codec import Checkpoint, Letter, record_print
-from tables.profiles import Profiles
+from tables.cut import CUT_KEY, decode_cut
+from tables.erased import ErasedUsers, is_erasure_note
+from tables.profiles import Profiles, Staged
+
+SLICE: Final = 100
+SLICE_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,10 @@ class RefusedBefore:
         known = record_print(record.timestamp, record.key, record.value)
         return (self._place.origin(record), known) in self._prints
 
+    def offsets(self, records: Sequence[Record]) -> list[int]:
+        """Of those among these records."""
+        return [each.offset for each in records if self.holds(each)] if self._prints else []
+
     def to_come(self, positions: dict[int, int]) -> list[Letter]:
         """Those that these positions don't pass."""
         return [each for source, each in self._letters if each.offset > positions.get(source, -1)]
@@ -74,13 +86,92 @@ class Partition:
         self.rules: RuleSet = EMPTY
         self.stream_time_ms = checkpoint.stream_time_ms if checkpoint else 0
         self.positions = Positions(checkpoint)
-        self.judge = TimestampJudge(place, checkpoint, profiles.store.notes())
+        notes = dict(profiles.store.notes())
+        cut = notes.pop(CUT_KEY, None)
+        self.last_cut = None if cut is None else decode_cut(cut)
+        """None: there was none yet."""
+        self.grafting: Grafting | None = None
+        """Of the cut, until every row is grafted."""
+        self.erased = profiles.erased = ErasedUsers(notes)
+        unburied = list(self.erased.unburied)
+        if unburied:
+            rows = dict(zip(unburied, profiles.store.get_many(unburied), strict=True))
+            self.erased.recover(self.positions.offsets, rows)
+        refused = [each for each in notes.items() if not is_erasure_note(each[0])]
+        self.judge = TimestampJudge(place, checkpoint, refused)
         self.refused_before = RefusedBefore(place, recovered.letters)
 
     def begin(self) -> Draft:
         """A step begins."""
         self.profiles.age()
         return Draft(self.stream_time_ms, dict(self.positions.offsets), dict(self.positions.prints))
+
+    def rows(self, draft: Draft, keys: Sequence[bytes]) -> Mapping[bytes, Row]:
+        """Load rows for a step; those of an earlier epoch are grafted first."""
+        rows = self.profiles.load(keys)
+        if self.grafting is not None:
+            self.grafting.bring(self.profiles, draft, keys, rows)
+        return rows
+
+    def stage(self, draft: Draft, most_bytes: int) -> Staged:
+        """Stage what a draft changed (``Profiles.stage``). Raises RowsTooLarge."""
+        return self.profiles.stage(draft.changed, draft.local, draft.stale, most_bytes, draft.turned)
+
+    def end_graft(self) -> None:
+        """Every row is grafted."""
+        if self.grafting is not None:
+            self.grafting.shadow.close()
+            self.grafting = None
+
+    def first_row(self, key: bytes, now_ms: int) -> Row | None:
+        """What is known of a user before the first record here; None: nothing."""
+        return None
+
+    @property
+    def forgets(self) -> bool:
+        """Whether ``is_forgotten`` and ``is_back`` must be asked."""
+        return False
+
+    def is_forgotten(self, key: bytes, topic: str, source: int, offset: int) -> bool:
+        """Whether a record of a user is from before an erasure that the row doesn't know of."""
+        return False
+
+    def is_back(self, key: bytes, row: Row) -> bool:
+        """Whether the row began after its user was erased, so that this must not be done again."""
+        return False
+
+    def sweep_first(self, draft: Draft, key: bytes, row: Row) -> None:
+        """What a sweep that isn't over will do to a row, is done now."""
+
+    def position_of(self, topic: str, partition: int) -> int:
+        """Last offset taken of a source partition; -1 when none was."""
+        return self.positions.offsets.get(self.place.source(topic, partition), -1)
+
+    def print_of(self, topic: str, partition: int) -> int | None:
+        """``record_print`` of that last record; None: it isn't known."""
+        return self.positions.prints.get(self.place.source(topic, partition))
+
+    def has_taken(self, topic: str) -> bool:
+        """Whether any record of a source topic was taken here."""
+        partitions = range(self.place.partition, MOST_PARTITIONS, self.place.partitions)
+        return any(self.position_of(topic, each) >= 0 for each in partitions)
+
+    @property
+    def slice_records(self) -> int:
+        """So many records are fed at once, some milliseconds: answers of brokers and lookups get their turn
+        between."""
+        return SLICE
+
+    @property
+    def slice_bytes(self) -> int:
+        """Of these records at most, because a large one may hold hundreds of small ones. One record at
+        least."""
+        return SLICE_BYTES
+
+    @property
+    def epoch(self) -> int:
+        """The rules epoch of new rows."""
+        return 0 if self.last_cut is None else self.last_cut.epoch
 
     def rewind(self, draft: Draft) -> None:
         """Forget what the draft's records did, as if the step had not begun."""

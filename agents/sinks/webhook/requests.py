@@ -16,7 +16,7 @@ from agents.deliver.content.bodies import digest_of, encode
 from agents.deliver.content.variables import values_of
 from agents.deliver.contract.delivery import Delivery
 from agents.deliver.definitions.destination import Secret, Text, Webhook
-from agents.deliver.definitions.parse_webhook import CONTROL
+from agents.deliver.definitions.headers import CONTROL
 from agents.deliver.definitions.templates import BUILT_IN, Values, fill_json, fill_text, names_in
 from agents.deliver.definitions.urls import UrlTemplate, UrlWrong, encoded
 from agents.deliver.errors import SinkMisconfigured, Unsendable

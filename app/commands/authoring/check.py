@@ -58,7 +58,7 @@ def check(
     if published:
         import asyncio
 
-        from app.commands.authoring.audiences import read_published
+        from app.commands.authoring.audiences.read import read_published
         from app.publish.audiences import check_beside_published
 
         there = asyncio.run(read_published(load_quiet(settings)))

@@ -50,9 +50,13 @@ async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: boo
     async with connected(settings) as topic:
         check_audiences(wanted, await AudiencesTopic(settings, topic.admin).read())
         published, prefix = await topic.read(), settings.topics.prefix
-        changes = plan_changes(published, wanted, topic.versions, await generations(topic.admin, prefix))
+        changes = plan_changes(
+            published, wanted, topic.unusable_versions, await generations(topic.admin, prefix)
+        )
         if not dry_run:
-            await topic.write([each.published for each in changes if each.action != "unchanged"])
+            await topic.write(
+                [(each.published, each.action) for each in changes if each.action != "unchanged"]
+            )
     rows = [
         (each.action, each.published.destination.name, f"version {each.published.version}")
         for each in changes
@@ -97,6 +101,8 @@ async def _delete(settings: Settings, names: Sequence[str]) -> None:
 
     async with connected(settings) as topic:
         found = [await topic.find(name) for name in dict.fromkeys(names)]
-        await topic.write([replace(each, version=each.version + 1, deleted=True) for each in found])
+        await topic.write(
+            [(replace(each, version=each.version + 1, deleted=True), "deleted") for each in found]
+        )
     rows = [("deleted", each.destination.name, f"version {each.version + 1}") for each in found]
     typer.echo("\n".join(columns(rows)))

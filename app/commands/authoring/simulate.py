@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +19,12 @@ from app.commands.authoring.events_file import (
     open_events,
     read_records,
 )
-from app.commands.options import SettingsFile
+from app.commands.options import EngineName, SettingsFile, engine_of
 from app.failures import CommandFailed
+
+if TYPE_CHECKING:
+    from app.simulate.simulate import Simulation
+    from rules.model.language import Audience
 
 BAD_LINES = 3
 
@@ -44,9 +48,17 @@ def simulate(
     out: Annotated[
         str, typer.Option(metavar="FILE|-", help="Where the transitions go, as JSON lines.")
     ] = "-",
+    daily: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-",
+            help="Where the sizes by day go, as JSON; the last days are told as a table, too.",
+        ),
+    ] = None,
     source: Source = None,
     format: FormatName = None,
     column: Columns = None,
+    engine: EngineName = None,
     settings: SettingsFile = None,
 ) -> None:
     """Run records from a file through the pipeline, without Kafka; exit code 3 when lines were bad.
@@ -60,7 +72,10 @@ def simulate(
     from app.simulate.lines import TOPIC
     from app.simulate.simulate import Simulation
 
+    if daily == out == "-":
+        raise CommandFailed("--daily -: transitions go to standard output; --out FILE puts them elsewhere")
     loaded = load_settings(settings)
+    chosen = engine_of(engine, loaded)
     until_ms = None if until is None else parse_time(until)
     created_ms = None if created is None else parse_time(created, "--created")
     max_samples = loaded.state.max_samples
@@ -76,15 +91,38 @@ def simulate(
         lines, made = read_records(stream, loaded, source, format, column, bad_lines)
         limits = replace(limits_of(loaded), formats={} if made is None else {TOPIC: made})
         simulation = Simulation(
-            definitions, sink, bad_lines.add, limits, max_samples, created_ms=created_ms or 0
+            definitions, sink, bad_lines.add, limits, max_samples, created_ms=created_ms or 0, engine=chosen
         )
         summary = simulation.run(lines, until_ms)
         sink.flush()
     bad_lines.end()
+    if daily is not None:
+        _write_daily(daily, definitions, simulation)
     for line in report(summary, definitions, bad_lines.count):
         typer.echo(line, err=True)
     if bad_lines.count:
         raise typer.Exit(BAD_LINES)
+
+
+def _write_daily(name: str, definitions: list[Audience], simulation: Simulation) -> None:
+    """The sizes by day to a file, and those of the last days as a table. Raises CommandFailed."""
+    import json
+
+    from app.commands.output import columns
+    from app.simulate.daily_sizes import daily_document, daily_rows
+
+    summary = simulation.summary
+    days = definitions, simulation.daily, summary.begin_ms, summary.at_ms
+    text = json.dumps(daily_document(*days), ensure_ascii=False, indent=2) + "\n"
+    try:
+        if name == "-":
+            sys.stdout.write(text)
+        else:
+            Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"--daily: {name} can't be written: {error.strerror}") from None
+    for line in columns(daily_rows(*days)):
+        typer.echo(line, err=True)
 
 
 def parse_time(text: str, option: str = "--until") -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import SettingsFile
+from app.commands.options import EngineName, SettingsFile, engine_of
 
 FAILED = 1
 
@@ -16,6 +16,7 @@ def run(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Files of cases", show_default=False)
     ],
+    engine: EngineName = None,
     settings: SettingsFile = None,
 ) -> None:
     """Run authors' cases: events in, expected membership and transitions out; exit code 1 when one fails."""
@@ -26,7 +27,7 @@ def run(
     from rules.parse.problems import DefinitionsInvalid
 
     loaded = load_settings(settings)
-    limits = limits_of(loaded)
+    limits, chosen = limits_of(loaded), engine_of(engine, loaded)
     try:
         found = load_cases(files, loaded.state.max_samples, loaded.projects.zones)
     except DefinitionsInvalid as invalid:
@@ -36,7 +37,7 @@ def run(
         raise typer.Exit(FAILED) from None
     ran = failed = 0
     for ready in found:
-        for outcome in run_cases(ready, limits, loaded.state.max_samples):
+        for outcome in run_cases(ready, limits, loaded.state.max_samples, chosen):
             ran += 1
             failed += not outcome.passed
             for line in report(outcome):

@@ -1,4 +1,4 @@
-"""``turnstile keys``: make, list and revoke API keys while workers and deliverers run."""
+"""``turnstile keys``: make, list, rotate and revoke API keys while workers and deliverers run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agents.registry.unusable import UnusableRecord
     from app.settings.tree import Settings
 
-cli = typer.Typer(help="Make, list and revoke API keys; no restart is needed.", no_args_is_help=True)
+cli = typer.Typer(help="Make, list, rotate and revoke API keys; no restart is needed.", no_args_is_help=True)
 
 NAME = "1 to 100 of A-Z a-z 0-9 . _ -"
 LONGEST_NAME = 100
@@ -93,6 +93,41 @@ def list_keys(settings: SettingsFile = None) -> None:
 
 
 @cli.command()
+def rotate(
+    name: Name,
+    keep: Annotated[
+        str,
+        typer.Option(
+            help="So long the key before it is good yet, such as 12h; 0s: no earlier key is good any more."
+        ),
+    ] = "1d",
+    settings: SettingsFile = None,
+) -> None:
+    """Make another key in the place of one, under its name, and print it, this once."""
+    import asyncio
+
+    from app.failures import CommandFailed
+    from app.http.api_keys import new_key
+    from rules.time.durations import parse_duration
+    from rules.time.instants import format_instant
+
+    try:
+        keep_ms = 0 if keep == "0s" else parse_duration(keep)
+    except ValueError:
+        raise CommandFailed(f"--keep must be a time such as 12h or 7d, or 0s, got {keep!r}") from None
+    key, now_ms = new_key(), time.time_ns() // 1_000_000
+    record = asyncio.run(_rotate(load_quiet(settings), name, key, now_ms, keep_ms))
+    typer.echo(key)
+    until = [each.expires_ms for each in record.rotated]
+    before = (
+        f"the key before it is good until {format_instant(until[-1])}"
+        if until
+        else "no earlier key is good any more"
+    )
+    typer.echo(f"key '{name}': {before}. The new one isn't shown again", err=True)
+
+
+@cli.command()
 def revoke(name: Name, settings: SettingsFile = None) -> None:
     """Revoke a key: nobody gets in with it any more, within a second."""
     import asyncio
@@ -110,6 +145,7 @@ def _record(
     import msgspec
 
     from agents.registry.api_keys import KeyRecord
+    from app.commands.times import instant_ms
     from app.failures import CommandFailed
     from rules.parse.problems import name_hint
 
@@ -122,7 +158,7 @@ def _record(
         faults.append("--project must have 1 to 200 characters")
     expires_ms = None
     if expires is not None:
-        expires_ms = _instant_ms(expires, now_ms)
+        expires_ms = instant_ms(expires, now_ms)
         if expires_ms is None or expires_ms <= now_ms:
             faults.append(
                 f"--expires must be a time from now such as 90d, 12h or 30m, or an instant to come such as "
@@ -134,22 +170,6 @@ def _record(
     return msgspec.convert({**given, "created_ms": now_ms, "expires_ms": expires_ms}, KeyRecord)
 
 
-def _instant_ms(text: str, now_ms: int) -> int | None:
-    from datetime import datetime
-
-    from rules.time.durations import parse_duration
-
-    try:
-        return now_ms + parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if found.tzinfo is None else int(found.timestamp() * 1000)
-
-
 async def _create(settings: Settings, name: str, record: KeyRecord) -> None:
     from agents.registry.api_keys import KeyRecord
     from app.failures import CommandFailed
@@ -159,10 +179,10 @@ async def _create(settings: Settings, name: str, record: KeyRecord) -> None:
         before = (await topic.read()).get(name)
         if isinstance(before, KeyRecord) and not before.revoked:
             raise CommandFailed(
-                f"there is a key '{name}' already. To rotate it, make one under another name, give that to "
-                f"its users, then `turnstile keys revoke {name}`"
+                f"there is a key '{name}' already. `turnstile keys rotate {name}` makes another "
+                "one in its place"
             )
-        await topic.write(name, record)
+        await topic.write(name, record, "created")
 
 
 async def _read(settings: Settings) -> Mapping[str, KeyRecord | UnusableRecord]:
@@ -172,26 +192,53 @@ async def _read(settings: Settings) -> Mapping[str, KeyRecord | UnusableRecord]:
         return await topic.read()
 
 
+async def _rotate(settings: Settings, name: str, key: str, now_ms: int, keep_ms: int) -> KeyRecord:
+    from agents.registry.api_keys import KeyRecord
+    from app.failures import CommandFailed
+    from app.http.api_keys import digest_of
+    from app.publish.keys import connected
+
+    async with connected(settings) as topic:
+        before = _known(await topic.read(), name, topic.name, "rotated by putting another one there")
+        mend = f"`turnstile keys create {name}` makes a new one"
+        if not isinstance(before, KeyRecord):
+            raise CommandFailed(f"the record of key '{name}' can't be read: {before.reason}; {mend}")
+        if before.revoked:
+            raise CommandFailed(f"key '{name}' is revoked; {mend}")
+        if before.expires_ms is not None and before.expires_ms <= now_ms:
+            raise CommandFailed(f"key '{name}' has expired; {mend}, once it is revoked")
+        record = before.rotate(digest_of(key), now_ms, keep_ms)
+        await topic.write(name, record, "rotated")
+        return record
+
+
+def _known(
+    keys: Mapping[str, KeyRecord | UnusableRecord], name: str, topic: str, in_settings: str
+) -> KeyRecord | UnusableRecord:
+    """Raises CommandFailed where there is none; ``in_settings`` says how it goes with those there."""
+    from app.failures import CommandFailed
+    from rules.parse.problems import name_hint
+
+    if name in keys:
+        return keys[name]
+    hint = f"; {name_hint(name, keys)}" if keys else ""
+    raise CommandFailed(
+        f"there is no key '{name}' on {topic}{hint}. One in the settings (http.api_keys, "
+        f"http.api_keys_file) is {in_settings}"
+    )
+
+
 async def _revoke(settings: Settings, name: str) -> None:
     import msgspec
 
     from agents.registry.api_keys import KeyRecord
-    from app.failures import CommandFailed
     from app.publish.keys import connected
-    from rules.parse.problems import name_hint
 
     async with connected(settings) as topic:
-        known = await topic.read()
-        before = known.get(name)
-        if before is None:
-            hint = f"; {name_hint(name, known)}" if known else ""
-            raise CommandFailed(
-                f"there is no key '{name}' on {topic.name}{hint}. One in the settings (http.api_keys, "
-                "http.api_keys_file) is revoked by taking it out of them"
-            )
+        before = _known(await topic.read(), name, topic.name, "revoked by taking it out of them")
         if not isinstance(before, KeyRecord):  # nobody can read it: write one that nobody can use
             before = KeyRecord("0" * 64, ("lookup",), ("*",), 0)
-        await topic.write(name, msgspec.structs.replace(before, revoked=True))
+        await topic.write(name, msgspec.structs.replace(before, revoked=True), "revoked")
 
 
 def _row(name: str, key: KeyRecord | UnusableRecord, now_ms: int) -> tuple[str, ...]:
@@ -199,9 +246,11 @@ def _row(name: str, key: KeyRecord | UnusableRecord, now_ms: int) -> tuple[str, 
     from rules.time.instants import format_instant
 
     if not isinstance(key, KeyRecord):
-        return (name, "unusable", key.reason, "", "")
+        return (name, "unusable", key.reason, "", "", "")
     expires = "" if key.expires_ms is None else f"until {format_instant(key.expires_ms)}"
     state = "revoked" if key.revoked else "good"
     if key.expires_ms is not None and key.expires_ms <= now_ms and not key.revoked:
         state = "expired"
-    return (name, state, ", ".join(key.scopes), f"projects: {', '.join(key.projects)}", expires)
+    rotated = [each.expires_ms for each in key.rotated if each.expires_ms > now_ms]
+    before = f"the one before it until {format_instant(max(rotated))}" if rotated and state == "good" else ""
+    return (name, state, ", ".join(key.scopes), f"projects: {', '.join(key.projects)}", expires, before)

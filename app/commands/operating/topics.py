@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.asking import Yes, ask
 from app.commands.options import SettingsFile, load_quiet
 from app.commands.output import columns
 
@@ -17,7 +18,6 @@ cli = typer.Typer(help="Check, make, mend and print the topics.", no_args_is_hel
 
 WRONG = 1
 """Exit code when something is wrong with a topic."""
-Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 Format = Annotated[str, typer.Option("--format", help="kafka-topics, strimzi or terraform.")]
 Destinations = Annotated[
     list[str] | None, typer.Option("--destination", help="Add the dead-letter topic of this destination.")
@@ -66,9 +66,7 @@ def apply(yes: Yes = False, settings: SettingsFile = None) -> None:
                 typer.echo("nothing to make or to change")
             elif rows:
                 typer.echo("\n".join(columns(rows)))
-                if not yes and not _confirmed():
-                    typer.echo("nothing was done")
-                    raise typer.Exit(WRONG)
+                ask("Do this?", yes)
                 await topics.apply(found)
                 found = await topics.check()
             return [str(each) for each in found.faults if each.loses]
@@ -88,16 +86,6 @@ def _planned(topics: TopicRepairs, found: Found) -> list[tuple[str, str, str]]:
         for each in topics.to_make(found)
     ]
     return rows + [("set", topic, _shown(configs)) for topic, configs in mendable(found.faults).items()]
-
-
-def _confirmed() -> bool:
-    """What the person says. Raises CommandFailed when there is nobody to ask."""
-    from app.failures import CommandFailed
-
-    try:
-        return typer.confirm("Do this?")
-    except typer.Abort:
-        raise CommandFailed("\nnothing was done, because nobody answered; --yes doesn't ask") from None
 
 
 def _shown(configs: Mapping[str, str]) -> str:

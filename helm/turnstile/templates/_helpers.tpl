@@ -53,6 +53,21 @@ app.kubernetes.io/component: deliver
 {{ include "turnstile.release" . }}
 {{- end -}}
 
+{{- define "turnstile.serve.fullname" -}}
+{{ include "turnstile.fullname" . | trunc 44 | trimSuffix "-" }}-serve
+{{- end -}}
+
+{{- define "turnstile.serve.selector" -}}
+app.kubernetes.io/name: {{ include "turnstile.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: serve
+{{- end -}}
+
+{{- define "turnstile.serve.labels" -}}
+{{ include "turnstile.serve.selector" . }}
+{{ include "turnstile.release" . }}
+{{- end -}}
+
 {{- define "turnstile.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "turnstile.fullname" .) .Values.serviceAccount.name -}}
@@ -79,7 +94,7 @@ app.kubernetes.io/component: deliver
 {{- end -}}
 
 {{/* The users' settings, over what is only a default, under those that have to agree with the pods around the programs.
-     Delivery is always in it: switching it on restarts no worker. */}}
+     Delivery and readers are always in it: switching them on restarts no worker. */}}
 {{- define "turnstile.settings" -}}
 {{- $default := dict "deliver" (dict "lookup_url" (include "turnstile.url" .)) -}}
 {{- $http := dict "host" "0.0.0.0" "port" (int .Values.http.port) "probe_port" (int .Values.http.probePort) -}}
@@ -92,7 +107,8 @@ app.kubernetes.io/component: deliver
 {{- end -}}
 {{- end -}}
 {{- $deliver := dict "host" "0.0.0.0" "port" (int .Values.deliver.port) "probe_port" (int .Values.deliver.probePort) "secrets_dir" "/run/turnstile/destinations" -}}
-{{- $own := dict "http" $http "deliver" $deliver "worker" (dict "data_dir" "/var/lib/turnstile") -}}
+{{- $serve := dict "host" "0.0.0.0" "port" (int .Values.serve.port) "probe_port" (int .Values.serve.probePort) "data_dir" "/var/lib/turnstile" -}}
+{{- $own := dict "http" $http "deliver" $deliver "serve" $serve "worker" (dict "data_dir" "/var/lib/turnstile") -}}
 {{- $kafka := dict -}}
 {{- if or .Values.kafka.ca.existingSecret .Values.kafka.ca.existingConfigMap -}}
 {{- $_ := set $kafka "ssl_cafile" (printf "/run/turnstile/kafka-ca/%s" .Values.kafka.ca.key) -}}
@@ -181,7 +197,7 @@ app.kubernetes.io/component: deliver
 {{- end }}
 {{- end -}}
 
-{{/* What the pods of workers and of delivery have in common, ahead of their containers. */}}
+{{/* What the pods of workers, readers and delivery have in common, ahead of their containers. */}}
 {{- define "turnstile.pod" -}}
 serviceAccountName: {{ include "turnstile.serviceAccount" . | quote }}
 automountServiceAccountToken: false
@@ -350,7 +366,7 @@ topologySpreadConstraints:
 {{- $whole := list -}}
 {{- range $ports }}{{ $whole = append $whole (int .) }}{{ end -}}
 {{- include "turnstile.egressTo" (list (uniq $whole) .Values.networkPolicy.egressTo) }}
-# Workers ask each other, and delivery asks workers.
+# Workers ask each other, and delivery and readers ask workers.
 - ports:
     - port: http
   to:

@@ -27,12 +27,14 @@ def publish(driver: Driver, rules: RuleSet) -> None:
 
 def test_who_is_idle_since_is_decided_at_the_instant_and_others_at_once() -> None:
     driver = Driver(BUYERS)
-    for user in ("idle", "busy"):
+    for user in ("idle", "looking", "busy"):
         driver.profile(user, T, set={"country": "US"})
-    driver.track("busy", "look", T + 300)
+    driver.track("busy", "look", T + 300, id="seen")
+    driver.track("looking", "look", T + 300)  # nothing is kept of it
     publish(driver, ruleset(f"audiences: [{BUYERS}, {US}]", created_ms=T + 200))
     driver.advance(T + 1000)
-    assert driver.story("idle") == [("enter", "us", instant_text(T + 200), "time")]
+    for user in ("idle", "looking"):
+        assert driver.story(user) == [("enter", "us", instant_text(T + 200), "time")]
     assert driver.story("busy") == [("enter", "us", instant_text(T + 300), "definition")]
 
 
@@ -41,7 +43,7 @@ def test_it_finds_what_other_audiences_know_of_its_conditions() -> None:
     for user in ("idle", "busy"):
         driver.track(user, "buy", T)
         driver.track(user, "buy", T)
-    driver.track("busy", "look", T + 300)
+    driver.track("busy", "look", T + 300, id="seen")
     publish(driver, ruleset(f"audiences: [{BUYERS}, {TWICE}, {IN_BUYERS}]", created_ms=T + 200))
     driver.track("idle", "look", T + 400)
     assert driver.story("idle")[1:] == [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.evaluate.dead_letters import OURS, LetterLog, dead_letter_headers, smaller_letters
-from agents.evaluate.outputs import size_of
+from agents.evaluate.lots import size_of
 from agents.evaluate.steps import DeadLetter
 from agents.kafka.consumed import Consumed
 from agents.kafka.placement import OriginInvalid, Place

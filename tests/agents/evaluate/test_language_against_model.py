@@ -1,9 +1,8 @@
 """The pipeline against the model over the whole language: the same transitions, whatever the batching,
-crashes and idle times. ``make fuzz`` asks for more examples, through TURNSTILE_FUZZ_EXAMPLES."""
+crashes and idle times. ``make fuzz`` asks for more examples."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.strategies.agreement import agree
 from tests.strategies.examples import Example, examples
+from tests.strategies.fuzzing import examples_of
 
 NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-FUZZ_EXAMPLES = int(os.environ.get("TURNSTILE_FUZZ_EXAMPLES", "2750"))
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=NO_CHECKS)
@@ -23,7 +22,7 @@ def test_the_pipeline_agrees_with_the_model(example: Example) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=FUZZ_EXAMPLES, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=examples_of(1000), deadline=None, suppress_health_check=NO_CHECKS)
 @given(examples())
 def test_the_pipeline_agrees_with_the_model_at_length(example: Example) -> None:
     agree(example)

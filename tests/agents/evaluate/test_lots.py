@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.evaluate.outputs import Lot, Outputs, Sent, Told
+from agents.evaluate.lots import Lot, Sent
+from agents.evaluate.outputs import Outputs, Told
 from agents.evaluate.steps import DeadLetter
 from agents.kafka.producer import InvalidRecordError
 from tests.driver.driver import EVENTS, Rec

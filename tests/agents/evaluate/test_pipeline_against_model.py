@@ -1,4 +1,7 @@
-"""The pipeline against the model: the same transitions, whatever the batching, crashes and idle times."""
+"""The pipeline against the model: the same transitions, whatever the batching, crashes and idle times.
+
+A part of the language, in shorter histories than ``test_language_against_model`` has. ``make fuzz`` asks for
+more examples."""
 
 from __future__ import annotations
 
@@ -10,20 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.agents.evaluate.histories import audiences, compare, histories
+from tests.strategies.fuzzing import examples_of
 
 NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 Histories = list[tuple[Any, ...]]
 
 
-@pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=50, deadline=None, suppress_health_check=NO_CHECKS)
 @given(audiences, histories, st.integers(0, 2**16))
 def test_the_pipeline_agrees_with_the_model(definitions: Any, history: Histories, seed: int) -> None:
     compare(definitions, history, seed)
 
 
 @pytest.mark.slow
-@settings(max_examples=2_000, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=examples_of(500), deadline=None, suppress_health_check=NO_CHECKS)
 @given(audiences, histories, st.integers(0, 2**16))
 def test_the_pipeline_agrees_with_the_model_at_length(
     definitions: Any, history: Histories, seed: int

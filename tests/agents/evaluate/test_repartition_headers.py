@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
-from agents.evaluate.outputs import Outputs, Repartitioned, Told
+from agents.evaluate.lots import Repartitioned
+from agents.evaluate.outputs import Outputs, Told
 from agents.evaluate.steps import Limits, Step
 from agents.kafka.placement import Place, partition_of
 from rules.time.instants import format_instant
@@ -61,7 +62,7 @@ def test_the_smallest_form_of_a_re_keyed_record_says_all_that_is_read() -> None:
     """A topic that was made again and accepted has a name of its own for each offset."""
     outputs = Outputs(_any(None), _any(None), Told())
     record = Rec(EVENTS, 3, 77, -1, b"k", b"v", [("trace", b"x" * 1000)])
-    step = Step(1, _any(None), _any(None), False, _any(None), [], [], [], accepted={EVENTS: 5})
+    step = Step(1, _any(None), _any(None), False, _any(None), [], [], [], [], accepted={EVENTS: 5})
     source = Repartitioned(step, ANN, record, (EVENTS, 3, 77))
     sent = 0, ANN.encode(), b"v", list(record.headers)
     ((timestamp, key, value, headers),) = outputs.smaller(source, sent, _any(MessageSizeTooLargeError()))

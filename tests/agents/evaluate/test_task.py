@@ -10,7 +10,7 @@ from agents.evaluate.commits import Work
 from agents.evaluate.evaluator import TaskMissing
 from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Limits
-from agents.evaluate.task import SLICE_BYTES, Task
+from agents.evaluate.task import Task
 from agents.kafka.placement import Place, partition_of, table_partition
 from tables.codec import source_key
 from tables.profiles import Profiles
@@ -59,7 +59,7 @@ async def test_a_lookup_gets_its_turn_between_large_records() -> None:
         await asyncio.sleep(0)
         turns += 1
     assert work.steps[0].counts.applied == 8 * 5000
-    assert turns > 8, f"{8 * len(items)} bytes, {SLICE_BYTES} in a turn"
+    assert turns > 8, f"{8 * len(items)} bytes, {pipeline.slice_bytes} in a turn"
 
 
 async def test_records_without_a_task_are_not_forgotten() -> None:

@@ -57,6 +57,13 @@ def test_an_exit_tells_the_stay_and_no_trigger() -> None:
     assert dict(headers)["ce_type"] == b"turnstile.audience.exit"
 
 
+def test_a_stay_may_have_begun_before_its_enter_and_that_may_be_a_bound() -> None:
+    value, _ = encode_transition(replace(ENTER, entered_at_ms=T - 60_000, entered_at_is_bound=True))
+    body = json.loads(value)
+    assert (body["entered_at"], body["at"]) == ("2023-11-14T22:12:20.123Z", "2023-11-14T22:13:20.123Z")
+    assert body["entered_at_is_bound"] is True
+
+
 def test_an_id_is_a_function_of_project_audience_user_and_seq_and_is_pinned() -> None:
     assert transition_id("default", "buyers", "ann", 1) == "902f87c8e78b9e1bb1d72421f9d86a29"
     ids = {transition_id(p, a, u, s) for p in "xy" for a in ("a", "aa") for u in ("u", "1") for s in (1, 11)}

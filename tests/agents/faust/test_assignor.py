@@ -27,7 +27,9 @@ async def nothing(*_: Any) -> None:
     """No rows, no records."""
 
 
-def made(folder: Path, name: str, kind: type[PartitionAssignor] = Assignor) -> Any:
+def made(
+    folder: Path, name: str, kind: type[PartitionAssignor] = Assignor, standbys: int = 0, table: int = TABLE
+) -> Any:
     """The assignor of a worker that isn't started."""
     app = worker_app(
         app_id="app",
@@ -37,7 +39,8 @@ def made(folder: Path, name: str, kind: type[PartitionAssignor] = Assignor) -> A
         advertised_url=f"http://{name}",
         sources=["events"],
         table="profiles",
-        partitions=TABLE,
+        partitions=table,
+        standbys=standbys,
         poll_records=1,
         hooks=Hooks(take=nothing, restore=nothing, hand_over=nothing, rebalancing_began=lambda: None),
         warnings=Warnings(),

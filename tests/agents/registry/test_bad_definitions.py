@@ -91,13 +91,15 @@ def test_a_bad_record_is_overwritten_with_a_version_above_its_own() -> None:
     (audience,) = load_definitions([("x", json.dumps(GOOD))])
     assert take(found, b"default/fans", value_of(GOOD))
     assert not take(found, b"default/fans", b'{"version": 9, "definition": {}}', 1)
-    assert [each.version for each in plan_changes(found.published, [audience], found.versions)] == [10]
+    assert [each.version for each in plan_changes(found.published, [audience], found.unusable_versions)] == [
+        10
+    ]
     assert not take(found, b"default/fans", b"not json", 20)
-    (change,) = plan_changes(found.published, [audience], found.versions)
+    (change,) = plan_changes(found.published, [audience], found.unusable_versions)
     assert (change.action, change.version) == ("changed", 22)
     assert take(found, b"default/fans", encode_audience(PublishedAudience(audience, 22)), 21)
     assert not found.unusable
-    assert not found.versions
+    assert not found.unusable_versions
 
 
 @given(st.data())

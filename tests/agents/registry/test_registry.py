@@ -67,7 +67,7 @@ def test_a_bad_record_is_told_and_only_a_key_is_no_longer_in_force(
     assert len(registry.published) == (0 if made is api_keys else 1)
     assert str(registry.unusable[key]).startswith(f"{registry.topic}, offset 7, key '{key.decode()}': ")
     assert take(registry, key, value, 8)
-    assert (len(registry.published), registry.unusable, registry.versions) == (1, {}, {})
+    assert (len(registry.published), registry.unusable, registry.unusable_versions) == (1, {}, {})
 
 
 @pytest.mark.parametrize(("made", "key", "value"), KINDS)
@@ -82,7 +82,7 @@ def test_a_record_without_a_value_takes_away_and_one_without_a_key_is_told(
     assert take(registry, key, value)
     assert not take(registry, key, b"bad")
     assert take(registry, key, None)
-    assert (registry.published, registry.versions) == ({}, {})
+    assert (registry.published, registry.unusable_versions) == ({}, {})
     assert registry.found == {key}
 
 

@@ -12,7 +12,7 @@ from agents.topics.noted import made_again
 from agents.topics.plan import TopicPlan, copies, wanted_topics
 from tables.codec import Ground, source_key, topic_key
 
-PLAN = TopicPlan("shop", "shop", ["shop.events"])
+PLAN = TopicPlan("shop", "shop", ["shop.events"], ["shop.history"])
 WANTED = wanted_topics(PLAN, 4)
 RECORD_BYTES = 512 * 1024
 
@@ -59,6 +59,12 @@ def test_topics_as_they_are_made_have_no_fault(brokers: int) -> None:
         ("events.dlq", {"max.message.bytes": "500000"}, False, "8388608"),
         ("changelog", {"min.insync.replicas": "4"}, True, "3"),
         ("shop.rekeyed", {"retention.ms": "604800000"}, False, "-1"),
+        ("shop.history", {"retention.ms": "604800000"}, True, "-1"),
+        ("shop.history", {"retention.bytes": "1000000"}, True, "-1"),
+        ("shop.history", {"cleanup.policy": "compact"}, True, "delete"),
+        ("shop.history", {"message.timestamp.type": "LogAppendTime"}, True, "CreateTime"),
+        ("shop.history", {"max.message.bytes": "500000"}, False, "8388608"),
+        ("shop.imports", {"cleanup.policy": "delete"}, True, "compact"),
         ("shop.events", {"cleanup.policy": "compact"}, False, None),
         ("shop.events", {"min.insync.replicas": "4"}, False, None),
     ],
@@ -80,6 +86,13 @@ def test_a_repartition_topic_with_fewer_partitions_than_the_table_is_refused() -
     with pytest.raises(TopicsUnusable, match="has 3 partitions; it must be 4 or more"):
         raise_if_unusable([fault])
     assert judge(WANTED, cluster(**{"shop.rekeyed": {"partitions": 5}}), RECORD_BYTES) == []
+
+
+@pytest.mark.parametrize("partitions", [3, 8])
+def test_a_history_topic_with_another_number_of_partitions_than_the_table_is_refused(partitions: int) -> None:
+    (fault,) = judge(WANTED, cluster(**{"shop.history": {"partitions": partitions}}), RECORD_BYTES)
+    with pytest.raises(TopicsUnusable, match=f"shop.history has {partitions} partitions; it must be 4, as"):
+        raise_if_unusable([fault])
 
 
 def test_one_copy_on_several_brokers_is_unwise_and_everything_is_told_at_once() -> None:

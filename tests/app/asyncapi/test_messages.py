@@ -32,6 +32,7 @@ CONTRACT = Contract(asyncapi_of(load_settings(environ={})))
 TRIGGER = Trigger("buy", "e1", 1_000, b'{"price":1}')
 ENTER = Transition("default", "big", "Big", 3, "ann", 1, 2_000, "event", TRIGGER, 2_000, 9_000)
 EXIT = msgspec.structs.replace(ENTER, seq=2, cause="time", trigger=None, exit_at_ms=None)
+BOUND = msgspec.structs.replace(ENTER, cause="backfill", entered_at_ms=1_000, entered_at_is_bound=True)
 RECORD = Consumed("t", 1, 17, 5, b"k", b"value", [("trace", b"1"), ("error.code", b"old")])
 
 
@@ -93,7 +94,7 @@ def test_what_the_schemas_allow_is_taken_and_what_is_taken_they_allow(record: di
     assert bool(why_not) is (refusal not in (None, "empty_update")), (why_not, refusal)
 
 
-@pytest.mark.parametrize("transition", [ENTER, EXIT])
+@pytest.mark.parametrize("transition", [ENTER, EXIT, BOUND])
 def test_transitions(transition: Transition) -> None:
     value, headers = encode_transition(transition)
     assert CONTRACT.why_not_payload("transition", json.loads(value)) == []
@@ -124,7 +125,7 @@ def test_dead_letters_of_destinations(code: str, is_known: bool) -> None:
 
 
 @pytest.mark.parametrize("body", ["native", "segment", "lytics"])
-@pytest.mark.parametrize("transition", [ENTER, EXIT])
+@pytest.mark.parametrize("transition", [ENTER, EXIT, BOUND])
 def test_bodies_of_destinations(body: Any, transition: Transition) -> None:
     make = body_maker(body, "crm", ["country"])
     facts = UserFacts({"country": "AU"}, {})

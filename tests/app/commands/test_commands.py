@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from agents.deliver.definitions.parse import load_destinations
 from agents.deliver.definitions.published import PublishedDestination, group_of
+from agents.evaluate.native.core import native_core
 from app.cli import cli
 from app.commands.operating.dlq import _lines as letter_lines
 from app.deliver.replay import replay_group
@@ -158,6 +159,7 @@ def test_wrong_definitions_end_simulate_with_code_2(folder: Path, capsys: pytest
         (["--events", "events", "--out", "events"], "--out: events is the file that --events reads"),
         (["--events", "events", "--out", "."], "--out: . can't be written: Is a directory"),
         (["--events", "events", "--until", "noon"], "--until: 'noon' is not an RFC 3339 instant"),
+        (["--events", "events", "--engine", "rust"], "--engine must be auto, native or python"),
     ],
 )
 def test_simulate_says_which_option_it_cannot_use(
@@ -269,12 +271,22 @@ def test_topology_names_every_topic_of_the_settings(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TURNSTILE_TOPICS__EVENTS", "web,app")
     monkeypatch.setenv("TURNSTILE_WORKER__APP_ID", "seg")
     topics = ["web", "app", "shop.rekeyed", "shop.audiences", "shop.transitions", "web.dlq", "app.dlq"]
-    topics += ["shop.rekeyed.dlq", "shop.transitions.dlq", "shop.keys"]
+    topics += [
+        "shop.rekeyed.dlq",
+        "shop.transitions.dlq",
+        "shop.keys",
+        "shop.history",
+        "shop.imports",
+        "shop.audit",
+    ]
     text = RUN.invoke(cli, ["topology"]).stdout
-    assert text.splitlines()[2:5] == [
+    assert [" ".join(each.split()) for each in text.splitlines()[2:7]] == [
         "agent definitions: holds all definitions, in every worker",
-        "├─ <- topic shop.audiences  definitions     (compacted, key project/audience: definitions)",
-        "└─ -> agent evaluate        compiled rules  (decides who enters and leaves; consumer group seg)",
+        "├─ <- topic shop.audiences definitions (compacted, key project/audience/version: definitions)",
+        "├─ <- topic shop.erasures who was erased (compacted, key pseudonym: receipts of erasures)",
+        "├─ <- topic shop.progress which versions are ready "
+        "(compacted, key project/audience/version/partition: how far new versions are)",
+        "└─ -> agent evaluate compiled rules (decides who enters and leaves; consumer group seg)",
     ]
     mermaid = RUN.invoke(cli, ["topology", "--mermaid"]).stdout
     assert mermaid.startswith("flowchart LR\n")
@@ -313,3 +325,15 @@ def test_topology_names_the_group_and_topics_that_delivery_uses(monkeypatch: pyt
     group = group_of("shop", PublishedDestination(crm, 1))
     assert f"consumer group {group}\n" in text
     assert f"group {replay_group('shop', PublishedDestination(crm, 1))}  " in text
+
+
+def test_a_worker_that_must_use_the_core_does_not_start_without_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "turnstile_core", None)
+    native_core.cache_clear()
+    monkeypatch.setenv("TURNSTILE_WORKER__ENGINE", "native")
+    code, told = ended(["worker"], capsys)
+    native_core.cache_clear()
+    assert code == 2
+    assert "the native core isn't built; make core builds it where cargo is" in told

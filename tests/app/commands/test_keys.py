@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from app.commands.operating import keys
 from app.failures import CommandFailed
 from app.http.api_keys import digest_of, new_key
+from app.main import main
 from app.settings.tree import load_settings
 
 
@@ -69,3 +70,47 @@ def test_a_key_that_has_ended_is_listed_as_such() -> None:
     record = keys._record("k", "0" * 64, ["lookup"], ["a"], "1d", 0)
     assert keys._row("k", record, 1)[1] == "good"
     assert keys._row("k", record, int(time.time() * 1000))[1] == "expired"
+
+
+@pytest.fixture
+def on_broker(broker: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNSTILE_KAFKA__BOOTSTRAP", broker)
+    monkeypatch.setenv("TURNSTILE_TOPICS__PREFIX", topic_prefix)
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str, str]:
+    """Exit code, standard output and error of ``turnstile keys``."""
+    with pytest.raises(SystemExit) as caught:
+        main(["keys", *arguments])
+    out, err = capsys.readouterr()
+    return caught.value.code, out, err
+
+
+@pytest.mark.usefixtures("on_broker")
+def test_a_key_is_rotated_under_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    first = told(capsys, "create", "k", "--scope", "lookup", "--project", "shop")[1].strip()
+    code, second, said = told(capsys, "rotate", "k", "--keep", "12h")
+    assert code in (0, None)
+    assert second.strip() not in ("", first)
+    assert "the key before it is good until 20" in said
+    listed = told(capsys, "list")[1]
+    assert "projects: shop" in listed
+    assert "the one before it until 20" in listed
+    assert "no earlier key is good" in told(capsys, "rotate", "k", "--keep", "0s")[2]
+
+
+@pytest.mark.usefixtures("on_broker")
+def test_what_cannot_be_rotated_is_told_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "create", "dash", "--scope", "lookup")
+    assert told(capsys, "rotate", "dsah")[2].startswith("there is no key 'dsah' on ")
+    assert "did you mean 'dash'?" in told(capsys, "rotate", "dsah")[2]
+    assert "`turnstile keys rotate dash`" in told(capsys, "create", "dash", "--scope", "lookup")[2]
+    assert told(capsys, "rotate", "dash", "--keep", "x") == (
+        2,
+        "",
+        "--keep must be a time such as 12h or 7d, or 0s, got 'x'\n",
+    )
+    told(capsys, "revoke", "dash")
+    assert told(capsys, "rotate", "dash")[2] == (
+        "key 'dash' is revoked; `turnstile keys create dash` makes a new one\n"
+    )

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.resources import files
 from itertools import count
+from random import Random
 
 import pytest
 
@@ -21,9 +22,12 @@ from agents.kafka.placement import Place
 from app.simulate.lines import LineRecord
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
-from rules.parse.definitions import load_definitions
+from rules.model.language import Audience
+from rules.state.row import Transition
 from tables.profiles import Profiles
 from tables.store import MemoryStore
+from tests.agents.evaluate.grafts import Publication, Way, new_pipeline, parsed, settled, swept, time_passes
+from tests.driver.partition import Rec
 
 DAY_MS = 86_400_000
 DATES = [date(1997, 4, 1), date(1997, 10, 1), date(1998, 1, 1), date(1998, 6, 30)]
@@ -96,6 +100,37 @@ def test_the_classes_of_every_customer_are_those_of_the_file(lines: Lines) -> No
     assert all(members.values()), "somebody is in every class in the end"
 
 
+def test_audiences_published_after_the_fact_have_the_members_of_the_file(lines: Lines) -> None:
+    """At each of the dates to a partition that has run without them, as of then and of the date after."""
+    way = Way(cache_rows=100_000, batches=(500,))
+    for at, day in enumerate(DATES):
+        publication = Publication(new_pipeline(Limits(), 1_000_000), 0, way)
+        log = [
+            Rec("events", 0, offset, midnight(on), customer.encode(), body_of(customer, dollars))
+            for offset, (customer, on, dollars) in enumerate(sorted(lines, key=lambda line: line[1]))
+        ]
+        live, until = publication.live, midnight(day) + DAY_MS // 2
+        before = [each for each in log if each.timestamp <= until]
+        settled(live, live.apply(before))
+        assert not time_passes(live, until, 1000)
+        assert not publication.cut(audiences(), before, Random(at))
+        members: dict[str, set[str]] = {name: set() for name in RULES}
+        follow(members, swept(live, 1000))
+        assert members == figures_at(lines, day), day
+        for later in DATES[at + 1 : at + 2]:
+            until_then = midnight(later) + DAY_MS // 2
+            after = [each for each in log[len(before) :] if each.timestamp <= until_then]
+            follow(members, settled(live, live.apply(after)))
+            follow(members, time_passes(live, until_then, 1000))
+            assert members == figures_at(lines, later), (day, later)
+
+
+def follow(members: dict[str, set[str]], transitions: list[Transition]) -> None:
+    for each in transitions:
+        change = members[each.audience].add if each.is_enter else members[each.audience].remove
+        change(each.user_id)
+
+
 def figures_at(lines: Lines, day: date) -> dict[str, set[str]]:
     """Who is in which class at noon of a day, from the lines alone."""
     days: dict[str, set[date]] = defaultdict(set)
@@ -127,18 +162,12 @@ def class_of(value: int | Decimal, classes: list[tuple[int, int]]) -> int:
 def members_by_date(lines: Lines) -> Iterator[dict[str, set[str]]]:
     """The members of each audience at noon of each of the dates: a purchase is at midnight of its day."""
     pipeline = Pipeline(Place(0, 1), Profiles(MemoryStore(), 1_000_000), Limits())
-    text = json.dumps(
-        {"audiences": [{"id": name, "name": name, "rule": rule} for name, rule in RULES.items()]}
-    )
-    definitions = load_definitions([("rfm.json", text)])
-    pipeline.define(compile_rules([PublishedAudience(each, 1) for each in definitions]))
+    pipeline.define(compile_rules([PublishedAudience(each, 1) for each in audiences().values()]))
     members: dict[str, set[str]] = {name: set() for name in RULES}
 
     def take(step: Step) -> None:
         assert not step.dead
-        for each in step.transitions:
-            change = members[each.audience].add if each.is_enter else members[each.audience].remove
-            change(each.user_id)
+        follow(members, step.transitions)
         pipeline.acked(step)
         pipeline.profiles.durable(step.staged)
 
@@ -156,9 +185,17 @@ def members_by_date(lines: Lines) -> Iterator[dict[str, set[str]]]:
         yield members
 
 
-def record(offset: int, customer: str, day: date, dollars: Decimal) -> LineRecord:
+def audiences() -> dict[str, Audience]:
+    return parsed([{"id": name, "name": name, "rule": rule} for name, rule in RULES.items()])
+
+
+def body_of(customer: str, dollars: Decimal) -> bytes:
     body = {"user_id": customer, "event": "purchase", "properties": {"dollars": float(dollars)}}
-    return LineRecord(offset, midnight(day), customer.encode(), json.dumps(body).encode())
+    return json.dumps(body).encode()
+
+
+def record(offset: int, customer: str, day: date, dollars: Decimal) -> LineRecord:
+    return LineRecord(offset, midnight(day), customer.encode(), body_of(customer, dollars))
 
 
 def midnight(day: date) -> int:

@@ -19,6 +19,7 @@ from agents.warnings import Warnings
 from app.http.answers import Json, Readiness
 from app.http.api_keys import KeyRing
 from app.http.base import CALLER, Health, HttpBase
+from app.http.rate_limits import rate_limits_of
 from app.http.routes import Body, Query, Route
 from app.http.tls import certificate_of
 from app.settings.http import HttpSettings
@@ -67,7 +68,15 @@ class Lab:
             Route("PUT", "/v1/destinations/{user_id:[^/]+}", self._put, "destinations", body=BODY),
         ]
         certificate = certificate_of(self.settings, self.warnings)
-        self.base = HttpBase("http", self.settings, self.keys, health, routes, certificate=certificate)
+        self.base = HttpBase(
+            "http",
+            self.settings,
+            self.keys,
+            health,
+            routes,
+            certificate=certificate,
+            limits=rate_limits_of(self.settings),
+        )
 
     def publish(self, key: str, *scopes: Any, projects: Sequence[str] = ("*",), **more: Any) -> None:
         from agents.registry.api_keys import encode_key

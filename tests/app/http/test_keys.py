@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from agents.registry.api_keys import KeyRecord, encode_key
 from agents.registry.api_keys_topic import UNUSABLE
 from app.failures import CommandFailed
 from app.http.api_keys import FILE_UNUSABLE
-from tests.app.http.lab import USER, Lab, api_key, ask, lab, status, talk
+from tests.app.http.lab import USER, Lab, api_key, ask, digest, lab, status, talk
 from tests.stage.workers import until
 
 
@@ -210,3 +213,22 @@ def test_a_process_does_not_start_on_a_file_that_holds_no_keys(tmp_path: Path, t
         Lab(api_keys_file=file)
     with pytest.raises(CommandFailed, match=r"http\.api_keys_file"):
         Lab(api_keys_file=tmp_path / "none")
+
+
+async def test_a_rotated_key_is_good_until_its_time_is_over() -> None:
+    async with lab() as made:
+        record = KeyRecord(digest("first"), ("lookup",), ("*",), 0)
+        now_ms = int(time.time() * 1000)
+        for key, keep_ms in (("second", 60_000), ("third", 300)):
+            record = record.rotate(digest(key), now_ms, keep_ms)
+        made.take(b"rotated", encode_key(record), 0)
+        for key in ("first", "second", "third"):
+            assert await status(made, api_key=key) == 200, key
+        assert digest("first") in made.keys.digests()
+        await asyncio.sleep(0.4)
+        assert [await status(made, api_key=key) for key in ("first", "second", "third")] == [200, 401, 200]
+        made.take(b"rotated", encode_key(replace(record, expires_ms=1)), 1)
+        assert await status(made, api_key="first") == 401
+        assert record.rotate(digest("fourth"), now_ms, 0).rotated == ()
+        made.take(b"rotated", encode_key(replace(record, revoked=True)), 2)
+        assert [await status(made, api_key=key) for key in ("first", "third")] == [401, 401]

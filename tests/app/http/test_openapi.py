@@ -77,6 +77,7 @@ def of_process(**more: Any) -> Any:
         metrics=SimpleNamespace(registry=CollectorRegistry()),
         not_ready=list,
         owner_of=None,
+        url_of=None,
         advertised_url="",
     )
     base.__dict__.update(more)
@@ -97,7 +98,7 @@ def test_a_route_is_described_by_what_its_handler_takes_and_answers() -> None:
     ]
     taken = operation["requestBody"]["content"]["application/json"]["schema"]
     assert taken == {"$ref": "#/components/schemas/Order"}
-    assert sorted(operation["responses"]) == ["201", "400", "401", "403", "408", "409", "413", "503"]
+    assert sorted(operation["responses"]) == ["201", "400", "401", "403", "408", "409", "413", "429", "503"]
     answered = operation["responses"]["201"]["content"]
     assert answered["application/json"]["schema"] == {"$ref": "#/components/schemas/Receipt"}
     assert "text/plain" in answered
@@ -108,13 +109,35 @@ def test_a_route_is_described_by_what_its_handler_takes_and_answers() -> None:
 
 def test_both_servers_describe_every_route_that_they_serve(documents: dict[str, dict[str, Any]]) -> None:
     common = {"/livez", "/readyz", "/metrics", "/openapi.json"}
-    one = "/v1/destinations/{name}"
-    assert set(documents["worker"]["paths"]) == common | {
+    one, audience = "/v1/destinations/{name}", "/v1/audiences/{audience}"
+    sensors = {each for each in documents["worker"]["paths"] if each.startswith("/api/v3/focus/v1/express-")}
+    assert len(sensors) == 7
+    assert set(documents["worker"]["paths"]) == common | sensors | {
+        "/v1/lookup",
+        "/v1/identities:resolve",
+        "/v1/identities/collisions",
         "/v1/users/{user_id}",
         "/v1/users/{user_id}/audiences",
+        "/v1/erasures/{erasure}",
         "/v1/users/{user_id}/explain/{audience}",
         "/v1/audiences/{audience}/members/{user_id}",
+        "/v1/audiences/{audience}/members",
+        "/v1/audiences/{audience}/size",
+        "/v1/partitions/sizes",
+        "/v1/audiences",
+        "/v1/audiences:validate",
+        "/v1/audiences:estimate",
+        audience,
+        f"{audience}/transitions",
+        f"{audience}:rebuild",
+        f"{audience}:release",
+        f"{audience}:take-back",
+        f"{audience}/versions",
+        f"{audience}/versions/{{version}}",
+        f"{audience}/versions/{{version}}:restore",
     }
+    assert set(documents["worker"]["paths"]["/v1/audiences"]) == {"get", "post"}
+    assert set(documents["worker"]["paths"][audience]) == {"get", "put", "delete"}
     assert set(documents["deliverer"]["paths"]) == common | {
         "/v1/destinations",
         one,

@@ -5,13 +5,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agents.registry.audiences import plan_changes
 from app.cli import cli
 from app.main import main
-from app.publish.audiences import check_beside_published, check_deletion, new_event_conditions
+from app.publish.audiences import check_beside_published, check_deletion
 from rules.compile.audience import PublishedAudience
 from rules.parse.definitions import load_definitions, parse_definitions
-from rules.write.audience import rule_document
 
 RUN = CliRunner()
 TWO = """\
@@ -83,55 +81,6 @@ def test_an_audience_that_others_speak_of_cannot_be_deleted_without_them() -> No
     assert check_deletion(["keen"], "default", published_of(USING, gone="vip")) == []
 
 
-def test_conditions_that_need_earlier_events_are_new_by_their_meaning_and_zone() -> None:
-    rule = "rule: {any: [{event: a, period: today}, {sequence: [{event: a}, {event: b}]}, {audience: y}]}"
-    published = published_of(f"{{id: x, name: X, timezone: Asia/Tokyo, {rule}}}")
-    parsed, _ = parse_definitions(f"{{id: z, name: Z, {rule}}}", "new.yaml")
-    changes = plan_changes(published, [each.audience for each in parsed])
-    ((key, fresh),) = new_event_conditions(changes, published).items()
-    assert key == ("default", "z")
-    assert [rule_document(each) for each in fresh] == [{"event": "a", "period": "today"}]
-
-
-def test_apply_list_and_delete(
-    broker: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TURNSTILE_KAFKA__BOOTSTRAP", broker)
-    monkeypatch.setenv("TURNSTILE_TOPICS__PREFIX", topic_prefix)
-    file = tmp_path / "audiences.yaml"
-    file.write_text(TWO)
-
-    def told(*arguments: str) -> list[str]:
-        result = RUN.invoke(cli, ["audiences", *arguments])
-        assert result.exit_code == 0, result.output
-        return result.stdout.splitlines()
-
-    assert told("list") == ["no audience is published"]
-    plan = [
-        "created  default  keen   version 1",
-        "created  default  buyer  version 1",
-        "default/keen: new, counts from now on, without earlier events: "
-        '{"event": "view", "count": {"gte": 2}, "within": "1h"}',
-        'default/buyer: new, counts from now on, without earlier events: {"event": "buy"}',
-    ]
-    assert told("apply", str(file), "--dry-run") == [*plan, "dry run: nothing was published"]
-    assert told("list") == ["no audience is published"]
-    assert told("apply", str(file)) == plan
-    assert told("apply", str(tmp_path)) == [
-        "unchanged  default  keen   version 1",
-        "unchanged  default  buyer  version 1",
-    ]
-    file.write_text(TWO.replace("Keen", "Very keen"))
-    assert told("apply", str(file)) == [
-        "changed    default  keen   version 2",
-        "unchanged  default  buyer  version 1",
-    ]
-    assert told("list") == ["default  buyer  version 1  Buyer", "default  keen   version 2  Very keen"]
-    assert told("delete", "keen") == ["deleted  default  keen  version 3"]
-    assert told("list") == ["default  buyer  version 1  Buyer"]
-    assert told("apply", str(file))[0] == "created    default  keen   version 4"
-
-
 def test_nothing_is_published_or_deleted_when_a_part_is_wrong(
     broker: str,
     topic_prefix: str,
@@ -143,24 +92,24 @@ def test_nothing_is_published_or_deleted_when_a_part_is_wrong(
     monkeypatch.setenv("TURNSTILE_TOPICS__PREFIX", topic_prefix)
     file = tmp_path / "audiences.yaml"
     file.write_text(TWO)
-    assert RUN.invoke(cli, ["audiences", "apply", str(file)]).exit_code == 0
+    assert RUN.invoke(cli, ["audiences", "apply", "--yes", "--no-wait", str(file)]).exit_code == 0
     file.write_text(
         "audiences: [{id: new, name: New, rule: {event: a}}, {id: x, name: Keen, rule: {event: a}}]"
     )
     with pytest.raises(SystemExit, match="2"):
-        main(["audiences", "apply", str(file)])
+        main(["audiences", "apply", "--yes", "--no-wait", str(file)])
     assert "name 'Keen' is taken" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["audiences", "delete", "buyer", "ken"])
     assert capsys.readouterr().err == (
         "there is no audience 'ken' in project 'default'; did you mean 'keen'? allowed: buyer, keen\n"
     )
-    assert len(RUN.invoke(cli, ["audiences", "list"]).stdout.splitlines()) == 2
+    assert len(RUN.invoke(cli, ["audiences", "list"]).stdout.splitlines()) == 3
     file.write_text("{id: vip, name: Vip, rule: {audience: keen, for: 7d}}")
-    assert RUN.invoke(cli, ["audiences", "apply", str(file)]).exit_code == 0
+    assert RUN.invoke(cli, ["audiences", "apply", "--yes", "--no-wait", str(file)]).exit_code == 0
     with pytest.raises(SystemExit, match="2"):
         main(["audiences", "delete", "keen"])
     assert capsys.readouterr().err == (
         "audience 'keen' is part of the rule of 'vip': delete or change that first\n"
     )
-    assert RUN.invoke(cli, ["audiences", "delete", "keen", "vip"]).exit_code == 0
+    assert RUN.invoke(cli, ["audiences", "delete", "--yes", "keen", "vip"]).exit_code == 0

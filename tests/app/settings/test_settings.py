@@ -183,6 +183,16 @@ KAFKA_TOKENS = {
             "it can't be an input",
         ),
         (
+            {"TURNSTILE_TOPICS__HISTORY": "h,turnstile.rekeyed"},
+            "topics.history = 'h,turnstile.rekeyed' (TURNSTILE_TOPICS__HISTORY): the service writes other "
+            "records to turnstile.rekeyed: it can't hold history",
+        ),
+        (
+            {"TURNSTILE_TOPICS__EVENTS": "a,b", "TURNSTILE_TOPICS__HISTORY": "b,c"},
+            "topics.history = 'b,c' (TURNSTILE_TOPICS__HISTORY): b is one of topics.events already: its "
+            "records are read from there",
+        ),
+        (
             {"TURNSTILE_TOPICS__PREFIX": "a b"},
             "topics.prefix = 'a b' (TURNSTILE_TOPICS__PREFIX): must be 1 to 200 of A-Z a-z 0-9 . _ -",
         ),
@@ -203,6 +213,21 @@ KAFKA_TOKENS = {
 )
 def test_settings_that_disagree_or_are_none(environ: dict[str, str], told: str) -> None:
     assert wrong(environ) == ["1 setting can't be used:", f"  {told}"]
+
+
+def test_history_topics_are_any_number(tmp_path: Path) -> None:
+    assert load_settings(environ={"TURNSTILE_TOPICS__PREFIX": "shop"}).topics.history == ("shop.history",)
+    assert load_settings(environ={"TURNSTILE_TOPICS__HISTORY": "a, b"}).topics.history == ("a", "b")
+    file = tmp_path / "turnstile.yaml"
+    file.write_text("topics: {history: []}")
+    assert load_settings(file, {}).topics.history == ()
+
+
+def test_a_setting_is_printed_with_its_remark() -> None:
+    loaded = load_with_sources(environ={})
+    lines = as_yaml(loaded, {"worker.engine": "the Python engine computes: so it is"}).splitlines()
+    assert "  engine: auto  # default; the Python engine computes: so it is" in lines
+    assert "  threads: null  # default" in lines
 
 
 def test_a_file_that_is_no_yaml_is_told_with_its_place(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.failures import CommandFailed
 from app.simulate.bad_lines import KINDS, TOLD
 from app.simulate.log_file import csv_records, looks_like
 
@@ -96,6 +98,21 @@ def test_rows_keep_their_line_numbers_over_cells_with_line_ends() -> None:
     ]
 
 
+def test_a_file_that_ends_in_quotes_gives_no_half_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    header, good = "user_id,event,time,text\n", 'u1,e,1,"two\nlines"\n'
+    for rest in ('u2,e,2,"half', 'u2,e,2,"half\n', 'u2,e,2,"half\nof it\n'):
+        found = records(header + good + rest)
+        assert [each for each in found if isinstance(each, dict)] == [
+            {"user_id": "u1", "event": "e", "time": 1, "properties": {"text": "two\nlines"}}
+        ]
+        assert found[-1] == (3 + rest.count("\n") + (not rest.endswith("\n")), "csv", found[-1][2])  # type: ignore[index]
+        assert "have no end" in str(found[-1])
+    monkeypatch.setattr("app.simulate.log_file._MOST_CELL_CHARACTERS", 10)
+    with pytest.raises(CommandFailed, match="line 2: field larger than field limit"):
+        records(header + "u1,e,1,0123456789ab\n")
+    csv.field_size_limit(131_072)
+
+
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_other_marks_between_cells_are_known_by_the_header(mark: str) -> None:
     text = "user_id,event,time,a\nu,e,1,z\n".replace(",", mark)
@@ -138,7 +155,7 @@ def test_kinds_of_bad_lines_are_told_apart_but_not_without_end() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (gzip.compress(b"{}"), "this is gzip"),
+        (gzip.compress(b"{}", mtime=0), "this is gzip"),
         (b"PK\x03\x04abc", "this is a zip or Excel file"),
         (b"PAR1\x15", "this is Parquet"),
         ("{}".encode("utf-16"), "this is UTF-16"),

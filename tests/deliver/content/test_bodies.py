@@ -23,6 +23,17 @@ def made(body: str, *transitions: TransitionBody, user: UserFacts | None = None,
     return json.loads(encode(make(transitions, sent, user)))
 
 
+def test_native_says_that_the_begin_of_a_stay_is_bound_and_nothing_otherwise() -> None:
+    bound = body_of(1, entered_at_ms=START_MS, entered_at_is_bound=True)
+    for sent in ("u1", "ann@example.com"):
+        body = made("native", bound, sent=sent)
+        assert isinstance(body, dict)
+        assert (body["entered_at_is_bound"], body["user_id"]) == (True, sent)
+    plain = made("native", body_of(1))
+    assert isinstance(plain, dict)
+    assert "entered_at_is_bound" not in plain
+
+
 def test_lytics_is_the_message_of_the_lytics_export() -> None:
     user = UserFacts({"plan": "gold", "_created": "2016-06-29T18:50:16.902758229Z"}, {"email": "a@b.c"})
     leaves = body_of(2, "demo_segment")

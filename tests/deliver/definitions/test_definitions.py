@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 
@@ -15,7 +17,9 @@ from agents.deliver.definitions.published import (
     group_of,
     plan_changes,
 )
+from agents.evaluate.transitions import TransitionBody, transition_body
 from rules.parse.problems import DefinitionsInvalid
+from rules.state.row import Cause
 from tests.stage.delivery import transition
 from tests.stage.delivery_engine import destination, message
 
@@ -61,7 +65,41 @@ def test_everything_of_a_definition_is_read() -> None:
     assert members.fields == {"uid": "user_id"}
 
 
-@pytest.mark.parametrize("text", [CRM, LAKE, MEMBERS])
+OF_CAUSES = "{name: m, kind: kafka, kafka: {topic: t}, causes: %s}"
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ("[event, time]", {"event", "time"}),
+        ("{except: [backfill, definition]}", {"event", "profile", "time", "merge", "delete", "manual"}),
+        ("{except: [merge]}", {"event", "profile", "time", "definition", "backfill", "delete", "manual"}),
+    ],
+)
+def test_a_destination_may_leave_out_causes(written: str, wanted: set[str]) -> None:
+    selector = Selector(destination(OF_CAUSES % written))
+    all_causes: tuple[str, ...] = get_args(Cause)
+    assert {cause for cause in all_causes if selector.wants(transition_of(cause))} == wanted
+
+
+def test_without_causes_it_gets_all() -> None:
+    selector = Selector(destination(MEMBERS))
+    assert all(selector.wants(transition_of(cause)) for cause in get_args(Cause))
+
+
+def transition_of(cause: str) -> TransitionBody:
+    return transition_body(transition("u1", 1, cause=cause))
+
+
+def test_where_knows_whether_the_begin_of_a_stay_is_bound() -> None:
+    bound = transition_body(transition("u1", 1, entered_at_is_bound=True))
+    for written, wanted in (("true", [bound]), ("false", [transition_of("event")])):
+        where = f"where: {{entered_at_is_bound: {written}}}"
+        selector = Selector(destination(f"{{name: m, kind: kafka, kafka: {{topic: t}}, {where}}}"))
+        assert [each for each in (bound, transition_of("event")) if selector.wants(each)] == wanted
+
+
+@pytest.mark.parametrize("text", [CRM, LAKE, MEMBERS, OF_CAUSES % "{except: [backfill]}"])
 def test_what_is_published_reads_back_the_same(text: str) -> None:
     published = PublishedDestination(destination(text), 3, 2)
     assert decode_destination(encode_destination(published)) == published
@@ -78,6 +116,17 @@ def test_json_is_read_like_yaml() -> None:
         ("{kind: kafka, kafka: {topic: t}}", "1:1", "needs 'name'"),
         ("{name: 'a b', kind: kafka, kafka: {topic: t}}", "1:8", "1 to 64 letters"),
         ("{name: a, kind: kafak, kafka: {topic: t}}", "1:17", "did you mean 'kafka'?"),
+        (OF_CAUSES % "[event, tme]", "1:59", "did you mean 'time'?"),
+        (OF_CAUSES % "[]", "1:51", "empty list"),
+        (OF_CAUSES % "{execpt: [time]}", "1:52", "did you mean 'except'?"),
+        (OF_CAUSES % "{}", "1:51", "{except: a list}"),
+        (OF_CAUSES % "backfill", "1:51", "must be a list"),
+        (
+            OF_CAUSES % "{except: [event, profile, time, definition, backfill, merge, delete, manual]}",
+            "1:51",
+            "no cause is left",
+        ),
+        (OF_CAUSES % "{except: [backfill]}, existing_members: true", "1:91", "leaves out backfill"),
         ("{name: a, kind: kafka}", "1:1", "needs 'kafka'"),
         ("{name: a, kind: kafka, kafka: {topic: t, topc: t}}", "1:42", "did you mean 'topic'?"),
         ("{name: a, kind: kafka, kafka: {topic: '${usr}'}}", "1:39", "no variable 'usr'"),

@@ -28,7 +28,7 @@ HOOK = "{name: crm, kind: webhook, webhook: {url: 'https://a.example/x'}%s}"
 
 def published(*deleted: str) -> list[PublishedAudience]:
     audiences = load_definitions([("test.yaml", AUDIENCES)])
-    return [PublishedAudience(each, 1, each.id in deleted) for each in audiences]
+    return [PublishedAudience(each, 1 + (each.id in deleted), each.id in deleted) for each in audiences]
 
 
 def test_an_audience_that_is_not_there_is_refused_with_the_nearest_name() -> None:

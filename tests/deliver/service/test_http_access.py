@@ -7,6 +7,9 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
+from agents.kafka.broker import Broker
+from agents.kafka.clients import new_consumer
+from agents.registry.audit import AuditRecord, read_audit
 from tests.app.http.lab import api_key
 from tests.stage.delivery import scene
 from tests.stage.receiver import receiver
@@ -112,4 +115,9 @@ async def test_keys_and_bodies_on_a_delivery_worker(broker: str, topic_prefix: s
             assert await ask("root", path) in (400, 404), path
         assert not deliverer.logged("Traceback"), deliverer.log()
         assert await ask("one", "/mine", "DELETE") == 204
+        async with new_consumer(Broker(broker)) as consumer:
+            told = [each async for each in read_audit(consumer, f"{topic_prefix}.audit")]
+        shown = [(e.by, e.project, e.kind, e.id, e.action) for e in told if isinstance(e, AuditRecord)]
+        assert shown[0] == ("one", "one", "destination", "mine", "created")
+        assert shown[-1] == ("one", "one", "destination", "mine", "deleted")
         deliverer.end()

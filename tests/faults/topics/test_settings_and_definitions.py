@@ -39,12 +39,12 @@ async def test_definitions_that_are_lost_stop_the_start_and_publishing(stage: Sc
     assert f"{topic} does not exist any more" in said
     assert topic not in await existing(stage.admin), "a worker made it, and nobody would notice"
     (tmp_path / "seen.yaml").write_text(SEEN)
-    published = command(stage, "audiences", "apply", str(tmp_path / "seen.yaml"))
+    published = command(stage, "audiences", "apply", "--yes", "--no-wait", str(tmp_path / "seen.yaml"))
     assert published.returncode == 2
     assert f"turnstile topics accept {topic}" in published.stderr
     await create_topics(stage.admin, {topic: (1, {"cleanup.policy": "compact"})}, 1)
     assert command(stage, "topics", "accept", topic).returncode == 0
-    published = command(stage, "audiences", "apply", str(tmp_path / "seen.yaml"))
+    published = command(stage, "audiences", "apply", "--yes", "--no-wait", str(tmp_path / "seen.yaml"))
     assert "version 5" in published.stdout, published.stdout + published.stderr
     worker.start()
     await stage.finished()

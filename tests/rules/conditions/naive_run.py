@@ -6,7 +6,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules.conditions.build import build_condition
+from rules.decide.take import NO_EFFECT, Effect, take
 from rules.model import language
+from rules.state.condition import Event as TakenEvent
 from rules.state.row import Row
 from tables.codec import decode_row, encode_row
 from tests.rules.conditions.naive import Event, chain_ends, counts, evaluate
@@ -26,17 +28,16 @@ class ConditionRun:
         self.ends: set[int] = set()
         self.chained = 0
 
-    def take(self, event_ms: int, name: str, properties: dict[str, Any], now_ms: int) -> list[int]:
+    def take(self, event_ms: int, name: str, properties: dict[str, Any], now_ms: int) -> Effect:
         self.events.append(Event(len(self.events), event_ms, name, properties))
-        touched: list[int] = []
-        names = self.built.names
+        effect, names = NO_EFFECT, self.built.names
         if name in names or "*" in names:
-            update = self.built.updater_for(name if name in names else "*")
             decided_ms = now_ms if self.row.now_ms == now_ms else now_ms - 1
-            update(self.row, properties, event_ms, decided_ms, now_ms, touched)
+            taken = TakenEvent(name, properties, event_ms, now_ms)
+            effect = take(self.built, self.row, taken, decided_ms)
         self.row = decode_row(encode_row(self.row))
         self.row.now_ms = now_ms
-        return touched
+        return effect
 
     def told(self, at_ms: int) -> bool:
         return self.built.value(self.row, self.row.conditions.get(self.built.key), at_ms)
@@ -58,7 +59,7 @@ def check(source: Any, log: Log) -> None:
     for step, late, name, found in log:
         now_ms += step
         before = [run.truth(now_ms - 1 if step else now_ms), run.truth(now_ms)]
-        touched = run.take(now_ms - late, name, found, now_ms)
+        effect = run.take(now_ms - late, name, found, now_ms)
         truths = [run.truth(at_ms) for at_ms in range(now_ms, now_ms + AHEAD_MS)]
         assert [run.told(at_ms) for at_ms in range(now_ms, now_ms + AHEAD_MS)] == truths
         flips = [now_ms + at for at in range(1, AHEAD_MS) if truths[at] != truths[at - 1]]
@@ -70,10 +71,10 @@ def check(source: Any, log: Log) -> None:
         # Whoever isn't told to look again relies on the flips that were foreseen.
         if timer_ms is not None and timer_ms <= now_ms:
             timer_ms = None
-        elif not touched:
+        elif not effect.is_felt:
             assert truths[0] == before[0] or before[0] != before[1]
             assert not flips or (timer_ms is not None and timer_ms <= flips[0])
-        if touched or timer_ms is None:
+        if effect.is_felt or timer_ms is None:
             timer_ms = flips[0] if flips else None
         elif flips:
             timer_ms = min(timer_ms, flips[0])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rules.conditions.attributes import compile_attribute
 from rules.conditions.truth import CompiledRule
 from rules.model import language
-from rules.predicates.dates import compile_dated_predicate
+from rules.predicates.compiled import compile_dated_predicate
 from rules.state.profile_update import ProfileUpdate, change_attributes
 from rules.state.row import Row
 from rules.time.calendar import calendar_of

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from rules.conditions.batch import BatchTruth, build_batch_condition
 from rules.conditions.build import build_condition, compile_row_condition
-from rules.conditions.truth import CompiledRule, compile_condition, compile_rule
+from rules.conditions.truth import CompiledRule, StateRule, compile_rule
+from rules.decide.take import take
 from rules.model import language
 from rules.state.condition import AnyCondition
+from rules.state.condition import Event as TakenEvent
 from rules.state.row import Membership, Row
 from rules.time.instants import FAR_MS
 from rules.time.schedules import ComputeInstants, Once
@@ -89,7 +91,7 @@ class DecidedUser:
         if isinstance(source, language.AttributeCondition):
             return compile_row_condition("default", source)
         built = build_batch_condition("default", source, 1000, AUDIENCE, self.schedule)
-        return compile_condition(self.conditions.setdefault(built.key, built))
+        return StateRule(self.conditions.setdefault(built.key, built))
 
     @property
     def inside(self) -> bool:
@@ -109,21 +111,20 @@ class DecidedUser:
 
     def record(self, now_ms: int, event: Event | None, value: str, first: bool) -> None:
         self.fire(now_ms)
-        touched: list[int] = []
+        touched = first or event is None
         if self.timer_ms <= now_ms:
-            touched, self.timer_ms = [0], FAR_MS
+            touched, self.timer_ms = True, FAR_MS
         if event is None:
             self.row.attributes["vip"] = value
-            touched.append(0)
         else:
+            taken = TakenEvent(event.name, event.properties, event.ms, now_ms)
             decided_ms = now_ms if self.row.now_ms == now_ms else now_ms - 1
             for built in self.conditions.values():
                 if event.name in built.names or "*" in built.names:
-                    update = built.updater_for(event.name if event.name in built.names else "*")
-                    update(self.row, event.properties, event.ms, decided_ms, now_ms, touched)
+                    touched = take(built, self.row, taken, decided_ms).is_changed or touched
         self.row = decode_row(encode_row(self.row))
         self.row.now_ms = now_ms
-        if touched or first:
+        if touched:
             self.decide(now_ms)
 
 

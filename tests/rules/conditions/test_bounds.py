@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from rules.aggregates.distincts import distinct_value
 from rules.conditions.build import build_condition
+from rules.decide.take import take
 from rules.model import language
 from rules.predicates.comparisons import comparison_of, count_bound
-from rules.state.condition import AnyCondition
+from rules.state.condition import AnyCondition, Event
 from rules.state.row import Row
+from tables.codec import encode_row
 
 T = 1_700_000_000_000
 
@@ -31,7 +33,7 @@ def condition(
 
 def see(built: AnyCondition, row: Row, event_ms: int, value: Any = None, now_ms: int = 0) -> None:
     at_ms = now_ms or event_ms
-    built.updater_for("e")(row, {"p": value}, event_ms, at_ms, at_ms, [])
+    take(built, row, Event("e", {"p": value}, event_ms, at_ms), at_ms)
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,30 @@ def test_the_next_flip_is_the_first_instant_with_another_value(
         value = built.value(row, state, at_ms)
         others = (each for each in range(at_ms + 1, now_ms + 30) if built.value(row, state, each) != value)
         assert built.next_timer(row, state, at_ms) == next(others, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "within", "events"),
+    [
+        ("sum", None, [(9, 1), (9, "no number"), (9, 0)]),
+        ("sum", 100, [(9, 1), (9, "no number")]),
+        ("distinct", None, [(9, "a"), (9, "a"), (9, None)]),
+        ("distinct", 100, [(9, "a"), (9, "a"), (8, "a"), (9, None)]),
+        ("count", 100, [(7, 0), (8, 0), (9, 0), (6, 0), (7, 0)]),
+        ("avg", 100, [(9, 1), (9, "no number")]),
+        ("max", None, [(9, 3), (9, 2), (9, 3)]),
+    ],
+)
+def test_an_event_that_leaves_the_state_as_it_was_changes_nothing_in_the_row(
+    kind: str, within: int | None, events: list[tuple[int, Any]]
+) -> None:
+    built, row = condition(kind, within, gte=3)
+    changes, rows = [], []
+    for at_ms, value in events:
+        effect = take(built, row, Event("e", {"p": value}, T + at_ms, T + 10), T + 9)
+        changes.append(effect.is_changed)
+        rows.append(encode_row(row))
+    first = changes.index(False)
+    assert first > 0
+    assert not any(changes[first:])
+    assert set(rows[first:]) == {rows[first - 1]}

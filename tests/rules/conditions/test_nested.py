@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.conditions.build import build_condition, compile_row_condition
-from rules.conditions.truth import compile_condition
+from rules.conditions.truth import StateRule
+from rules.decide.take import take
 from rules.model import language
 from rules.model.canonical import audience_key
+from rules.state.condition import Event as TakenEvent
 from rules.state.row import Membership, Row
 from rules.time.instants import FAR_MS
 from tables.codec import decode_row, encode_row
@@ -56,7 +58,7 @@ def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObje
         ("x",), where, data.draw(drawn(lambda dice: aggregate_of(dice, kind))), language.SinceEntry("other")
     )
     built = build_condition("default", source, schedule="UTC daily" if batch else "")
-    node, update = compile_condition(built), built.updater_for("x")
+    node = StateRule(built)
     row, events, now_ms, timer_ms = Row(now_ms=T, conditions={}, audiences={}), [], T, FAR_MS
     stays: list[int] = []
 
@@ -69,13 +71,13 @@ def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObje
     moves = zip(data.draw(drawn(log_of)), data.draw(toggles), data.draw(only_toggles), strict=False)
     for (step, late, name, found), times, without_event in moves:
         now_ms += step
-        before, touched = truth(now_ms), []
+        before = truth(now_ms)
         if name == "x" and not without_event:
             events.append(Event(len(events), now_ms - late, name, found))
-            update(row, found, now_ms - late, now_ms, now_ms, touched)
-            if not touched:
+            effect = take(built, row, TakenEvent("x", found, now_ms - late, now_ms), now_ms)
+            if not (effect.is_changed if batch else effect.is_felt):
                 assert truth(now_ms) == before
-                assert timer_ms == change_of(truth, now_ms) or timer_ms <= now_ms
+                assert timer_ms <= change_of(truth, now_ms)
         for _ in range(times):  # what the decider does next: other audiences change, at this instant
             stays.append(now_ms)
             row.audiences[OTHER] = Membership(len(stays), now_ms, 1)
@@ -98,9 +100,9 @@ def test_a_long_stay_keeps_one_tally_however_many_events_come() -> None:
     built = build_condition(
         "default", language.EventCondition(("x",), None, aggregates, language.SinceEntry("other"))
     )
-    row, update = row_in(1, T), built.updater_for("x")
+    row = row_in(1, T)
     row.conditions = {}
     for number in range(5000):
-        update(row, {"p": 0.1}, T + number, T + number, T + number, [])
+        take(built, row, TakenEvent("x", {"p": 0.1}, T + number, T + number), T + number)
     assert len(row.conditions[built.key][0]) == 2
-    assert compile_condition(built).truth(row, T + 5000)
+    assert StateRule(built).truth(row, T + 5000)

@@ -67,7 +67,7 @@ def test_a_late_event_that_breaks_the_latest_chain_brings_the_flip_forward() -> 
     for at, name in ((0, "x"), (1, "y"), (5, "x"), (10, "y")):
         run.take(T + at, name, {}, T + at)
     assert run.next_timer(T + 10) == T + 40
-    assert run.take(T + 7, "z", {}, T + 11)
+    assert run.take(T + 7, "z", {}, T + 11).is_felt
     assert run.next_timer(T + 11) == T + 31
 
 
@@ -116,9 +116,9 @@ def test_followers_close_to_each_other_are_not_all_kept() -> None:
         run.take(T + number, "y", {}, T + number)
     (state,) = run.row.conditions.values()
     assert len(state[1]) < 25
-    assert not run.take(T + 500, "x", {}, T + 1000)
+    assert not run.take(T + 500, "x", {}, T + 1000).is_changed
     assert not run.told(T + 2000)
-    assert run.take(T + 999, "x", {}, T + 1000)
+    assert run.take(T + 999, "x", {}, T + 1000).is_felt
     assert run.told(T + 2000)
 
 
@@ -129,8 +129,8 @@ def test_where_later_followers_undo_it_only_the_latest_one_is_kept() -> None:
         run.take(T + at, "y", {}, T + 9000)
     (state,) = run.row.conditions.values()
     assert state == [[], [T + 9000]]
-    assert not run.take(T + 8999, "x", {}, T + 9000)
-    assert run.take(T + 9000, "x", {}, T + 9000)
+    assert not run.take(T + 8999, "x", {}, T + 9000).is_changed
+    assert run.take(T + 9000, "x", {}, T + 9000).is_felt
     assert run.told(T + 9100)
 
 

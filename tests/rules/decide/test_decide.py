@@ -150,13 +150,16 @@ audiences:
     looked: list[int] = []
     idle = rules.by_id("idle")
     assert idle is not None
-    change = idle.change
 
-    def counted(row: Row, after_ms: int) -> int:
-        looked.append(after_ms)
-        return change(row, after_ms)
+    class Watched:
+        truth = idle.decided.truth
 
-    watched = tuple(replace(each, change=counted) if each is idle else each for each in rules.audiences)
+        def change(self, row: Row, after_ms: int) -> int:
+            looked.append(after_ms)
+            assert idle is not None
+            return idle.decided.change(row, after_ms)
+
+    watched = tuple(replace(each, decided=Watched()) if each is idle else each for each in rules.audiences)
     rules = replace(rules, audiences=watched)
     row, out = new_row(T), list[Transition]()
     for number in range(50):

@@ -91,7 +91,7 @@ def test_any_rule_is_explained_as_it_is_decided(kind: str, data: st.DataObject) 
     explained = explain(rules, audience, row, now_ms)
     assert msgspec.msgpack.encode(row) == before
     assert (explained.kind if schedule is None else explained.parts[0].kind) == kind
-    assert explained.value is audience.truth(row, now_ms)
+    assert explained.value is audience.decided.truth(row, now_ms)
     membership = row.audiences.get(audience.key)
     if explained.value and membership is not None:
         assert explained.timer_ms == predict_exit(rules, audience, row, now_ms)

@@ -7,8 +7,15 @@ import pytest
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
 from rules.model import language
-from rules.model.canonical import audience_key, canonical, condition_key, key_bytes, schedule_scope
-from rules.parse.definitions import parse_definitions
+from rules.model.canonical import (
+    audience_key,
+    canonical,
+    condition_key,
+    history_scope,
+    key_bytes,
+    schedule_scope,
+)
+from rules.parse.definitions import load_published, parse_definitions
 
 PINNED = [
     ("{event: a, between_ago: [2h, 1h]}", 1156106175),
@@ -320,3 +327,16 @@ def test_names_in_lists_and_some_are_one_condition() -> None:
         '{"lines[]": hat}',
     ]
     assert len({key(each) for each in different}) == len(different)
+
+
+def test_audiences_that_ask_for_less_history_share_their_conditions_with_none() -> None:
+    texts = ["{id: a, name: A, rule: {event: e}}"]
+    texts += [
+        f"{{id: {each}, name: {each}, rule: {{event: e}}, backfill: {{history: {history}}}}}"
+        for each, history in (("b", "none"), ("c", "none"), ("d", "7d"))
+    ]
+    scopes = [history_scope(load_published("a.yaml", text)) for text in texts]
+    assert scopes == ["", "b", "c", "d"]
+    rule = load_published("a.yaml", texts[0]).rule
+    assert isinstance(rule, language.EventCondition)
+    assert len({condition_key("default", rule, history=each) for each in scopes}) == 4

@@ -191,3 +191,17 @@ def test_operators_on_dates_and_changes() -> None:
 def test_schedules(head: str, schedule: language.Schedule | None) -> None:
     entries = head.strip("{}").replace(", ", "\n")
     assert parse(f"{entries}\nrule: {{event: a}}").audience.schedule == schedule
+
+
+@pytest.mark.parametrize(
+    ("written", "backfill"),
+    [
+        ("{}", language.Backfill("announce", None)),
+        ("{existing: silent}", language.Backfill("silent", None)),
+        ("{history: none}", language.Backfill("announce", 0)),
+        ("{existing: announce, history: all}", language.Backfill()),
+        ("{existing: silent, history: 30d}", language.Backfill("silent", 30 * DAY)),
+    ],
+)
+def test_backfill(written: str, backfill: language.Backfill) -> None:
+    assert parse(f"backfill: {written}\nrule: {{event: a}}").audience.backfill == backfill

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rules.model import language
 from rules.parse.predicate import QUANTIFIERS
-from rules.predicates.compiled import compile_predicate, holds_against
+from rules.predicates.against import holds_against
+from rules.predicates.compiled import compile_predicate
 from rules.predicates.dates import DATE_OPERATORS
 from rules.predicates.operators import OPERATORS, compile_operator, compile_pattern
 from rules.predicates.paths import MISSING

@@ -9,7 +9,7 @@ from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import compile_rules
 from rules.decide.decide import apply_event, new_row
 from rules.parse.definitions import load_definitions
-from rules.state.event_times import NEAR_MS, SPARE, collect, instants, place, reference, references
+from rules.state.event_times import NEAR_MS, SPARE, EventTimes, collect, instants, reference, references
 from rules.state.row import Membership, Row
 from tables.codec import decode_row, encode_row
 
@@ -43,8 +43,8 @@ def test_collecting_changes_no_time_that_a_state_names_and_keeps_no_other(
 @given(times, st.integers(T - 60, T + 60))
 def test_a_place_is_how_many_are_no_later(one: list[int], at_ms: int) -> None:
     row = Row(now_ms=T, base_ms=T)
-    refs = references(row, sorted(one))
-    assert place(row, refs, at_ms) == sum(each <= at_ms for each in one)
+    times = EventTimes(row, references(row, sorted(one)))
+    assert times.up_to(at_ms) == sum(each <= at_ms for each in one)
 
 
 def test_events_of_one_time_have_one_reference() -> None:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from rules.model import language
 from rules.parse.definitions import parse_definitions
-from rules.predicates.compiled import compile_predicate
-from rules.predicates.dates import is_dated
+from rules.predicates.compiled import compile_predicate, is_dated
 from rules.predicates.operators import OPERATORS, compile_operator
 from rules.predicates.paths import MISSING
 from rules.warn.find import warnings_of

@@ -18,6 +18,8 @@ audiences:
 """
 EASIER = "audiences: [{id: gold, name: Gold, rule: {attribute: plan, in: [gold, silver]}}]"
 SOON_SECONDS = 2.0
+COMPUTED_SECONDS = 10.0
+"""An edit is computed from the history first; on a busy machine that takes some seconds."""
 
 
 def command(stage: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -38,13 +40,16 @@ async def test_changes_are_taken_up_while_the_worker_runs(
 ) -> None:
     async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage:
         (tmp_path / "two.yaml").write_text(TWO)
-        assert command(stage, "audiences", "apply", str(tmp_path / "two.yaml")).returncode == 0
+        assert (
+            command(stage, "audiences", "apply", "--yes", "--no-wait", str(tmp_path / "two.yaml")).returncode
+            == 0
+        )
         (tmp_path / "of.yaml").write_text(
             "{id: of, name: Of, rule: {any: [{audience: fans}, {audience: fsna}]}}"
         )
         checked = command(stage, "check", "--published", str(tmp_path / "of.yaml")).stderr
         assert ["fsna" in line for line in checked.splitlines()] == [True, False]
-        worker = stage.worker()
+        worker = stage.worker(audiences__max_change=100)  # an edit of one member changes all of them
         worker.start()
         await worker.wait_ready()
         now = int(time.time() * 1000) - 1000
@@ -62,9 +67,9 @@ async def test_changes_are_taken_up_while_the_worker_runs(
         changed_at = time.monotonic()
         await stage.define(EASIER, version=2)
         await stage.reach(3)
-        assert time.monotonic() - changed_at < SOON_SECONDS
+        assert time.monotonic() - changed_at < COMPUTED_SECONDS
         deleted_at = time.monotonic()
-        assert command(stage, "audiences", "delete", "gold").returncode == 0
+        assert command(stage, "audiences", "delete", "--yes", "gold").returncode == 0
         deleted_at = max(deleted_at, time.monotonic() - SOON_SECONDS)
         await stage.reach(5)
         assert time.monotonic() - deleted_at < 2 * SOON_SECONDS
@@ -93,7 +98,7 @@ async def test_one_bad_definition_publishes_nothing(kafka: str, topic_prefix: st
         (tmp_path / "bad.yaml").write_text(
             "{id: bad, name: Bad, rule: {event: view, cuont: {gte: 1}, within: 5x}}\n"
         )
-        refused = command(stage, "audiences", "apply", str(tmp_path))
+        refused = command(stage, "audiences", "apply", "--yes", "--no-wait", str(tmp_path))
         assert refused.returncode == 2
         assert "cuont" in refused.stderr
         assert "5x" in refused.stderr

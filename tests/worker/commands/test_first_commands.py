@@ -31,7 +31,7 @@ def test_topics_are_not_made_when_nobody_says_yes(broker: str, topic_prefix: str
     code, out, error = turnstile(broker, topic_prefix, "topics", "apply")
     assert code == 2
     assert f"make  {topic_prefix}.events " in out
-    assert "nothing was done, because nobody answered; --yes doesn't ask" in error
+    assert "nothing was done, because nobody can be asked: this is no terminal; --yes does it" in error
     code, out, error = turnstile(broker, topic_prefix, "topics", "check")
     assert code == 1
     assert f"wrong: {topic_prefix}.rekeyed does not exist. It holds records on their way" in out

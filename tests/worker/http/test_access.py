@@ -103,7 +103,7 @@ async def test_keys_are_made_and_revoked_while_workers_run(
         assert await answers({"api-key": made}, "one") == {403}
         again = await asyncio.to_thread(run, stage, "keys", "create", "app", "--scope", "lookup")
         assert (again.returncode, again.stdout) == (2, "")
-        assert "turnstile keys revoke app" in again.stderr
+        assert "turnstile keys rotate app" in again.stderr
         listed = await command(stage, "keys", "list")
         assert listed == "app  good  lookup  projects: default"
         assert made not in listed

@@ -238,8 +238,7 @@ async def test_rows_restored_for_an_assignment_that_is_no_more_are_not_used(tmp_
     async def opened(partitions: set[int]) -> Any:
         nonlocal rebalances
         rebalances += 1  # it begins while the rows are read
-        store = SimpleNamespace(close=lambda: closed.append(0))
-        return {each: SimpleNamespace(profiles=SimpleNamespace(store=store)) for each in partitions}, []
+        return {each: SimpleNamespace(close=lambda: closed.append(0)) for each in partitions}, []
 
     evaluator: Any = SimpleNamespace(
         tasks={}, paused=True, drain=nothing, drop=lambda _: None, adopt=lambda each: adopted.extend(each)
@@ -247,6 +246,11 @@ async def test_rows_restored_for_an_assignment_that_is_no_more_are_not_used(tmp_
     restorer: Any = SimpleNamespace(open=opened, rows_restored=0)
     watch: Any = SimpleNamespace(check=nothing, check_restored=nothing)
     unused: Any = None
-    assigned = Assigned(plan_of(settings), unused, unused, evaluator, restorer, watch, unused, unused, unused)
+    upkeep: Any = SimpleNamespace(drop=nothing)
+    standbys: Any = SimpleNamespace(make_way=lambda _: None)
+    plan = plan_of(settings)
+    assigned = Assigned(
+        plan, unused, unused, evaluator, restorer, watch, unused, unused, unused, upkeep, standbys, unused
+    )
     await assigned.restore({0: [TP("events", 0)]}, lambda: rebalances == 1)
     assert (closed, adopted, evaluator.paused) == ([0], [], True)

@@ -107,7 +107,7 @@ async def test_bad_records_on_our_own_topics_stop_nothing(
         assert f"{audiences}, offset 2, key 'default/deep': it is nested too deep" in listed.stderr
         assert "twice" in listed.stdout
         (tmp_path / "again.yaml").write_text(TWO)
-        applied = command(stage, "audiences", "apply", str(tmp_path / "again.yaml"))
+        applied = command(stage, "audiences", "apply", "--yes", "--no-wait", str(tmp_path / "again.yaml"))
         assert applied.returncode == 0, applied.stderr
         assert applied.stdout.count("changed") == 2
 

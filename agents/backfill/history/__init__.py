@@ -1,0 +1,1 @@
+"""What happened before: which logs a computation reads, from where on, and in which order."""

@@ -1,0 +1,1 @@
+"""How far each version of an audience is in each partition, and who tells it."""

@@ -1,0 +1,1 @@
+"""Every partition of a worker, kept at the versions that are published."""

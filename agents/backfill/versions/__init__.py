@@ -1,0 +1,1 @@
+"""All versions of all audiences, what a partition lacks of them, and the cut that brings it there."""

@@ -1,0 +1,1 @@
+"""Sizes of audiences that aren't published, from a sample of the users (docs/decisions/0037)."""

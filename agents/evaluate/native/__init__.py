@@ -1,0 +1,1 @@
+"""The native engine (``core/``), behind the same pipeline."""

@@ -1,0 +1,1 @@
+"""Who has which identity: the claims that evaluation writes, followed into stores of their own."""

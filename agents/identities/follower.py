@@ -1,0 +1,204 @@
+"""Follows the topic of claims for some partitions, into a store each, so that users are found by identities.
+
+Nothing but the topic makes these stores: whoever follows a partition knows the same, and a store whose files
+are gone is read again. Until a partition is read up to where it ended when it was taken, nothing is said of
+it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.restore.stores import store_path
+from agents.warnings import Warnings
+from tables.claims import Identity
+from tables.identities import Collision, Holder, IdentityStore
+from tables.opening import open_store
+from tables.store import RocksMemory
+from tables.store_faults import StoreInUse, wipe
+
+log = structlog.get_logger("turnstile.identities")
+
+FOLLOW_MS: Final = 200
+RECORDS: Final = 1_000
+"""Taken at once, in some milliseconds: others have their turn between."""
+KEEP_MS: Final = 60_000
+"""So often the store notes that it has all, though nothing came."""
+STALE_MS: Final = 12 * 3600 * 1000
+"""A store that hasn't had all for so long is read again: the broker forgets after a day, by default, which
+claims are forgotten."""
+UNREADABLE: Final = "claim_unreadable"
+
+
+@dataclass(slots=True)
+class _Followed:
+    """One partition."""
+
+    store: IdentityStore
+    end: int
+    """Where the topic ended when it was taken."""
+    is_read: bool = False
+    as_of_ms: int = 0
+    """The store has every claim that was in the topic then."""
+    kept_ms: int = 0
+    """The latest such instant that the store noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a partition says of identities, as of an instant (ms)."""
+
+    holders: Sequence[Holder | None]
+    as_of_ms: int
+
+
+class IdentityFollower:
+    """The partitions of one process: ``hold`` says which, ``run`` follows them.
+
+    ``topic_id`` is empty where the broker gives no ids.
+    """
+
+    def __init__(
+        self,
+        new_consumer: Callable[[], AIOKafkaConsumer],
+        topic: str,
+        topic_id: bytes,
+        directory: Path,
+        memory: RocksMemory,
+        warnings: Warnings,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._new_consumer = new_consumer
+        self.topic = topic
+        self._topic_id = topic_id
+        self._directory = directory
+        self._memory = memory
+        self._warnings = warnings
+        self._wall_ms = wall_ms
+        self._wanted: frozenset[int] = frozenset()
+        self._followed: dict[int, _Followed] = {}
+        self._changed = asyncio.Event()
+
+    def hold(self, partitions: Collection[int]) -> None:
+        """Follow these partitions from now on, and no others."""
+        self._wanted = frozenset(partitions)
+        self._changed.set()
+
+    # -- answers -------------------------------------------------------------------------------------
+
+    def holders(self, partition: int, identities: Sequence[Identity]) -> Found | None:
+        """Who has identities of a partition; None: it isn't followed here, or isn't read to its end yet."""
+        followed = self._read(partition)
+        return None if followed is None else Found(followed.store.holders(identities), followed.as_of_ms)
+
+    def collided(
+        self, partition: int, project: str, after: bytes, limit: int
+    ) -> tuple[list[Collision], bytes | None, int] | None:
+        """Some collisions, where the next ones begin, and the instant (ms); None: as above."""
+        followed = self._read(partition)
+        return (
+            None if followed is None else (*followed.store.collided(project, after, limit), followed.as_of_ms)
+        )
+
+    @property
+    def collisions(self) -> int:
+        """How many identities of the partitions here several users claim."""
+        return sum(each.store.collisions for each in self._followed.values())
+
+    @property
+    def unread(self) -> list[int]:
+        """Partitions that are wanted and can't be asked yet."""
+        return sorted(each for each in self._wanted if self._read(each) is None)
+
+    def _read(self, partition: int) -> _Followed | None:
+        followed = self._followed.get(partition)
+        return followed if followed is not None and followed.is_read else None
+
+    # -- following -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow until cancelled. Raises StoreBroken, StoreUnusable."""
+        try:
+            while not self._wanted:  # a consumer that was asked nothing can't be stopped in order
+                await self._change()
+            async with self._new_consumer() as consumer:
+                while True:
+                    await self._follow(consumer)
+        finally:
+            for each in self._followed.values():
+                each.store.close()
+            self._followed.clear()
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        if self._wanted != self._followed.keys():
+            await self._assign(consumer)
+        if not self._followed:
+            await self._change()
+            return
+        polled = await consumer.getmany(timeout_ms=FOLLOW_MS, max_records=RECORDS)
+        for tp, records in polled.items():
+            followed = self._followed[tp.partition]
+            position = records[-1].offset + 1
+            told = followed.store.take([(each.key, each.value) for each in records], position, self._topic_id)
+            for text in told:
+                self._warnings.note(UNREADABLE, f"{self.topic}/{tp.partition}", text)
+            await asyncio.sleep(0)
+        for followed_partition, followed in self._followed.items():
+            await self._look(consumer, TopicPartition(self.topic, followed_partition), followed)
+
+    async def _look(self, consumer: AIOKafkaConsumer, tp: TopicPartition, followed: _Followed) -> None:
+        """Note how far a partition is read."""
+        position = await consumer.position(tp)  # passes what compaction took
+        end, seen_ms = consumer.last_stable_offset(tp), consumer.last_poll_timestamp(tp)
+        if end is None or seen_ms is None or position < max(end, followed.end):
+            return
+        followed.as_of_ms = max(followed.as_of_ms, seen_ms)
+        if not followed.is_read:
+            followed.is_read = True
+            log.info("identities_read", partition=tp.partition, position=position)
+        if followed.as_of_ms - followed.kept_ms >= KEEP_MS:
+            followed.kept_ms = followed.as_of_ms
+            followed.store.take((), position, self._topic_id, followed.as_of_ms)
+
+    async def _assign(self, consumer: AIOKafkaConsumer) -> None:
+        """Open and close stores as it is wanted, and read each from where it stands."""
+        wanted = self._wanted
+        for partition in self._followed.keys() - wanted:
+            self._followed.pop(partition).store.close()
+        new = wanted - self._followed.keys()
+        ends = await consumer.end_offsets([TopicPartition(self.topic, each) for each in new]) if new else {}
+        for tp, end in ends.items():
+            try:
+                self._followed[tp.partition] = self._open(tp.partition, end)
+            except StoreInUse:  # of a process that is ending
+                log.info("identities_in_use", partition=tp.partition)
+        consumer.assign([TopicPartition(self.topic, each) for each in self._followed])
+        for partition, followed in self._followed.items():
+            consumer.seek(TopicPartition(self.topic, partition), followed.store.position)
+        if self._wanted != self._followed.keys():
+            await asyncio.sleep(FOLLOW_MS / 1000)
+
+    def _open(self, partition: int, end: int) -> _Followed:
+        path = store_path(self._directory, self.topic, partition)
+        store = IdentityStore(open_store(path, self._memory).store)
+        is_other = bool(store.topic_id and self._topic_id and store.topic_id != self._topic_id)
+        is_stale = store.position > 0 and self._wall_ms() - store.read_ms > STALE_MS
+        if is_other or is_stale or store.position > end:
+            store.close()
+            wipe(path)
+            store = IdentityStore(open_store(path, self._memory).store)
+        return _Followed(store, end, kept_ms=store.read_ms)
+
+    async def _change(self) -> None:
+        """Wait until other partitions are wanted."""
+        self._changed.clear()
+        if self._wanted == self._followed.keys():
+            await self._changed.wait()

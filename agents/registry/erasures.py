@@ -1,0 +1,89 @@
+"""Receipts of erasures on ``<prefix>.erasures``: who was erased, under a pseudonym, and when.
+
+Key: the pseudonym (``tables.erased``) in hexadecimal digits; the last erasure of a user counts. A record
+whose key begins with ``rewritten/`` says since when a topic has nothing of the users who were erased before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+
+from agents.registry.feed import Feed
+from agents.registry.registry import Registry
+from agents.registry.unusable import Unusable
+from agents.warnings import Warnings
+from rules.time.instants import format_instant
+from tables.erased import Erased, pseudonym
+
+REWRITTEN: Final = "rewritten/"
+UNUSABLE: Final = "unusable_erasure"
+"""The code of the warning about a record that is no receipt."""
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One erasure, or one rewriting of a topic."""
+
+    at: str
+    """By the clock of the user's partition; of a rewriting, by the wall clock when it began."""
+    user: str = ""
+    """The pseudonym; empty: a rewriting."""
+    project: str = ""
+    partition: int = 0
+    requests: tuple[str, ...] = ()
+    """Ids of the records that asked for it, the latest last."""
+    topic: str = ""
+    """That was rewritten."""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Receipt).decode
+
+
+def receipt_of(key: bytes, erased: Erased, partition: int) -> Receipt:
+    """The receipt of an erasure; ``key`` is the user's row key."""
+    at, name = format_instant(erased.at_ms), pseudonym(key).hex()
+    return Receipt(at, name, erased.project, partition, tuple(erased.requests))
+
+
+def receipt_record(receipt: Receipt) -> tuple[bytes, bytes]:
+    """Key and value of the record."""
+    return (receipt.user or REWRITTEN + receipt.topic).encode(), _encode(receipt)
+
+
+class Erasures(Registry[str, Receipt]):
+    """What is on the topic, by its key."""
+
+    key_is: ClassVar[str] = "a receipt needs a pseudonym as its key"
+
+    def id_of(self, key: bytes) -> str:
+        if not key:
+            raise Unusable(f"{self.key_is}, and this record's key is empty")
+        return key.decode()
+
+    def decode(self, key: bytes, value: bytes) -> Receipt:
+        return _decode(value)
+
+    def of_request(self, request: str) -> Receipt | None:
+        """The receipt of the erasure that a record with this id asked for."""
+        found = (each for each in self.published.values() if request in each.requests)
+        return next(found, None)
+
+    def rewritten(self, topic: str) -> str | None:
+        """When the last rewriting of a topic began; None: there was none."""
+        found = self.published.get(REWRITTEN + topic)
+        return None if found is None else found.at
+
+    def names(self) -> frozenset[bytes]:
+        """The pseudonyms of all who were erased."""
+        return frozenset(bytes.fromhex(each.user) for each in self.published.values() if each.user)
+
+
+def erasures_feed(
+    new_consumer: Callable[[], AIOKafkaConsumer], topic: str, warnings: Warnings
+) -> Feed[Erasures]:
+    """Follows the topic."""
+    return Feed(new_consumer, Erasures(topic), UNUSABLE, warnings)

@@ -1,0 +1,217 @@
+"""The one writer of definitions: read, check, write, as if nobody else wrote in between.
+
+All processes write under one transactional id. Who begins to write fences whoever began before: that one's
+transaction fails, it reads again and decides again. A broker without transactions can't fence. There the
+order of the topic decides: who reads that another record of the version came first has lost, and decides
+again. Both kinds of writer look at that, so one that fences is safe beside one that doesn't
+(docs/decisions/0034).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
+
+from agents.kafka.broker import Broker
+from agents.kafka.clients import committed_consumer, new_producer
+from agents.registry.audience_keys import parse_key
+from agents.registry.audiences import Audiences, audience_record
+from agents.registry.fencing import fencing_producer, note_failure
+from agents.registry.topic import POLL_MS
+
+log = structlog.get_logger("turnstile.publisher")
+
+CHANGE_SECONDS: Final = 30.0
+"""How long a change may take, with all that it waits for."""
+_FIRST_WAIT_SECONDS: Final = 0.02
+_LONGEST_WAIT_SECONDS: Final = 1.0
+Record = tuple[bytes, bytes]
+"""Key and value."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[Result]):
+    """What is to be written, and what that comes to. Without records nothing is written."""
+
+    result: Result
+    records: Sequence[Record] = ()
+    """Of the topic of definitions."""
+    audit: Sequence[Record] = ()
+    """Of the audit topic, if the change was made."""
+
+
+class _Lost(Exception):
+    """Another writer came first."""
+
+
+class AudiencesWriter:
+    """Reads and writes the topic of audiences. One process has one; ``change`` and ``read`` take turns.
+
+    ``fences``: whether to try transactions (the setting ``kafka.idempotence``; such brokers have neither).
+    Clients are open only while something is read or written; what was read is kept.
+    """
+
+    def __init__(
+        self, broker: Broker, registry: Audiences, audit: str, transactional_id: str, *, fences: bool = True
+    ) -> None:
+        self._broker = broker
+        self._registry = registry
+        self._audit = audit
+        self._transactional_id = transactional_id
+        self._fences = fences
+        self._partition = TopicPartition(registry.topic, 0)
+        self._next_offset = 0
+        self._turn = asyncio.Lock()
+
+    async def read(self) -> Audiences:
+        """All that is published now. It changes with the next ``read`` or ``change``. Raises KafkaError."""
+        async with self._turn, asyncio.timeout(CHANGE_SECONDS), self._reading() as consumer:
+            await self._catch_up(consumer)
+            return self._registry
+
+    async def change(self, decide: Callable[[Audiences], Change[Result]]) -> Result:
+        """Make the change that ``decide`` makes of all that is published. What it raises ends the change.
+
+        ``decide`` runs in a thread, and once more whenever another writer came first.
+
+        Raises KafkaError, TimeoutError (it isn't known whether the change was made), WriterForbidden.
+        """
+        async with self._turn, asyncio.timeout(CHANGE_SECONDS), self._reading() as consumer:
+            for attempt in count():
+                try:
+                    async with self._writing() as producer:
+                        await self._catch_up(consumer)
+                        change = await asyncio.to_thread(decide, self._registry)
+                        if change.records:
+                            await self._write(consumer, producer, change)
+                        return change.result
+                except (_Lost, ProducerFenced):
+                    await asyncio.sleep(_pause_seconds(attempt))
+        raise AssertionError("unreachable")
+
+    # -- clients ---------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
+        async with committed_consumer(self._broker) as consumer:
+            consumer.assign([self._partition])
+            consumer.seek(self._partition, self._next_offset)
+            await asyncio.sleep(0)  # otherwise aiokafka's stop raises CancelledError if nothing is asked
+            yield consumer
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AIOKafkaProducer]:
+        """A producer; every writer that began earlier is fenced from here on, where the broker can."""
+        producer = await self._fencing() if self._fences else None
+        if producer is None:
+            producer = new_producer(self._broker, idempotence=False)
+            await producer.start()
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+            note_failure(producer)
+
+    async def _fencing(self) -> AIOKafkaProducer | None:
+        """None: the broker has no transactions."""
+        producer = await fencing_producer(self._broker, self._transactional_id)
+        if producer is None:
+            self._fences = False
+            log.info("no_transactions", instead="the order of the topic decides")
+        return producer
+
+    # -- reading and writing ---------------------------------------------------------------------------
+
+    async def _catch_up(
+        self, consumer: AIOKafkaConsumer, own: Collection[int] = (), *, wait: bool = True
+    ) -> dict[int, bool]:
+        """Take everything that is on the topic now. Of the offsets ``own`` that were read: whether the record
+        stands. ``wait``: until all of those were read; the embedded broker may not tell its end at once."""
+        partition, found = self._partition, dict[int, bool]()
+        end = (await consumer.end_offsets([partition]))[partition]
+        if wait:
+            end = max(end, max(own, default=-1) + 1)
+        while await consumer.position(partition) < end:
+            polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
+            for record in polled.get(partition, []):
+                stands = self._registry.take(record)
+                if record.offset in own:
+                    found[record.offset] = stands
+            self._next_offset = await consumer.position(partition)
+        return found
+
+    async def _write(
+        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, change: Change[Result]
+    ) -> None:
+        """Raises _Lost where another writer came first, ProducerFenced when one came after."""
+        own: list[int] = []
+        try:
+            async with self._together(producer):
+                own = await self._send(producer, self._registry.topic, change.records)
+                if self._fences:
+                    await self._send(producer, self._audit, change.audit)
+        except ProducerFenced:
+            # The next writer's begin ended this transaction, or it was committed and the answer never came.
+            if own and await self._was_committed(consumer, own):
+                return
+            raise
+        await self._see(consumer, producer, own, change.records)
+        if not self._fences:
+            await self._send(producer, self._audit, change.audit)
+
+    def _together(self, producer: AIOKafkaProducer) -> AbstractAsyncContextManager[Any]:
+        """All that is written in it is there, or nothing, where the broker has transactions."""
+        return producer.transaction() if self._fences else nullcontext()
+
+    async def _was_committed(self, consumer: AIOKafkaConsumer, own: list[int]) -> bool:
+        async with self._writing():
+            return await self._catch_up(consumer, own, wait=False) == dict.fromkeys(own, True)
+
+    async def _see(
+        self,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        own: list[int],
+        records: Sequence[Record],
+    ) -> None:
+        """Read what was written. Raises _Lost where it came second.
+
+        Compaction leaves the last record of a key, so the first one, which stands, is written once more.
+        """
+        stands = await self._catch_up(consumer, own)
+        lost = [record for offset, record in zip(own, records, strict=True) if not stands.get(offset, True)]
+        if not lost:
+            return
+        again = []
+        for key, _ in lost:
+            known_as = parse_key(key)
+            of_audience = self._registry.versions.get(known_as.audience, {})
+            if known_as.version in of_audience and not known_as.is_release:
+                again.append(audience_record(of_audience[known_as.version]))
+        async with self._together(producer):
+            await self._send(producer, self._registry.topic, again)
+        raise _Lost
+
+    @staticmethod
+    async def _send(producer: AIOKafkaProducer, topic: str, records: Sequence[Record]) -> list[int]:
+        """Their offsets, when all replicas have them."""
+        if not records:
+            return []
+        sent = [await producer.send(topic, value, key, partition=0) for key, value in records]
+        await asyncio.wait(sent)  # all of them: none may fail with nobody looking
+        return [each.result().offset for each in sent]
+
+
+def _pause_seconds(attempt: int) -> float:
+    """At random, so that two writers don't fence each other for ever."""
+    return random.uniform(0, min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** min(attempt, 16)))

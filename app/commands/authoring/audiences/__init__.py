@@ -1,0 +1,1 @@
+"""``turnstile audiences``: the life cycle of definitions from a shell. ``group`` lists its commands."""

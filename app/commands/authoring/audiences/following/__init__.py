@@ -1,0 +1,1 @@
+"""Waiting until published versions are ready: progress read, in words, in bars."""

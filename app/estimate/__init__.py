@@ -1,0 +1,1 @@
+"""Estimates for the command line and for HTTP."""

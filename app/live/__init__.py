@@ -1,0 +1,1 @@
+"""The live feed of an audience's transitions, as server-sent events: ``routes`` first."""

@@ -1,0 +1,1 @@
+"""The process ``turnstile serve``: a reader, which answers lookups from changelogs that it follows."""

@@ -1,0 +1,41 @@
+"""Waiting until a reader has come as far as a lookup wants (``app.lookup.positions``)."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.follow.replicas import Replicas
+from agents.kafka.placement import table_partition
+from agents.topics.noted import taken_of
+from app.lookup.positions import positions_of
+
+
+class Reached:
+    """Waits until partitions of the table have come as far as somebody wants."""
+
+    def __init__(self) -> None:
+        self.replicas: Replicas | None = None
+        """None: nothing is followed yet."""
+        self.consumer: AIOKafkaConsumer | None = None
+        self.changelog = ""
+
+    async def wait(self, partition: int, text: str) -> bool:
+        """Until the partition is there; False: it isn't held here. Raises PositionUnreadable."""
+        wanted = positions_of(text)
+        replicas = self.replicas
+        if replicas is None:
+            return False
+        end = 0
+        if not wanted and self.consumer is not None:
+            tp = TopicPartition(self.changelog, partition)
+            end = (await self.consumer.end_offsets([tp]))[tp]
+        of = replicas.partitions
+        mine = [each for each in wanted if table_partition(each.partition, of) == partition]
+        while (replica := replicas.known.get(partition)) is not None and replica.stands:
+            checkpoint, is_read = replica.followed.checkpoint, replica.followed.position >= end
+            if checkpoint is None or not is_read:
+                pass
+            elif all(taken_of(checkpoint, each.topic, each.partition)[0] >= each.offset for each in mine):
+                return True
+            await replicas.move()
+        return False

@@ -1,0 +1,1 @@
+"""Erasing users through HTTP: the request, and the receipt."""

@@ -1,0 +1,1 @@
+"""Programs of another kind that do the same job: what a worker is measured beside."""

@@ -1,0 +1,1 @@
+"""Definitions that change while workers die, disks are wiped and brokers restart."""

@@ -1,0 +1,146 @@
+"""A user is erased while the worker is killed and records still come: nothing but the receipt is found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+from agents.kafka.broker import Broker
+from agents.kafka.placement import partition_of
+from agents.topics.plan import TopicPlan
+from app.worker.erasing.request import ask_erasure
+from tables.erased import pseudonym
+from tables.store import RocksMemory, RocksStore
+from tests.stage.log import Line
+from tests.stage.scene import Scene, scene
+from tests.stage.workers import COMMAND, environment
+
+USER = "ann-who-wants-to-be-forgotten"
+SEEN = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
+BOTH = """
+audiences:
+  - {id: seen, name: Seen, rule: {event: view}}
+  - {id: rich, name: Rich, rule: {any: [{attribute: cents, gte: 1}, {event: view, count: {gte: 2}}]}}
+"""
+
+
+def line(user: str, body: dict[str, object]) -> Line:
+    return Line(int(time.time() * 1000), user.encode(), json.dumps({"user_id": user, **body}).encode())
+
+
+async def send(stage: Scene, user: str, *bodies: dict[str, object]) -> None:
+    await stage.send(partition_of(user, stage.partitions), [line(user, each) for each in bodies])
+
+
+async def command(stage: Scene, *words: str) -> str:
+    """What ``turnstile`` prints, asked of the worker."""
+    (worker,) = stage.workers
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *words,
+        "--json",
+        "--url",
+        worker.url,
+        env=environment({}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err
+    return out.decode()
+
+
+async def live_bytes(stage: Scene) -> bytes:
+    """All that topics of ours hold that are compacted, as compaction leaves it."""
+    found: list[bytes] = []
+    for topic, partitions in [
+        (stage.changelog, stage.partitions),
+        (f"{stage.prefix}.erasures", 1),
+        (f"{stage.prefix}.progress", 1),
+    ]:
+        stage.counts[topic] = partitions
+        last = {(each.partition, each.key): each for each in await stage.read(topic)}
+        found += [repr((each.key, each.value, each.headers)).encode() for each in last.values() if each.value]
+    return b"\n".join(found)
+
+
+def stored_bytes(folder: Path) -> bytes:
+    """All that the stores hold."""
+    found: list[object] = []
+    for path in folder.glob("*-profiles-changelog-*"):
+        store = RocksStore(path, RocksMemory.of(8 << 20, 8 << 20))
+        found.append((store.scan(b"", 1000), store.notes(), store.timers(0, 1 << 60, 1000), store.sizes()))
+        store.close()
+    return repr(found).encode()
+
+
+async def test_nothing_of_an_erased_user_is_found(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
+        await stage.define(SEEN)
+        worker = stage.worker()
+        worker.start()
+        await worker.wait_ready()
+        cents: dict[str, object] = {"type": "profile", "set": {"cents": 77_777}}
+        await send(stage, USER, {"event": "view"}, cents, {"event": "view"})
+        await send(stage, "bob", {"event": "view"}, {"event": "view"}, cents)
+        await stage.reach(2)
+
+        worker.kill()
+        await send(stage, USER, {"event": "view"}, cents)  # on its way when the request is made
+        plan = TopicPlan(stage.prefix, stage.prefix, [stage.events])
+        asked = await ask_erasure(Broker(kafka), stage.admin, plan, stage.partitions, "default", USER)
+        worker.start()
+        erasures = f"{stage.prefix}.erasures"
+        stage.counts[erasures] = 1
+        await stage.until(lambda: stage.is_past(erasures, 1), "the receipt is written")
+        worker.kill()  # perhaps before the exit is out, surely before the row is buried
+        worker.start()
+        await worker.wait_ready()
+        receipt = json.loads(await command(stage, "erasures", "show", asked.id))
+        assert receipt["user"] == pseudonym(USER.encode()).hex()
+        places = {each["place"]: each["clean_at"] for each in receipt["places"]}
+        assert f"topic {stage.changelog}" in places
+        assert places["row, members, timers, identities, event ids"] == receipt["erased_at"]
+
+        await stage.define(BOTH)  # the new one is computed from the whole log
+
+        async def ready() -> bool:
+            status, body = await worker.get("/v1/audiences/rich/members/bob")
+            return status == 200 and body["member"] and await worker.is_quiet()
+
+        await stage.until(ready, "rich is ready", 60)
+        await stage.finished()
+        assert (await worker.get(f"/v1/users/{USER}"))[0] == 404
+        moves = [json.loads(each) for each in (await stage.outcome()).bodies.values()]
+        mine = [(each["seq"], each["event"], each["cause"]) for each in moves if each["user_id"] == USER]
+        assert mine == [(1, "enter", "event"), (2, "exit", "delete")]
+
+        async def is_clean() -> bool:
+            return USER.encode() not in await live_bytes(stage)
+
+        await stage.until(is_clean, "the row is buried", 30)
+        worker.stop()
+        assert b"bob" in stored_bytes(worker.data)
+        assert USER.encode() not in stored_bytes(worker.data)
+        assert receipt["user"].encode() in await live_bytes(stage)
+
+
+async def test_the_command_erases_and_prints_the_receipt(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
+        await stage.define(SEEN)
+        worker = stage.worker()
+        worker.start()
+        await worker.wait_ready()
+        await send(stage, USER, {"event": "view"})
+        await stage.reach(1)
+        receipt = json.loads(await command(stage, "erase", USER, "--wait"))
+        assert receipt["partition"] == partition_of(USER, 2)
+        await send(stage, USER, {"event": "view"})
+        await stage.reach(3)
+        moves = [json.loads(each) for each in (await stage.outcome()).bodies.values()]
+        found = [(each["seq"], each["event"], each["cause"]) for each in moves]
+        assert found == [(1, "enter", "event"), (2, "exit", "delete"), (3, "enter", "event")]

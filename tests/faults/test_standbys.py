@@ -1,0 +1,62 @@
+"""A worker dies, and another one goes on from its standbys: right, and with nothing to restore."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.stage.log import AHEAD_MS, TAKES_AHEAD, make_log
+from tests.stage.scene import scene
+from tests.stage.workers import Worker
+
+RECORDS = 3_000
+
+
+async def test_a_worker_takes_partitions_over_without_restoring_them(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    # Workers may be at its end while it is written. Idle clocks follow the wall, so the log lies ahead of it.
+    log = make_log(7, RECORDS, 300, start_ms=AHEAD_MS)
+    async with scene(kafka, topic_prefix, tmp_path) as stage:
+        await stage.define()
+        first = stage.worker("w1", worker__standbys=1, **TAKES_AHEAD)
+        second = stage.worker("w2", worker__standbys=1, **TAKES_AHEAD)
+        first.start()
+        second.start()
+        await stage.until(lambda: each_keeps_what_the_other_owns(first, second), "both have standbys")
+        await stage.load(log)
+        await stage.finished()
+
+        async def has_followed() -> bool:
+            return set((await standbys(second)).values()) == {0}
+
+        await stage.until(has_followed, "the standbys are at the ends of their changelogs")
+        before = await restored_rows(second)
+        first.kill()
+        await stage.until(second.owns_all(stage.partitions), "the second worker has all partitions")
+        assert await restored_rows(second) - before < 50, "rows were restored, and not taken over"
+        assert not second.logged("store_broken")
+        await stage.finished()
+        await stage.assert_right(log)
+
+
+async def each_keeps_what_the_other_owns(*workers: Worker) -> bool:
+    owned, kept = set(), set()
+    for worker in workers:
+        status, body = await worker.get("/readyz?verbose")
+        if status != 200 or not body["partitions"] or not body["standbys"]:
+            return False
+        owned |= set(body["partitions"])
+        kept |= set(map(int, body["standbys"]))
+    return owned == kept
+
+
+async def standbys(worker: Worker) -> dict[str, int]:
+    found: dict[str, int] = (await worker.get("/readyz?verbose"))[1]["standbys"]
+    return found
+
+
+async def restored_rows(worker: Worker) -> float:
+    _, text = await worker.get("/metrics")
+    found = re.search(r"^turnstile_restored_rows (\S+)", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0

@@ -1,0 +1,1 @@
+"""Definitions that come late: what the live workers make of the past."""
