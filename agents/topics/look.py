@@ -83,9 +83,25 @@ async def existing(admin: AIOKafkaAdminClient) -> Mapping[str, int]:
     return {name: each.partitions for name, each in (await look(admin)).topics.items()}
 
 
-async def _metadata(admin: AIOKafkaAdminClient, names: Collection[str] | None) -> dict[str, Any]:
+async def known_everywhere(admin: AIOKafkaAdminClient, names: Collection[str]) -> bool:
+    """Whether each broker that answers shows all of these topics."""
+    for broker in admin._client.cluster.brokers():
+        try:
+            answer = await _metadata(admin, names, broker.nodeId)
+        except KafkaError:  # a broker that is down shows them when it comes back
+            continue
+        shown = {each["topic"] for each in answer["topics"] if each["partitions"] and not each["error_code"]}
+        if not shown.issuperset(names):
+            return False
+    return True
+
+
+async def _metadata(
+    admin: AIOKafkaAdminClient, names: Collection[str] | None, broker: int | None = None
+) -> dict[str, Any]:
+    """``broker``: which one to ask, otherwise any."""
     try:
-        response = await admin._send_request(TopicsRequest(names))
+        response = await admin._send_request(TopicsRequest(names), broker)
     except NotImplementedError:  # older than topic ids
         response = await admin._get_cluster_metadata(None)
     answer: dict[str, Any] = response.to_object()

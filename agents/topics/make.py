@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
+from typing import Final
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -10,13 +12,16 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from agents.kafka.requests import SET, SetConfigsRequest
 from agents.topics.judge import TopicsUnusable, judge, missing_sources, raise_if_unusable
-from agents.topics.look import Cluster, look
+from agents.topics.look import Cluster, known_everywhere, look
 from agents.topics.plan import TopicPlan, Wanted, copies, wanted_topics
 
 log = structlog.get_logger("turnstile.topics")
 
 _TOPIC = 2
 """The type of resource in requests about settings."""
+SHOWN_SECONDS: Final = 20.0
+"""How long brokers may take to show a topic that was made."""
+SHOWN_AGAIN_SECONDS: Final = 0.02
 
 
 def table_partitions(plan: TopicPlan, cluster: Cluster, partitions: int) -> int:
@@ -75,7 +80,11 @@ async def _make(
 async def create_topics(
     admin: AIOKafkaAdminClient, wanted: Mapping[str, tuple[int, Mapping[str, str]]], replication: int
 ) -> None:
-    """Create topics: name to (partitions, configuration). One that another worker made first is fine."""
+    """Create topics: name to (partitions, configuration). One that another worker made first is fine.
+
+    Returns when every broker shows them, because the controller answers before its brokers have heard.
+    Raises TopicsUnusable.
+    """
     topics = [
         NewTopic(name, partitions, replication, topic_configs=dict(configs))
         for name, (partitions, configs) in wanted.items()
@@ -86,6 +95,15 @@ async def create_topics(
         if code and error is not TopicAlreadyExistsError:
             raise TopicsUnusable(f"the broker did not make topic {name}: {error.__name__}")
     log.info("topics_made", topics=sorted(wanted))
+    try:
+        async with asyncio.timeout(SHOWN_SECONDS):
+            while not await known_everywhere(admin, wanted):
+                await asyncio.sleep(SHOWN_AGAIN_SECONDS)
+    except TimeoutError:
+        names = ", ".join(sorted(wanted))
+        raise TopicsUnusable(
+            f"{names}: made, but not every broker shows them after {SHOWN_SECONDS:g} s"
+        ) from None
 
 
 async def set_configs(admin: AIOKafkaAdminClient, topic: str, configs: Mapping[str, str]) -> None:
