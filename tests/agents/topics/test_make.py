@@ -1,0 +1,25 @@
+"""Topics that were made can be used at once."""
+
+from __future__ import annotations
+
+from agents.kafka.broker import Broker
+from agents.kafka.clients import new_admin
+from agents.topics.look import look
+from agents.topics.make import create_topics
+from bench.kafka.apache import ApacheKafka
+
+
+async def test_each_broker_shows_a_topic_that_was_just_made(
+    kafka_cluster: ApacheKafka, topic_prefix: str
+) -> None:
+    admin = new_admin(Broker(kafka_cluster.bootstrap))
+    await admin.start()
+    try:
+        unseen = []
+        for number in range(30):
+            name = f"{topic_prefix}.{number}"
+            await create_topics(admin, {name: (3, {})}, 2)
+            unseen += [name for _ in range(3) if name not in (await look(admin, [name], [name])).topics]
+        assert unseen == []
+    finally:
+        await admin.close()
