@@ -150,14 +150,14 @@ def _schedule(
         reader.problem("wrong_value", message, inside, entry.node, f"{told}, or a cron expression")
         return None
     cron = " ".join(text.split())
-    if fault := _cron_fault(cron):
+    if fault := cron_fault(cron):
         hint = "five fields: minute, hour, day of the month, month, day of the week; such as 0 6 * * mon"
         reader.problem("cron", f"'{text}' isn't a cron expression: {fault}", inside, entry.node, hint)
         return None
     return language.Schedule("cron", cron)
 
 
-def _cron_fault(cron: str) -> str:
+def cron_fault(cron: str) -> str:
     """Why an expression can't be used; empty if it can."""
     fields = cron.split(" ")
     if len(fields) != 5:
@@ -176,14 +176,14 @@ def _cron_fault(cron: str) -> str:
 
 def is_timezone(name: str) -> bool:
     """Whether it's a name of the IANA database."""
-    return name == "UTC" or name in _timezones()
+    return name == "UTC" or name in timezones()
 
 
 def _timezone(reader: Reader, entries: Mapping[str, Entry], path: str, default: str) -> str:
     value = _field(reader, entries, "timezone", path, default)
     if not value or is_timezone(value):
         return value or default
-    near = get_close_matches(value, _timezones(), n=1)
+    near = get_close_matches(value, timezones(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else "a name of the IANA database, such as Asia/Shanghai"
     inside = join(path, "timezone")
     reader.problem("timezone", f"unknown time zone '{value}'", inside, entries["timezone"].node, hint)
@@ -191,7 +191,7 @@ def _timezone(reader: Reader, entries: Mapping[str, Entry], path: str, default: 
 
 
 @lru_cache(maxsize=1)
-def _timezones() -> frozenset[str]:
+def timezones() -> frozenset[str]:
     """Listed once: it walks the whole database."""
     return frozenset(available_timezones())
 

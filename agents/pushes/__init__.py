@@ -1,0 +1,1 @@
+"""Pushes: the members of an audience as a list, once or on a schedule."""

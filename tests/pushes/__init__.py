@@ -1,0 +1,1 @@
+"""Pushes: rooms as in agents/pushes; service is for app/pushes."""
