@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
@@ -15,12 +16,16 @@ from agents.pushes.contract.push import (
     Encryption,
     Format,
     IdColumn,
+    Kind,
     RowFormat,
 )
 from rules.parse.document import Node
 from rules.parse.values import Reader, join
 
-KEYS: Final = ("ids", "attributes", "since", "exit_at", "format")
+KEYS: Final = ("ids", "attributes", "since", "exit_at", "id", "id_type", "encryption", "format")
+ID_KEYS: Final = ("type", "encryption", "method", "column", "kind", "country_code")
+COUNTRY_CODE: Final = re.compile(r"[1-9][0-9]{0,2}")
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 FORMAT_KEYS: Final = ("kind", "gzip", "empty", "header", "delimiter", "quote_all", "bom")
 OF_CSV: Final = ("header", "delimiter", "quote_all", "bom")
 DELIMITERS: Final = (",", ";", "|", "\t")
@@ -35,15 +40,26 @@ def parse_content(reader: Reader, node: Node | None, path: str) -> Content:
         return Content()
     reader.keys(entries, path, KEYS)
     fields = Fields(reader, entries, path, node)
+    standard = Content()
     content = Content(
-        _ids(fields) or Content().ids,
+        _ids(fields) or standard.ids,
         _attributes(fields),
         fields.text("since") or "",
         fields.text("exit_at") or "",
+        fields.text("id") or standard.id,
+        _named(fields, "id_type", standard.id_type),
+        _named(fields, "encryption", standard.encryption),
         _format(fields),
     )
     _columns_differ(fields, content)
     return content
+
+
+def _named(fields: Fields, key: str, standard: str) -> str:
+    """The name of a column that is there by default; ``false`` takes it away."""
+    if key in fields.entries and fields.entries[key].node.value is False:
+        return ""
+    return fields.text(key) or standard
 
 
 def _items(fields: Fields, key: str) -> list[tuple[str, Node]]:
@@ -62,7 +78,7 @@ def _id(reader: Reader, node: Node, path: str) -> IdColumn | None:
     if not isinstance(node.value, Mapping):
         name = reader.text(node, path, "an id")
         return None if name is None else IdColumn(name, column=name)
-    reader.keys(node.value, path, ("type", "encryption", "method", "column"))
+    reader.keys(node.value, path, ID_KEYS)
     own = Fields(reader, node.value, path, node)
     name = own.text("type", "an id needs 'type'")
     encryption: Any = own.choice("encryption", get_args(Encryption), "plain")
@@ -76,7 +92,13 @@ def _id(reader: Reader, node: Node, path: str) -> IdColumn | None:
         return None
     if name == USER_ID and encryption == "as_is":
         own.wrong("encryption", "a user id is known as plain text: as_is is for identities")
-    return IdColumn(name, encryption, method, own.text("column") or name)
+    kind: Any = own.choice("kind", get_args(Kind), None)
+    code = own.text("country_code") or ""
+    if code and not COUNTRY_CODE.fullmatch(code):
+        own.wrong("country_code", f"'{code}' is no country code: one to three digits, such as '86'")
+    elif code and encryption not in ("md5", "sha256"):
+        own.wrong("country_code", f"'country_code' has no effect, because encryption is {encryption}")
+    return IdColumn(name, encryption, method, own.text("column") or name, kind, code)
 
 
 def _attributes(fields: Fields) -> tuple[AttributeColumn, ...]:
@@ -129,9 +151,20 @@ def _format(fields: Fields) -> RowFormat:
 
 
 def _columns_differ(fields: Fields, content: Content) -> None:
-    """Note columns of one name, and ids of one type, that are there twice."""
-    columns = [each.column for each in content.ids] + [each.column for each in content.attributes]
-    columns += [each for each in (content.since, content.exit_at) if each]
-    for name in sorted({each for each in columns if columns.count(each) > 1}):
-        hint = "give one of them another column or alias"
-        fields.reader.problem("duplicate", f"column '{name}' is there twice", fields.path, fields.at, hint)
+    """Note columns of one name, ids of one name, and several ids that no column tells apart."""
+    hint = "give one of them another column or alias"
+    ids = [each.column for each in content.ids]
+    is_one = len(ids) == 1
+    columns = [content.id or (ids[0] if is_one else "id"), content.encryption, content.since, content.exit_at]
+    columns += [content.id_type] if content.id or not is_one else []
+    columns += [each.column for each in content.attributes]
+    for what, names in (("id", ids), ("column", columns)):
+        for name in sorted({each for each in names if each and names.count(each) > 1}):
+            message = f"{what} '{name}' is there twice"
+            fields.reader.problem("duplicate", message, fields.path, fields.at, hint)
+    for name in columns:
+        if CONTROL.search(name):
+            message = f"a column can't be called {name!r}: it has a control character"
+            fields.reader.problem("wrong_value", message, fields.path, fields.at)
+    if not is_one and not content.id_type:
+        fields.wrong("id_type", "several ids need a column that tells them apart")

@@ -18,6 +18,7 @@ USER_ID: Final = "user_id"
 """The id type that every user has; all others are namespaces of identities."""
 
 Encryption: TypeAlias = Literal["plain", "md5", "sha256", "as_is"]
+Kind: TypeAlias = Literal["email", "phone", "text"]
 Missed: TypeAlias = Literal["run_once", "skip"]
 Overlap: TypeAlias = Literal["wait", "skip"]
 Format: TypeAlias = Literal["csv", "jsonl", "kafka"]
@@ -50,13 +51,16 @@ class IdColumn:
     """One type of id that goes along: ``user_id``, or a namespace of identities.
 
     ``as_is``: the value is encrypted already, by ``method``, whose name is passed along; nobody decrypts it.
-    ``column`` is what it is called at the target.
+    ``column`` is what it is called at the target. ``kind`` says how values are normalised before they are
+    hashed (None: the type's name says so), ``country_code`` what phone numbers without one begin with.
     """
 
     type: str
     encryption: Encryption = "plain"
     method: str = ""
     column: str = ""
+    kind: Kind | None = None
+    country_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,20 @@ class RowFormat:
 @dataclass(frozen=True, slots=True)
 class Content:
     """What a row holds. ``since`` and ``exit_at`` name the columns of these instants; empty: they don't go
-    along."""
+    along.
+
+    Each row has one id. ``id`` names its column: by default it is called as its type is, and ``id`` where
+    there are several. ``id_type`` names the column that tells these apart, ``encryption`` the one that says
+    how the id is encrypted (empty: the list doesn't say so).
+    """
 
     ids: tuple[IdColumn, ...] = (IdColumn(USER_ID, column=USER_ID),)
     attributes: tuple[AttributeColumn, ...] = ()
     since: str = ""
     exit_at: str = ""
+    id: str = ""
+    id_type: str = "id_type"
+    encryption: str = "encryption"
     format: RowFormat = RowFormat()
 
 

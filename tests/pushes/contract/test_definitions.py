@@ -111,7 +111,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place_and_the_nearest_name(
 
 
 def test_columns_and_names_that_are_there_twice_are_refused() -> None:
-    content = "{ids: [user_id, mobile], attributes: [{attribute: city, alias: mobile}]}"
+    content = "{ids: [mobile], attributes: [{attribute: city, alias: mobile}]}"
     twice = f"{{name: p, audience: a, connection: c, content: {content}}}"
     assert "column 'mobile' is there twice" in problems(twice)[0]
     assert "name 'p' is taken in project default" in problems(f"{{pushes: [{LEAST}, {LEAST}]}}")[0]
@@ -124,3 +124,29 @@ def test_days_that_some_months_lack_are_refused() -> None:
 
 def test_what_was_published_is_read_as_it_was() -> None:
     assert load_published(BUYERS, "topic") == push(BUYERS)
+
+
+def content_problems(content: str) -> str:
+    return " ".join(problems(f"{{name: p, audience: a, connection: c, content: {content}}}"))
+
+
+def test_columns_of_ids_can_be_named_and_ids_say_how_they_are_normalised() -> None:
+    content = push(
+        "{name: p, audience: a, connection: c, content: {id: number, id_type: kind, encryption: false, "
+        "ids: [{type: work, encryption: sha256, kind: phone, country_code: '86'}]}}"
+    ).content
+    assert content.ids == (IdColumn("work", "sha256", "", "work", "phone", "86"),)
+    assert (content.id, content.id_type, content.encryption) == ("number", "kind", "")
+
+
+def test_several_ids_need_names_and_a_column_that_tells_them_apart() -> None:
+    assert "id 'idfa' is there twice" in content_problems("{ids: [idfa, {type: idfa, encryption: md5}]}")
+    assert "several ids need a column" in content_problems("{ids: [a, b], id_type: false}")
+    assert "column 'id' is there twice" in content_problems("{ids: [a, b], attributes: [id]}")
+
+
+def test_country_codes_and_names_of_columns_are_checked() -> None:
+    code = "{ids: [{type: mobile, encryption: md5, country_code: '+86'}]}"
+    assert "'+86' is no country code" in content_problems(code)
+    assert "has no effect" in content_problems("{ids: [{type: mobile, country_code: '86'}]}")
+    assert "control character" in content_problems('{attributes: [{attribute: a, alias: "x\\ny"}]}')

@@ -1,0 +1,52 @@
+"""Ids as they are sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.pushes.content.encryption import encrypter_of, phone_digits
+from agents.pushes.contract.push import IdColumn
+
+
+@pytest.mark.parametrize(
+    ("written", "country_code", "digits"),
+    [
+        ("+86 138-0013-8000", "", "8613800138000"),
+        ("0086 138 0013 8000", "49", "8613800138000"),
+        ("13800138000", "", "13800138000"),
+        ("13800138000", "86", "8613800138000"),
+        ("0171/123 45.67", "49", "491711234567"),
+        ("(415) 555\u00a00100", "1", "14155550100"),
+        ("＋８６13800138000", "", "8613800138000"),
+        ("not a number", "", None),
+        ("+123456789012345678", "", None),
+        ("", "86", None),
+        ("+86;138", "", None),
+    ],
+)
+def test_phone_numbers_are_their_digits(written: str, country_code: str, digits: str | None) -> None:
+    assert phone_digits(written, country_code) == digits
+
+
+# The hashes are those of RFC 1321 and FIPS 180-2: of "abc", and of nothing but it.
+@pytest.mark.parametrize(
+    ("id", "value", "sent"),
+    [
+        (IdColumn("email", "md5"), " ABC ", "900150983cd24fb0d6963f7d28e17f72"),
+        (IdColumn("imei", "md5"), " abc\n", "900150983cd24fb0d6963f7d28e17f72"),
+        (IdColumn("imei", "md5"), "ABC", "902fbdd2b1df0c4f70b4a5d23525e932"),
+        (
+            IdColumn("work", "sha256", kind="email"),
+            "ABC",
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ),
+        (IdColumn("email"), " A@B.C ", " A@B.C "),
+        (IdColumn("email", "as_is", method="aes"), "xyz=", "xyz="),
+        (IdColumn("email"), "  ", None),
+        (IdColumn("email", "md5"), "  ", None),
+        (IdColumn("mobile", "md5"), "none", None),
+        (IdColumn("email"), "", None),
+    ],
+)
+def test_an_id_is_sent_as_its_encryption_says(id: IdColumn, value: str, sent: str | None) -> None:
+    assert encrypter_of(id)(value) == sent
