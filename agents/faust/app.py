@@ -217,3 +217,8 @@ def owner_url(app: WorkerApp, changelog: str, partition: int) -> str | None:
 def standbys_of(app: WorkerApp) -> set[int]:
     """The table's partitions that this worker keeps standbys of."""
     return cast(Assignor, app.assignor).standbys()
+
+
+def standby_urls(app: WorkerApp) -> dict[str, set[int]]:
+    """The table's partitions that each worker keeps standbys of, by its advertised URL."""
+    return cast(Assignor, app.assignor).standbys_by_url()

@@ -164,9 +164,12 @@ class Assignor(PartitionAssignor):
 
     def standbys(self) -> set[int]:
         """The table's partitions that this worker keeps standbys of."""
+        return self.standbys_by_url().get(str(self._url), set()) - self.held()
+
+    def standbys_by_url(self) -> dict[str, set[int]]:
+        """The table's partitions that each worker keeps standbys of, by its URL."""
         copies: int = self.app.standbys  # type: ignore[attr-defined]
-        found = standbys_of(self._held_by(self.changelog_distribution), copies)
-        return found.get(str(self._url), set()) - self.held()
+        return standbys_of(self._held_by(self.changelog_distribution), copies)
 
     def sources(self) -> dict[int, list[TP]]:
         """The source partitions whose records each of the table's held partitions takes.

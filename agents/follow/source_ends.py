@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +52,7 @@ class SourceEnds:
         self.sources: frozenset[TopicPartition] = frozenset()
         self.seen: Seen | None = None
         """None: nobody has answered yet."""
+        self._consumer: AIOKafkaConsumer | None = None
         self._empty: dict[TopicPartition, tuple[int, int]] = {}
         """Stretches of offsets that hold no record to be read: transactions' markers, or aborted ones."""
         self._lacking: dict[TopicPartition, tuple[int, int, float]] = {}
@@ -61,12 +63,23 @@ class SourceEnds:
         while True:
             try:
                 async with self._new_consumer() as consumer:
+                    self._consumer = consumer
                     while True:
                         await self._ask(consumer)
                         await asyncio.sleep(ASK_SECONDS)
             except (KafkaError, OSError, TimeoutError) as error:
                 log.info("source_ends_unknown", error=repr(error))
                 await asyncio.sleep(ASK_SECONDS)
+            finally:
+                self._consumer = None
+
+    async def end_of(self, tp: TopicPartition) -> int:
+        """The end of a partition of any topic now. Waits while nobody can be asked."""
+        while True:
+            with suppress(KafkaError, OSError, TimeoutError):
+                if (consumer := self._consumer) is not None:
+                    return int((await consumer.end_offsets([tp]))[tp])
+            await asyncio.sleep(ASK_SECONDS)
 
     async def _ask(self, consumer: AIOKafkaConsumer) -> None:
         if not self.sources:

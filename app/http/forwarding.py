@@ -11,6 +11,7 @@ from yarl import URL
 
 from app.http.api_keys import KeyRing
 from app.http.problems import HttpProblem
+from app.http.silence import Silence
 from app.http.tls import Trust
 
 FORWARDED = "x-turnstile-forwarded"
@@ -28,13 +29,22 @@ RESERVED = "%!$&'()*+,/:;=?@[]-._~"
 class Forwarding:
     """Connections to other processes, which stay open for the next request.
 
-    ``url_of`` says the URL of the worker that has a partition; None: not known now.
+    ``url_of`` says the URL of the worker that has a partition; None: not known now. ``seconds``: so long an
+    answer may take. With ``silence`` who was silent lately is not waited for.
     """
 
     def __init__(
-        self, url_of: Callable[[int], str | None], own_url: str, keys: KeyRing, trust: Trust
+        self,
+        url_of: Callable[[int], str | None],
+        own_url: str,
+        keys: KeyRing,
+        trust: Trust,
+        seconds: float = FORWARD_SECONDS,
+        silence: Silence | None = None,
     ) -> None:
         self._url_of = url_of
+        self._seconds = seconds
+        self._silence = silence
         self._own_url = own_url.rstrip("/")
         self._keys = keys
         self._trust = trust
@@ -42,7 +52,7 @@ class Forwarding:
 
     async def start(self) -> None:
         connector = TCPConnector(keepalive_timeout=KEPT_SECONDS)
-        self._session = ClientSession(timeout=ClientTimeout(total=FORWARD_SECONDS), connector=connector)
+        self._session = ClientSession(timeout=ClientTimeout(total=self._seconds), connector=connector)
 
     async def stop(self) -> None:
         if self._session is not None:
@@ -101,6 +111,9 @@ class Forwarding:
         ``url``: with path and query, encoded.
         """
         assert self._session is not None
+        origin = "/".join(url.split("/", 3)[:3])
+        if self._silence is not None and not self._silence.may_ask(origin):
+            raise HttpProblem(503, "Not available now", f"the owner at {origin} did not answer just now")
         headers = dict(credentials)
         if json is not None:
             headers["Content-Type"] = "application/json"
@@ -114,9 +127,12 @@ class Forwarding:
                 ssl=self._trust(),
             ) as answer:
                 body = await answer.read()
+                if self._silence is not None:
+                    self._silence.heard(origin)
                 return Fetched(answer.status, answer.content_type, answer.headers, body)
         except (ClientError, TimeoutError, ValueError) as error:
-            origin = "/".join(url.split("/", 3)[:3])
+            if self._silence is not None:
+                self._silence.note(origin)
             detail = f"the owner at {origin} does not answer: {error!r}"
             raise HttpProblem(503, "Not available now", detail) from None
 

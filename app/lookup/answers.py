@@ -54,7 +54,8 @@ class LookedUp(Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(UserLookedUp).decode
-_PASSING: Final = (b'{"status":"unavailable"', b'{"status":"not_ready"')
+_UNAVAILABLE: Final = b'{"status":"unavailable"'
+_PASSING: Final = (_UNAVAILABLE, b'{"status":"not_ready"')
 
 
 def is_passing(told: Told) -> bool:
@@ -62,6 +63,12 @@ def is_passing(told: Told) -> bool:
     if isinstance(told, Raw):
         return bytes(told).startswith(_PASSING)
     return told.status in ("unavailable", "not_ready")
+
+
+def is_unavailable(told: Told) -> bool:
+    if isinstance(told, Raw):
+        return bytes(told).startswith(_UNAVAILABLE)
+    return told.status == "unavailable"
 
 
 def with_resolution(told: Told, resolved_ms: int | None) -> Told:

@@ -14,7 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from app.http.users import UserRef
-from app.lookup.answers import as_object, with_resolution
+from app.lookup.answers import as_object, is_unavailable, with_resolution
 from app.lookup.held import Credentials, Held, NoAnswer, Others
 from app.lookup.model import LookupRequest, Told, UserAnswer
 from app.lookup.resolver import Resolver
@@ -23,12 +23,13 @@ log = structlog.get_logger("turnstile.lookup")
 
 
 class Lookups:
-    """Of one process."""
+    """Of one process. ``then``: who is asked for the users of whom neither it nor an owner can tell."""
 
-    def __init__(self, held: Held, others: Others, resolver: Resolver) -> None:
+    def __init__(self, held: Held, others: Others, resolver: Resolver, then: Lookups | None = None) -> None:
         self.held = held
         self._others = others
         self._resolver = resolver
+        self._then = then
 
     async def answer(self, asked: LookupRequest, credentials: Credentials | None) -> list[UserAnswer]:
         """``told``, as objects."""
@@ -42,11 +43,8 @@ class Lookups:
         loop = asyncio.get_running_loop()
         ends = loop.time() + asked.deadline_ms / 1000
         users, resolved_ms = await self._resolved(asked, credentials)
-        found: dict[str, Told] = {}
         ids = list(dict.fromkeys([each for each in users if isinstance(each, str)]))
-        elsewhere = await self._here(ids, asked, found)
-        if elsewhere and credentials is not None:
-            await self._there(elsewhere, asked, credentials, ends, found)
+        found = await self._found(ids, asked, credentials, ends)
         answers: list[Told] = [
             each if isinstance(each, UserAnswer) else found.get(each) or UserAnswer("unavailable", each)
             for each in users
@@ -78,6 +76,22 @@ class Lookups:
         ]
         as_of = zip(identities, resolved, strict=True)
         return users, {identity: each.as_of_ms for identity, each in as_of}
+
+    async def _found(
+        self, ids: Sequence[str], asked: LookupRequest, credentials: Credentials | None, ends: float
+    ) -> dict[str, Told]:
+        """The answers that there are, by id of the user."""
+        found: dict[str, Told] = {}
+        elsewhere = await self._here(ids, asked, found)
+        if elsewhere and credentials is not None:
+            await self._there(elsewhere, asked, credentials, ends, found)
+        if self._then is not None:
+            lacking = [each for each in ids if each not in found or is_unavailable(found[each])]
+            left_ms = int((ends - asyncio.get_running_loop().time()) * 1000)
+            if lacking and left_ms > 0:
+                hop = replace(asked, deadline_ms=left_ms)
+                found |= await self._then._found(lacking, hop, credentials, ends)
+        return found
 
     async def _here(
         self, ids: Sequence[str], asked: LookupRequest, found: dict[str, Told]

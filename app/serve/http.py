@@ -29,15 +29,15 @@ from app.lookup.others import OtherProcesses
 from app.lookup.routes import LookupRoutes
 from app.sensors.exists import ONLINE, look_for_callers
 from app.sensors.routes import FORMS, sensors_routes
-from app.serve.answering import HeldByReader, ReaderAnswers, ReaderVersions
 from app.serve.metrics import ReaderMetrics
-from app.serve.positions import Reached
 from app.settings.tree import Settings
 from app.worker.asked import audience_of
 from app.worker.audiences.definitions import Definitions
 from app.worker.audiences.reading import ReadRoutes
 from app.worker.audiences.shown import Known
 from app.worker.audiences.sizes import KnownSizes
+from app.worker.following.answering import HeldByReader, ReaderAnswers, ReaderVersions
+from app.worker.following.reached import Reached
 from app.worker.http_identities import Identities, NothingKept
 from app.worker.http_members import AudienceMembers
 from app.worker.http_users import UserLookups
@@ -54,7 +54,7 @@ class ReaderReadiness(Readiness, frozen=True, kw_only=True):
 
 
 class ServedReader(Protocol):
-    """What the HTTP side needs of a reader (an ``app.worker.holder.Asked``)."""
+    """What the HTTP side needs of a reader (an ``app.worker.askable.Asked``)."""
 
     settings: Settings
     number: int

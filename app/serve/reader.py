@@ -16,6 +16,7 @@ from agents.backfill.versions.catalog import Catalog
 from agents.follow.follower import Follower
 from agents.follow.replicas import Replicas
 from agents.follow.source_ends import SourceEnds
+from agents.follow.topics import FollowedTopics
 from agents.kafka.clients import committed_consumer, new_admin, new_consumer
 from agents.kafka.placement import partition_of
 from agents.kafka.watch import KafkaWatch
@@ -29,15 +30,14 @@ from app.failures import message_for_users
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
-from app.serve.answering import ReaderAnswers, ReaderVersions
 from app.serve.http import ReaderServer
 from app.serve.metrics import ReaderMetrics
 from app.serve.owners import Owners
-from app.serve.positions import Reached
-from app.serve.topics import FollowedTopics
 from app.settings.limits import limits_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
+from app.worker.following.answering import ReaderAnswers, ReaderVersions
+from app.worker.following.reached import Reached
 from app.worker.http_identities import NothingKept
 from rules.compile.rule_set import RuleSet
 from tables.store import RocksMemory
@@ -80,13 +80,13 @@ class Reader:
         self.catalog = Catalog({}, {})
         self.evaluator = ReaderAnswers(self.metrics)
         self.past = ReaderVersions(self.progress.registry)
-        self.reached = Reached()
         self.identities = NothingKept()
         self.wall = WallClock(settings.clock.max_lead_ms, self.warnings)
         self._admin = new_admin(self.broker)
         self.topics = FollowedTopics(self._admin, self.plan)
         self.owners = Owners(self._admin, self.plan.app_id, self.plan.changelog)
         self.ends = SourceEnds(self.consumer, self.wall.now_ms, self._ends_told)
+        self.reached = Reached(self.ends, self.plan.changelog)
         self.replicas: Replicas | None = None
         """None: the topics aren't there yet."""
         self.follower: Follower | None = None

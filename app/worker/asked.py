@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from agents.backfill.progress.progress import VersionState
 from app.http.problems import HttpProblem
-from app.worker.holder import Asked
+from app.worker.askable import Asked
 from rules.compile.audience import CompiledAudience
 from rules.compile.project_rules import ProjectRules
 from rules.compile.rule_set import RuleSet

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agents.faust.app import WorkerApp, worker_app
+from collections.abc import Callable
+
+from agents.faust.app import WorkerApp, standby_urls, standbys_of, worker_app
 from agents.faust.hooks import Hooks
 from agents.kafka.broker import Broker
 from agents.topics.plan import TopicPlan
@@ -34,3 +36,16 @@ def app_of(
         warnings=warnings,
         standbys=settings.worker.standbys,
     )
+
+
+class SharedOut:
+    """How the group's leader shared out standbys last (``app.worker.standbys.Shares``)."""
+
+    def __init__(self, app: Callable[[], WorkerApp]) -> None:
+        self._app = app
+
+    def wanted(self) -> set[int]:
+        return standbys_of(self._app())
+
+    def by_url(self) -> dict[str, set[int]]:
+        return standby_urls(self._app())

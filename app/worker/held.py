@@ -11,8 +11,8 @@ from agents.evaluate.native.core import CoreMissing, native_core
 from agents.evaluate.native.pipeline import NativePipeline, Question
 from agents.kafka.placement import partition_of
 from app.lookup.model import LookupRequest, Membership, Status, Told, UserAnswer
+from app.worker.askable import Asked
 from app.worker.asked import AudienceNotReady, deciding_version
-from app.worker.holder import Asked
 from rules.compile.audience import CompiledAudience
 from rules.compile.project_rules import ProjectRules
 from rules.compile.rule_set import RuleSet

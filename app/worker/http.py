@@ -9,12 +9,14 @@ from __future__ import annotations
 from app.http.base import Health, HttpBase
 from app.http.forwarding import Forwarding
 from app.http.rate_limits import rate_limits_of
+from app.http.silence import Silence
 from app.http.tls import Trust, certificate_of
 from app.http.warnings import shown_warnings
 from app.kafka.configured import broker_of, plan_of
 from app.live.routes import LiveFeeds
 from app.lookup.lookups import Lookups
 from app.lookup.others import OtherProcesses
+from app.lookup.resolver import Resolver
 from app.lookup.routes import LookupRoutes
 from app.sensors.exists import ONLINE, look_for_callers
 from app.sensors.routes import FORMS, sensors_routes
@@ -23,11 +25,16 @@ from app.worker.asked import audience_of
 from app.worker.audiences.routes import AudienceRoutes
 from app.worker.audiences.sizes import KnownSizes
 from app.worker.erasing.routes import ErasureRoutes
+from app.worker.following.answering import HeldByReader
+from app.worker.following.fallback import or_standby
 from app.worker.held import HeldByWorker
 from app.worker.holder import Holder
 from app.worker.http_identities import Identities
 from app.worker.http_members import AudienceMembers
 from app.worker.http_users import UserLookups
+
+PATIENCE_SECONDS = 0.5
+"""How long an owner may take where standbys are kept."""
 
 
 class Server:
@@ -37,7 +44,12 @@ class Server:
         self._worker = worker
         http, warnings = worker.settings.http, worker.warnings
         trust = Trust(http.tls_ca_file, warnings)
-        self._forwarding = Forwarding(worker.url_of, worker.advertised_url, worker.keys, trust)
+        known = worker.advertised_url, worker.keys, trust
+        has_standbys, silence = worker.settings.worker.standbys > 0, Silence()
+        # Where a standby answers instead, nobody waits long for an owner.
+        patience = (PATIENCE_SECONDS, silence) if has_standbys else ()
+        self._forwarding = Forwarding(worker.url_of, *known, *patience)
+        self._to_standbys = Forwarding(lambda each: worker.standbys.url_of(each), *known)
         health = Health(
             lambda: worker.crashed is None,
             worker.not_ready,
@@ -49,7 +61,9 @@ class Server:
         members = AudienceMembers(worker, self._forwarding)
         identities = Identities(worker, self._forwarding)
         resolver = identities.resolver
-        lookups = Lookups(HeldByWorker(worker), OtherProcesses(self._forwarding), resolver)
+        others = OtherProcesses(self._forwarding)
+        then = self._lookups_of_standbys(resolver) if has_standbys else None
+        lookups = Lookups(HeldByWorker(worker), others, resolver, then)
         lookup = LookupRoutes(lookups, self._forwarding)
         users = UserLookups(worker, self._forwarding, resolver)
         self._definitions = AudienceRoutes(worker, KnownSizes(worker, members).of)
@@ -63,7 +77,11 @@ class Server:
         erasing = ErasureRoutes(worker, users.user_id_of)
         sensors = sensors_routes(worker, look_for_callers(lookups, self._forwarding))
         of_audiences = [*members.routes(), *self._live.routes(), *self._definitions.routes()]
-        routes = [*users.routes(), *lookup.routes(), *identities.routes(), *of_audiences, *sensors]
+        of_users = users.routes()
+        if has_standbys:
+            of_standbys = UserLookups(worker.standbys, self._to_standbys, resolver).routes()
+            of_users = [or_standby(*each) for each in zip(of_users, of_standbys, strict=True)]
+        routes = [*of_users, *lookup.routes(), *identities.routes(), *of_audiences, *sensors]
         routes += erasing.routes()
         self._base = HttpBase(
             "http",
@@ -77,6 +95,11 @@ class Server:
             rate_limits_of(http),
         )
 
+    def _lookups_of_standbys(self, resolver: Resolver) -> Lookups:
+        standbys = self._worker.standbys
+        held = HeldByReader(standbys, standbys.evaluator, standbys.reached, self._worker.metrics)
+        return Lookups(held, OtherProcesses(self._to_standbys), resolver)
+
     @property
     def url(self) -> str:
         return self._base.url
@@ -84,12 +107,14 @@ class Server:
     async def start(self) -> None:
         """Raises CommandFailed when it can't listen."""
         await self._forwarding.start()
+        await self._to_standbys.start()
         await self._base.start()
 
     async def stop(self) -> None:
         self._live.close()
         await self._base.stop()
         await self._forwarding.stop()
+        await self._to_standbys.stop()
         self._definitions.close()
 
     # -- health --------------------------------------------------------------------------------------

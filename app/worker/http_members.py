@@ -31,9 +31,9 @@ from app.worker.answers import (
     PartitionSizes,
     told_by,
 )
+from app.worker.askable import Asked
 from app.worker.asked import audience_of, not_ready, require_ready
 from app.worker.cursor import Cursor
-from app.worker.holder import Asked
 from rules.compile.audience import CompiledAudience
 from rules.time.instants import format_instant
 

@@ -20,9 +20,9 @@ from app.lookup.answers import MembershipShown, UserLookedUp, as_shown
 from app.lookup.model import LookupRequest
 from app.lookup.resolver import Resolver
 from app.worker.answers import Explanation, Member, MemberAudience, StateSummary, User, UserAudiences, told_by
+from app.worker.askable import Asked
 from app.worker.asked import audience_of, require_ready
 from app.worker.held import HeldByWorker, membership_in
-from app.worker.holder import Asked
 from app.worker.http_explain import explanation
 from rules.state.identities import known_identities
 from rules.state.row import Row

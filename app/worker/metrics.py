@@ -100,6 +100,16 @@ class WorkerMetrics:
             ["partition"],
             registry=self.registry,
         )
+        self.refused = Counter(
+            "turnstile_standby_refused",
+            "Lookups that a standby refused because the answer would have been too old.",
+            registry=self.registry,
+        )
+        self.asked_owner = Counter(
+            "turnstile_standby_asked_owner",
+            "Lookups that a standby left to the owner of the partition, because only that one can tell.",
+            registry=self.registry,
+        )
         self.audience_members = Gauge(
             "turnstile_audience_members",
             "Members of an audience in the partitions that this worker owns.",

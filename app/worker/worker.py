@@ -15,7 +15,7 @@ from agents.backfill.progress.progress import progress_feed
 from agents.evaluate.commits import Committer
 from agents.evaluate.evaluator import Clock, Evaluator
 from agents.evaluate.outputs import Told
-from agents.faust.app import WorkerApp, owner_url, standbys_of
+from agents.faust.app import WorkerApp, owner_url
 from agents.faust.hooks import Hooks
 from agents.faust.transport import Consumer
 from agents.identities.follower import IdentityFollower
@@ -41,7 +41,7 @@ from app.settings.tree import Settings
 from app.supervisor import Supervisor
 from app.worker.assigned import Assigned
 from app.worker.engine import engine_of, raw_fetches_of
-from app.worker.faust_app import app_of
+from app.worker.faust_app import SharedOut, app_of
 from app.worker.http import Server
 from app.worker.metrics import WorkerMetrics
 from app.worker.past import Past
@@ -120,10 +120,10 @@ class Worker:
         topics = self.topics.as_found()
         self.partitions = topics.partitions
         producer = Producer(self.broker, self.settings.kafka.idempotence, max_batch_size=PRODUCE_BATCH_BYTES)
+        self._wire(producer, topics)
         await producer.start()
         server = Server(self)
         try:
-            self._wire(producer, topics)
             life.start("kafka", self.kafka.run())
             life.start("keys", self.keys.follow())
             await life.unless_stopped(self.keys.wait_loaded())
@@ -187,7 +187,6 @@ class Worker:
         )
         self.evaluator = Evaluator(committer, self.clock, grace_ms, self.crash, latest_ms, self.past, threads)
         self.restorer = restorer_of(settings, self.broker, topics, self.warnings, self.engine)
-        self.standbys = Standbys(self.restorer, self.broker, lambda: standbys_of(self.app))
         self.feed = AudiencesFeed(
             partial(committed_consumer, self.broker),
             self.plan.audiences,
@@ -196,6 +195,7 @@ class Worker:
             settings.state.max_samples,
             self.warnings,
         )
+        self.standbys = Standbys(self, self.restorer, SharedOut(lambda: self.app))
         self.identities = follower_of(settings, self.broker, topics, self.warnings)
         self.assigned = Assigned(
             self.plan,
@@ -266,6 +266,7 @@ class Worker:
     def _defined(self, rules: RuleSet) -> None:
         self.evaluator.define(rules)
         self.past.define(self.feed)
+        self.standbys.define(rules, self.past.upkeep.catalog)
         for task in self.evaluator.tasks.values():
             self.topics.note(task.pipeline, self.feed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from agents.kafka.placement import partition_of
 from tests.stage.log import AHEAD_MS, TAKES_AHEAD, make_log
 from tests.stage.scene import scene
 from tests.stage.workers import Worker
@@ -32,7 +33,10 @@ async def test_a_worker_takes_partitions_over_without_restoring_them(
 
         await stage.until(has_followed, "the standbys are at the ends of their changelogs")
         before = await restored_rows(second)
+        owned = set((await first.get("/readyz?verbose"))[1]["partitions"])
+        orphans = [each for each in log.users if partition_of(each, stage.partitions) in owned]
         first.kill()
+        await is_answered_by_a_standby(second, orphans[:20])
         await stage.until(second.owns_all(stage.partitions), "the second worker has all partitions")
         assert await restored_rows(second) - before < 50, "rows were restored, and not taken over"
         assert not second.logged("store_broken")
@@ -49,6 +53,20 @@ async def each_keeps_what_the_other_owns(*workers: Worker) -> bool:
         owned |= set(body["partitions"])
         kept |= set(map(int, body["standbys"]))
     return owned == kept
+
+
+async def is_answered_by_a_standby(worker: Worker, users: list[str]) -> None:
+    """Before the group knows that their owner is dead."""
+    named = [{"user_id": each} for each in users]
+    status, body = await worker.post("/v1/lookup", {"users": named})
+    assert status == 200
+    answered = [each["status"] for each in body["users"] if each.get("reader") and each["behind_ms"] >= 0]
+    assert answered == ["ok"] * len(users), body
+    for user_id in users[:3]:
+        status, body = await worker.get(f"/v1/users/{user_id}/audiences")
+        assert (status, body.get("reader")) == (200, True), body
+    status, body = await worker.get(f"/v1/users/{users[0]}")
+    assert (status, body.get("reader")) == (200, True), body
 
 
 async def standbys(worker: Worker) -> dict[str, int]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from app.http.problems import HttpProblem
-from app.worker.holder import Asked
+from app.worker.askable import Asked
 from app.worker.http_members import AudienceMembers
 
 

@@ -126,3 +126,15 @@ async def test_identities_are_resolved_before_their_users_are_looked_up() -> Non
     assert [each.resolved_ms for each in answers] == [500, None, 500]
     answers = await Lookups(Digits(1), Owners(), UserIdsOnly()).answer(asked, KEY)
     assert [each.status for each in answers] == ["unavailable", "ok", "unavailable"]
+
+
+async def test_what_no_owner_tells_is_asked_of_those_who_keep_a_standby() -> None:
+    keepers = Owners()
+    standbys = Lookups(Digits(7, 8), keepers, UserIdsOnly())
+    lookups = Lookups(Digits(1), Owners(), UserIdsOnly(), standbys)
+    answers = await lookups.answer(request("a1", "a7", "a9", "b6"), KEY)
+    assert [each.status for each in answers] == ["ok", "ok", "unavailable", "ok"]
+    assert keepers.asked == [("http://9", ["a9"])], "nobody else is asked of what is here, or told"
+    forwarded = await lookups.answer(request("a7", "a9"), None)
+    assert [each.status for each in forwarded] == ["ok", "unavailable"]
+    assert len(keepers.asked) == 1

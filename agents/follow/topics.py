@@ -1,4 +1,4 @@
-"""The topics that a reader follows, as the cluster has them. A reader makes none."""
+"""The topics that are followed, and those whose ends matter, as the cluster has them. None is made here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agents.topics.look import Cluster, look
 from agents.topics.plan import TopicPlan
 from agents.topics.written import WrittenTopics
 
-log = structlog.get_logger("turnstile.serve")
+log = structlog.get_logger("turnstile.follow")
 
 LOOK_SECONDS: Final = 5.0
 WAIT_SECONDS: Final = 1.0

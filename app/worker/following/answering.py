@@ -1,9 +1,15 @@
-"""What a reader answers from, in the shape that a worker's lookups have: the same code answers both."""
+"""What followed partitions answer, in the shape that a worker's lookups have: the same code answers both.
+
+A reader's partitions are followed, and so are a worker's standbys. "Reader" stands for either here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
+
+from prometheus_client import Counter
 
 from agents.backfill.progress.progress import ProgressOfVersions, VersionState
 from agents.backfill.upkeep.pending_view import PendingView
@@ -13,11 +19,25 @@ from agents.follow.view import RowElsewhere
 from agents.kafka.placement import partition_of
 from app.http.problems import HttpProblem
 from app.lookup.model import LookupRequest, Told, UserAnswer
-from app.serve.metrics import ReaderMetrics
-from app.serve.positions import Reached
+from app.worker.askable import Asked
+from app.worker.following.reached import Reached
 from app.worker.held import HeldByWorker
-from app.worker.holder import Asked
 from rules.compile.rule_set import EMPTY, RuleSet
+from tables.store_faults import StoreClosed
+
+
+class Counted(Protocol):
+    """What is counted of lookups in followed partitions."""
+
+    @property
+    def refused(self) -> Counter:
+        """Answers that would have been too old."""
+        ...
+
+    @property
+    def asked_owner(self) -> Counter:
+        """Questions that only the owner can answer."""
+        ...
 
 
 class ReaderBehind(HttpProblem):
@@ -28,9 +48,9 @@ class ReaderBehind(HttpProblem):
 
 
 class ReaderAnswers:
-    """See ``app.worker.holder.Answers``."""
+    """See ``app.worker.askable.Answers``."""
 
-    def __init__(self, metrics: ReaderMetrics) -> None:
+    def __init__(self, metrics: Counted) -> None:
         self._metrics = metrics
         self.rules: RuleSet = EMPTY
         self.replicas: Replicas | None = None
@@ -65,7 +85,7 @@ class ReaderAnswers:
 
 
 class ReaderVersions:
-    """See ``app.worker.holder.Versions``. A reader computes none, and knows what workers tell of them."""
+    """See ``app.worker.askable.Versions``. A reader computes none, and knows what workers tell of them."""
 
     def __init__(self, progress: ProgressOfVersions) -> None:
         self._progress = progress
@@ -93,9 +113,7 @@ class ReaderVersions:
 class HeldByReader(HeldByWorker):
     """The users that a reader holds. It waits for positions, and refuses what is too old."""
 
-    def __init__(
-        self, reader: Asked, answers: ReaderAnswers, reached: Reached, metrics: ReaderMetrics
-    ) -> None:
+    def __init__(self, reader: Asked, answers: ReaderAnswers, reached: Reached, metrics: Counted) -> None:
         super().__init__(reader)
         self._answers = answers
         self._reached = reached
@@ -116,6 +134,8 @@ class HeldByReader(HeldByWorker):
                 return await self.told(answer, user_ids, asked)
             except RowElsewhere:
                 return [await self._of_one(answer, each, asked) for each in user_ids]
+        except StoreClosed:
+            return None
         except (ReaderBehind, TimeoutError):
             return [UserAnswer("unavailable", each) for each in user_ids]
 

@@ -6,8 +6,8 @@ import pytest
 
 from agents.follow.view import RowElsewhere
 from agents.warnings import Warnings
-from app.serve.answering import ReaderAnswers, ReaderBehind
 from app.serve.metrics import ReaderMetrics
+from app.worker.following.answering import ReaderAnswers, ReaderBehind
 from rules.state.row import Row
 from tables.codec import encode_row
 from tests.agents.follow.test_replicas import CATALOG, NOW_MS, Lab
