@@ -2,17 +2,18 @@
 
 The key is a JSON list of project, namespace, value and user, so that compaction keeps the last claim of each
 user and takes nobody else's. The value says when, and whether the user gave the identity up. A record without
-a value forgets the claim.
+a value forgets the claim; one with the header ``erased.at`` forgets what was claimed up to that instant.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
 from rules.state.identities import Claim
-from rules.time.instants import InstantInvalid, format_instant, parse_instant
+from rules.time.instants import MAX_MS, InstantInvalid, format_instant, parse_instant
 
 Identity = tuple[str, str, str]
 """(project, namespace, value)."""
@@ -31,6 +32,23 @@ class ClaimUnreadable(Exception):
     """A record that is no claim; the text says why."""
 
 
+class Standing(msgspec.Struct, array_like=True, frozen=True):
+    """What a claim says of its user and its identity."""
+
+    time_ms: int
+    unset: bool
+
+
+class Record(NamedTuple):
+    """What counts of a record of the topic."""
+
+    key: bytes | None
+    value: bytes | None
+    erased_ms: int = MAX_MS
+    """Without a value: claims of up to this instant are forgotten."""
+
+
+_ERASED_AT: Final = "erased.at"
 _encode: Final = msgspec.json.Encoder().encode
 _decode_key: Final = msgspec.json.Decoder(tuple[str, str, str, str]).decode
 _decode_body: Final = msgspec.json.Decoder(ClaimBody).decode
@@ -59,7 +77,29 @@ def claim_key(identity: Identity, user_id: str) -> bytes:
 def encode_claim(claim: Claim) -> tuple[bytes, bytes]:
     """Key and value of the record."""
     key = claim_key((claim.project, claim.namespace, claim.value), claim.user_id)
-    return key, _encode(ClaimBody(format_instant(claim.time_ms), claim.unset))
+    return key, encode_standing(Standing(claim.time_ms, claim.unset))
+
+
+def encode_standing(standing: Standing) -> bytes:
+    """The value of a record."""
+    return _encode(ClaimBody(format_instant(standing.time_ms), standing.unset))
+
+
+def erased_headers(erased_ms: int) -> list[tuple[str, bytes]]:
+    """Of a record without a value that is about claims of up to this instant."""
+    return [(_ERASED_AT, format_instant(erased_ms).encode())]
+
+
+def record_of(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Record:
+    """What counts of a record as it lies in the topic."""
+    if value is None:
+        for name, said in headers:
+            if name == _ERASED_AT:
+                try:
+                    return Record(key, None, parse_instant(said.decode()))
+                except (InstantInvalid, UnicodeDecodeError):
+                    break  # of somebody else: it forgets everything
+    return Record(key, value)
 
 
 def decode_key(key: bytes | None) -> tuple[Identity, str]:
@@ -71,12 +111,11 @@ def decode_key(key: bytes | None) -> tuple[Identity, str]:
     return (project, namespace, value), user_id
 
 
-def decode_claim(key: bytes | None, value: bytes) -> Claim:
-    """Raises ClaimUnreadable."""
-    (project, namespace, named), user_id = decode_key(key)
+def decode_standing(value: bytes) -> Standing:
+    """Of a record's value. Raises ClaimUnreadable."""
     try:
         body = _decode_body(value)
         time_ms = parse_instant(body.time)
     except (msgspec.MsgspecError, UnicodeDecodeError, InstantInvalid) as error:
         raise ClaimUnreadable(f"the value says no time: {error}") from None
-    return Claim(project, namespace, named, user_id, time_ms, body.unset)
+    return Standing(time_ms, body.unset)

@@ -15,7 +15,7 @@ compaction took. They lie in a ``RowStore`` under these keys:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -25,9 +25,11 @@ import msgspec
 from tables.claims import (
     ClaimUnreadable,
     Identity,
+    Record,
+    Standing,
     claim_key,
-    decode_claim,
     decode_key,
+    decode_standing,
     identity_prefix,
     project_prefix,
 )
@@ -39,14 +41,6 @@ _NOTE: Final = b"identities"
 _PAGE: Final = 1_000
 MOST_LISTED: Final = 20
 """Users that are named of those who claim one identity; a value that means nothing has millions."""
-
-Record = tuple[bytes | None, bytes | None]
-"""Key and value of a record of the topic."""
-
-
-class _Standing(msgspec.Struct, array_like=True, frozen=True):
-    time_ms: int
-    unset: bool
 
 
 class Holder(msgspec.Struct, array_like=True, frozen=True):
@@ -61,6 +55,7 @@ class Holder(msgspec.Struct, array_like=True, frozen=True):
 class _Note(msgspec.Struct, array_like=True):
     collisions: int = 0
     read_ms: int = 0
+    erased_next: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ class Collision:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_standing = msgspec.msgpack.Decoder(_Standing).decode
+_decode_standing = msgspec.msgpack.Decoder(Standing).decode
 _decode_holder = msgspec.msgpack.Decoder(Holder).decode
 _decode_note = msgspec.msgpack.Decoder(_Note).decode
 
@@ -96,6 +91,8 @@ class IdentityStore:
         """How many identities are claimed by several users."""
         self.read_ms = note.read_ms
         """When it was last known to have all of the topic, by the wall clock; 0: never."""
+        self.erased_next = note.erased_next
+        """Nothing is left of the users whose erasures are before this offset of their topic."""
 
     def take(self, records: Iterable[Record], position: int, topic_id: bytes, read_ms: int = 0) -> list[str]:
         """Take records in their order, and remember the position after them; why some are no claims.
@@ -105,21 +102,23 @@ class IdentityStore:
         unreadable: list[str] = []
         claims = list(_read(records, unreadable))
         taking = _Taking(self._store, claims)
-        for (identity, user_id), standing in claims:
-            taking.take(identity, user_id, standing)
+        for (identity, user_id), said in claims:
+            taking.take(identity, user_id, said)
         self.position, self.topic_id = position, topic_id
         self.collisions += taking.more_collisions
         self.read_ms = max(self.read_ms, read_ms)
-        rows, deleted = taking.changes()
-        self._store.write(
-            Write(
-                rows=rows,
-                deleted=deleted,
-                meta=encode_meta(StoreMeta(position, b"", topic_id)),
-                notes=[(_NOTE, _encode(_Note(self.collisions, self.read_ms)))],
-            )
-        )
+        self._write(*taking.changes())
         return unreadable
+
+    def note_erased(self, erased_next: int) -> None:
+        """Nothing is left of the users whose erasures are before this offset."""
+        self.erased_next = erased_next
+        self._write()
+
+    def _write(self, rows: Sequence[tuple[bytes, bytes]] = (), deleted: Sequence[bytes] = ()) -> None:
+        note = _Note(self.collisions, self.read_ms, self.erased_next)
+        meta = encode_meta(StoreMeta(self.position, b"", self.topic_id))
+        self._store.write(Write(rows=rows, deleted=deleted, meta=meta, notes=[(_NOTE, _encode(note))]))
 
     def holders(self, identities: Sequence[Identity]) -> list[Holder | None]:
         """Who has each of these identities; None: nobody."""
@@ -142,15 +141,15 @@ class IdentityStore:
             found.append(Collision(identity, holder.claimants, claims))
         return found, rows[limit - 1][0] if len(rows) > limit else None
 
-    def claims_of(self, users: Mapping[tuple[str, str], object]) -> Iterator[bytes]:
-        """The keys of all claims of these users, by project and user id, also of those that were given up.
+    def standing(self, keys: Sequence[bytes]) -> list[Standing | None]:
+        """What the claims with these keys say; None: there is none."""
+        found = self._store.get_many([_CLAIM + each for each in keys])
+        return [None if each is None else _decode_standing(each) for each in found]
 
-        Looks at every claim: for what is rare, such as erasure.
-        """
-        for key, _ in _scan(self._store, _CLAIM):
-            identity, user_id = decode_key(key[1:])
-            if (identity[0], user_id) in users:
-                yield key[1:]
+    def claims(self, after: bytes, limit: int) -> list[tuple[bytes, Standing]]:
+        """Up to ``limit`` claims with a key above ``after``, in order, also those that were given up."""
+        rows = self._store.scan(_CLAIM + after, limit)
+        return [(key[1:], _decode_standing(value)) for key, value in rows if key.startswith(_CLAIM)]
 
     def close(self) -> None:
         self._store.close()
@@ -161,11 +160,11 @@ class _Taking:
     """Claims on their way into a store: what it has of them, and what becomes of that."""
 
     store: RowStore
-    claims: Iterable[tuple[tuple[Identity, str], _Standing | None]]
+    claims: Iterable[tuple[tuple[Identity, str], Standing | int]]
     more_collisions: int = 0
     _known: dict[bytes, bytes | None] = field(default_factory=dict)
     _changed: dict[bytes, bytes | None] = field(default_factory=dict)
-    _users: dict[Identity, dict[str, _Standing | None]] = field(default_factory=dict)
+    _users: dict[Identity, dict[str, Standing | None]] = field(default_factory=dict)
     """Of identities, the users whose claims change here."""
 
     def __post_init__(self) -> None:
@@ -177,12 +176,13 @@ class _Taking:
         ordered = sorted(keys)
         self._known = dict(zip(ordered, self.store.get_many(ordered), strict=True))
 
-    def take(self, identity: Identity, user_id: str, new: _Standing | None) -> None:
-        """``new`` None: the claim is forgotten."""
+    def take(self, identity: Identity, user_id: str, said: Standing | int) -> None:
+        """``said``: the claim, or the instant up to which it is forgotten."""
         key, prefix = _CLAIM + claim_key(identity, user_id), identity_prefix(identity)
         known = self._now(key)
         old = None if known is None else _decode_standing(known)
-        if old is not None and new is not None and new.time_ms < old.time_ms:
+        new, time_ms = (None, said) if isinstance(said, int) else (said, said.time_ms)
+        if old is not None and time_ms < old.time_ms:
             return  # it comes again, and a later one was there already
         self._changed[key] = None if new is None else _encode(new)
         self._users.setdefault(identity, {})[user_id] = new
@@ -192,7 +192,7 @@ class _Taking:
             self._hold(identity, prefix, user_id, new if is_standing else None, is_standing - before)
 
     def _hold(
-        self, identity: Identity, prefix: bytes, user_id: str, claim: _Standing | None, more: int
+        self, identity: Identity, prefix: bytes, user_id: str, claim: Standing | None, more: int
     ) -> None:
         """The user claims the identity (None: no longer); ``more`` claims stand than before."""
         known = self._now(_HOLDER + prefix)
@@ -233,20 +233,15 @@ class _Taking:
 
 def _read(
     records: Iterable[Record], unreadable: list[str]
-) -> Iterator[tuple[tuple[Identity, str], _Standing | None]]:
-    for key, value in records:
+) -> Iterator[tuple[tuple[Identity, str], Standing | int]]:
+    for key, value, erased_ms in records:
         try:
-            if value is None:
-                yield decode_key(key), None
-            else:
-                claim = decode_claim(key, value)
-                identity = claim.project, claim.namespace, claim.value
-                yield (identity, claim.user_id), _Standing(claim.time_ms, claim.unset)
+            yield decode_key(key), erased_ms if value is None else decode_standing(value)
         except ClaimUnreadable as error:
             unreadable.append(str(error))
 
 
-def _stands(claim: _Standing | None) -> bool:
+def _stands(claim: Standing | None) -> bool:
     return claim is not None and not claim.unset
 
 

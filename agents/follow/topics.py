@@ -23,12 +23,13 @@ WAIT_SECONDS: Final = 1.0
 
 
 class FollowedTopics:
-    """The changelog, and the source topics whose ends matter. ``made_again`` is told of another changelog."""
+    """The changelog, the claims of identities, and the source topics whose ends matter."""
 
     def __init__(self, admin: AIOKafkaAdminClient, plan: TopicPlan) -> None:
         self._admin = admin
         self._plan = plan
-        self._needed = (plan.changelog, plan.audiences, plan.progress, plan.notify, plan.keys, *plan.sources)
+        registries = plan.audiences, plan.progress, plan.notify, plan.keys
+        self._needed = (plan.changelog, plan.identities, *registries, *plan.sources)
         self.counts: dict[str, int] = {}
         """Partitions by topic."""
         self.changelog: WrittenTopics
@@ -47,8 +48,15 @@ class FollowedTopics:
                 log.info("topics_missing", topics=missing, hint="a worker makes them at its first start")
             await asyncio.sleep(WAIT_SECONDS)
 
-    async def run(self, made_again: Callable[[WrittenTopics], None], grown: Callable[[], None]) -> None:
-        """Look again and again. Raises PartitionsChanged."""
+    async def run(
+        self,
+        made_again: Callable[[WrittenTopics], None],
+        grown: Callable[[], None],
+        identities_again: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        """Look again and again; tell of another changelog, of more partitions, and of another topic of claims
+        (its id). Raises PartitionsChanged.
+        """
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             cluster = await self._look()
@@ -63,6 +71,8 @@ class FollowedTopics:
                 )
             if self.changelog.changelog_id != before.changelog_id:
                 made_again(self.changelog)
+            if self.changelog.identities_id != before.identities_id:
+                identities_again(self.changelog.identities_id)
             if counts != self.counts:
                 grown()
 
@@ -93,4 +103,6 @@ class FollowedTopics:
             transitions_partitions=self.counts[plan.changelog],
             sources={name: self.counts[name] for name in plan.events},
             changelog_id=cluster.topics[plan.changelog].topic_id,
+            identities=plan.identities,
+            identities_id=cluster.topics[plan.identities].topic_id,
         )

@@ -16,10 +16,12 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
+from agents.identities.owner import Owner, Sweep
 from agents.restore.stores import store_path
 from agents.warnings import Warnings
-from tables.claims import Identity
+from tables.claims import Identity, record_of
 from tables.identities import Collision, Holder, IdentityStore
 from tables.opening import open_store
 from tables.store import RocksMemory
@@ -35,7 +37,9 @@ KEEP_MS: Final = 60_000
 STALE_MS: Final = 12 * 3600 * 1000
 """A store that hasn't had all for so long is read again: the broker forgets after a day, by default, which
 claims are forgotten."""
+RETRY_SECONDS: Final = 1.0
 UNREADABLE: Final = "claim_unreadable"
+UNFOLLOWED: Final = "identities_unfollowed"
 
 
 @dataclass(slots=True)
@@ -43,6 +47,7 @@ class _Followed:
     """One partition."""
 
     store: IdentityStore
+    topic_id: bytes
     end: int
     """Where the topic ended when it was taken."""
     is_read: bool = False
@@ -50,6 +55,8 @@ class _Followed:
     """The store has every claim that was in the topic then."""
     kept_ms: int = 0
     """The latest such instant that the store noted."""
+    sweep: Sweep | None = None
+    """Under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,9 @@ class Found:
 class IdentityFollower:
     """The partitions of one process: ``hold`` says which, ``run`` follows them.
 
-    ``topic_id`` is empty where the broker gives no ids.
+    ``topic_id`` is empty where the broker gives no ids. ``max_behind_ms``: a partition whose answers would be
+    older isn't asked; None: it may be as old as it is. ``owner`` writes to the partitions that are followed;
+    None: they are only read.
     """
 
     def __init__(
@@ -75,6 +84,8 @@ class IdentityFollower:
         memory: RocksMemory,
         warnings: Warnings,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        max_behind_ms: int | None = None,
+        owner: Owner | None = None,
     ) -> None:
         self._new_consumer = new_consumer
         self.topic = topic
@@ -83,6 +94,8 @@ class IdentityFollower:
         self._memory = memory
         self._warnings = warnings
         self._wall_ms = wall_ms
+        self._max_behind_ms = max_behind_ms
+        self._owner = owner
         self._wanted: frozenset[int] = frozenset()
         self._followed: dict[int, _Followed] = {}
         self._changed = asyncio.Event()
@@ -92,10 +105,16 @@ class IdentityFollower:
         self._wanted = frozenset(partitions)
         self._changed.set()
 
+    def begin_anew(self, topic_id: bytes) -> None:
+        """The topic was made again: what was known of the one before doesn't count."""
+        self._topic_id = topic_id
+        self._changed.set()
+
     # -- answers -------------------------------------------------------------------------------------
 
     def holders(self, partition: int, identities: Sequence[Identity]) -> Found | None:
-        """Who has identities of a partition; None: it isn't followed here, or isn't read to its end yet."""
+        """Who has identities of a partition; None: it isn't followed here, isn't read to its end yet, or that
+        is too long ago."""
         followed = self._read(partition)
         return None if followed is None else Found(followed.store.holders(identities), followed.as_of_ms)
 
@@ -120,7 +139,11 @@ class IdentityFollower:
 
     def _read(self, partition: int) -> _Followed | None:
         followed = self._followed.get(partition)
-        return followed if followed is not None and followed.is_read else None
+        if followed is None or not followed.is_read:
+            return None
+        most_ms = self._max_behind_ms
+        is_old = most_ms is not None and self._wall_ms() - followed.as_of_ms > most_ms
+        return None if is_old else followed
 
     # -- following -----------------------------------------------------------------------------------
 
@@ -129,30 +152,43 @@ class IdentityFollower:
         try:
             while not self._wanted:  # a consumer that was asked nothing can't be stopped in order
                 await self._change()
-            async with self._new_consumer() as consumer:
-                while True:
-                    await self._follow(consumer)
+            if self._owner is not None:
+                await self._owner.ready()
+            while True:
+                try:
+                    async with self._new_consumer() as consumer:
+                        await self._assign(consumer)
+                        while True:
+                            await self._follow(consumer)
+                except KafkaError as error:
+                    self._warnings.note(UNFOLLOWED, self.topic, repr(error))
+                    await asyncio.sleep(RETRY_SECONDS)
         finally:
             for each in self._followed.values():
                 each.store.close()
             self._followed.clear()
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        if self._wanted != self._followed.keys():
+        if not self._is_assigned:
             await self._assign(consumer)
         if not self._followed:
             await self._change()
             return
-        polled = await consumer.getmany(timeout_ms=FOLLOW_MS, max_records=RECORDS)
+        is_sweeping = any(each.sweep for each in self._followed.values())
+        polled = await consumer.getmany(timeout_ms=0 if is_sweeping else FOLLOW_MS, max_records=RECORDS)
         for tp, records in polled.items():
-            followed = self._followed[tp.partition]
-            position = records[-1].offset + 1
-            told = followed.store.take([(each.key, each.value) for each in records], position, self._topic_id)
+            followed, position = self._followed[tp.partition], records[-1].offset + 1
+            claims = [record_of(each.key, each.value, each.headers) for each in records]
+            if self._owner is not None:
+                await self._owner.before_taking(tp.partition, followed.store, claims)
+            told = followed.store.take(claims, position, followed.topic_id)
             for text in told:
                 self._warnings.note(UNREADABLE, f"{self.topic}/{tp.partition}", text)
             await asyncio.sleep(0)
-        for followed_partition, followed in self._followed.items():
-            await self._look(consumer, TopicPartition(self.topic, followed_partition), followed)
+        for partition, followed in self._followed.items():
+            await self._look(consumer, TopicPartition(self.topic, partition), followed)
+            if self._owner is not None and followed.is_read:
+                followed.sweep = await self._owner.look(partition, followed.store, followed.sweep)
 
     async def _look(self, consumer: AIOKafkaConsumer, tp: TopicPartition, followed: _Followed) -> None:
         """Note how far a partition is read."""
@@ -166,13 +202,14 @@ class IdentityFollower:
             log.info("identities_read", partition=tp.partition, position=position)
         if followed.as_of_ms - followed.kept_ms >= KEEP_MS:
             followed.kept_ms = followed.as_of_ms
-            followed.store.take((), position, self._topic_id, followed.as_of_ms)
+            followed.store.take((), position, followed.topic_id, followed.as_of_ms)
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> None:
         """Open and close stores as it is wanted, and read each from where it stands."""
-        wanted = self._wanted
-        for partition in self._followed.keys() - wanted:
-            self._followed.pop(partition).store.close()
+        wanted, topic_id = self._wanted, self._topic_id
+        for partition, followed in list(self._followed.items()):
+            if partition not in wanted or followed.topic_id != topic_id:
+                self._followed.pop(partition).store.close()
         new = wanted - self._followed.keys()
         ends = await consumer.end_offsets([TopicPartition(self.topic, each) for each in new]) if new else {}
         for tp, end in ends.items():
@@ -183,7 +220,8 @@ class IdentityFollower:
         consumer.assign([TopicPartition(self.topic, each) for each in self._followed])
         for partition, followed in self._followed.items():
             consumer.seek(TopicPartition(self.topic, partition), followed.store.position)
-        if self._wanted != self._followed.keys():
+        self._warnings.clear(UNFOLLOWED, self.topic)
+        if not self._is_assigned:
             await asyncio.sleep(FOLLOW_MS / 1000)
 
     def _open(self, partition: int, end: int) -> _Followed:
@@ -195,10 +233,16 @@ class IdentityFollower:
             store.close()
             wipe(path)
             store = IdentityStore(open_store(path, self._memory).store)
-        return _Followed(store, end, kept_ms=store.read_ms)
+        return _Followed(store, self._topic_id, end, kept_ms=store.read_ms)
+
+    @property
+    def _is_assigned(self) -> bool:
+        """What is wanted is what is followed."""
+        is_current = all(each.topic_id == self._topic_id for each in self._followed.values())
+        return is_current and self._wanted == self._followed.keys()
 
     async def _change(self) -> None:
         """Wait until other partitions are wanted."""
         self._changed.clear()
-        if self._wanted == self._followed.keys():
+        if self._is_assigned:
             await self._changed.wait()

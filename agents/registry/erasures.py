@@ -13,10 +13,11 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from agents.registry.feed import Feed
-from agents.registry.registry import Registry
+from agents.registry.registry import Registry, RegistryRecord
 from agents.registry.unusable import Unusable
 from agents.warnings import Warnings
-from rules.time.instants import format_instant
+from rules.time.instants import format_instant, parse_instant
+from tables.codec import row_key
 from tables.erased import Erased, pseudonym
 
 REWRITTEN: Final = "rewritten/"
@@ -59,6 +60,15 @@ class Erasures(Registry[str, Receipt]):
 
     key_is: ClassVar[str] = "a receipt needs a pseudonym as its key"
 
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self.next_offset = 0
+        """After the last record that was taken."""
+
+    def take(self, record: RegistryRecord) -> bool:
+        self.next_offset = record.offset + 1
+        return super().take(record)
+
     def id_of(self, key: bytes) -> str:
         if not key:
             raise Unusable(f"{self.key_is}, and this record's key is empty")
@@ -71,6 +81,13 @@ class Erasures(Registry[str, Receipt]):
         """The receipt of the erasure that a record with this id asked for."""
         found = (each for each in self.published.values() if request in each.requests)
         return next(found, None)
+
+    def erased_ms(self, project: str, user_id: str) -> int | None:
+        """When a user was erased last, by the clock of the user's partition; None: never."""
+        if not self.published:
+            return None
+        found = self.published.get(pseudonym(row_key(project, user_id)).hex())
+        return None if found is None else parse_instant(found.at)
 
     def rewritten(self, topic: str) -> str | None:
         """When the last rewriting of a topic began; None: there was none."""

@@ -38,7 +38,7 @@ from app.worker.audiences.shown import Known
 from app.worker.audiences.sizes import KnownSizes
 from app.worker.following.answering import HeldByReader, ReaderAnswers, ReaderVersions
 from app.worker.following.reached import Reached
-from app.worker.http_identities import Identities, NothingKept
+from app.worker.http_identities import Identities, Kept
 from app.worker.http_members import AudienceMembers
 from app.worker.http_users import UserLookups
 from rules.time.instants import format_instant
@@ -67,7 +67,9 @@ class ServedReader(Protocol):
     progress: Feed[ProgressOfVersions]
     notify: Feed[NotifyAddresses]
     reached: Reached
-    identities: NothingKept
+
+    @property
+    def identities(self) -> Kept: ...
 
     @property
     def partitions(self) -> int: ...

@@ -17,6 +17,11 @@ class ReaderMetrics:
         self.partitions = Gauge(
             "turnstile_reader_partitions", "Partitions that can be asked here.", registry=self.registry
         )
+        self.identities = Gauge(
+            "turnstile_reader_identity_partitions",
+            "Partitions of the identities that can be asked here.",
+            registry=self.registry,
+        )
         self.behind = Gauge(
             "turnstile_reader_behind_seconds",
             "How old an answer of a partition would be now.",

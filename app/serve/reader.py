@@ -17,6 +17,7 @@ from agents.follow.follower import Follower
 from agents.follow.replicas import Replicas
 from agents.follow.source_ends import SourceEnds
 from agents.follow.topics import FollowedTopics
+from agents.identities.follower import IdentityFollower
 from agents.kafka.clients import committed_consumer, new_admin, new_consumer
 from agents.kafka.placement import partition_of
 from agents.kafka.watch import KafkaWatch
@@ -38,7 +39,6 @@ from app.settings.tree import Settings
 from app.supervisor import Supervisor
 from app.worker.following.answering import ReaderAnswers, ReaderVersions
 from app.worker.following.reached import Reached
-from app.worker.http_identities import NothingKept
 from rules.compile.rule_set import RuleSet
 from tables.store import RocksMemory
 from tables.store_faults import make_directory
@@ -80,7 +80,7 @@ class Reader:
         self.catalog = Catalog({}, {})
         self.evaluator = ReaderAnswers(self.metrics)
         self.past = ReaderVersions(self.progress.registry)
-        self.identities = NothingKept()
+        self.identities: IdentityFollower
         self.wall = WallClock(settings.clock.max_lead_ms, self.warnings)
         self._admin = new_admin(self.broker)
         self.topics = FollowedTopics(self._admin, self.plan)
@@ -116,18 +116,21 @@ class Reader:
             await life.unless_stopped(self.topics.wait())
             if life.stopping.is_set():
                 return
+            self.identities = self._of_identities()
             life.start("keys", self.keys.follow())
             await life.unless_stopped(self.keys.wait_loaded())
             await server.start()
             life.start("progress", self.progress.run())
             life.start("notify", self.notify.run())
+            life.start("identities", self.identities.run())
             life.start("definitions", self.feed.run())
             await life.unless_stopped(self.feed.loaded.wait())
             await life.unless_stopped(self.progress.loaded.wait())
             follower = self._follow()
             life.start("follower", follower.run())
             life.start("ends", self.ends.run())
-            life.start("topics", self.topics.run(follower.begin_anew, self._grown))
+            topics = self.topics.run(follower.begin_anew, self._grown, self.identities.begin_anew)
+            life.start("topics", topics)
             life.start("owners", self.owners.run())
             life.start("measure", self._measure())
             log.info("reader_started", http=server.url, partitions=len(self.held))
@@ -145,11 +148,9 @@ class Reader:
 
     def _follow(self) -> Follower:
         settings, changelog = self.settings, self.topics.changelog
-        folder = settings.serve.data_dir / str(self.number)
-        make_directory(folder)
         cache = settings.cache
         memory = RocksMemory.of(cache.block_bytes, cache.write_buffer_bytes)
-        stores = ChangelogStores(self.consumer, Path(folder), memory, changelog, self.warnings)
+        stores = ChangelogStores(self.consumer, self._folder(), memory, changelog, self.warnings)
         self.replicas = Replicas(
             changelog.partitions,
             self.topics.sources_of,
@@ -167,6 +168,26 @@ class Reader:
         self.follower.follow(self.held)
         self._grown()
         return self.follower
+
+    def _of_identities(self) -> IdentityFollower:
+        """Of all partitions: where an identity is kept has nothing to do with where its user is."""
+        topics, cache = self.topics.changelog, self.settings.cache
+        follower = IdentityFollower(
+            partial(committed_consumer, self.broker),
+            topics.identities,
+            topics.identities_id,
+            self._folder(),
+            RocksMemory.of(cache.block_bytes // 8, cache.write_buffer_bytes // 4),
+            self.warnings,
+            max_behind_ms=self.settings.serve.max_behind_ms,
+        )
+        follower.hold(range(min(topics.partitions, self.topics.counts[topics.identities])))
+        return follower
+
+    def _folder(self) -> Path:
+        folder = self.settings.serve.data_dir / str(self.number)
+        make_directory(folder)
+        return folder
 
     # -- what is told --------------------------------------------------------------------------------
 
@@ -204,6 +225,7 @@ class Reader:
                     behind_ms = max(0, self.wall.now_ms() - replica.as_of_ms)
                     metrics.behind.labels(str(partition)).set(behind_ms / 1000)
             metrics.partitions.set(sum(each.stands for each in self.replicas.known.values()))
+            metrics.identities.set(self.partitions - len(self.identities.unread))
             metrics.ready.set(not self.not_ready())
             await asyncio.sleep(MEASURE_SECONDS)
 

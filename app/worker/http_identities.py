@@ -93,16 +93,6 @@ class Keeper(Protocol):
     def partitions(self) -> int: ...
 
 
-class NothingKept:
-    """Of a reader: it asks the workers."""
-
-    def holders(self, partition: int, identities: Sequence[tuple[str, str, str]]) -> None:
-        return None
-
-    def collided(self, partition: int, project: str, after: bytes, limit: int) -> None:
-        return None
-
-
 class Identities:
     """Of one process; ``forwarding`` asks the others."""
 

@@ -7,8 +7,12 @@ from pathlib import Path
 
 from agents.evaluate.native.engine import Engine
 from agents.identities.follower import IdentityFollower
+from agents.identities.owner import OwnerOfClaims
 from agents.kafka.broker import Broker
 from agents.kafka.clients import committed_consumer, new_consumer
+from agents.kafka.producer import Producer
+from agents.registry.erasures import Erasures
+from agents.registry.feed import Feed
 from agents.restore.ahead import Job
 from agents.restore.restorer import Restorer
 from agents.topics.written import WrittenTopics
@@ -32,7 +36,12 @@ def restorer_of(
 
 
 def follower_of(
-    settings: Settings, broker: Broker, topics: WrittenTopics, warnings: Warnings
+    settings: Settings,
+    broker: Broker,
+    topics: WrittenTopics,
+    warnings: Warnings,
+    producer: Producer,
+    erasures: Feed[Erasures],
 ) -> IdentityFollower:
     """What follows the claims of identities, with a small part of the memory that the rows have."""
     cache = settings.cache
@@ -43,4 +52,5 @@ def follower_of(
         Path(settings.worker.data_dir),
         RocksMemory.of(cache.block_bytes // 8, cache.write_buffer_bytes // 4),
         warnings,
+        owner=OwnerOfClaims(producer, topics.identities, erasures),
     )

@@ -196,7 +196,8 @@ class Worker:
             self.warnings,
         )
         self.standbys = Standbys(self, self.restorer, SharedOut(lambda: self.app))
-        self.identities = follower_of(settings, self.broker, topics, self.warnings)
+        known = settings, self.broker, topics, self.warnings
+        self.identities = follower_of(*known, producer, self.erasures)
         self.assigned = Assigned(
             self.plan,
             topics,

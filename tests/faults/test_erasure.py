@@ -18,6 +18,7 @@ from tests.stage.scene import Scene, scene
 from tests.stage.workers import COMMAND, environment
 
 USER = "ann-who-wants-to-be-forgotten"
+FIRST, SECOND, BOBS = "first@example.com", "second@example.com", "bob@example.com"
 SEEN = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
 BOTH = """
 audiences:
@@ -57,6 +58,7 @@ async def live_bytes(stage: Scene) -> bytes:
     found: list[bytes] = []
     for topic, partitions in [
         (stage.changelog, stage.partitions),
+        (f"{stage.prefix}.identities", stage.partitions),
         (f"{stage.prefix}.erasures", 1),
         (f"{stage.prefix}.progress", 1),
     ]:
@@ -69,7 +71,7 @@ async def live_bytes(stage: Scene) -> bytes:
 def stored_bytes(folder: Path) -> bytes:
     """All that the stores hold."""
     found: list[object] = []
-    for path in folder.glob("*-profiles-changelog-*"):
+    for path in [*folder.glob("*-profiles-changelog-*"), *folder.glob("*.identities-*")]:
         store = RocksStore(path, RocksMemory.of(8 << 20, 8 << 20))
         found.append((store.scan(b"", 1000), store.notes(), store.timers(0, 1 << 60, 1000), store.sizes()))
         store.close()
@@ -83,9 +85,11 @@ async def test_nothing_of_an_erased_user_is_found(kafka: str, topic_prefix: str,
         worker.start()
         await worker.wait_ready()
         cents: dict[str, object] = {"type": "profile", "set": {"cents": 77_777}}
-        await send(stage, USER, {"event": "view"}, cents, {"event": "view"})
-        await send(stage, "bob", {"event": "view"}, {"event": "view"}, cents)
+        first, second = ({"event": "view", "identities": {"email": each}} for each in (FIRST, SECOND))
+        await send(stage, USER, first, cents, second)
+        await send(stage, "bob", {"event": "view"}, {"event": "view", "identities": {"email": BOBS}}, cents)
         await stage.reach(2)
+        await stage.until(lambda: stage.is_past(f"{stage.prefix}.identities", 3), "all is claimed")
 
         worker.kill()
         await send(stage, USER, {"event": "view"}, cents)  # on its way when the request is made
@@ -118,12 +122,15 @@ async def test_nothing_of_an_erased_user_is_found(kafka: str, topic_prefix: str,
         assert mine == [(1, "enter", "event"), (2, "exit", "delete")]
 
         async def is_clean() -> bool:
-            return USER.encode() not in await live_bytes(stage)
+            live = await live_bytes(stage)
+            return not any(each.encode() in live for each in (USER, FIRST, SECOND))
 
-        await stage.until(is_clean, "the row is buried", 30)
+        await stage.until(is_clean, "the row is buried and the identities are forgotten", 30)
         worker.stop()
-        assert b"bob" in stored_bytes(worker.data)
-        assert USER.encode() not in stored_bytes(worker.data)
+        stored = stored_bytes(worker.data)
+        assert stored.count(BOBS.encode()) > 1, "in the row and among the claims"
+        assert not any(each.encode() in stored for each in (USER, FIRST, SECOND))
+        assert BOBS.encode() in await live_bytes(stage)
         assert receipt["user"].encode() in await live_bytes(stage)
 
 
@@ -135,12 +142,21 @@ async def test_the_command_erases_and_prints_the_receipt(
         worker = stage.worker()
         worker.start()
         await worker.wait_ready()
-        await send(stage, USER, {"event": "view"})
+        named: dict[str, object] = {"event": "view", "identities": {"email": FIRST}}
+        await send(stage, USER, named)
         await stage.reach(1)
         receipt = json.loads(await command(stage, "erase", USER, "--wait"))
         assert receipt["partition"] == partition_of(USER, 2)
-        await send(stage, USER, {"event": "view"})
+        await send(stage, USER, named)
         await stage.reach(3)
         moves = [json.loads(each) for each in (await stage.outcome()).bodies.values()]
         found = [(each["seq"], each["event"], each["cause"]) for each in moves]
         assert found == [(1, "enter", "event"), (2, "exit", "delete"), (3, "enter", "event")]
+
+        async def is_found() -> bool:
+            """By the identity that the user has claimed again, for good: also after the erasure's records."""
+            _, body = await worker.post("/v1/identities:resolve", {"identities": [{"email": FIRST}]})
+            live = await live_bytes(stage)
+            return body["identities"][0]["user_id"] == USER and FIRST.encode() in live
+
+        await stage.until(is_found, "who comes back is found again")

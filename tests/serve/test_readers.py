@@ -10,7 +10,7 @@ from typing import Any
 
 from agents.kafka.placement import partition_of
 from tests.stage.log import Line, view
-from tests.stage.readers import ReaderProcess
+from tests.stage.readers import ReaderProcess, reader_of
 from tests.stage.scene import Scene, scene
 
 DEFINITIONS = """
@@ -158,9 +158,3 @@ async def is_caught_up(stage: Scene, reader: ReaderProcess) -> None:
 
     began = now_ms() + BRIEF_MS
     await stage.until(is_fresh, "the reader follows the wall clock")
-
-
-def reader_of(stage: Scene, **changed: object) -> ReaderProcess:
-    made = ReaderProcess("reader", stage.folder, stage.worker(**changed).settings)
-    stage.workers[-1] = made
-    return made

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.kafka.embedded import start_tied
+from tests.stage.scene import Scene
 from tests.stage.workers import COMMAND, Worker, environment
 
 
@@ -22,3 +23,10 @@ class ReaderProcess(Worker):
         assert self.process is None
         self.settings |= {name.replace("__", "."): value for name, value in changed.items()}
         self.process = start_tied([*COMMAND, "serve"], self.log_file, environment(self.settings))
+
+
+def reader_of(stage: Scene, **changed: object) -> ReaderProcess:
+    """A reader that is not started, one of the stage's processes."""
+    made = ReaderProcess("reader", stage.folder, stage.worker(**changed).settings)
+    stage.workers[-1] = made
+    return made

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.state.identities import Claim
-from tables.claims import encode_claim, identity_prefix
-from tables.identities import MOST_LISTED, IdentityStore, Record
+from tables.claims import Record, Standing, encode_claim, identity_prefix
+from tables.identities import MOST_LISTED, IdentityStore
 from tables.memory_store import MemoryStore
 
 USERS = ("u1", "u2", "ü3", 'u"4')
@@ -63,12 +63,12 @@ def logs(draw: st.DrawFn) -> tuple[list[list[Claim]], list[Record]]:
         user = draw(st.sampled_from([n for n, each in enumerate(of) if sent[n] < len(each)]))
         if sent[user] and draw(st.booleans()):
             sent[user] = draw(st.integers(0, sent[user]))  # sent again from here on
-        log.append(encode_claim(of[user][sent[user]]))
+        log.append(Record(*encode_claim(of[user][sent[user]])))
         sent[user] += 1
     if draw(st.booleans()):
         upto = draw(st.integers(0, len(log)))
-        last = {key: at for at, (key, _) in enumerate(log[:upto])}
-        log = [each for at, each in enumerate(log) if at >= upto or last[each[0]] == at]
+        last = {each.key: at for at, each in enumerate(log[:upto])}
+        log = [each for at, each in enumerate(log) if at >= upto or last[each.key] == at]
     return of, log
 
 
@@ -105,7 +105,7 @@ def test_the_newest_claim_holds_in_whichever_order_users_come(
 
 
 def claim(user: str, time_ms: int, unset: bool = False, value: str = "a@b.c") -> Record:
-    return encode_claim(Claim("default", "email", value, user, time_ms, unset))
+    return Record(*encode_claim(Claim("default", "email", value, user, time_ms, unset)))
 
 
 def test_who_claims_later_has_it_and_whoever_had_it_before_gets_it_back() -> None:
@@ -127,16 +127,26 @@ def test_a_claim_that_comes_again_after_a_later_one_changes_nothing() -> None:
 
 
 def test_a_record_without_a_value_forgets_the_claim() -> None:
-    key, value = claim("u2", 2)
-    store = taken([claim("u1", 1), (key, value), (key, None)], 3)
+    forgotten = claim("u2", 2)
+    store = taken([claim("u1", 1), forgotten, Record(forgotten.key, None)], 3)
     assert holder(store, "a@b.c") == "u1"
-    assert list(store.claims_of({("default", "u1"): None})) == [claim("u1", 1)[0]]
-    assert list(store.claims_of({("default", "u2"): None})) == []
+    assert store.claims(b"", 10) == [(claim("u1", 1).key, Standing(1, False))]
+    assert store.standing([forgotten.key or b""]) == [None]
+
+
+def test_a_record_that_forgets_what_was_claimed_before_an_erasure_leaves_what_came_after() -> None:
+    of_erased = Record(claim("u1", 0).key, None, 5)
+    store = taken([claim("u1", 5), of_erased], 1)
+    assert holder(store, "a@b.c") is None
+    store.take([claim("u1", 6), of_erased], 3, ID)
+    assert holder(store, "a@b.c") == "u1"
 
 
 def test_what_is_no_claim_is_told_and_passed_by() -> None:
     store = IdentityStore(MemoryStore())
-    told = store.take([(b"x", b"{}"), (None, b"{}"), (claim("u1", 1)[0], b"{}"), claim("u1", 1)], 4, ID)
+    told = store.take(
+        [Record(b"x", b"{}"), Record(None, b"{}"), Record(claim("u1", 1).key, b"{}"), claim("u1", 1)], 4, ID
+    )
     assert len(told) == 3
     assert holder(store, "a@b.c") == "u1"
 

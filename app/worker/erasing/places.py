@@ -43,12 +43,11 @@ def _of_topic(
     name: str, role: Role | None, topic: Topic, erased_ms: int, erasures: Erasures
 ) -> Iterator[ErasurePlace]:
     place = f"topic {name}"
-    if role is Role.CHANGELOG:
+    if role in (Role.CHANGELOG, Role.IDENTITIES):
         lag_ms = _setting(topic, "max.compaction.lag.ms")
         clean = None if lag_ms is None else _after(erased_ms, lag_ms + _DAY_MS)
-        yield ErasurePlace(place, clean, "the row is deleted, and goes when the broker compacts the log")
-    elif role is Role.IDENTITIES:
-        yield ErasurePlace(place, None, "they are taken back; the records that say so name the user")
+        what = "the row is" if role is Role.CHANGELOG else "all claims are"
+        yield ErasurePlace(place, clean, f"{what} deleted; the records go when the broker compacts the log")
     elif role in _REWRITTEN:
         rewritten = erasures.rewritten(name)
         if rewritten is not None and parse_instant(rewritten) >= erased_ms:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rules.state.identities import known_identities
-from tables.claims import decode_claim
+from tables.claims import decode_key, decode_standing
 from tests.driver.driver import Crash, Driver
 
 T = 1_700_000_000_000
@@ -21,8 +21,8 @@ def told(driver: Driver) -> list[Told]:
     found: list[Told] = []
     for _, key, value in driver.claims:
         assert value is not None
-        claim = decode_claim(key, value)
-        found.append((claim.namespace, claim.value, claim.user_id, claim.time_ms - T, claim.unset))
+        ((_, namespace, named), user_id), claim = decode_key(key), decode_standing(value)
+        found.append((namespace, named, user_id, claim.time_ms - T, claim.unset))
     return found
 
 

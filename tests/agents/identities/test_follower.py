@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 
-from agents.identities.follower import STALE_MS, UNREADABLE, IdentityFollower
+from agents.identities.follower import STALE_MS, UNFOLLOWED, UNREADABLE, IdentityFollower
 from agents.warnings import Warnings
 from rules.state.identities import Claim
 from tables.claims import encode_claim
@@ -30,6 +31,8 @@ class Topic:
         self.gives = 100
         self.read_from: list[int] = []
         """Where readers began."""
+        self.refusals = 0
+        """So many times the broker refuses to say where the topic ends."""
         self._at = 0
         self._assigned: list[TopicPartition] = []
 
@@ -50,6 +53,9 @@ class Topic:
         self.read_from.append(offset)
 
     async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if self.refusals:
+            self.refusals -= 1
+            raise TopicAuthorizationFailedError
         return dict.fromkeys(tps, len(self.records))
 
     async def position(self, tp: TopicPartition) -> int:
@@ -65,7 +71,7 @@ class Topic:
         await asyncio.sleep(0)
         start, self._at = self._at, min(len(self.records), self._at + self.gives)
         found = [
-            SimpleNamespace(offset=at, key=key, value=value)
+            SimpleNamespace(offset=at, key=key, value=value, headers=())
             for at, (key, value) in enumerate(self.records[start : self._at], start)
         ]
         return {self._assigned[0]: found} if found else {}
@@ -73,12 +79,13 @@ class Topic:
 
 @asynccontextmanager
 async def following(
-    topic: Topic, folder: Path, topic_id: bytes = b"one", now_ms: int = NOW
+    topic: Topic, folder: Path, topic_id: bytes = b"one", now_ms: int = NOW, most_ms: int | None = None
 ) -> AsyncIterator[tuple[IdentityFollower, Warnings]]:
     warnings = Warnings()
     memory = RocksMemory.of(1 << 20, 1 << 20)
     consumer: Callable[[], Any] = lambda: topic  # noqa: E731
-    follower = IdentityFollower(consumer, "claims", topic_id, folder, memory, warnings, lambda: now_ms)
+    clock = lambda: now_ms  # noqa: E731
+    follower = IdentityFollower(consumer, "claims", topic_id, folder, memory, warnings, clock, most_ms)
     task = asyncio.create_task(follower.run())
     try:
         yield follower, warnings
@@ -157,3 +164,51 @@ async def test_a_store_that_may_lie_is_read_anew(tmp_path: Path, why: str) -> No
         told = [each.code for each in warnings.active()]
         assert told == ([] if why == "a shorter topic" else [UNREADABLE])
     assert topic.read_from == [0, 0]
+
+
+async def test_what_is_too_old_is_not_said(tmp_path: Path) -> None:
+    topic = Topic()
+    topic.claim("ann", 1)
+    async with following(topic, tmp_path, most_ms=500) as (follower, _):
+        await until_read(follower)
+        assert holder(follower) == "ann"
+    async with following(topic, tmp_path, now_ms=NOW + 501, most_ms=500) as (follower, _):
+        follower.hold([0])
+        async with asyncio.timeout(10):
+            while follower.collisions or topic.read_from != [0, 1]:
+                await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert follower.holders(0, [EMAIL]) is None
+
+
+async def test_a_topic_that_is_made_again_begins_anew(tmp_path: Path) -> None:
+    topic = Topic()
+    topic.claim("ann", 1)
+    topic.claim("ann", 2)
+    async with following(topic, tmp_path) as (follower, _):
+        await until_read(follower)
+        topic.records.clear()
+        topic.claim("bob", 1)
+        follower.begin_anew(b"two")
+        async with asyncio.timeout(10):
+            while follower.holders(0, [EMAIL]) is None or holder(follower) != "bob":
+                await asyncio.sleep(0)
+    assert topic.read_from == [0, 0]
+
+
+async def test_while_kafka_refuses_it_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.identities.follower.RETRY_SECONDS", 0)
+    topic = Topic()
+    topic.claim("ann", 1)
+    topic.refusals = 3
+    async with following(topic, tmp_path) as (follower, warnings):
+        follower.hold([0])
+        async with asyncio.timeout(10):
+            while topic.refusals:
+                await asyncio.sleep(0)
+        await until_read(follower)
+        assert holder(follower) == "ann"
+        assert (warnings.active(), warnings.totals) == ([], {UNFOLLOWED: 3})

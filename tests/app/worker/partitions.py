@@ -24,7 +24,7 @@ from app.settings.tree import load_settings
 from app.worker.http import Server
 from app.worker.metrics import WorkerMetrics
 from rules.compile.rule_set import RuleSet
-from tables.claims import Identity, encode_claim, identity_text
+from tables.claims import Identity, Record, encode_claim, identity_text
 from tables.identities import IdentityStore
 from tables.store import MemoryStore
 from tests.app.http.lab import no_consumer
@@ -143,7 +143,9 @@ class Lab:
             pipeline.durable([step])
             for _, claim in step.claims:
                 text = identity_text((claim.project, claim.namespace, claim.value))
-                self.identities[partition_of(text, PARTITIONS)].take([encode_claim(claim)], self.offset, b"")
+                self.identities[partition_of(text, PARTITIONS)].take(
+                    [Record(*encode_claim(claim))], self.offset, b""
+                )
 
     async def get(self, path: str, worker: int = 0, **headers: str) -> tuple[int, Any, Any]:
         async with self.session.get(self.urls[worker] + path, headers=headers) as answer:

@@ -1,4 +1,4 @@
-"""Users are found by their identities, by any worker, whatever happens to workers and disks."""
+"""Users are found by their identities, by any process, whatever happens to workers and disks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from agents.kafka.placement import partition_of
 from tests.stage.log import Line
+from tests.stage.readers import reader_of
 from tests.stage.scene import Scene, scene
 from tests.stage.workers import Worker
 
@@ -45,6 +46,7 @@ async def test_identities_are_found_over_two_workers_a_kill_and_a_lost_disk(
     async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
         await stage.define(EVER)
         first, second = (stage.worker(name, worker__id=name) for name in ("w1", "w2"))
+        reader = reader_of(stage)
         first.start()
         second.start()
 
@@ -56,8 +58,8 @@ async def test_identities_are_found_over_two_workers_a_kill_and_a_lost_disk(
             return True
 
         async def all_are(wanted: list[str]) -> bool:
-            """Whether both say this; nothing else than ``USERS`` or silence may come before."""
-            for worker in (first, second):
+            """Whether all say this; nothing else than ``USERS`` or silence may come before."""
+            for worker in (first, second, reader):
                 found = await resolved(worker, emails)
                 if found is None:
                     return False
@@ -68,6 +70,7 @@ async def test_identities_are_found_over_two_workers_a_kill_and_a_lost_disk(
             return True
 
         await stage.until(both_share, "each has a partition")
+        reader.start()
         await claim(stage, {user: {"email": email} for user, email in zip(USERS, emails, strict=True)})
         known: list[str | None] = [None] * len(USERS)
         await stage.until(lambda: all_are(USERS), "all are found")
@@ -101,3 +104,13 @@ async def test_identities_are_found_over_two_workers_a_kill_and_a_lost_disk(
 
         await claim(stage, {user: {"email": None} for user in USERS})
         await stage.until(lambda: all_are(USERS), "whoever had it before has it again")
+
+        first.kill()
+        second.kill()
+        status, body = await reader.post("/v1/lookup", {"users": named, "audiences": ["ever"]})
+        assert [each["user_id"] for each in body["users"]] == [*USERS, None]
+        assert all(each["reader"] for each in body["users"][:-1])
+        status, body = await reader.get(by_email)
+        assert (status, body["user_id"], body["reader"]) == (200, "u3", True)
+        status, body = await reader.get("/v1/identities/collisions")
+        assert (status, body["collisions"]) == (200, [])
