@@ -5,7 +5,7 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyBytes;
 
 use super::RowUnreadable;
-use super::partition::Rules;
+use super::rules::Rules;
 use crate::partition::RowBroken;
 use crate::partition::look::{self, Question};
 

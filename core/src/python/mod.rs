@@ -7,7 +7,9 @@ use pyo3::prelude::*;
 
 mod asked;
 mod fetched;
+mod made;
 mod partition;
+mod rules;
 mod testing_conditions;
 mod testing_exact;
 mod testing_predicates;
@@ -36,9 +38,9 @@ fn turnstile_core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("INTERFACE", INTERFACE)?;
     module.add("IS_OPTIMIZED", !cfg!(debug_assertions))?;
-    module.add_class::<partition::Rules>()?;
+    module.add_class::<rules::Rules>()?;
     module.add_class::<partition::Partition>()?;
-    module.add_class::<partition::Made>()?;
+    module.add_class::<made::Made>()?;
     module.add_submodule(&testing(module.py())?)?;
     asked::register(module)?;
     fetched::register(module)
