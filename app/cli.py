@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app.commands import bench, deliver, demo, explain, lookup, serve, worker
-from app.commands.authoring import check, destinations, schema, simulate, test
+from app.commands.authoring import check, connections, destinations, schema, simulate, test
 from app.commands.authoring.audiences import group as audiences
 from app.commands.operating import (
     audit,
@@ -44,6 +44,7 @@ cli.command("lookup")(lookup.lookup)
 cli.command("explain")(explain.explain)
 cli.command("identities")(identities.identities)
 cli.add_typer(audiences.cli, name="audiences")
+cli.add_typer(connections.cli, name="connections")
 cli.add_typer(destinations.cli, name="destinations")
 cli.add_typer(deliver.cli, name="deliver")
 cli.add_typer(keys.cli, name="keys")

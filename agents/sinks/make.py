@@ -8,6 +8,8 @@ from agents.deliver.definitions.destination import Destination, EventHub, KafkaT
 
 def make_sink(destination: Destination, context: SinkContext) -> Sink:
     """The sink of a destination, not opened."""
+    if destination.connection is not None and destination.lender is None and not destination.refused:
+        raise AssertionError("the destination's connection must be resolved first")
     if destination.refused:
         from agents.sinks.refused import RefusedSink
 

@@ -17,7 +17,7 @@ OVERHEAD_BYTES = 64 * 1024
 
 _KEPT = (
     *(Role.AUDIENCES, Role.DESTINATIONS, Role.KEYS, Role.IMPORTS, Role.PROGRESS),
-    *(Role.NOTIFY, Role.NOTICES, Role.ERASURES),
+    *(Role.NOTIFY, Role.NOTICES, Role.ERASURES, Role.CONNECTIONS),
 )
 COMPACTED = (Role.CHANGELOG, Role.IDENTITIES, *_KEPT)
 _ONE_PARTITION = (*_KEPT, Role.AUDIT)
@@ -26,6 +26,7 @@ _LOST_BY_RETENTION = {
     Role.CHANGELOG: "the rows of users that were idle for long would be gone at the next recovery",
     Role.AUDIENCES: "definitions would be gone at the next start, and all members would drop out",
     Role.DESTINATIONS: "destinations would be gone at the next start, and nothing would be delivered",
+    Role.CONNECTIONS: "connections would be gone at the next start, and what uses them would stop",
     Role.KEYS: "keys would be gone at the next start, and nobody could log in",
     Role.IMPORTS: "nobody would know what was imported, so new audiences would be computed without it",
     Role.IDENTITIES: "users who claimed an identity long ago would not be found by it any more",
@@ -80,7 +81,7 @@ def raise_if_unusable(faults: Iterable[Fault]) -> None:
 
 def missing_sources(plan: TopicPlan, cluster: Cluster) -> list[Fault]:
     """Source topics that don't exist, each with the nearest name that does."""
-    own = {*plan.names, plan.destinations} - set(plan.events)
+    own = {*plan.names, plan.destinations, plan.connections} - set(plan.events)
     others = [
         name
         for name in cluster.topics

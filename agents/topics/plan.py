@@ -9,7 +9,7 @@ from enum import StrEnum
 from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 from agents.registry.api_keys import keys_topic
 from agents.registry.audit import audit_topic
-from agents.topics.delivery import dead_letter_topic, destinations_topic
+from agents.topics.delivery import connections_topic, dead_letter_topic, destinations_topic
 
 LEAST_ROW_BYTES = 1_000_000
 """A changelog that takes less than brokers do by default can't hold the rows of ordinary users."""
@@ -33,6 +33,7 @@ class Role(StrEnum):
     TRANSITIONS = "transitions"
     AUDIENCES = "published definitions"
     DESTINATIONS = "published destinations"
+    CONNECTIONS = "published connections"
     KEYS = "API keys"
     HISTORY = "records from before the source topics begin"
     IMPORTS = "what was imported into the history topics"
@@ -106,6 +107,10 @@ class TopicPlan:
         return destinations_topic(self.prefix)
 
     @property
+    def connections(self) -> str:
+        return connections_topic(self.prefix)
+
+    @property
     def changelog(self) -> str:
         return f"{self.app_id}-profiles-changelog"
 
@@ -142,6 +147,9 @@ class TopicPlan:
     def destinations_topic(self) -> Wanted:
         return Wanted(self.destinations, Role.DESTINATIONS, 1, _COMPACTED)
 
+    def connections_topic(self) -> Wanted:
+        return Wanted(self.connections, Role.CONNECTIONS, 1, _COMPACTED)
+
     def undelivered_topic(self, destination: str, partitions: int) -> Wanted:
         # Kept until somebody has looked at them: by default a broker throws records away after a week.
         kept = {**_LARGE, **_FOR_EVER}
@@ -149,7 +157,8 @@ class TopicPlan:
 
     def role_of(self, name: str) -> Role | None:
         """What a topic is for; None: it is none that this service reads or keeps."""
-        known = [*wanted_topics(self, 1), self.destinations_topic(), self.notices_topic()]
+        own = [self.destinations_topic(), self.connections_topic(), self.notices_topic()]
+        known = [*wanted_topics(self, 1), *own]
         for each in known:
             if each.name == name:
                 return each.role

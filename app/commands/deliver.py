@@ -12,6 +12,7 @@ from app.commands.options import SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
+    from agents.deliver.definitions.published import PublishedDestination
     from app.deliver.replay import Replayed
     from app.deliver.trial import TestSend, TestSendResult
     from app.settings.tree import Settings
@@ -113,19 +114,39 @@ def trial(
 
 
 async def _test(settings: Settings, name: str, file: Path | None, wanted: TestSend) -> TestSendResult:
+    from agents.connections.check import resolved_all
     from app.deliver.trial import send_test
     from app.failures import CommandFailed
-    from app.publish.destinations import connected, load_destination_files
+    from app.publish.connections import connected
+    from app.publish.destinations import load_destination_files
     from rules.parse.problems import name_hint
 
-    if file is not None:
-        known = {each.name: each for each in load_destination_files([file])}
-        if name not in known:
-            raise CommandFailed(f"there is no destination '{name}' in {file}; {name_hint(name, known)}")
-        return await send_test(settings, known[name], wanted)
+    if file is None:
+        return await send_test(settings, (await _published(settings, name)).destination, wanted)
+    known = {each.destination.name: each for each in load_destination_files([file])}
+    if name not in known:
+        raise CommandFailed(f"there is no destination '{name}' in {file}; {name_hint(name, known)}")
+    found = known[name].destination
+    if found.connection is not None:
+        async with connected(settings) as connections:
+            (found,) = resolved_all([known[name]], await connections.read())
+    return await send_test(settings, found, wanted)
+
+
+async def _published(settings: Settings, name: str) -> PublishedDestination:
+    """One of the published destinations, with what its connection says. Raises CommandFailed."""
+    from dataclasses import replace
+
+    from agents.connections.resolve import resolved_or_refused
+    from app.publish.connections import ConnectionsTopic
+    from app.publish.destinations import connected
+
     async with connected(settings) as topic:
         published = await topic.find(name)
-    return await send_test(settings, published.destination, wanted)
+        if published.destination.connection is None:
+            return published
+        connections = await ConnectionsTopic(settings, topic.admin).read()
+    return replace(published, destination=resolved_or_refused(published.destination, connections))
 
 
 @cli.command()
@@ -158,11 +179,8 @@ def replay(
 
 async def _replay(settings: Settings, name: str, seconds: float) -> Replayed:
     from app.deliver.replay import replay as replay_letters
-    from app.publish.destinations import connected
 
-    async with connected(settings) as topic:
-        published = await topic.find(name)
-    return await replay_letters(settings, published, seconds)
+    return await replay_letters(settings, await _published(settings, name), seconds)
 
 
 @cli.command()

@@ -70,7 +70,7 @@ class Running:
     def __init__(self, published: PublishedDestination, surroundings: Surroundings) -> None:
         self.published = published
         self.secrets = secrets_of(
-            surroundings.settings, surroundings.digests, project=published.destination.project
+            surroundings.settings, surroundings.digests, project=published.destination.secrets_project
         )
         self.report = DestinationReport()
         self.deliverer: Deliverer | None = None

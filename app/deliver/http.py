@@ -29,6 +29,8 @@ from app.deliver.answers import (
     PublishedVersion,
     status_of,
 )
+from app.deliver.connections.routes import ConnectionRoutes
+from app.deliver.connections.using import usable_by
 from app.deliver.destination import Running
 from app.deliver.metrics import DeliveryCollector
 from app.deliver.replay import Replayed, replay
@@ -67,6 +69,7 @@ class DeliverServer:
         health = Health(
             lambda: service.crashed is None, self._not_ready, self._readiness, registry, service.warnings
         )
+        self._connections = ConnectionRoutes(service)
         self._base = HttpBase(
             "deliver",
             service.settings.deliver,
@@ -84,6 +87,7 @@ class DeliverServer:
         tried = "Send one made-up transition; the request and its answer, secrets masked"
         put = "Publish a definition, YAML or JSON; 422 with every error found"
         return [
+            *self._connections.routes(),
             Route("GET", all_of_them, self._destinations, scope, listed),
             Route("POST", one + ":test", self._test, scope, tried, TEST_SECONDS, body=TEST, problems=(404,)),
             Route(
@@ -133,6 +137,7 @@ class DeliverServer:
         await asyncio.gather(*self._replays.values(), return_exceptions=True)
         await self._base.stop()
         self._parsing.shutdown(wait=False, cancel_futures=True)
+        self._connections.close()
 
     # -- destinations --------------------------------------------------------------------------------
 
@@ -169,8 +174,9 @@ class DeliverServer:
                 403, "Not allowed", f"the name {name!r} is taken by a project that isn't the key's"
             )
         settings = self._service.settings
+        whole = usable_by(caller, destination, self._service.connections.registry.published)
         refused = refusals(
-            destination, secrets_of(settings, project=destination.project), own_topics_of(settings)
+            whole, secrets_of(settings, project=whole.secrets_project), own_topics_of(settings)
         )
         refused += audience_refusals(destination, self._service.audiences.values())
         if refused:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from agents.connections.published import Connections, PublishedConnection
 from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination
 from agents.registry.audit import Action
+from agents.registry.feed import Feed
 from agents.topics import TopicPlan
 from agents.warnings import Warnings
 from app.deliver.destination import Running
@@ -25,6 +27,7 @@ class Deliveries(Protocol):
     keys: KeyRing
     plan: TopicPlan
     feed: DestinationsFeed
+    connections: Feed[Connections]
 
     notices: Notices | None
 
@@ -40,3 +43,8 @@ class Deliveries(Protocol):
 
     async def publish(self, published: PublishedDestination, action: Action, author: Author) -> None:
         """Tell the audit topic, too. Returns once this process has read it, too."""
+
+    async def publish_connection(
+        self, published: PublishedConnection, action: Action, author: Author
+    ) -> None:
+        """The same of a connection."""

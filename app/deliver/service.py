@@ -13,19 +13,21 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.connections.published import PublishedConnection, connection_record, connections_feed
+from agents.connections.resolve import resolved_or_refused
 from agents.deliver.definitions.published import (
     DestinationsFeed,
     PublishedDestination,
     publish_destinations,
 )
 from agents.deliver.input_topics import InputTopics
-from agents.deliver.permissions.audiences import audience_refusals
 from agents.evaluate.outputs import Told
 from agents.kafka.clients import committed_consumer, new_admin
 from agents.kafka.watch import KafkaWatch
@@ -42,6 +44,7 @@ from app.deliver.clients import new_producer
 from app.deliver.destination import Running, Surroundings
 from app.deliver.first_starts import FirstStarts
 from app.deliver.http import DeliverServer
+from app.deliver.noted import note_lacking, note_refused
 from app.deliver.notices import Notices
 from app.deliver.topics import check_destinations, watch_topics
 from app.failures import message_for_users
@@ -49,6 +52,7 @@ from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
 from app.publish.author import Author
+from app.publish.connections import told_of as told_of_connection
 from app.publish.destinations import told_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
@@ -80,6 +84,7 @@ class DeliveryService:
         found = Audiences(self.plan.audiences, parse)
         # Workers warn of definitions that can't be used; here it makes no difference.
         self._audiences = Feed(new, found, "definition_unreadable", changed=self._reconcile_soon)
+        self.connections = connections_feed(new, self.plan.connections, self.warnings, self._reconcile_soon)
         self._reconcile = asyncio.Event()
         self.notices: Notices | None = None
         """None: not yet."""
@@ -136,6 +141,7 @@ class DeliveryService:
             )
             life.start("keys", self.keys.follow())
             life.start("audiences", self._audiences.run())
+            life.start("connections", self.connections.run())
             await self.keys.wait_loaded()
             await life.unless_stopped(self._audiences.loaded.wait())
             await server.start()
@@ -169,7 +175,8 @@ class DeliveryService:
     async def _prepare(self) -> InputTopics:
         await self._admin.start()
         topics = self.settings.topics
-        plan, own = self.plan, [self.plan.destinations_topic(), self.plan.notices_topic()]
+        plan = self.plan
+        own = [plan.destinations_topic(), plan.connections_topic(), plan.notices_topic()]
         counts = await ensure_topics(
             self._admin,
             plan,
@@ -190,9 +197,11 @@ class DeliveryService:
     # -- destinations --------------------------------------------------------------------------------
 
     def wanted(self) -> Mapping[str, PublishedDestination]:
-        """What is to be delivered to by this process, the paused ones included."""
+        """What is to be delivered to by this process, the paused ones included, each with what its connection
+        says."""
+        connections = self.connections.registry.published
         return {
-            name: each
+            name: replace(each, destination=resolved_or_refused(each.destination, connections))
             for name, each in self.feed.published.items()
             if not each.deleted and (not self.names or name in self.names)
         }
@@ -202,6 +211,7 @@ class DeliveryService:
 
     async def _follow(self) -> None:
         await self.feed.loaded.wait()
+        await self.connections.loaded.wait()
         registry = self.feed.registry
         known = registry.published.keys() | registry.unusable_versions.keys()
         await check_destinations(self._admin, self.plan, known)
@@ -217,33 +227,12 @@ class DeliveryService:
             await asyncio.gather(*(running.end() for running in changed))
             for running in changed:
                 del self.running[running.published.destination.name]
-            self._note_refused(wanted)
-            self._note_lacking(wanted)
+            note_refused(self.warnings, self.feed.published, wanted, self.running)
+            note_lacking(self.warnings, self.feed.published, wanted, self.audiences.values())
             for name, published in wanted.items():
                 if name not in self.running:
                     self.running[name] = Running(published, self._surroundings)
                     self.running[name].begin()
-
-    def _note_refused(self, wanted: Mapping[str, PublishedDestination]) -> None:
-        """Say which destinations don't run because an older version took more than this one."""
-        for name in self.feed.published:
-            refused = wanted[name].destination.refused if name in wanted else ""
-            if refused and name not in self.running:
-                self.warnings.note("destination_refused", name, f"destination {name} doesn't run: {refused}")
-            elif not refused:
-                self.warnings.clear("destination_refused", name)
-
-    def _note_lacking(self, wanted: Mapping[str, PublishedDestination]) -> None:
-        """Say which destinations name audiences that were deleted, or that were never there."""
-        for name in self.feed.published:
-            lacking = (
-                audience_refusals(wanted[name].destination, self.audiences.values()) if name in wanted else []
-            )
-            if lacking:
-                text = f"destination {name} gets nothing of some of its audiences: {'; '.join(lacking)}"
-                self.warnings.note("destination_lacks_audience", name, text)
-            else:
-                self.warnings.clear("destination_lacks_audience", name)
 
     async def publish(self, published: PublishedDestination, action: Action, author: Author) -> None:
         """Write a definition to the topic, and tell the audit topic; returns once this process has read
@@ -252,6 +241,16 @@ class DeliveryService:
         await publish_destinations(self._producer, topic, [published])
         await publish(self._producer, self.plan.audit, [audit_record(told_of(published, action, author))])
         await self._read(lambda: self.feed.published.get(name) == published)
+
+    async def publish_connection(
+        self, published: PublishedConnection, action: Action, author: Author
+    ) -> None:
+        """The same of a connection."""
+        topic, told = self.plan.connections, told_of_connection(published, action, author)
+        await publish(self._producer, topic, [connection_record(published)])
+        await publish(self._producer, self.plan.audit, [audit_record(told)])
+        known, key = self.connections.registry.published, published.connection.id
+        await self._read(lambda: known.get(key) == published)
 
     async def _read(self, is_known: Callable[[], bool]) -> None:
         """Wait until the feed has read what was written."""

@@ -60,7 +60,7 @@ async def send_test(
 
     ``digests`` as of ``secrets_of``.
     """
-    secrets = secrets_of(settings, digests, project=destination.project)
+    secrets = secrets_of(settings, digests, project=destination.secrets_project)
     exchanges: list[object] = []
     outcome: Outcome | None = None
     problem: str | None = None

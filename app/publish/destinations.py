@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from agents.deliver.definitions.destination import Destination
-from agents.deliver.definitions.parse import load_destinations
+from agents.deliver.definitions.parse import load_parsed
+from agents.deliver.definitions.parse_destination import ParsedDestination
 from agents.deliver.definitions.published import Destinations, PublishedDestination, destination_record
 from agents.registry.audit import Action, AuditRecord
 from agents.topics.plan import TopicPlan, Wanted
@@ -21,10 +21,10 @@ from app.settings.tree import Settings
 from rules.parse.problems import name_hint
 
 
-def load_destination_files(paths: Sequence[Path]) -> list[Destination]:
+def load_destination_files(paths: Sequence[Path]) -> list[ParsedDestination]:
     """The destinations of files and folders. Raises DefinitionsInvalid with every problem."""
     texts, problems = read_definition_files(paths)
-    return load_destinations(texts, problems)
+    return load_parsed(texts, problems)
 
 
 class DestinationsTopic(DefinitionsTopic):

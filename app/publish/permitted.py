@@ -82,7 +82,7 @@ def check_permitted(settings: Settings, wanted: Sequence[Destination]) -> str | 
         f"destination {each.name}: {reason}"
         for each in wanted
         for reason in (
-            refusals(each, secrets_of(settings, project=each.project), own)
+            refusals(each, secrets_of(settings, project=each.secrets_project), own)
             if knows_secrets
             else topic_refusals(each, own)
         )

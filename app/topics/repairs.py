@@ -39,7 +39,7 @@ from app.settings.tree import Settings
 from app.topics.state import count_definitions, faults_of_state
 from rules.parse.problems import name_hint
 
-DELIVERY = (Role.DESTINATIONS, Role.UNDELIVERED)
+DELIVERY = (Role.DESTINATIONS, Role.CONNECTIONS, Role.UNDELIVERED)
 """Not wrong where they are missing: nothing was ever to be delivered, or its deliverer makes them."""
 LEAVE_SECONDS = 5.0
 """Beyond the session's length, until a group has forgotten a member that ended without a word."""
@@ -110,6 +110,7 @@ class TopicRepairs:
         partitions = table_partitions(plan, cluster, self._settings.topics.partitions)
         known = {name: each.partitions for name, each in cluster.topics.items()}
         wanted = [*wanted_topics(plan, partitions, known), plan.destinations_topic()]
+        wanted.append(plan.connections_topic())
         destinations = await DestinationsTopic(self._settings, self._admin).read()
         return wanted + [
             plan.undelivered_topic(name, partitions)

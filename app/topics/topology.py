@@ -74,6 +74,7 @@ _HOLDS: Mapping[Role, tuple[str, str]] = {
     Role.ERASURES: ("pseudonym", "receipts of erasures"),
     Role.AUDIT: ("project", "who changed what"),
     Role.DESTINATIONS: ("name", "destinations"),
+    Role.CONNECTIONS: ("project/name", "connections"),
     Role.DEAD_LETTERS: ("", "records that can't be used, and why"),
     Role.UNDELIVERED: ("", "what a destination refused"),
 }
@@ -87,6 +88,7 @@ class _Topics:
         wanted = [
             *wanted_topics(plan, 1),
             plan.destinations_topic(),
+            plan.connections_topic(),
             plan.undelivered_topic(DESTINATION, 1),
             plan.notices_topic(),
         ]
@@ -210,6 +212,9 @@ def _delivery(settings: Settings, topics: _Topics, profiles: Part) -> Iterator[F
     definitions, dead = topics.one(Role.DESTINATIONS), topics.one(Role.UNDELIVERED)
     yield Flow(operators, definitions, "definitions")
     yield Flow(definitions, deliver, "definitions")
+    administrators = Part("turnstile connections", "outside", "publishes connections")
+    yield Flow(administrators, topics.one(Role.CONNECTIONS), "connections")
+    yield Flow(topics.one(Role.CONNECTIONS), deliver, "connections")
     yield Flow(topics.one(Role.CHANGELOG), deliver, "current members, once")
     yield Flow(topics.one(Role.AUDIENCES), deliver, "names of audiences")
     yield Flow(topics.one(Role.TRANSITIONS), deliver, "enter, exit")

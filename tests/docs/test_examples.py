@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from agents.connections.parse import parse_connections
+from agents.connections.parse_kinds import PARSERS as CONNECTION_KINDS
 from agents.deliver.definitions.parse import parse_destinations
 from app.simulate.case_report import report
 from app.simulate.cases import load_cases, run_cases
@@ -86,9 +88,10 @@ def test_examples_are_found() -> None:
 def test_yaml_examples_parse(example: Example) -> None:
     data = example.data
     assert isinstance(data, dict | list)
-    if isinstance(data, dict) and data.get("kind") in ("webhook", "eventhub", "kafka"):
-        _, problems = parse_destinations(example.text, example.place)
-        assert problems == []
+    if isinstance(data, dict) and data.get("kind") in CONNECTION_KINDS:
+        is_connection = "use" in data or "sftp" in data or "object_store" in data
+        parse = parse_connections if is_connection else parse_destinations
+        assert parse(example.text, example.place)[1] == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 
 from agents.deliver.content.messages import Message
-from agents.deliver.definitions.destination import Destination, KafkaTopic, Secret, Variable, Webhook
+from agents.deliver.definitions.destination import Destination, Filled, KafkaTopic, Secret, Variable, Webhook
 from agents.deliver.definitions.templates import names_in, names_used
 
 
@@ -41,11 +41,16 @@ def _names_only(destination: Destination, shared: Set[str]) -> bool:
     return True
 
 
-def is_shared(name: str, variables: Mapping[str, Variable], shared: Set[str] = OF_AN_INSTANT) -> bool:
+def is_shared(
+    name: str, variables: Mapping[str, Variable | Filled], shared: Set[str] = OF_AN_INSTANT
+) -> bool:
     """Whether a variable is the same for all transitions that have the ``shared`` fields in common."""
     variable = variables.get(name)
     if variable is None:
         return name in shared
+    if isinstance(variable, Filled):
+        named = names_in(variable.value) if isinstance(variable.value, str) else ()
+        return all(is_shared(each, variable.variables, shared) for each in named)
     if variable.source == "field":
         return variable.path[0] in shared
     return variable.source == "attribute"

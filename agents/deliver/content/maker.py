@@ -10,6 +10,7 @@ from agents.deliver.content.users import LookupFailed, Users, needs_user
 from agents.deliver.contract.delivery import Delivery, UserFacts
 from agents.deliver.contract.outcomes import Outcome, Rejected, Retry
 from agents.deliver.definitions.destination import Destination, Webhook
+from agents.deliver.definitions.templates import variables_in
 
 NO_PROPERTIES: Mapping[str, object] = {}
 
@@ -23,7 +24,7 @@ class Maker:
         self._body = body_maker(destination.body, destination.name, destination.attributes)
         target = destination.target
         self._wants_properties = isinstance(target, Webhook) and any(
-            each.source == "property" for each in target.variables.values()
+            each.source == "property" for each in variables_in(target.variables)
         )
         self._is_raw = destination.body == "native" and destination.id_type == "user_id"
 

@@ -15,6 +15,7 @@ from cachetools import TTLCache
 
 from agents.deliver.contract.delivery import UserFacts
 from agents.deliver.definitions.destination import Destination, Webhook
+from agents.deliver.definitions.templates import variables_in
 
 CONCURRENCY = 32
 FRESH_SECONDS = 2.0
@@ -40,7 +41,7 @@ def needs_user(destination: Destination) -> bool:
     if destination.id_type != "user_id" or destination.attributes:
         return True
     return isinstance(target, Webhook) and any(
-        each.source == "attribute" for each in target.variables.values()
+        each.source == "attribute" for each in variables_in(target.variables)
     )
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.deliver.contract.delivery import Delivery
-from agents.deliver.definitions.destination import Variable
-from agents.deliver.definitions.templates import Values
+from agents.deliver.definitions.destination import Filled, Variable
+from agents.deliver.definitions.templates import Values, fill_text
 from rules.predicates.paths import MISSING, lookup
 
 
-def values_of(delivery: Delivery, variables: Mapping[str, Variable]) -> Values:
+def values_of(delivery: Delivery, variables: Mapping[str, Variable | Filled]) -> Values:
     """The variables for one delivery. Empty text counts as no value."""
 
     def value(name: str) -> object:
         variable = variables.get(name)
         if variable is None:
             return field_of(delivery, (name,))
+        if isinstance(variable, Filled):
+            given = variable.value
+            if isinstance(given, str) and "$" in given:
+                return fill_text(given, values_of(delivery, variable.variables))
+            return given
         if variable.source == "field":
             found = field_of(delivery, variable.path)
         elif variable.source == "property":

@@ -19,6 +19,7 @@ BodyFormat: TypeAlias = Literal["native", "lytics", "segment"]
 TransitionEvent: TypeAlias = Literal["enter", "exit"]
 CAUSES: frozenset[Cause] = frozenset(get_args(Cause))
 """Whatever a transition's cause may be."""
+Scalar: TypeAlias = str | int | float | bool
 Json: TypeAlias = bool | int | float | str | tuple["Json", ...] | Mapping[str, "Json"] | None
 
 
@@ -47,7 +48,18 @@ class Variable:
 
     source: Literal["attribute", "property", "field"]
     path: tuple[str, ...]
-    default: str | int | float | bool | None = None
+    default: Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """``${name}`` of a connection's template: a parameter, as a destination fills it in.
+
+    ``value``: a constant, or a text that may hold ``variables`` of the destination.
+    """
+
+    value: Scalar | None
+    variables: Mapping[str, Variable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +85,13 @@ class Webhook:
     query: Mapping[str, Text] = field(default_factory=dict)
     form: Mapping[str, Text] | None = None
     json: Json = None
-    variables: Mapping[str, Variable] = field(default_factory=dict)
+    variables: Mapping[str, Variable | Filled] = field(default_factory=dict)
     signing_secret: Secret | None = None
     batch: int = 1
     concurrency: int = 16
     timeout_ms: int = 15_000
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    """What a destination fills into the template of its connection; without a connection there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +146,13 @@ class Destination:
     name: str
     target: Target
     project: str = "default"
+    label: str = ""
     description: str = ""
+    connection: str | None = None
+    """Of whose system ``target`` holds no more than this destination's own part, until it is resolved
+    (``agents.connections.resolve``): ``name``, or ``project/name``."""
+    lender: str | None = None
+    """The project of the connection that it was resolved with, whose secrets it uses."""
     audiences: frozenset[str] | None = None
     transitions: frozenset[TransitionEvent] = frozenset({"enter", "exit"})
     causes: frozenset[Cause] = CAUSES
@@ -157,6 +177,11 @@ class Destination:
     def kind(self) -> str:
         """``webhook``, ``eventhub`` or ``kafka``."""
         return KINDS[type(self.target)]
+
+    @property
+    def secrets_project(self) -> str:
+        """The project whose secrets it may use."""
+        return self.project if self.lender is None else self.lender
 
 
 KINDS: Mapping[type, str] = {Webhook: "webhook", EventHub: "eventhub", KafkaTopic: "kafka"}

@@ -31,13 +31,15 @@ def parse_destinations(
     return usable, list(sort_problems(reader.problems))
 
 
-def load_destinations(
-    files: Iterable[tuple[str, str]], found_before: Sequence[DefinitionProblem] = ()
-) -> list[Destination]:
-    """The destinations of all files, given as (name, text).
+def load_destinations(files: Iterable[tuple[str, str]]) -> list[Destination]:
+    """The destinations of all files, given as (name, text). Raises DefinitionsInvalid with every problem."""
+    return [each.destination for each in load_parsed(files)]
 
-    Raises DefinitionsInvalid with every problem, those that were found before included.
-    """
+
+def load_parsed(
+    files: Iterable[tuple[str, str]], found_before: Sequence[DefinitionProblem] = ()
+) -> list[ParsedDestination]:
+    """``load_destinations``, each with the tree that it was read from; ``found_before`` are more problems."""
     parsed: list[ParsedDestination] = []
     problems = list(found_before)
     for file, text in files:
@@ -47,7 +49,7 @@ def load_destinations(
     problems += check_destinations(parsed)
     if problems:
         raise DefinitionsInvalid(problems)
-    return [each.destination for each in parsed]
+    return parsed
 
 
 def load_published(text: str, source: str) -> Destination:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from agents.deliver.definitions.destination import Destination, RetryPolicy, Target, TransitionEvent
 from agents.deliver.definitions.parse_causes import EXISTING, parse_causes
 from agents.deliver.definitions.parse_targets import PARSERS
+from agents.deliver.definitions.parse_uses import USES
 from agents.deliver.definitions.parse_values import REFUSED_NOW, Fields, plain
 from agents.evaluate.transitions import TransitionBody
 from rules.model.language import Predicate, paths_of
@@ -18,6 +19,7 @@ from rules.parse.predicate import parse_where
 from rules.parse.values import Reader, join
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CONNECTION: Final = re.compile(r"([A-Za-z0-9_]{1,64}/)?[A-Za-z0-9_-]{1,64}")
 BODIES: Final = ("native", "lytics", "segment")
 TRANSITIONS: Final[Mapping[str, frozenset[TransitionEvent]]] = {
     "enter": frozenset({"enter"}),
@@ -25,19 +27,20 @@ TRANSITIONS: Final[Mapping[str, frozenset[TransitionEvent]]] = {
     "both": frozenset({"enter", "exit"}),
 }
 KEYS: Final = (
-    *("name", "kind", "project", "description", "audiences", "transitions", "causes"),
+    *("name", "kind", "connection", "project", "label", "description", "audiences", "transitions", "causes"),
     *("existing_members", "where", "body", "id_type", "attributes", "retry", "rate", "paused", *PARSERS),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedDestination:
-    """A destination and where its name stands."""
+    """A destination, the tree that it was read from, and where its name stands."""
 
     destination: Destination
     file: str
     path: str
     name_at: Node
+    node: Node
 
 
 def parse_destination(reader: Reader, node: Node, path: str, published: bool) -> ParsedDestination | None:
@@ -65,7 +68,7 @@ def parse_destination(reader: Reader, node: Node, path: str, published: bool) ->
         destination = replace(destination, refused="; ".join(each.message for each in own))
     elif own or destination is None:
         return None
-    return ParsedDestination(destination, reader.file, path, entries["name"].node)
+    return ParsedDestination(destination, reader.file, path, entries["name"].node, node)
 
 
 def _target(
@@ -77,15 +80,16 @@ def _target(
             fields.wrong(other, f"'{other}' has no effect, because kind is {kind}")
     if kind is None:
         return None
-    if kind not in entries:
+    has_connection = "connection" in entries
+    if kind not in entries and not (has_connection and kind != "kafka"):
         reader.problem("missing_key", f"a destination of kind {kind} needs '{kind}'", path, node)
         return None
     inside = join(path, kind)
-    own = reader.entries(entries[kind].node, inside, kind)
+    own = reader.entries(entries[kind].node, inside, kind) if kind in entries else {}
     if own is None:
         return None
-    parser: Callable[[Fields], Target | None] = PARSERS[kind]
-    return parser(Fields(reader, own, inside, entries[kind].node))
+    parser: Callable[[Fields], Target | None] = USES[kind] if has_connection else PARSERS[kind]
+    return parser(Fields(reader, own, inside, entries[kind].node if kind in entries else node))
 
 
 def _made(
@@ -103,7 +107,12 @@ def _made(
     if existing and EXISTING not in causes:
         hint = f"take {EXISTING} into causes, or leave existing_members out"
         fields.wrong("existing_members", f"causes leaves out {EXISTING}, the cause of existing members", hint)
+    connection = fields.text("connection")
+    if connection is not None and _CONNECTION.fullmatch(connection) is None:
+        fields.wrong("connection", "connection must be a connection's name, or project/name")
     made = {
+        "label": fields.text("label") or "",
+        "connection": connection,
         "description": fields.text("description") or "",
         "audiences": _audiences(fields, entries),
         "transitions": TRANSITIONS[events],

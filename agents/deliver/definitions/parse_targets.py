@@ -10,6 +10,7 @@ from agents.deliver.definitions.destination import EventHub, KafkaTopic, Target
 from agents.deliver.definitions.hosts import NoHost, endpoint_of
 from agents.deliver.definitions.parse_values import Fields
 from agents.deliver.definitions.parse_webhook import parse_webhook
+from agents.deliver.definitions.systems import EventHubNamespace, KafkaCluster
 from agents.deliver.definitions.templates import TRANSITION_FIELDS, names_in
 from rules.parse.values import join
 
@@ -19,12 +20,26 @@ TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _TOPIC_NAMES: Final = ("audience", "project")
 
 
+KAFKA_CLUSTER: Final = (
+    *("bootstrap", "security_protocol", "sasl_mechanism", "sasl_username", "sasl_password", "ssl_cafile"),
+)
+KAFKA_TOPIC: Final = ("topic", "fields", "membership", "batch", "timeout")
+EVENTHUB_NAMESPACE: Final = ("connection_string", "namespace")
+EVENTHUB_HUB: Final = ("hub", "partitioning", "batch", "max_batch_bytes", "timeout")
+"""The keys of a kind: those that say which system it is in, which a connection has, and the rest."""
+
+
 def parse_eventhub(fields: Fields) -> EventHub | None:
-    allowed = ("connection_string", "namespace", "hub", "partitioning", "batch", "max_batch_bytes", "timeout")
-    fields.reader.keys(fields.entries, fields.path, allowed)
+    fields.reader.keys(fields.entries, fields.path, (*EVENTHUB_NAMESPACE, *EVENTHUB_HUB))
+    space, hub = parse_namespace(fields), parse_hub(fields)
+    if space.namespace is not None and hub.hub is None:
+        fields.reader.problem("missing_key", "with 'namespace', 'hub' is needed", fields.path, fields.at)
+    return space.with_hub(hub)
+
+
+def parse_hub(fields: Fields) -> EventHub:
+    """What isn't the namespace."""
     made = EventHub(
-        connection_string=fields.secret("connection_string"),
-        namespace=fields.text("namespace"),
         hub=fields.text("hub"),
         partitioning=fields.choice("partitioning", ("lanes", "key"), "lanes"),  # type: ignore[arg-type]
         batch=fields.whole("batch", 500, 1, 10_000),
@@ -33,6 +48,12 @@ def parse_eventhub(fields: Fields) -> EventHub | None:
     )
     if made.timeout_ms < MIN_EVENTHUB_TIMEOUT_MS:
         fields.wrong("timeout", "timeout of an event hub must be at least 5s: opening a link takes 2")
+    return made
+
+
+def parse_namespace(fields: Fields) -> EventHubNamespace:
+    """Which namespace it is; not the hub."""
+    made = EventHubNamespace(fields.secret("connection_string"), fields.text("namespace"))
     entries = fields.entries
     if ("connection_string" in entries) is ("namespace" in entries):
         message = "an event hub is reached by connection_string, or by namespace with an Azure identity"
@@ -42,14 +63,17 @@ def parse_eventhub(fields: Fields) -> EventHub | None:
             endpoint_of(made.namespace, AMQPS)
         except NoHost as error:
             fields.refused_now("namespace", f"namespace: {error}", "such as NAME.servicebus.windows.net")
-    if made.namespace is not None and made.hub is None:
-        fields.reader.problem("missing_key", "with 'namespace', 'hub' is needed", fields.path, fields.at)
     return made
 
 
 def parse_kafka(fields: Fields) -> KafkaTopic | None:
-    own = {*KafkaTopic.__dataclass_fields__, "timeout"} - {"timeout_ms"}
-    fields.reader.keys(fields.entries, fields.path, own)
+    fields.reader.keys(fields.entries, fields.path, (*KAFKA_TOPIC, *KAFKA_CLUSTER))
+    topic = parse_topic(fields)
+    return parse_cluster(fields, "the topic is in the service's own cluster").with_topic(topic)
+
+
+def parse_topic(fields: Fields) -> KafkaTopic:
+    """What isn't the cluster."""
     topic = fields.text("topic", required="a Kafka destination needs 'topic'") or ""
     for name in names_in(topic):
         if name not in _TOPIC_NAMES:
@@ -70,19 +94,25 @@ def parse_kafka(fields: Fields) -> KafkaTopic | None:
                 fields.at,
                 TRANSITION_FIELDS,
             )
-    protocols = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-    made = KafkaTopic(
+    return KafkaTopic(
         topic=topic,
+        fields=mapped,
+        membership=fields.flag("membership", False),
+        batch=fields.whole("batch", 1_000, 1, 10_000),
+        timeout_ms=fields.timeout(30_000),
+    )
+
+
+def parse_cluster(fields: Fields, without_bootstrap: str) -> KafkaCluster:
+    """Which cluster it is. ``without_bootstrap``: what it means that there is none."""
+    protocols = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+    made = KafkaCluster(
         bootstrap=fields.text("bootstrap"),
         security_protocol=fields.choice("security_protocol", protocols, "PLAINTEXT"),  # type: ignore[arg-type]
         sasl_mechanism=fields.choice("sasl_mechanism", ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), None),  # type: ignore[arg-type]
         sasl_username=fields.secret_or_text("sasl_username"),
         sasl_password=fields.secret("sasl_password"),
         ssl_cafile=fields.text("ssl_cafile"),
-        fields=mapped,
-        membership=fields.flag("membership", False),
-        batch=fields.whole("batch", 1_000, 1, 10_000),
-        timeout_ms=fields.timeout(30_000),
     )
     try:
         for address in (made.bootstrap or "").split(",") if made.bootstrap is not None else ():
@@ -90,19 +120,16 @@ def parse_kafka(fields: Fields) -> KafkaTopic | None:
     except NoHost as error:
         hint = "host:port, or several separated by commas"
         fields.wrong("bootstrap", f"bootstrap: {error}", hint)
-    _check_security(fields, made)
+    _check_security(fields, made, without_bootstrap)
     return made
 
 
-def _check_security(fields: Fields, made: KafkaTopic) -> None:
-    security = ("security_protocol", "sasl_mechanism", "sasl_username", "sasl_password", "ssl_cafile")
+def _check_security(fields: Fields, made: KafkaCluster, without_bootstrap: str) -> None:
+    security = KAFKA_CLUSTER[1:]
     if made.bootstrap is None:
         for key in security:
             if key in fields.entries:
-                message = (
-                    f"'{key}' has no effect without 'bootstrap': the topic is in the service's own cluster"
-                )
-                fields.wrong(key, message)
+                fields.wrong(key, f"'{key}' has no effect without 'bootstrap': {without_bootstrap}")
         return
     sasl = made.security_protocol.startswith("SASL_")
     for key in security[1:4]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
 
 from agents.deliver.definitions.destination import Secret, Text, Variable, Webhook
 from agents.deliver.definitions.headers import header_faults
@@ -13,12 +13,19 @@ from agents.deliver.definitions.templates import BUILT_IN, TRANSITION_FIELDS, na
 from agents.deliver.definitions.urls import UrlTemplate, UrlWrong
 from rules.parse.values import join
 
+WEBHOOK: Final = frozenset({*Webhook.__dataclass_fields__, "timeout"} - {"timeout_ms", "parameters"})
+"""The keys of a webhook that is written down whole."""
+
 
 def parse_webhook(fields: Fields) -> Webhook | None:
-    own = {*Webhook.__dataclass_fields__, "timeout"} - {"timeout_ms"}
-    fields.reader.keys(fields.entries, fields.path, own)
+    fields.reader.keys(fields.entries, fields.path, WEBHOOK)
+    return parse_requests(fields, ())
+
+
+def parse_requests(fields: Fields, parameters: Collection[str]) -> Webhook:
+    """What requests look like. ``parameters``: names that may be used beside variables and fields."""
     url = fields.secret_or_text("url", required="a webhook needs 'url'")
-    variables = _variables(fields)
+    variables = parse_variables(fields)
     made = Webhook(
         url=url or "",
         method=fields.choice("method", ("POST", "PUT", "PATCH", "GET", "DELETE"), "POST"),  # type: ignore[arg-type]
@@ -43,11 +50,11 @@ def parse_webhook(fields: Fields) -> Webhook | None:
     ):
         fields.wrong("method", f"{made.method} has no body: leave out json, form and batch")
     _check_headers(fields, made)
-    _check_names(fields, made, variables)
+    _check_names(fields, made, (*variables, *parameters, *BUILT_IN))
     return made
 
 
-def _variables(fields: Fields) -> Mapping[str, Variable]:
+def parse_variables(fields: Fields) -> Mapping[str, Variable]:
     entry = fields.entries.get("variables")
     inside = join(fields.path, "variables")
     entries = fields.reader.entries(entry.node, inside, "variables") if entry is not None else None
@@ -94,8 +101,7 @@ def _check_headers(fields: Fields, made: Webhook) -> None:
         fields.refused_now("headers", fault)
 
 
-def _check_names(fields: Fields, made: Webhook, variables: Mapping[str, Variable]) -> None:
-    allowed = (*variables, *BUILT_IN)
+def _check_names(fields: Fields, made: Webhook, allowed: Collection[str]) -> None:
     texts: list[tuple[str, str]] = [("url", made.url)] if isinstance(made.url, str) else []
     for key, mapping in (("query", made.query), ("form", made.form or {}), ("headers", made.headers)):
         texts += [(key, text) for text in _texts(mapping)]

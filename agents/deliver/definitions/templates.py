@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from agents.deliver.definitions.destination import Json, Webhook
+from agents.deliver.definitions.destination import Filled, Json, Variable, Webhook
 from rules.predicates.paths import MISSING
 
 BUILT_IN: Final = (
@@ -38,6 +38,15 @@ def names_used(webhook: Webhook) -> list[str]:
     maps = (webhook.headers, webhook.query, webhook.form or {})
     texts = [webhook.url, *(text for each in maps for text in each.values()), *strings_in(webhook.json)]
     return [name for text in texts if isinstance(text, str) for name in names_in(text)]
+
+
+def variables_in(variables: Mapping[str, Variable | Filled]) -> Iterator[Variable]:
+    """All of them, those within parameters included."""
+    for each in variables.values():
+        if isinstance(each, Filled):
+            yield from each.variables.values()
+        else:
+            yield each
 
 
 def strings_in(value: Json) -> Iterator[str]:

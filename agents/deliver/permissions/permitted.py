@@ -17,8 +17,7 @@ def secrets_in(destination: Destination) -> list[Secret]:
     target = destination.target
     texts: Iterable[object]
     if isinstance(target, Webhook):
-        maps = (target.headers, target.query, target.form or {})
-        texts = [target.url, *(text for each in maps for text in each.values()), target.signing_secret]
+        texts = secrets_of_webhook(target)
     elif isinstance(target, EventHub):
         texts = [target.connection_string]
     else:
@@ -26,15 +25,22 @@ def secrets_in(destination: Destination) -> list[Secret]:
     return list(dict.fromkeys(each for each in texts if isinstance(each, Secret)))
 
 
+def secrets_of_webhook(webhook: Webhook) -> list[Secret]:
+    """Those in its address, headers, parameters and signature."""
+    maps = (webhook.headers, webhook.query, webhook.form or {})
+    texts = [webhook.url, *(text for each in maps for text in each.values()), webhook.signing_secret]
+    return [each for each in texts if isinstance(each, Secret)]
+
+
 def refusals(destination: Destination, secrets: Secrets, own: OwnTopics) -> list[str]:
     """Why it couldn't run: secrets that aren't declared or may not go there, a topic of our own."""
-    return [*secret_refusals(destination, secrets), *topic_refusals(destination, own)]
+    refused = secret_refusals(secrets_in(destination), _endpoints(destination), secrets)
+    return [*refused, *topic_refusals(destination, own)]
 
 
-def secret_refusals(destination: Destination, secrets: Secrets) -> Iterator[str]:
+def secret_refusals(used: Iterable[Secret], endpoints: Sequence[Endpoint], secrets: Secrets) -> Iterator[str]:
     """Where a secret is sent to may itself be a secret: then only whether it is declared is looked at."""
-    endpoints = _endpoints(destination)
-    for secret in secrets_in(destination):
+    for secret in used:
         try:
             secrets.declared(secret)
         except SinkMisconfigured as error:
@@ -60,8 +66,13 @@ def topic_refusals(destination: Destination, own: OwnTopics) -> Iterator[str]:
 
 def _endpoints(destination: Destination) -> Sequence[Endpoint]:
     target = destination.target
-    if isinstance(target, Webhook) and isinstance(target.url, str):
-        return [UrlTemplate.parse(target.url).endpoint]
+    if isinstance(target, Webhook):
+        return endpoints_of_webhook(target)
     if isinstance(target, KafkaTopic) and target.bootstrap is not None:
         return [endpoint_of(each) for each in target.bootstrap.split(",")]
     return []
+
+
+def endpoints_of_webhook(webhook: Webhook) -> Sequence[Endpoint]:
+    """None where the address is a secret."""
+    return [UrlTemplate.parse(webhook.url).endpoint] if isinstance(webhook.url, str) else []

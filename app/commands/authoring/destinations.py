@@ -12,7 +12,7 @@ from app.commands.options import Definitions, SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
-    from agents.deliver.definitions.destination import Destination
+    from agents.deliver.definitions.parse_destination import ParsedDestination
     from app.settings.tree import Settings
 
 cli = typer.Typer(help="Publish, list and delete destinations of transitions.", no_args_is_help=True)
@@ -37,17 +37,23 @@ def apply(
     asyncio.run(_apply(loaded, load_destination_files(files), dry_run))
 
 
-async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: bool) -> None:
+async def _apply(settings: Settings, parsed: Sequence[ParsedDestination], dry_run: bool) -> None:
+    from agents.connections.check import resolved_all
     from agents.deliver.definitions.published import plan_changes
     from app.deliver.topics import generations
     from app.publish.audiences import AudiencesTopic
+    from app.publish.connections import ConnectionsTopic
     from app.publish.destinations import connected
     from app.publish.permitted import check_audiences, check_permitted
 
-    unknown = check_permitted(settings, wanted)
-    if unknown is not None:
-        typer.echo(unknown, err=True)
+    wanted = [each.destination for each in parsed]
+    whole = [each for each in wanted if each.connection is None]
+    _tell(check_permitted(settings, whole))  # before a broker is asked
     async with connected(settings) as topic:
+        if len(whole) < len(wanted):
+            connections = await ConnectionsTopic(settings, topic.admin).read()
+            found = resolved_all(parsed, connections)
+            _tell(check_permitted(settings, [each for each in found if each.connection is not None]))
         check_audiences(wanted, await AudiencesTopic(settings, topic.admin).read())
         published, prefix = await topic.read(), settings.topics.prefix
         changes = plan_changes(
@@ -65,6 +71,11 @@ async def _apply(settings: Settings, wanted: Sequence[Destination], dry_run: boo
     if dry_run:
         lines.append("dry run: nothing was published")
     typer.echo("\n".join(lines))
+
+
+def _tell(unknown: str | None) -> None:
+    if unknown is not None:
+        typer.echo(unknown, err=True)
 
 
 @cli.command("list")

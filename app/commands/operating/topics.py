@@ -112,7 +112,7 @@ def print_topics(
         raise CommandFailed(f"--destination {wrong[0]!r}: a name has 1 to 64 of A-Z a-z 0-9 _ -")
     loaded = load_settings(settings)
     plan, partitions = plan_of(loaded), loaded.topics.partitions
-    wanted = [*wanted_topics(plan, partitions), plan.destinations_topic()]
+    wanted = [*wanted_topics(plan, partitions), plan.destinations_topic(), plan.connections_topic()]
     wanted += [plan.undelivered_topic(name, partitions) for name in destinations or ()]
     typer.echo(advice(kind, wanted, loaded.topics.replication))
 

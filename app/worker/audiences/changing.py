@@ -11,6 +11,7 @@ from agents.registry.api_keys import Scope
 from agents.registry.audiences import AudienceChange
 from app.http.answers import Json
 from app.http.base import CALLER
+from app.http.if_match import ETAG, IF_MATCH, IF_MATCH_MAY, versions_of
 from app.http.problems import Handler, HttpProblem
 from app.http.projects import PROJECT, project_of
 from app.http.routes import Body, Header, Route
@@ -19,7 +20,6 @@ from app.publish.author import Author
 from app.publish.lifecycle import Lifecycle
 from app.worker.audiences.answers import AudienceShown
 from app.worker.audiences.definitions import DEFINITION, Definitions
-from app.worker.audiences.if_match import ETAG, IF_MATCH, IF_MATCH_MAY, versions_of
 from app.worker.audiences.paths import AUDIENCES, ONE, VERSION, version_in
 from app.worker.audiences.refusals import refusals
 from app.worker.audiences.shown import Known

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from agents.registry.api_keys import Scope
 from app.http.answers import Json
+from app.http.if_match import ETAG
 from app.http.problems import HttpProblem
 from app.http.projects import PROJECT, project_of
 from app.http.routes import Route
@@ -20,7 +21,6 @@ from app.worker.audiences.answers import (
     version_shown,
 )
 from app.worker.audiences.definitions import DEFINITION, Definitions
-from app.worker.audiences.if_match import ETAG
 from app.worker.audiences.paths import AUDIENCES, ONE, VERSION, version_in
 from app.worker.audiences.shown import Known
 

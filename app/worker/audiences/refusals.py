@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from agents.topics.judge import TopicsUnusable
 from app.failures import CommandFailed
 from app.http.answers import ProblemError
+from app.http.if_match import etag
 from app.http.problems import HttpProblem
 from app.publish.refused import (
     AlreadyPublished,
@@ -21,7 +22,6 @@ from app.publish.refused import (
     StillUsed,
     VersionMoved,
 )
-from app.worker.audiences.if_match import etag
 from rules.parse.problems import DefinitionProblem, DefinitionsInvalid
 
 _STATUS: dict[type[ChangeRefused], int] = {

@@ -11,11 +11,11 @@ from agents.registry.audiences import record_key
 from agents.registry.audiences_feed import AudiencesFeed
 from agents.registry.feed import Feed
 from app.http.answers import Json
+from app.http.if_match import etag
 from app.http.problems import HttpProblem
 from app.publish.refused import NotPublished
 from app.settings.tree import Settings
 from app.worker.audiences.answers import AudienceShown, audience_shown
-from app.worker.audiences.if_match import etag
 from rules.compile.audience import PublishedAudience
 from rules.parse.problems import name_hint
 

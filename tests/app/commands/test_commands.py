@@ -304,6 +304,7 @@ def test_topology_shows_what_delivery_reads_and_writes(monkeypatch: pytest.Monke
     assert head.endswith("consumer group shop.deliver.NAME")
     assert [branch.split("  ")[0].strip("├└─ ") for branch in branches] == [
         "<- topic shop.destinations",
+        "<- topic shop.connections",
         "<- topic seg-profiles-changelog",
         "<- topic shop.audiences",
         "<- topic shop.transitions",

@@ -41,7 +41,7 @@ def test_help_tells_the_defaults() -> None:
     assert "[default: turnstile-test]" in told
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/delivery.md", "docs/eventhub.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/delivery.md", "docs/eventhub.md", "docs/connections.md"])
 def test_links_lead_to_pages(page: str) -> None:
     file = ROOT / page
     links = LINK.findall(file.read_text(encoding="utf-8"))

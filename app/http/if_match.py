@@ -38,7 +38,7 @@ def versions_of(request: web.Request, header: Header) -> frozenset[int] | None:
             428,
             "If-Match is needed",
             "say which version is to be changed, so that nobody else's change is lost",
-            hint='send the ETag of the audience as If-Match, such as "3"; * takes any version',
+            hint='send the ETag that was read as If-Match, such as "3"; * takes any version',
         )
     if given.strip() == "*":
         return None

@@ -1,0 +1,1 @@
+"""Connections over HTTP on a delivery worker, and what testing one does."""

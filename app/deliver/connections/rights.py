@@ -1,0 +1,39 @@
+"""What a caller may do with a connection."""
+
+from __future__ import annotations
+
+from agents.connections.connection import Connection
+from agents.connections.resolve import may_use
+from app.http.api_keys import Caller
+from app.http.problems import HttpProblem
+
+
+def administers(caller: Caller, connection: Connection) -> bool:
+    """Whether it may see all of it, change, test and delete it: ``admin`` for its project, or it is named."""
+    return caller.covers(connection.project) and (
+        "admin" in caller.scopes or caller.name in connection.administer
+    )
+
+
+def uses(caller: Caller, connection: Connection, project: str) -> bool:
+    """Whether it may name the connection in definitions of a project."""
+    if administers(caller, connection):
+        return True
+    keys = connection.use.keys
+    return may_use(connection, project) and (keys is None or caller.name in keys)
+
+
+def sees(caller: Caller, connection: Connection) -> bool:
+    """Whether it may know that the connection exists."""
+    if administers(caller, connection):
+        return True
+    projects = {connection.project, *connection.use.projects, *caller.projects}
+    return any(caller.covers(each) and uses(caller, connection, each) for each in projects)
+
+
+def require_administrator(caller: Caller, connection: Connection) -> None:
+    """Raises HttpProblem."""
+    caller.require_project(connection.project)
+    if not administers(caller, connection):
+        detail = f"this takes the scope 'admin', or a key that {connection.name!r} names under 'administer'"
+        raise HttpProblem(403, "Not allowed", detail)
