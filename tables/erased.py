@@ -44,6 +44,8 @@ class Erased(msgspec.Struct, array_like=True):
     """Source partition and offset of the record, as the partition's positions count."""
     earlier: bytes = b""
     """The note that the step of this one found, without its own earlier one; empty: there was none."""
+    asked_ms: int = 0
+    """The timestamp of the record; 0: an older program noted it."""
 
     @property
     def row(self) -> Row:
@@ -108,6 +110,12 @@ class ErasedUsers:
         erased = self.of(key)
         return b"" if erased is None else _encode(replace(erased, earlier=b""))
 
+    def of_name(self, name: bytes) -> Erased | None:
+        """The last erasure of the user with this pseudonym, once the row is buried; None otherwise."""
+        if name not in self._by_name or name in map(pseudonym, self.unburied):
+            return None
+        return _decode(self._by_name[name])
+
     def names(self) -> Iterable[bytes]:
         """The pseudonyms of all."""
         return self._by_name.keys()
@@ -127,6 +135,16 @@ class ErasedUsers:
 def _is_open(erased: Erased, positions: Mapping[int, int]) -> bool:
     source, offset = erased.taken
     return positions.get(source, -1) < offset
+
+
+def buried_notes(keys: Iterable[bytes]) -> list[tuple[bytes, bytes | None]]:
+    """The notes that bury rows."""
+    return [(UNBURIED + key, None) for key in keys]
+
+
+def buried_in(notes: Iterable[tuple[bytes, bytes | None]]) -> list[bytes]:
+    """The keys of the rows that these notes bury."""
+    return [key[len(UNBURIED) :] for key, value in notes if value is None and key.startswith(UNBURIED)]
 
 
 def is_erasure_note(key: bytes) -> bool:

@@ -33,6 +33,7 @@ from tables.claims import (
     identity_prefix,
     project_prefix,
 )
+from tables.erased import buried_notes
 from tables.meta import StoreMeta, decode_meta, encode_meta
 from tables.row_store import RowStore, Write
 
@@ -107,7 +108,9 @@ class IdentityStore:
         self.position, self.topic_id = position, topic_id
         self.collisions += taking.more_collisions
         self.read_ms = max(self.read_ms, read_ms)
-        self._write(*taking.changes())
+        rows, deleted = taking.changes()
+        forgets = any(isinstance(said, int) for _, said in claims)
+        self._write(rows, deleted, forgets)
         return unreadable
 
     def note_erased(self, erased_next: int) -> None:
@@ -115,10 +118,21 @@ class IdentityStore:
         self.erased_next = erased_next
         self._write()
 
-    def _write(self, rows: Sequence[tuple[bytes, bytes]] = (), deleted: Sequence[bytes] = ()) -> None:
+    def _write(
+        self, rows: Sequence[tuple[bytes, bytes]] = (), deleted: Sequence[bytes] = (), forgets: bool = False
+    ) -> None:
+        """``forgets``: what was there before is to go from the files, too."""
         note = _Note(self.collisions, self.read_ms, self.erased_next)
         meta = encode_meta(StoreMeta(self.position, b"", self.topic_id))
-        self._store.write(Write(rows=rows, deleted=deleted, meta=meta, notes=[(_NOTE, _encode(note))]))
+        notes: list[tuple[bytes, bytes | None]] = [(_NOTE, _encode(note))]
+        if forgets:
+            notes += buried_notes([*(key for key, _ in rows), *deleted])
+        self._store.write(Write(rows=rows, deleted=deleted, meta=meta, notes=notes))
+
+    @property
+    def files(self) -> RowStore:
+        """The store itself, for its cleaning."""
+        return self._store
 
     def holders(self, identities: Sequence[Identity]) -> list[Holder | None]:
         """Who has each of these identities; None: nobody."""

@@ -47,6 +47,13 @@ class MemoryStore:
     def notes(self) -> list[tuple[bytes, bytes]]:
         return sorted(self._notes.items())
 
+    @property
+    def is_unclean(self) -> bool:
+        return False
+
+    def clean(self) -> bool:
+        return True
+
     def write(self, change: Write) -> None:
         self._rows.update(change.rows)
         for key in change.deleted:

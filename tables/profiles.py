@@ -18,7 +18,7 @@ from rules.compile.rule_set import EMPTY, RuleSet
 from rules.decide.upgrade import OLD, upgrade
 from rules.state.row import Row
 from tables.codec import RowUnreadable, decode_row, encode_row, is_newer, split_row_key
-from tables.erased import ErasedUsers
+from tables.erased import ErasedUsers, buried_in
 from tables.member_index import MemberIndex
 from tables.row_store import RowStore, Timer, Write, together
 from tables.timer_index import TimerIndex
@@ -255,7 +255,7 @@ class Profiles:
         for each in staged:
             self._durable.append(each)
             self._durable_rows += len(each.write.rows) + len(each.write.timers_dropped)
-        if self.durable_rows > self.behind_rows:
+        if self.durable_rows > self.behind_rows or any(buried_in(each.write.notes) for each in staged):
             self.flush()
 
     def flush(self, meta: bytes | None = None) -> None:

@@ -85,6 +85,16 @@ class RowStore(Protocol):
 
     def write(self, change: Write) -> None: ...
 
+    @property
+    def is_unclean(self) -> bool:
+        """Whether files may hold bytes of users who were erased and buried (``tables.erased``)."""
+        ...
+
+    def clean(self) -> bool:
+        """Write the files again that may; in a thread of its own, because it takes long. False: the store was
+        closed meanwhile. Raises StoreBroken, StoreUnusable."""
+        ...
+
     def broken(self, text: str) -> StoreBroken:
         """The error to raise for content that can't be right; the store is not used again."""
         ...

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, RdictIter, WriteBatch, WriteBufferManager
 
+from tables.cleaning import Cleaning
 from tables.memory_store import MemoryStore
 from tables.row_store import Member, RowStore, Timer, Write
 from tables.store_faults import (
@@ -42,7 +43,7 @@ class RocksMemory:
 
 class RocksStore:
     """One RocksDB per partition: rows under ``r``, the timer index under ``d``, meta ``m``, notes ``n``,
-    the index of members under ``i``, its sizes under ``s``.
+    the index of members under ``i``, its sizes under ``s``, a mark under ``u`` (``tables.cleaning``).
 
     Everything may raise StoreBroken, and does so again for every new one until the files are set aside
     (``tables.store_faults``), or StoreUnusable.
@@ -60,6 +61,7 @@ class RocksStore:
         self._is_closed = False
         self._sizes: dict[int, int] | None = None
         """As they are stored; None: not read yet."""
+        self._cleaning = Cleaning(self._db, path, _ROW)
 
     def _from(self, start: bytes) -> Iterator[RdictIter]:
         """An iterator on each key from ``start``. rocksdict's own ones end silently at a damaged block."""
@@ -167,7 +169,7 @@ class RocksStore:
         if change.meta is not None:
             put(_META, change.meta)
         sizes = self._put_members(batch, change)
-        with watched(self._path):
+        with self._cleaning.marked(batch, change.notes), watched(self._path):
             self._db.write(batch)
         self._sizes = sizes
 
@@ -196,10 +198,17 @@ class RocksStore:
         note_broken(self._path, text)
         return StoreBroken(text)
 
+    @property
+    def is_unclean(self) -> bool:
+        return self._cleaning.is_unclean
+
+    def clean(self) -> bool:
+        return self._cleaning.clean()
+
     def close(self) -> None:
         with self._aside, watched(self._path):  # RocksDB refuses to close while somebody reads
             self._is_closed = True
-            self._db.close()
+            self._cleaning.close()
 
 
 _OFFSET = 1 << 62
@@ -223,6 +232,7 @@ def _options(memory: RocksMemory) -> Options:
     options.set_max_total_wal_size(256 * 1024 * 1024)
     options.set_max_open_files(256)
     options.set_keep_log_file_num(2)
+    options.set_max_manifest_file_size(1)  # it names keys, and has to be begun anew when they are gone
     return options
 
 

@@ -121,11 +121,16 @@ def set_aside(path: Path) -> Path | None:
         if isinstance(fault, StoreBroken):
             fault = StoreUnusable(f"{path} is damaged and can't be set aside: {error}. Remove it by hand")
         raise fault from error
+    forget_aside(path, aside)
+    return aside
+
+
+def forget_aside(path: Path, but: Path | None = None) -> None:
+    """Remove what was set aside of a store."""
     for old in path.parent.glob(f"{path.name}{ASIDE}*"):
-        if old != aside:
+        if old != but:
             with suppress(OSError):
                 _remove(old)
-    return aside
 
 
 def make_directory(path: Path) -> None:

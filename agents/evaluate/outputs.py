@@ -41,6 +41,7 @@ from agents.warnings import Warnings
 from rules.state.identities import Claim
 from rules.state.row import Transition
 from tables.claims import encode_claim, identity_text
+from tables.erased import pseudonym
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Outputs:
         for letter in step.dead:
             self._add_letter(letter)
         for key, erased in step.erased.items():
-            self._add_receipt(receipt_of(key, erased, partition))
+            self._add_receipt(receipt_of(pseudonym(key), erased, partition))
 
     def _add_transitions(self, partition: int, step: Step) -> None:
         """And claims."""

@@ -34,7 +34,7 @@ from rules.state.row import Row
 from tables.changelog.format import Written
 from tables.codec import Checkpoint, Ground, encode_checkpoint, row_key, split_row_key
 from tables.cut import CUT_KEY, Cut, encode_cut
-from tables.erased import UNBURIED, erased_notes
+from tables.erased import buried_notes, erased_notes
 from tables.meta import MEMBER_INDEX, StoreMeta, encode_meta
 from tables.profiles import Profiles, Staged
 from tables.row_store import Timer
@@ -60,6 +60,7 @@ class Pipeline(Partition):
         self._sweep = Sweep(checkpoint)
         self._in_step = False
         self._next_rules: RuleSet | None = None
+        self._buried_step = 0
 
     # -- steps of records ----------------------------------------------------------------------------
 
@@ -190,8 +191,14 @@ class Pipeline(Partition):
         rows = self.rows(draft, stored)
         draft.buried = [key for key in stored if key not in rows or rows[key].is_stub]
         draft.notes += [(key, None) for key in draft.buried]  # of the changelog, before it says so
-        draft.notes += [(UNBURIED + key, None) for key in stored]
+        draft.notes += buried_notes(stored)
+        self._buried_step = self.step + 1
         return self.finish(draft)
+
+    @property
+    def is_burying(self) -> bool:
+        """The last step that buried users isn't in the store yet."""
+        return self.outgoing.acked_step < self._buried_step
 
     @property
     def overdue(self) -> bool:

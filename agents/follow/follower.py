@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from agents.follow.followed import ChangelogReplaced, Followed
+from agents.restore.cleaning import StoreCleaner
 from agents.restore.opening import ChangelogStores
 from agents.restore.reading import Reading
 from agents.topics.written import WrittenTopics
@@ -55,6 +56,7 @@ class Follower:
         self.followed: dict[int, Followed] = {}
         self.unfollowed: dict[int, str] = {}
         """Partitions that can't be followed, and why."""
+        self._cleaner = StoreCleaner()
 
     # -- what is followed ----------------------------------------------------------------------------
 
@@ -106,6 +108,7 @@ class Follower:
                     consumer.seek(self._stores.tp(partition), followed.position)
             if assigned:
                 await self._poll(consumer, assigned)
+                self._cleaner.look([each.reading.store for each in self.followed.values()])
             else:
                 await asyncio.sleep(POLL_MS / 1000)
 

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.identities.owner import Owner, Sweep
+from agents.restore.cleaning import StoreCleaner
 from agents.restore.stores import store_path
 from agents.warnings import Warnings
 from tables.claims import Identity, record_of
@@ -98,6 +99,7 @@ class IdentityFollower:
         self._owner = owner
         self._wanted: frozenset[int] = frozenset()
         self._followed: dict[int, _Followed] = {}
+        self._cleaner = StoreCleaner()
         self._changed = asyncio.Event()
 
     def hold(self, partitions: Collection[int]) -> None:
@@ -185,6 +187,7 @@ class IdentityFollower:
             for text in told:
                 self._warnings.note(UNREADABLE, f"{self.topic}/{tp.partition}", text)
             await asyncio.sleep(0)
+        self._cleaner.look([each.store.files for each in self._followed.values()])
         for partition, followed in self._followed.items():
             await self._look(consumer, TopicPartition(self.topic, partition), followed)
             if self._owner is not None and followed.is_read:

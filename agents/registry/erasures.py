@@ -6,6 +6,7 @@ whose key begins with ``rewritten/`` says since when a topic has nothing of the 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import ClassVar, Final
 
@@ -30,6 +31,10 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     at: str
     """By the clock of the user's partition; of a rewriting, by the wall clock when it began."""
+    asked: str = ""
+    """The timestamp of the record that asked for it; empty: an older program wrote the receipt."""
+    cleaned: str = ""
+    """By the wall clock: since then the owner's files hold nothing of the user; empty: not yet."""
     user: str = ""
     """The pseudonym; empty: a rewriting."""
     project: str = ""
@@ -39,15 +44,27 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: str = ""
     """That was rewritten."""
 
+    @property
+    def before_ms(self) -> int:
+        """Records of the user with timestamps up to this one don't count any more."""
+        return max(parse_instant(each) for each in (self.at, self.asked) if each)
+
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Receipt).decode
 
 
-def receipt_of(key: bytes, erased: Erased, partition: int) -> Receipt:
-    """The receipt of an erasure; ``key`` is the user's row key."""
-    at, name = format_instant(erased.at_ms), pseudonym(key).hex()
-    return Receipt(at, name, erased.project, partition, tuple(erased.requests))
+def receipt_of(name: bytes, erased: Erased, partition: int, cleaned: str = "") -> Receipt:
+    """The receipt of an erasure; ``name`` is the user's pseudonym."""
+    return Receipt(
+        format_instant(erased.at_ms),
+        format_instant(erased.asked_ms) if erased.asked_ms else "",
+        cleaned,
+        name.hex(),
+        erased.project,
+        partition,
+        tuple(erased.requests),
+    )
 
 
 def receipt_record(receipt: Receipt) -> tuple[bytes, bytes]:
@@ -64,6 +81,10 @@ class Erasures(Registry[str, Receipt]):
         super().__init__(topic)
         self.next_offset = 0
         """After the last record that was taken."""
+        self.unclean: defaultdict[int, set[bytes]] = defaultdict(set)
+        """By partition of the table, the pseudonyms of whom the owner's files may hold something."""
+        self.before_ms: dict[bytes, int] = {}
+        """``Receipt.before_ms`` by pseudonym."""
 
     def take(self, record: RegistryRecord) -> bool:
         self.next_offset = record.offset + 1
@@ -75,7 +96,15 @@ class Erasures(Registry[str, Receipt]):
         return key.decode()
 
     def decode(self, key: bytes, value: bytes) -> Receipt:
-        return _decode(value)
+        receipt = _decode(value)
+        if receipt.user:
+            name = bytes.fromhex(receipt.user)
+            self.before_ms[name] = receipt.before_ms
+            if receipt.cleaned:
+                self.unclean[receipt.partition].discard(name)
+            else:
+                self.unclean[receipt.partition].add(name)
+        return receipt
 
     def of_request(self, request: str) -> Receipt | None:
         """The receipt of the erasure that a record with this id asked for."""
@@ -93,10 +122,6 @@ class Erasures(Registry[str, Receipt]):
         """When the last rewriting of a topic began; None: there was none."""
         found = self.published.get(REWRITTEN + topic)
         return None if found is None else found.at
-
-    def names(self) -> frozenset[bytes]:
-        """The pseudonyms of all who were erased."""
-        return frozenset(bytes.fromhex(each.user) for each in self.published.values() if each.user)
 
 
 def erasures_feed(

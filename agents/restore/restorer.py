@@ -30,6 +30,7 @@ from agents.restore.reading import Reading
 from agents.restore.resend import Pending, from_kept
 from agents.topics.written import WrittenTopics
 from agents.warnings import Warnings
+from tables.erased import pseudonym
 from tables.store import RocksMemory, Write
 from tables.store_faults import StoreBroken, StoreUnusable
 
@@ -146,7 +147,7 @@ class Restorer(ChangelogStores):
             *map(from_kept, letters),
         ]
         unburied = [(key, pipeline.erased.of(key)) for key in pipeline.erased.unburied]
-        unsent += [receipt_of(key, each, partition) for key, each in unburied if each is not None]
+        unsent += [receipt_of(pseudonym(key), each, partition) for key, each in unburied if each is not None]
         pending.extend(unsent)
         log.info(
             "partition_restored",

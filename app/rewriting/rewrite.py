@@ -57,7 +57,7 @@ async def rewrite(settings: Settings) -> AsyncIterator[Rewritten]:
         if plan.erasures not in cluster.topics:
             return
         erasures = await read_all(consumer, Erasures(plan.erasures))
-        erased = ErasedRecords(erasures.names())
+        erased = ErasedRecords(frozenset(erasures.before_ms))
         producer = new_producer(broker, idempotence=False)
         await producer.start()
         try:

@@ -41,6 +41,7 @@ from app.settings.tree import Settings
 from app.supervisor import Supervisor
 from app.worker.assigned import Assigned
 from app.worker.engine import engine_of, raw_fetches_of
+from app.worker.erasing.owned_files import OwnedFiles
 from app.worker.faust_app import SharedOut, app_of
 from app.worker.http import Server
 from app.worker.metrics import WorkerMetrics
@@ -135,6 +136,8 @@ class Worker:
             await life.unless_stopped(self.feed.loaded.wait())
             await life.unless_stopped(self.progress.loaded.wait())
             life.start("progress writer", self.past.writer.run())
+            owned = OwnedFiles(self.evaluator, self.erasures.registry, producer)
+            life.start("owned files", owned.run())
             life.start("identities", self.identities.run())
             self.evaluator.start()
             life.start("watchdog", watch(self))

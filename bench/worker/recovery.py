@@ -87,6 +87,13 @@ class NoStore:
     def write(self, change: Write) -> None:
         pass
 
+    @property
+    def is_unclean(self) -> bool:
+        return False
+
+    def clean(self) -> bool:
+        return True
+
     def broken(self, text: str) -> StoreBroken:
         return StoreBroken(text)
 

@@ -15,6 +15,7 @@ from agents.evaluate.steps import Draft
 from rules.state.row import Row
 from rules.time.instants import FAR_MS
 from tables.codec import ROW_VERSION, decode_row, encode_row
+from tables.erased import buried_in
 from tables.member_index import MemberIndex
 from tables.profiles import Profiles, Staged
 from tables.row_store import RowStore, Timer, Write
@@ -117,7 +118,7 @@ class NativeProfiles(Profiles):
     def durable(self, *staged: Staged) -> None:
         self._durable.extend(staged)
         self.core.durable(staged[-1].number)
-        if self.durable_rows > self.behind_rows:
+        if self.durable_rows > self.behind_rows or any(buried_in(each.write.notes) for each in staged):
             self.flush()
 
     def flush(self, meta: bytes | None = None) -> None:

@@ -55,7 +55,14 @@ def erase_user(
     taken = place.source(record.topic, record.partition), record.offset
     memberships = dict(row.audiences)
     draft.erased[key] = Erased(
-        now_ms, memberships, applied, requests, decoded.project, taken, known.note_of(key)
+        now_ms,
+        memberships,
+        applied,
+        requests,
+        decoded.project,
+        taken,
+        known.note_of(key),
+        max(record.timestamp, 0),
     )
 
 

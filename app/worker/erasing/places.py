@@ -27,9 +27,16 @@ def places_of(
     found = [
         ErasurePlace("row, members, timers, identities, event ids", receipt.at, "went with the erasure"),
         ErasurePlace(
-            "files of the stores",
+            "files of the partition's store",
+            receipt.cleaned or None,
+            "the row is deleted when the exits are in Kafka; then the worker that has the partition writes "
+            "the files again",
+        ),
+        ErasurePlace(
+            "files of readers, standbys and identities",
             None,
-            "the row is deleted when the exits are in Kafka; its bytes go when RocksDB compacts the files",
+            "each does the same within a minute or two of the deletion, when it runs; a disk that no process "
+            "uses any more keeps what it had",
         ),
         ErasurePlace("scratch stores", None, "they go when the computations that are under way end"),
         ErasurePlace("destinations", None, "the exits go out like others, with the cause delete"),

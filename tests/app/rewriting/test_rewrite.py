@@ -52,7 +52,7 @@ async def test_history_and_dead_letters_have_nothing_of_an_erased_user(
         await publish(producer, letters, [(each.encode(), b"{broken") for each in ("bob", ANN)])
         note = [("replayed.offset", b"0")]
         await producer.send_and_wait(letters, None, b"", partition=0, headers=note)
-        erased = receipt_of(ANN.encode(), Erased(START_MS, {}, {}, ["r"], "default", (0, 0)), 0)
+        erased = receipt_of(pseudonym(ANN.encode()), Erased(START_MS, {}, {}, ["r"], "default", (0, 0)), 0)
         await publish(producer, erasures, [receipt_record(erased)])
 
     runner = CliRunner(env=lab.environment)
