@@ -83,7 +83,7 @@ class RequestMaker:
             except (ValueError, RuntimeError):
                 raise SinkMisconfigured("webhook.signing_secret isn't whsec_ and base64") from None
         templates = [*self._headers.values(), *self._query.values()]
-        varies = self._url.names or any(is_open and names_in(text) for text, is_open in templates)
+        varies = self._url.names or any(map(_varies, templates))
         self._fixed = None if varies else self._head(lambda _: None)
 
     @property
@@ -136,6 +136,19 @@ class RequestMaker:
             headers["user-agent"] = "turnstile"
         return Request(self._webhook.method, head.url, headers, body)
 
+    def probe(self) -> Request:
+        """A ``HEAD`` that sends nothing: with what holds no variable, and to the root where the path does."""
+        headers = {name: each.text for name, each in self._headers.items() if not _varies(each)}
+        headers.setdefault("user-agent", "turnstile")
+        if self._url.names:
+            return Request("HEAD", f"{self._url.origin}/", headers, None)
+        url = self._url.fill(lambda _: None)
+        fixed = {name: each.text for name, each in self._query.items() if not _varies(each)}
+        query = "&".join(f"{encoded(name)}={encoded(text)}" for name, text in fixed.items())
+        if query:
+            url += ("?" if self._url.query is None else "&") + query
+        return Request("HEAD", url, headers, None)
+
     # -- parts of the definition ---------------------------------------------------------------------
 
     def _address(self, text: Text) -> UrlTemplate:
@@ -181,6 +194,10 @@ class RequestMaker:
                 raise Unsendable("invalid_url", "a value for the query has half a surrogate pair") from None
             url += "?" + query if self._url.query is None else "&" + query
         return Head(url, headers)
+
+
+def _varies(template: _Template) -> bool:
+    return template.is_open and bool(names_in(template.text))
 
 
 def _fill(template: _Template, values: Values) -> str:

@@ -100,6 +100,13 @@ class WebhookSink:
             parts.sent(together, outcome)
         return parts.outcomes()
 
+    async def probe(self) -> tuple[int | None, Outcome]:
+        """Ask the receiver without sending anything: its answer's status, and what a message would have come
+        to. Needs a ``trace``."""
+        outcome, answer = await self._exchange(self._maker.probe())
+        status = answer.get("status")
+        return (status if isinstance(status, int) else None), outcome
+
     def _look_up_again(self) -> None:
         """Take up secrets whose files have changed. Raises SinkMisconfigured."""
         if not self._maker.is_current:

@@ -1,8 +1,9 @@
-"""``turnstile connections``: publish, list, show and delete connections."""
+"""``turnstile connections``: publish, list, show, test and delete connections."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +14,12 @@ from app.commands.output import columns
 if TYPE_CHECKING:
     from agents.connections.connection import Connection
     from agents.connections.published import PublishedConnection
+    from app.deliver.connections.trial import ConnectionTestResult
     from app.settings.tree import Settings
 
-cli = typer.Typer(help="Publish, list, show and delete connections.", no_args_is_help=True)
+UNREACHABLE = 1
+
+cli = typer.Typer(help="Publish, list, show, test and delete connections.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a connection.", show_default=False)]
 Project = Annotated[str, typer.Option("--project", help="The project of the connection.")]
@@ -104,6 +108,51 @@ async def _show(settings: Settings, project: str, name: str) -> dict[str, object
         "definition": found.connection.document,
         "used_by": [{"kind": e.kind, "project": e.project, "name": e.name} for e in used_by],
     }
+
+
+@cli.command("test")
+def trial(
+    name: Name,
+    project: Project = "default",
+    hub: Annotated[
+        str | None, typer.Option(help="The hub to ask, of an Event Hubs namespace.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A definition that isn't published yet.")
+    ] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Connect from here, once; print what was found or what is wrong. Exit code 1 if something is."""
+    import asyncio
+
+    import msgspec
+
+    from app.shown_bytes import safe_json
+
+    result = asyncio.run(_test(load_quiet(settings), project, name, hub, file))
+    typer.echo(safe_json(msgspec.to_builtins(result)))
+    if not result.ok:
+        raise typer.Exit(UNREACHABLE)
+
+
+async def _test(
+    settings: Settings, project: str, name: str, hub: str | None, file: Path | None
+) -> ConnectionTestResult:
+    from app.deliver.connections.trial import ConnectionTest, try_connection
+    from app.failures import CommandFailed
+    from app.publish.connections import connected, load_connection_files
+    from rules.parse.problems import name_hint
+
+    if file is None:
+        async with connected(settings) as topic:
+            connection = (await topic.find(project, name)).connection
+    else:
+        known = {each.name: each for each in load_connection_files([file]) if each.project == project}
+        if name not in known:
+            hint = name_hint(name, known) if known else f"it has none of project '{project}'"
+            raise CommandFailed(f"there is no connection '{name}' in {file}; {hint}")
+        connection = known[name]
+    return await try_connection(settings, connection, ConnectionTest(hub))
 
 
 @cli.command()

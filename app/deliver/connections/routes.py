@@ -26,13 +26,19 @@ from agents.registry.unusable import shown_key
 from app.deliver.answers import PublishedVersion
 from app.deliver.connections.answers import ConnectionShown, ConnectionsShown, connection_shown
 from app.deliver.connections.rights import administers, require_administrator, sees
+from app.deliver.connections.trial import (
+    TEST_SECONDS,
+    ConnectionTest,
+    ConnectionTestResult,
+    try_connection,
+)
 from app.deliver.served import Deliveries
 from app.http.answers import Json, ProblemError
 from app.http.base import CALLER
 from app.http.if_match import ETAG, IF_MATCH, IF_MATCH_MAY, etag, versions_of
 from app.http.problems import HttpProblem
 from app.http.projects import PROJECT, project_of
-from app.http.routes import Body, Header, Route
+from app.http.routes import Body, Header, JsonBody, Route
 from app.publish.author import Author
 from app.publish.connections import deleted, plan_connections
 from app.publish.permitted import secrets_of
@@ -42,6 +48,7 @@ CONNECTIONS: Final = "/v1/connections"
 ONE: Final = CONNECTIONS + "/{name:[^/:]+}"
 CHANGE_SECONDS: Final = 45.0
 DEFINITION: Final = Body("application/json", "application/yaml", most_bytes=128 * 1024)
+TEST: Final = JsonBody(ConnectionTest, "Not a test of a connection")
 NOT_ONE: Final = "Not a connection"
 
 
@@ -55,10 +62,22 @@ class ConnectionRoutes:
 
     def routes(self) -> list[Route]:
         scope: Scope = "destinations"
+        tried = "Connect once; says what is wrong, without secrets"
         listed = "Connections that the key may use or administer"
         put = "Publish a connection, YAML or JSON; takes If-Match where it exists; 422 with every error found"
         return [
             Route("GET", CONNECTIONS, self._list, scope, listed),
+            Route(
+                "POST",
+                ONE + ":test",
+                self._test,
+                scope,
+                tried,
+                TEST_SECONDS + 5.0,
+                (PROJECT,),
+                TEST,
+                problems=(404,),
+            ),
             Route(
                 "GET",
                 ONE,
@@ -97,6 +116,14 @@ class ConnectionRoutes:
                 headers=(IF_MATCH,),
             ),
         ]
+
+    async def _test(self, request: web.Request) -> Json[ConnectionTestResult]:
+        published, wanted = self.found(request), await TEST.decoded(request)
+        require_administrator(request[CALLER], published.connection)
+        service = self._service
+        return Json(
+            await try_connection(service.settings, published.connection, wanted, service.keys.digests)
+        )
 
     def close(self) -> None:
         self._parsing.shutdown(wait=False, cancel_futures=True)
