@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import conn as aiokafka_conn
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
@@ -84,9 +84,18 @@ def guarded_create_conn(guard: KafkaGuard) -> Any:
 
 def guard_producer(producer: AIOKafkaProducer, guard: KafkaGuard) -> None:
     """Have a producer that isn't started yet make guarded connections only."""
+    _guard_client(producer.client, guard)
+
+
+def guard_consumer(consumer: AIOKafkaConsumer, guard: KafkaGuard) -> None:
+    """Have a consumer that isn't started yet make guarded connections only."""
+    _guard_client(consumer._client, guard)
+
+
+def _guard_client(client: Any, guard: KafkaGuard) -> None:
     create_conn = guarded_create_conn(guard)
     made = {name: _with(getattr(AIOKafkaClient, name), create_conn=create_conn) for name in _CONNECTING}
-    producer.client.__class__ = type("GuardedClient", (AIOKafkaClient,), made)
+    client.__class__ = type("GuardedClient", (AIOKafkaClient,), made)
 
 
 _CONNECTING: Final = ("bootstrap", "_get_conn")

@@ -1,0 +1,207 @@
+"""A list as records of a topic, in one transaction that ends with an end record.
+
+The transactional id is the push's, so of two processes that deliver the same push the first can't commit any
+more. Before anything is written the topic is asked whether the list was committed already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidTopicError,
+    KafkaError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from agents.kafka.placement import murmur2
+from agents.pushes.contract.push import Push
+from agents.pushes.contract.rows import read_frames
+from agents.pushes.contract.spooled import SpooledList
+from agents.pushes.contract.target import Delivered, Progress, QueueName, TargetRefused, TargetUnavailable
+from agents.pushes.targets.kafka_clients import KafkaPlace, started_consumer, started_producer
+from agents.pushes.targets.kafka_end import (
+    END_HEADER,
+    END_PARTITION,
+    LIST_HEADER,
+    End,
+    committed_end,
+    encode_end,
+    end_of,
+)
+from agents.pushes.targets.stream import part_pieces
+from agents.registry.fencing import note_failure
+from agents.sinks.kafka.errors import NOT_SUPPORTED, TOO_LARGE
+
+CLOCKS_DIFFER_MS: Final = 600_000
+"""How far the clocks of brokers and ours may be apart."""
+TOPIC_SECONDS: Final = 3.0
+"""How long a topic is waited for that was made a moment ago."""
+IN_HAND: Final = 64
+"""Batches that are sent and not acknowledged."""
+_REFUSED: Final = (
+    *TOO_LARGE,
+    *NOT_SUPPORTED,
+    InvalidTopicError,
+    TopicAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+)
+
+
+class KafkaTarget:
+    """The ``Target`` of one push."""
+
+    queue: QueueName = "kafka"
+
+    def __init__(self, place: KafkaPlace) -> None:
+        self._place = place
+
+    async def deliver(self, spooled: SpooledList, progress: Progress) -> Delivered:
+        """Raises TargetRefused, TargetUnavailable."""
+        if not spooled.is_framed:
+            raise TargetRefused(
+                f"rows of the format {spooled.push.content.format.kind} are for files; allowed: kafka"
+            )
+        async with self._writing(spooled.push) as producer:
+            end = await self._committed(spooled.list_id, spooled.instant_ms)
+            if end is None:
+                end = await self._write(producer, spooled, progress)
+        progress(end.rows)
+        return self._delivered(end)
+
+    async def find(self, push: Push, run_id: str, list_id: str) -> Delivered | None:
+        """Whether it was committed. Nobody can commit it any more after that."""
+        async with self._writing(push):
+            end = await self._committed(list_id, 0)
+        return None if end is None else self._delivered(end)
+
+    async def close(self) -> None: ...
+
+    @contextlib.asynccontextmanager
+    async def _writing(self, push: Push) -> Any:
+        """The push's producer. Raises what its exceptions mean."""
+        refusal = self._place.why_not(self._place.topic)
+        if refusal is not None:
+            raise TargetRefused(refusal)
+        producer = await started_producer(self._place, push.key)
+        try:
+            await self._see_topic(producer)
+            yield producer
+        except (KafkaError, OSError) as error:
+            self._raise_for(error)
+        finally:
+            with contextlib.suppress(KafkaError, OSError):
+                await producer.stop()
+            note_failure(producer)
+
+    async def _see_topic(self, producer: AIOKafkaProducer) -> None:
+        """aiokafka waits a minute for a topic that isn't there. Raises UnknownTopicOrPartitionError."""
+        deadline = time.monotonic() + TOPIC_SECONDS
+        topic = self._place.topic
+        while not (await producer.client.fetch_all_metadata()).partitions_for_topic(topic):
+            if time.monotonic() > deadline:
+                raise UnknownTopicOrPartitionError(topic)
+            await asyncio.sleep(0.2)
+        await producer.partitions_for(topic)
+
+    async def _committed(self, list_id: str, since_ms: int) -> End | None:
+        consumer = await started_consumer(self._place)
+        try:
+            from_ms = since_ms - CLOCKS_DIFFER_MS
+            return await committed_end(consumer, self._place.topic, list_id, from_ms)
+        finally:
+            with contextlib.suppress(KafkaError, OSError):
+                await consumer.stop()
+
+    async def _write(self, producer: AIOKafkaProducer, spooled: SpooledList, progress: Progress) -> End:
+        topic, end = self._place.topic, end_of(spooled)
+        partitions = len(await producer.partitions_for(topic))
+        await producer.begin_transaction()
+        try:
+            await self._send(producer, spooled, partitions, progress)
+            headers = [(LIST_HEADER, spooled.list_id.encode()), (END_HEADER, spooled.list_id.encode())]
+            await producer.send_and_wait(
+                topic,
+                encode_end(end),
+                key=spooled.push.key.encode(),
+                partition=END_PARTITION,
+                timestamp_ms=max(spooled.instant_ms, time.time_ns() // 1_000_000),
+                headers=headers,
+            )
+            await producer.commit_transaction()
+        except BaseException:
+            with contextlib.suppress(KafkaError, OSError, asyncio.CancelledError):
+                await producer.abort_transaction()
+            raise
+        return end
+
+    async def _send(
+        self, producer: AIOKafkaProducer, spooled: SpooledList, partitions: int, progress: Progress
+    ) -> None:
+        """Batches are made in a thread; as many as ``IN_HAND`` wait for brokers."""
+        made = _batches(producer, spooled, partitions)
+        waiting: list[asyncio.Future[Any]] = []
+        rows = 0
+        while (found := await asyncio.to_thread(next, made, None)) is not None:
+            partition, builder, count = found
+            waiting.append(await producer.send_batch(builder, self._place.topic, partition=partition))
+            if len(waiting) >= IN_HAND:
+                await asyncio.gather(*waiting[: IN_HAND // 2])
+                del waiting[: IN_HAND // 2]
+            rows += count
+            progress(rows)
+        await asyncio.gather(*waiting)
+
+    def _delivered(self, end: End) -> Delivered:
+        return Delivered(end.list_id, (self._place.where,), end.rows, end.bytes)
+
+    def _raise_for(self, error: KafkaError | OSError) -> NoReturn:
+        place = self._place
+        text = place.mask(f"{place.where}: {type(error).__name__}: {error}")
+        if place.guard is not None and place.guard.refusal is not None:
+            raise TargetRefused(place.mask(str(place.guard.refusal))) from None
+        if isinstance(error, UnknownTopicOrPartitionError):
+            raise TargetRefused(
+                f"the topic '{place.topic}' does not exist, or isn't shown to the account"
+            ) from None
+        if isinstance(error, ProducerFenced):
+            raise TargetUnavailable(f"another process delivers this push now: {text}") from None
+        if isinstance(error, _REFUSED):
+            raise TargetRefused(text) from None
+        raise TargetUnavailable(text) from None
+
+
+def _batches(
+    producer: AIOKafkaProducer, spooled: SpooledList, partitions: int
+) -> Iterator[tuple[int, Any, int]]:
+    """(partition, finished batch, its rows), in the order of the spool. The key decides the partition, as in
+    all clients that follow Kafka's own."""
+    headers = [(LIST_HEADER, spooled.list_id.encode())]
+    timestamp_ms = spooled.instant_ms
+    builders: list[Any] = [None] * partitions
+    for part in spooled.parts:
+        for _ in part_pieces(part):
+            pass  # read once before, so that nothing of a broken spool is sent
+        with part.path.open("rb") as file:
+            for key, value in read_frames(file):
+                at = (murmur2(key) & 0x7FFFFFFF) % partitions
+                builder = builders[at]
+                if builder is None:
+                    builder = builders[at] = producer.create_batch()
+                if builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+                    builder.close()
+                    yield at, builder, builder.record_count()
+                    builder = builders[at] = producer.create_batch()
+                    builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+    for at, builder in enumerate(builders):
+        if builder is not None:
+            builder.close()
+            yield at, builder, builder.record_count()

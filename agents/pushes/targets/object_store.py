@@ -1,0 +1,204 @@
+"""Files in an object store (obstore). A file of several parts appears when its upload is completed, so there
+is nothing to rename: S3, Google Cloud Storage and Azure all show an object whole or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from yarl import URL
+
+from agents.pushes.contract.target import TargetRefused, TargetUnavailable
+from agents.pushes.targets.places import Mask, ObjectStorePlace, no_mask
+from agents.sinks.addresses.guard import AddressNotAllowed, check_address
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+PART_BYTES: Final = 8 * 1024 * 1024
+"""Of an upload in parts; S3 takes 10,000 of them."""
+PARTS_AT_ONCE: Final = 4
+RETRIES: Final = 4
+RETRY_SECONDS: Final = 60
+_SHOWN_CHARACTERS: Final = 500
+
+
+class ObjectStorage:
+    """A ``Storage``. ``mask`` takes secrets out of what the store answers. Raises TargetRefused for settings
+    that can't be used."""
+
+    def __init__(self, place: ObjectStorePlace, mask: Mask = no_mask) -> None:
+        self._place = place
+        self._mask = mask
+        self._store: ObjectStore | None = None
+
+    async def put(self, path: str, pieces: Callable[[], Iterator[bytes]]) -> None:
+        import obstore
+
+        store = await self._opened()
+        stopped = False
+
+        def stoppable() -> Iterator[bytes]:
+            for piece in pieces():
+                if stopped:
+                    raise _Stopped
+                yield piece
+
+        def upload() -> None:
+            obstore.put(
+                store,
+                self._key(path),
+                stoppable(),
+                use_multipart=True,
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+
+        async with self._told(f"writing {self.place(path)}"):
+            uploading = asyncio.create_task(asyncio.to_thread(upload))
+            try:
+                await asyncio.shield(uploading)
+            except asyncio.CancelledError:
+                # A thread can't be cancelled: its next piece ends the upload, which is then given up.
+                stopped = True
+                with contextlib.suppress(Exception):
+                    await uploading
+                raise
+
+    async def get(self, path: str) -> bytes | None:
+        import obstore
+
+        store = await self._opened()
+        async with self._told(f"reading {self.place(path)}"):
+            try:
+                found = await obstore.get_async(store, self._key(path))
+                return bytes(await found.bytes_async())
+            except FileNotFoundError:
+                return None
+
+    def place(self, path: str) -> str:
+        where = self._place.bucket if self._place.scheme == "file" else f"{self._place.bucket.rstrip('/')}"
+        return f"{self._place.scheme}://{where}/{self._key(path)}"
+
+    async def close(self) -> None:
+        self._store = None
+
+    def _key(self, path: str) -> str:
+        folder = self._place.folder.strip("/")
+        return f"{folder}/{path}" if folder else path
+
+    async def _opened(self) -> ObjectStore:
+        """Raises TargetRefused, TargetUnavailable. Whether it may be connected to is asked each time."""
+        endpoint = endpoint_of(self._place)
+        if endpoint is not None:
+            await check_endpoint(endpoint, self._place.allow_private)
+        if self._store is None:
+            async with self._told("opening the store"):
+                self._store = _open(self._place)
+        return self._store
+
+    @contextlib.asynccontextmanager
+    async def _told(self, what: str) -> AsyncIterator[None]:
+        """Raises what a store's exception means."""
+        from obstore.exceptions import (
+            BaseError,
+            NotFoundError,
+            PermissionDeniedError,
+            UnauthenticatedError,
+            UnknownConfigurationKeyError,
+        )
+
+        try:
+            yield
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise TargetRefused(f"{what}: the store doesn't let us: {self._reason(error)}") from None
+        except (NotFoundError, FileNotFoundError) as error:
+            raise TargetRefused(f"{what}: the bucket isn't there: {self._reason(error)}") from None
+        except (UnknownConfigurationKeyError, ValueError) as error:
+            raise TargetRefused(f"{what}: {self._reason(error)}") from None
+        except (BaseError, OSError) as error:
+            raise TargetUnavailable(f"{what}: {self._reason(error)}") from None
+
+    def _reason(self, error: Exception) -> str:
+        text = self._mask(" ".join(str(error).split()))
+        return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+class _Stopped(Exception):
+    """The upload is given up."""
+
+
+def endpoint_of(place: ObjectStorePlace) -> str | None:
+    """The URL that is connected to; None: the one that the cloud's client knows by itself."""
+    if place.endpoint is not None or place.scheme != "s3":
+        return place.endpoint
+    if place.region is None:
+        raise TargetRefused("a bucket of S3 needs its region, or an endpoint")
+    domain = "amazonaws.com.cn" if place.region.startswith("cn-") else "amazonaws.com"
+    return f"https://s3.{place.region}.{domain}"
+
+
+async def check_endpoint(endpoint: str, allow_private: bool) -> None:
+    """Raises TargetRefused where one of its addresses may not be connected to, TargetUnavailable where its
+    name has none. The client resolves the name once more, so this holds off mistakes rather than a name
+    server that lies; who makes connections is trusted for that."""
+    try:
+        url = URL(endpoint)
+    except ValueError:
+        url = URL()
+    host, port = url.host, url.port
+    if host is None or url.scheme not in ("http", "https"):
+        raise TargetRefused("the endpoint isn't an address that begins with http:// or https://")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port)
+    except OSError as error:
+        raise TargetUnavailable(f"the endpoint's host {host} has no address: {error}") from None
+    for *_, where in found:
+        try:
+            check_address(str(where[0]), allow_private)
+        except AddressNotAllowed as error:
+            raise TargetRefused(str(error)) from None
+
+
+def _open(place: ObjectStorePlace) -> ObjectStore:
+    """With all settings given: obstore would take missing ones from the environment."""
+    from datetime import timedelta
+
+    from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
+
+    endpoint = endpoint_of(place)
+    is_plain = endpoint is not None and endpoint.startswith("http://")
+    client: Any = {"allow_http": is_plain, "timeout": timedelta(seconds=place.timeout_s)}
+    retry: Any = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
+    if place.scheme == "file":
+        return LocalStore(Path(place.bucket), automatic_cleanup=False, mkdir=True)
+    config: dict[str, Any]
+    if place.scheme == "s3":
+        config = {
+            "endpoint": endpoint,
+            "region": place.region or "us-east-1",
+            "virtual_hosted_style_request": not place.path_style and place.endpoint is not None,
+            "skip_signature": False,
+        }
+        own = {} if place.key is None else {"credential_provider": lambda: _s3_credential(place)}
+        return S3Store(place.bucket, config=config, client_options=client, retry_config=retry, **own)  # type: ignore[arg-type]
+    if place.scheme == "gs":
+        config = {} if place.key is None else {"service_account_key": place.key}
+        return GCSStore(place.bucket, config=config, client_options=client, retry_config=retry)  # type: ignore[arg-type]
+    config = {} if place.key is None else {"account_key": place.key}
+    config |= {} if place.key_id is None else {"account_name": place.key_id}
+    config |= {} if endpoint is None else {"endpoint": endpoint}
+    return AzureStore(place.bucket, config=config, client_options=client, retry_config=retry)  # type: ignore[arg-type]
+
+
+def _s3_credential(place: ObjectStorePlace) -> Any:
+    return {
+        "access_key_id": place.key_id or "",
+        "secret_access_key": place.key or "",
+        "token": place.session_token,
+        "expires_at": None,
+    }
