@@ -14,6 +14,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 HeadersOf = Callable[[Record, Mapping[int, int]], Headers]
 """The headers of a record's copy; gets the new offsets of the records before, where it needs them."""
+IsKept = Callable[[Record], bool]
 AT_ONCE: Final = 2_000
 """Records read at a time."""
 
@@ -32,7 +33,7 @@ async def copy(
     consumer: AIOKafkaConsumer,
     producer: AIOKafkaProducer,
     tp: TopicPartition,
-    is_kept: Callable[[Record], bool],
+    is_kept: IsKept,
     headers_of: HeadersOf,
     needs_offsets: Callable[[Record], bool],
 ) -> Copied:

@@ -1,8 +1,11 @@
 """``turnstile erasures rewrite``: history and dead letters, written again without the users who were erased.
 
 Kafka removes no single record. So what stays is copied to the end of its partition, and everything before is
-removed. A kill in between leaves records twice, and the next run puts that right: of imports only those count
-that the topic of imports names, and of dead letters the copy is one more letter.
+removed. A kill in between leaves records twice, and the next run puts that right: of the history only those
+count that the topic of imports names, and of dead letters the copy is one more letter.
+
+What no import wrote into a history topic becomes an import with the copying (rule 5 of
+``agents.backfill.history.imports``), so it counts once at any moment, and in the order that it had.
 
 A computation that reads the history meanwhile has to begin again.
 """
@@ -15,26 +18,21 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from msgspec.structs import replace
 
-from agents.backfill.history.imports import (
-    Import,
-    ImportedRun,
-    Imports,
-    encode_import,
-    position_of,
-)
+from agents.backfill.history.imports import Import, Imports, encode_import
 from agents.kafka.clients import new_consumer, new_producer
-from agents.registry.erasures import Erasures, Receipt, receipt_record
+from agents.registry.erased_records import ErasedRecords, read_erased
+from agents.registry.erasures import Receipt, receipt_record
 from agents.registry.topic import publish, read_all
 from agents.topics.look import Topic, look
 from agents.topics.plan import Role, TopicPlan
-from app.dlq.letters import REPLAYED_OFFSET
+from app.dlq.letters import REPLAYED_OFFSET, KeptLetter
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of, plan_of
-from app.rewriting.copying import Copied, Headers, HeadersOf, Record, copy, remove
-from app.rewriting.users import ErasedRecords
+from app.rewriting.copying import Copied, Headers, HeadersOf, IsKept, Record, copy, remove
+from app.rewriting.history import HistoryRewriting
+from app.settings.limits import limits_of
 from app.settings.tree import Settings
 from rules.time.instants import format_instant
 
@@ -56,8 +54,7 @@ async def rewrite(settings: Settings) -> AsyncIterator[Rewritten]:
         cluster = await look(admin)
         if plan.erasures not in cluster.topics:
             return
-        erasures = await read_all(consumer, Erasures(plan.erasures))
-        erased = ErasedRecords(frozenset(erasures.before_ms))
+        erased = await read_erased(consumer, plan.erasures, limits_of(settings).formats)
         producer = new_producer(broker, idempotence=False)
         await producer.start()
         try:
@@ -94,47 +91,68 @@ class _Rewriting:
 
     async def letters(self, topic: Topic) -> int:
         """Dead letters, and the notes of those that were sent again. How many were left out."""
-        return await self._all(topic, _letter_headers)
+        return await self._all(topic, self._is_kept_letter, _letter_headers)
 
     async def history(self, topic: Topic) -> int:
-        """What was imported. Raises CommandFailed where an import isn't complete, or others wrote, too."""
-        imports = await read_all(self._consumer, Imports(self._plan.imports))
-        known = imports.of(topic.name, topic.topic_id.hex())
+        """Likewise. Raises CommandFailed where an import isn't complete."""
+        known = await self._imports(topic)
         if any(each.state == "writing" for each in known):
             raise CommandFailed(f"an import into {topic.name} isn't complete: complete it, or give it up")
-        return await self._all(topic, lambda record, _: record.headers, known)
+        rewriting = HistoryRewriting(topic, known)
 
-    async def _all(self, topic: Topic, headers_of: HeadersOf, known: list[Import] | None = None) -> int:
-        """``known``: what was imported into a history topic."""
+        def is_kept(record: Record) -> bool:
+            return rewriting.counts(record) and not self._is_of_erased(record)
+
+        return await self._all(topic, is_kept, rewriting.headers, rewriting)
+
+    async def _imports(self, topic: Topic) -> list[Import]:
+        imports = await read_all(self._consumer, Imports(self._plan.imports))
+        return imports.of(topic.name, topic.topic_id.hex())
+
+    async def _all(
+        self, topic: Topic, is_kept: IsKept, headers_of: HeadersOf, history: HistoryRewriting | None = None
+    ) -> int:
         tps = [TopicPartition(topic.name, each) for each in range(topic.partitions)]
-        found = [tp for tp in tps if await self._has_erased(tp, known is not None)]
+        found = [tp for tp in tps if await self._has_others(tp, is_kept)]
         copied: dict[TopicPartition, Copied] = {}
         for tp in found:
-            copied[tp] = await copy(self._consumer, self._producer, tp, self._is_kept, headers_of, _is_note)
-        done = [each for each in known or () if each.state == "done"]
-        moved = [_moved(each, copied) for each in done] if copied else []
-        await publish(self._producer, self._plan.imports, [(each.key, encode_import(each)) for each in moved])
+            copied[tp] = await copy(self._consumer, self._producer, tp, is_kept, headers_of, _is_note)
+        if history is not None and copied:
+            changed = history.imports(copied)
+            if await self._imports(topic) != history.known:
+                raise CommandFailed(
+                    f"{topic.name} was imported into, or rewritten, at the same time: this rewriting counts for "
+                    "nothing. Give the command again"
+                )
+            await publish(
+                self._producer, self._plan.imports, [(each.key, encode_import(each)) for each in changed]
+            )
         await remove(self._admin, {tp: each.end for tp, each in copied.items()})
         return sum(each.left_out for each in copied.values())
 
-    def _is_kept(self, record: Record) -> bool:
-        return not self._erased.has(record.key, record.value)
+    def _is_of_erased(self, record: Record) -> bool:
+        """Of history nothing counts that is of somebody who was erased."""
+        return self._erased.has(record.key, record.value, None, record.topic, record.headers)
 
-    async def _has_erased(self, tp: TopicPartition, is_history: bool) -> bool:
-        """Whether there is a record of an erased user. Raises CommandFailed for one that can't be moved."""
+    def _is_kept_letter(self, record: Record) -> bool:
+        """A letter of what came after the erasure stays."""
+        letter = KeptLetter(record, dict(record.headers))
+        at_ms, source = letter.source_timestamp_ms, letter.source
+        at_ms = record.timestamp if at_ms is None else at_ms
+        topic = "" if source is None else source[0]
+        return not self._erased.has(record.key, record.value, at_ms, topic, letter.own_headers)
+
+    async def _has_others(self, tp: TopicPartition, is_kept: IsKept) -> bool:
+        """Whether there is a record that isn't kept."""
         consumer = self._consumer
         consumer.assign([tp])
         await consumer.seek_to_beginning(tp)
-        end, found = (await consumer.end_offsets([tp]))[tp], False
+        end = (await consumer.end_offsets([tp]))[tp]
         while await consumer.position(tp) < end:
             for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
-                if is_history and position_of(record.headers) is None:
-                    raise CommandFailed(
-                        f"{tp.topic}/{tp.partition} has records that no import wrote: they would count twice "
-                        "while the topic is rewritten, so it isn't"
-                    )
-                found = found or not self._is_kept(record)
-        return found
+                if not is_kept(record):
+                    return True
+        return False
 
 
 def _is_note(record: Record) -> bool:
@@ -150,17 +168,3 @@ def _letter_headers(record: Record, offsets: Mapping[int, int]) -> Headers:
             value = str(offsets.get(int(value), int(value))).encode()
         found.append((name, value))
     return found
-
-
-def _moved(known: Import, copied: Mapping[TopicPartition, Copied]) -> Import:
-    """The import with its runs where their records are now."""
-    runs: list[ImportedRun] = []
-    for run in known.runs:
-        found = copied.get(TopicPartition(known.topic, run.partition))
-        if found is None:
-            runs.append(run)
-            continue
-        offsets = [new for old, new in found.offsets.items() if run.begin <= old < run.end]
-        begin, end = (min(offsets), max(offsets) + 1) if offsets else (found.end, found.end)
-        runs.append(replace(run, begin=begin, end=end, records=len(offsets)))
-    return replace(known, runs=tuple(runs))

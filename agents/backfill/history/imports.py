@@ -14,6 +14,10 @@ The rule for readers (rules, section 8a.1: by timestamp, then topic, then offset
 3. Of the records of a run those count whose sequence is above that of the last one that counted. Where two
    processes ran the same import at once, records lie there twice, with the same sequence and content.
 4. Records of an import that isn't ``done`` count for nobody: they are no history yet, or will never be.
+5. ``turnstile erasures rewrite`` copies the records without the header, and gives the copies one. It notes
+   them as an import of its own, whose runs say which records they are in place of (``ImportedRun.replaces``):
+   with that one record the copies count, and what was copied counts no more. Such runs, and then what was
+   written behind, take the place of the run of all records without the header.
 
 ``runs_of`` gives the runs, and ``Piece.filter`` what counts of one.
 """
@@ -69,6 +73,8 @@ class ImportedRun(msgspec.Struct, frozen=True, omit_defaults=True):
     last_ms: int = 0
     before_ms: int = 0
     """Records of this instant or later were refused: the sources begin there."""
+    replaces: int = 0
+    """It is of copies, in place of all records before this offset that no import wrote."""
 
 
 class Import(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -197,15 +203,21 @@ def runs_of(topic: str, partition: int, begin: int, end: int, imports: Iterable[
         for each in imports
         if each.state == "done"
         for run in each.runs
-        if run.partition == partition and run.records
+        if run.partition == partition and (run.records or run.replaces)
     ]
     pieces = [
         Piece(each.id, max(run.begin, begin), min(run.end, end), run.first_ms, run.last_ms)
         for each, run in known
+        if not run.replaces
     ]
-    others = [Piece(NOT_IMPORTED, begin, end)]
+    copied = sorted((run.replaces, each.id, run.begin, run.end) for each, run in known if run.replaces)
+    copies = [Piece(name, max(first, begin), min(last, end)) for _, name, first, last in copied]
+    copies = [each for each in copies if each.begin < each.end]
+    rest = max([begin, *(run.replaces for _, run in known)])
+    others = [Piece(NOT_IMPORTED, rest, end)]
     if all(run.records == run.end - run.begin for _, run in known):  # nobody else wrote in between
-        others = list(_gaps(sorted(pieces, key=lambda each: each.begin), begin, end))
+        others = list(_gaps(sorted([*pieces, *copies], key=lambda each: each.begin), rest, end))
+    others = [*copies, *others]
     chains = _chained(each for each in pieces if each.begin < each.end)
     return [Run(topic, partition, each) for each in (others, *chains) if any(p.begin < p.end for p in each)]
 

@@ -71,7 +71,7 @@ def rewrite(settings: SettingsFile = None) -> None:
 
     async def run() -> None:
         async for each in rewriting.rewrite(load_quiet(settings)):
-            typer.echo(f"{each.topic}: {each.left_out} records of erased users are gone")
+            typer.echo(f"{each.topic}: {each.left_out} records are gone")
 
     asyncio.run(run())
 

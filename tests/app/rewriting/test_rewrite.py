@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from typer.testing import CliRunner
 
 from agents.kafka.clients import new_admin, new_consumer, new_producer
+from agents.registry.erased_records import ErasedRecords
 from agents.registry.erasures import receipt_of, receipt_record
 from agents.registry.topic import publish
 from app.cli import cli
-from app.rewriting.users import ErasedRecords
+from app.commands.options import load_quiet
+from app.rewriting import rewrite as rewriting
 from tables.codec import row_key
 from tables.erased import Erased, pseudonym
 from tests.app.imports.lab import START_MS, ImportLab, line
@@ -52,7 +56,8 @@ async def test_history_and_dead_letters_have_nothing_of_an_erased_user(
         await publish(producer, letters, [(each.encode(), b"{broken") for each in ("bob", ANN)])
         note = [("replayed.offset", b"0")]
         await producer.send_and_wait(letters, None, b"", partition=0, headers=note)
-        erased = receipt_of(pseudonym(ANN.encode()), Erased(START_MS, {}, {}, ["r"], "default", (0, 0)), 0)
+        now_ms = time.time_ns() // 1_000_000
+        erased = receipt_of(pseudonym(ANN.encode()), Erased(now_ms, {}, {}, ["r"], "default", (0, 0)), 0)
         await publish(producer, erasures, [receipt_record(erased)])
 
     runner = CliRunner(env=lab.environment)
@@ -70,11 +75,79 @@ async def test_history_and_dead_letters_have_nothing_of_an_erased_user(
     assert (code, await lab.records()) == (0, 8), "the same file again changes nothing"
 
 
+async def test_what_no_import_wrote_counts_once_whenever_the_rewriting_is_killed(
+    kafka: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = ImportLab(kafka, topic_prefix, tmp_path, partitions=1)
+    file = lab.file("old", [line(user, START_MS + 10 * at) for at, user in enumerate(["bob", ANN, "cy"])])
+    code, out = await asyncio.to_thread(lab.run, file)
+    assert code == 0, out
+    admin = new_admin(lab.broker)
+    await admin.start()
+    await admin.create_topics([NewTopic(f"{topic_prefix}.erasures", 1, 1)])
+    await admin.close()
+
+    async def others(*users: str) -> None:
+        """Of another program, in no order of time."""
+        async with new_producer(lab.broker, idempotence=False) as producer:
+            for number, user in enumerate(users):
+                at_ms = START_MS + 5 - number
+                value = line(user, at_ms).encode()
+                sent = await producer.send(lab.topic, value, user.encode(), partition=0, timestamp_ms=at_ms)
+                await sent
+
+    async def erase(user: str) -> None:
+        erased = receipt_of(pseudonym(user.encode()), Erased(START_MS, {}, {}, ["r"], "default", (0, 0)), 0)
+        async with new_producer(lab.broker, idempotence=False) as producer:
+            await publish(producer, f"{topic_prefix}.erasures", [receipt_record(erased)])
+
+    async def read() -> list[str]:
+        (history,) = await lab.history()
+        return [each.key for each in history]
+
+    async def rewrite() -> None:
+        async for _ in rewriting.rewrite(load_quiet(None)):
+            pass
+
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    await others("dan", ANN, "eve", "dan")
+    kept = ["bob", "dan", "eve", "dan", "cy"]
+    assert [each for each in await read() if each != ANN] == kept
+
+    async def killed(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    await erase(ANN)
+    for step in ("publish", "remove", None):
+        with monkeypatch.context() as patched:
+            if step is not None:
+                patched.setattr(rewriting, step, killed)
+                with pytest.raises(RuntimeError, match="killed"):
+                    await rewrite()
+            else:
+                await rewrite()
+        assert [each for each in await read() if each != ANN] == kept, step
+    everything = await all_of(lab, lab.topic)
+    assert not any(ANN.encode() in each for each in everything)
+    assert len(everything) == len(kept), "what the killed ones left is gone"
+
+    await others("flo", "dan")  # it is written on, and rewritten once more
+    assert await read() == ["bob", "dan", "eve", "dan", "flo", "dan", "cy"]
+    await erase("dan")
+    await rewrite()
+    assert await read() == ["bob", "eve", "flo", "cy"]
+    code, out = await asyncio.to_thread(lab.run, file)
+    assert (code, await read()) == (0, ["bob", "eve", "flo", "cy"]), "the same file again changes nothing"
+
+
 def test_whom_a_record_is_of_is_told_by_its_key_or_its_value() -> None:
     key = row_key("shop", ANN)
-    records = ErasedRecords(frozenset([pseudonym(key)]))
+    records = ErasedRecords({pseudonym(key): 9})
     value = json.dumps([{"user_id": "bob"}, {"user_id": ANN, "project": "shop"}]).encode()
     assert records.has(b"any", value)
+    assert records.has(b"any", value, 9)
+    assert not records.has(b"any", value, 10), "of a user who came back"
     assert records.has(ANN.encode(), b'{"project": "shop"}')
     assert not records.has(ANN.encode(), None)
     assert not records.has(b"\xff", b"{")

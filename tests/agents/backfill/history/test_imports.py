@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
@@ -123,6 +123,19 @@ def test_records_that_no_import_wrote_count_in_their_order() -> None:
     between = [Written(0, 10, (position_header("i", 0),)), Written(1, 5), Written(2, 20, log[3].headers)]
     mixed = ImportedRun(0, 0, 3, 2, 10, 20)
     assert read(between, [an_import("i", mixed)]) == [1, 0, 2]
+
+
+def test_copies_of_what_no_import_wrote_take_its_place_in_its_order() -> None:
+    log = [Written(0, 30), Written(1, 20)]
+    run = append(log, "i", [25])
+    log += [Written(3, 7)]  # written on while the copies are made
+    copies = [Written(4 + at, log[at].timestamp, (position_header("copy", at),)) for at in (0, 1)]
+    log += [copies[0], Written(5, 8), replace(copies[1], offset=6)]
+    assert read(log, [an_import("i", run)]) == [2, 0, 1, 3, 5], "the copies don't count yet"
+    made = an_import("copy", ImportedRun(0, 4, 7, 2, replaces=3))
+    assert read(log, [an_import("i", run), made]) == [2, 4, 6, 3, 5]
+    nothing = an_import("copy", ImportedRun(0, 4, 4, 0, replaces=3))
+    assert read(log, [an_import("i", run), nothing]) == [3, 5, 2]
 
 
 def test_the_reading_goes_on_after_a_sequence() -> None:
