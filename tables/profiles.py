@@ -17,7 +17,7 @@ import msgspec
 from rules.compile.rule_set import EMPTY, RuleSet
 from rules.decide.upgrade import OLD, upgrade
 from rules.state.row import Row
-from tables.codec import RowUnreadable, decode_row, encode_row, is_newer, split_row_key
+from tables.codec import ROW_VERSION, RowUnreadable, decode_row, encode_row, is_newer, split_row_key
 from tables.erased import ErasedUsers, buried_in
 from tables.member_index import MemberIndex
 from tables.row_store import RowStore, Timer, Write, together
@@ -158,6 +158,13 @@ class Profiles:
         if missing:
             self._fetch(missing, found)
         return found
+
+    def as_written_today(self, keys: Iterable[bytes], values: Iterable[bytes | None]) -> list[bytes | None]:
+        """Rows of the store, each in the version that is written today. Raises StoreBroken."""
+        return [
+            value if value is None or value[:1] == ROW_VERSION else encode_row(self._decoded(key, value))
+            for key, value in zip(keys, values, strict=True)
+        ]
 
     def peek(self, key: bytes) -> Row | None:
         """One row as it is now, to read only, and only until the next step. It may be a stub."""

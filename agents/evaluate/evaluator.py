@@ -21,7 +21,6 @@ from agents.evaluate.pipeline import Pipeline
 from agents.evaluate.steps import Record, Step
 from agents.evaluate.task import LEAST_RECORDS, TURN_RECORDS, USERS, Task
 from agents.kafka.membership import MembershipLost
-from agents.kafka.placement import partition_of
 from rules.compile.rule_set import EMPTY, RuleSet
 
 log = structlog.get_logger("turnstile.evaluate")
@@ -294,15 +293,15 @@ class Evaluator:
 
     # -- lookups -------------------------------------------------------------------------------------
 
-    def answer(self, user_id: str, partitions: int) -> Answer | None:
-        """The pipeline that holds the user, and the instant of its answer; None: not on this worker."""
-        return self.answer_of(partition_of(user_id, partitions))
-
     def answer_of(self, partition: int) -> Answer | None:
-        """The pipeline of a partition of the table, likewise."""
+        """The pipeline of a partition of the table, and the instant of its answer; None: not on this
+        worker."""
         task = self.tasks.get(partition)
         if task is None or self.paused:
             return None
         caught_up = self._clock.caught_up_ms(partition) is not None
         at_ms = self._clock.wall_ms() if caught_up else task.pipeline.stream_time_ms
         return Answer(task.pipeline, at_ms)
+
+    by_row = at_once = answer_of
+    """The same, for those who ask of single rows."""

@@ -25,6 +25,7 @@ from agents.evaluate.partition.grafting import Grafting, ShadowRows
 from agents.evaluate.partition.row_limits import stage_what_fits
 from agents.evaluate.partition.state import Partition, Recovered
 from agents.evaluate.partition.sweep import Sweep
+from agents.evaluate.question import Question
 from agents.evaluate.steps import Draft, Limits, Record, Step
 from agents.kafka.placement import Place
 from rules.compile.rule_set import RuleSet
@@ -275,6 +276,15 @@ class Pipeline(Partition):
             if row.timer_ms is not None and row.timer_ms <= then_ms:
                 fire(rules, user_id, row, then_ms + 1, [])
         return rows
+
+    async def tell(self, question: Question, user_ids: Sequence[str]) -> list[bytes] | None:
+        """What the native core tells of each user, as JSON of ``app.lookup.answers.UserLookedUp``; None: only
+        Python can tell it now. Raises StoreBroken, and StoreClosed if the partition went meanwhile."""
+        return self.tell_now(question, user_ids)
+
+    def tell_now(self, question: Question, user_ids: Sequence[str]) -> list[bytes] | None:
+        """The same, where nothing has to be waited for."""
+        return None
 
     @property
     def swept(self) -> str:

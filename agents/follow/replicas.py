@@ -10,6 +10,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from agents.backfill.versions.catalog import Catalog, VersionMissing
+from agents.evaluate.native.engine import Engine
 from agents.evaluate.steps import Limits
 from agents.follow.followed import Followed
 from agents.follow.source_ends import SourceEnds
@@ -72,8 +73,10 @@ class Replicas:
         wall_ms: Callable[[], int],
         grace_ms: int,
         max_behind_ms: int,
+        engine: Engine,
     ) -> None:
         """``partitions`` of the table; ``sources_of`` gives the source partitions of one of them."""
+        self._engine = engine
         self.partitions = partitions
         self._sources_of = sources_of
         self._limits = limits
@@ -94,7 +97,7 @@ class Replicas:
         replica = self.known.get(followed.partition)
         if replica is None or replica.followed is not followed:
             place = Place(followed.partition, self.partitions)
-            replica = Replica(followed, View(place, followed.reading.store, self._limits))
+            replica = Replica(followed, View(place, followed.reading.store, self._limits, self._engine))
             self.known[followed.partition] = replica
         self._stand(replica)
         self._has_moved()

@@ -21,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from agents.warnings import Warnings
 from app.http.answers import Json, Readiness, Text, answers_of
 from app.http.api_keys import Caller, KeyRing
+from app.http.at_once.answers import AnswersOfRoutes
 from app.http.connections import FOR_ALL, FOR_PROBES, connection_of
 from app.http.guard import check_host, check_origin, check_target
 from app.http.listen import HttpListener, ListenAddress, PortTaken
@@ -192,7 +193,7 @@ class HttpBase:
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             check_target(request)
             if listener.is_loopback if is_probe else not self._keys.asks:
-                check_host(request)
+                check_host(request.raw_path, request.headers)
             check_origin(request.method, request.headers)
             return await handler(request)
 
@@ -221,7 +222,10 @@ class HttpBase:
                 by_route[app.router.add_route(method, each.path, each.handler)] = each
         room = FOR_PROBES if is_probe else FOR_ALL
         certificate = None if is_probe else self._certificate
-        listener = HttpListener(app, around, address, room, self._health.warnings, certificate)
+        at_once = None
+        if not is_probe and any(each.at_once is not None for each in routes):
+            at_once = AnswersOfRoutes(routes, self._keys, self._limits, SAFE_HEADERS, self._answered)
+        listener = HttpListener(app, around, address, room, self._health.warnings, certificate, at_once)
         return listener
 
     def _form_of(self, request: web.Request) -> ProblemForm:

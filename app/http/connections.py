@@ -101,6 +101,11 @@ class Connections:
         self._waiting[connection] = None
         return True
 
+    def close_waiting(self) -> None:
+        """No more requests are taken. Those that are served come to their ends."""
+        for connection in [*self._waiting]:
+            connection.close()
+
     def forget(self, connection: Connection) -> None:
         self._waiting.pop(connection, None)
         self._served.discard(connection)
@@ -132,6 +137,8 @@ class Connection(asyncio.Protocol):
         self._refused = False
         self._has_arrived = False
         self.deadline = 0.0
+        self.on_answer: Callable[[bool], None] = lambda _: None
+        """Is called when aiohttp has written an answer, with whether the connection is kept."""
 
     # -- what asyncio calls ----------------------------------------------------------------------------
 
@@ -211,6 +218,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(TIMED_OUT)
         self._is_closing = True
         self.deadline = now + CLOSING_SECONDS
+        self._transport.close()
+
+    def close(self) -> None:
+        """When what was written is sent."""
         self._transport.close()
 
     def abort(self) -> None:

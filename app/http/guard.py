@@ -38,10 +38,10 @@ def check_target(request: web.Request) -> None:
         raise HttpProblem(417, "Expectation failed", "the header Expect can only be 100-continue")
 
 
-def check_host(request: web.Request) -> None:
+def check_host(raw_path: str, headers: MultiMapping[str]) -> None:
     """For a listener that asks for no key. Raises HttpProblem unless it was sent to a loopback name."""
-    names = request.headers.getall("Host", [])
-    scheme, _, rest = request.raw_path.partition("://")
+    names = headers.getall("Host", [])
+    scheme, _, rest = raw_path.partition("://")
     if rest and "/" not in scheme:
         names = [*names, re.split("[/?]", rest, maxsplit=1)[0]]
     if not names or not all(_is_loopback_name(each) for each in names):

@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from agents.warnings import Warnings
 from app.address import bare, base_url, is_loopback
 from app.failures import CommandFailed
+from app.http.at_once.connection import Answered, AnswersAtOnce, AtOnce
 from app.http.connections import Connection, ConnectionLimits, Connections, Room
 from app.http.problems import Handler
 from app.http.tls import ServingCertificate, TlsConnection
@@ -29,6 +30,9 @@ STOP_SECONDS = 2.0
 LINGER_SECONDS = 2.0
 """For what a client still sends when it has its answer already."""
 BACKLOG = 128
+KEPT_SECONDS = 1e6
+"""aiohttp would close connections that it had no request of for an hour, and somebody else answers there,
+too. How long one may be idle is ``app.http.connections``' to say."""
 
 CONNECTIONS_FULL = "http_connections_full"
 
@@ -80,14 +84,19 @@ class HttpListener:
         room: Room,
         warnings: Warnings,
         certificate: ServingCertificate | None = None,
+        at_once: AnswersAtOnce | None = None,
     ) -> None:
+        """``at_once`` answers plain requests before aiohttp sees them."""
+        self._at_once = at_once
         self._certificate = certificate
         self._around = around
         self._address = address
         self._warnings = warnings
         self._runner = web.AppRunner(
             app,
-            access_log=None,
+            access_log=None if at_once is None else _log,
+            access_log_class=Answered,
+            keepalive_timeout=KEPT_SECONDS,
             logger=_log,
             shutdown_timeout=STOP_SECONDS,
             lingering_time=LINGER_SECONDS,
@@ -124,7 +133,7 @@ class HttpListener:
         for host in hosts:
             try:
                 made = await loop.create_server(
-                    lambda: self._protocol(server()),
+                    lambda: self._protocol(server),
                     host,
                     port,
                     backlog=BACKLOG,
@@ -155,9 +164,11 @@ class HttpListener:
         self._servers.clear()
         if self._watch is not None:
             self._watch.cancel()
+        self._connections.close_waiting()
         await self._runner.cleanup()
 
-    def _protocol(self, inner: asyncio.Protocol) -> asyncio.BaseProtocol:
+    def _protocol(self, aiohttp: Callable[[], asyncio.Protocol]) -> asyncio.BaseProtocol:
+        inner = aiohttp() if self._at_once is None else AtOnce(aiohttp, self._at_once)
         connection = Connection(inner, self._connections)
         return connection if self._certificate is None else TlsConnection(connection, self._certificate)
 

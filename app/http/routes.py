@@ -6,14 +6,17 @@ Handlers read parameters and bodies through the same objects that describe them,
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from agents.registry.api_keys import Scope
+from app.http.api_keys import Caller
+from app.http.plain import PlainRequest
 from app.http.problems import Handler, HttpProblem
 
 T = TypeVar("T")
@@ -100,6 +103,12 @@ class JsonBody(Body, Generic[T]):
             raise HttpProblem(400, self._wrong, str(error)) from None
 
 
+HandlerAtOnce: TypeAlias = Callable[[PlainRequest, Caller, Mapping[str, str]], bytes | None]
+"""Takes a request, who sent it, and the variable parts of the path. Gives the JSON of an answer with the
+status 200; None, or HttpProblem: the route's handler must answer. It counts nothing that the handler would
+count again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """``scope``: what the caller's key must have, or one of ``also``; None: no key is asked for.
@@ -125,6 +134,8 @@ class Route:
     answer_headers: tuple[Header, ...] = ()
     problem: Any = None
     """The type of the JSON of its problems; None: they are problem+json."""
+    at_once: HandlerAtOnce | None = None
+    """Answers plain requests, where that can be done at once; None: ``handler`` answers all."""
 
 
 ROUTE = web.RequestKey("route", Route)

@@ -56,6 +56,23 @@ class LookupAsked(Struct, frozen=True):
     ) = UNSET
 
 
+class _PlainUser(Struct, forbid_unknown_fields=True, gc=False):
+    user_id: Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]
+
+
+class _Plain(Struct, forbid_unknown_fields=True):
+    """What most bodies are: read without looking for all that may be wrong."""
+
+    users: Annotated[list[_PlainUser], Meta(min_length=1, max_length=MOST_USERS)]
+    audiences: (
+        Annotated[list[Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]], Meta(min_length=1)]
+        | None
+    ) = None
+    deadline_ms: Annotated[int, Meta(ge=1, le=MOST_DEADLINE_MS)] = DEADLINE_MS
+
+
+_decode_plain: Final = msgspec.json.Decoder(_Plain).decode
+_NUL: Final = b"\\u0000"
 FIELDS: Final = tuple(each.name for each in msgspec.structs.fields(LookupAsked))
 
 
@@ -91,6 +108,25 @@ class LookupBody(Body):
         if unknown:
             raise HttpProblem(404, "No such audience", _told(unknown), errors=unknown)
         return asked
+
+
+def plain_lookup(body: bytes, project: str, rules: RuleSet) -> tuple[list[str], LookupRequest] | None:
+    """The ids of the users and the other fields of the request, of a body without anything unusual or wrong.
+
+    None: ``LookupBody`` must read it.
+    """
+    try:
+        plain = _decode_plain(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    audiences = None if plain.audiences is None else tuple(dict.fromkeys(plain.audiences))
+    asked = LookupRequest(project, (), audiences, deadline_ms=plain.deadline_ms)
+    known = rules.project(project)
+    if _NUL in body or any(known.by_id(each) is None for each in audiences or ()):
+        return None
+    if len(plain.users) * _audiences(rules, asked) > MOST_PAIRS:
+        return None
+    return [each.user_id for each in plain.users], asked
 
 
 def _unknown(rules: RuleSet, asked: LookupRequest) -> Iterator[ProblemError]:

@@ -29,6 +29,13 @@ class Held(Protocol):
         hold the user, or the whole partition, now."""
         ...
 
+    def look_at_once(
+        self, by_partition: Mapping[int, Sequence[str]], asked: LookupRequest
+    ) -> dict[int, list[bytes]] | None:
+        """The same as JSON, by partition, where nothing has to be waited for and every answer is whole; None:
+        ``look`` must tell."""
+        ...
+
 
 class Others(Protocol):
     """The processes that hold the other partitions."""

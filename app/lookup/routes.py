@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from app.http.answers import Json
-from app.http.forwarding import Forwarding
+from app.http.api_keys import Caller
+from app.http.forwarding import FORWARDED, Forwarding
+from app.http.plain import PlainRequest
 from app.http.problems import RETRY_SECONDS
-from app.http.projects import PROJECT, project_of
+from app.http.projects import PROJECT, project_at_once, project_of
 from app.http.routes import Route
 from app.lookup.answers import LookedUp, is_passing, user_shown
-from app.lookup.body import LookupBody
+from app.lookup.body import LookupBody, plain_lookup
 from app.lookup.lookups import Lookups
 from app.lookup.others import PATH
 
@@ -37,8 +40,21 @@ class LookupRoutes:
                 query=(PROJECT,),
                 body=self._body,
                 problems=(404,),
+                at_once=self._lookup_at_once,
             )
         ]
+
+    def _lookup_at_once(
+        self, request: PlainRequest, caller: Caller, parts: Mapping[str, str]
+    ) -> bytes | None:
+        project = project_at_once(request, caller)
+        if project is None or FORWARDED in request.headers:
+            return None
+        plain = plain_lookup(request.body, project, self._lookups.held.rules)
+        told = None if plain is None else self._lookups.at_once(*plain)
+        if told is None:
+            return None
+        return b'{"project":"%b","users":[%b]}' % (project.encode(), b",".join(told))
 
     async def _lookup(self, request: web.Request) -> Json[LookedUp]:
         project = project_of(request)

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from agents.backfill.progress.progress import progress_feed
 from agents.backfill.versions.catalog import Catalog
+from agents.evaluate.native.engine import Engine
 from agents.follow.follower import Follower
 from agents.follow.replicas import Replicas
 from agents.follow.source_ends import SourceEnds
@@ -159,6 +160,7 @@ class Reader:
             self.wall.now_ms,
             settings.clock.grace_ms,
             settings.serve.max_behind_ms,
+            Engine(settings.worker.engine),
         )
         self.replicas.define(self.catalog)
         self.evaluator.replicas = self.past.replicas = self.reached.replicas = self.replicas

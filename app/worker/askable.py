@@ -23,9 +23,14 @@ class Answers(Protocol):
     def tasks(self) -> Iterable[int]:
         """The partitions that are held."""
 
-    def answer(self, user_id: str, partitions: int) -> Answer | None: ...
+    def by_row(self, partition: int) -> Answer | None:
+        """For single rows."""
 
-    def answer_of(self, partition: int) -> Answer | None: ...
+    def at_once(self, partition: int) -> Answer | None:
+        """For single rows, by who asks nobody else: None is no refusal."""
+
+    def answer_of(self, partition: int) -> Answer | None:
+        """For pages and sizes."""
 
 
 class Versions(Protocol):

@@ -6,14 +6,19 @@ holds is fetched from it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
-from msgspec import structs
+from msgspec import Raw, json, structs
 
 from agents.evaluate.evaluator import Answer
+from agents.formats.records import MAX_NAME_CHARS
 from app.http.answers import Json
+from app.http.api_keys import Caller
 from app.http.forwarding import Forwarding
+from app.http.plain import PlainRequest
 from app.http.problems import HttpProblem
-from app.http.projects import PROJECT, project_of
+from app.http.projects import PROJECT, project_at_once, project_of
 from app.http.routes import Route
 from app.http.users import BY, USER_ID, target_for, user_of_path
 from app.lookup.answers import MembershipShown, UserLookedUp, as_shown
@@ -27,6 +32,8 @@ from app.worker.http_explain import explanation
 from rules.state.identities import known_identities
 from rules.state.row import Row
 from rules.time.instants import format_instant
+
+_encode = json.Encoder().encode
 
 
 class UserLookups:
@@ -76,6 +83,7 @@ class UserLookups:
                 "Whether the user is in the audience, at the instant of the request",
                 query=asked,
                 problems=(404, 409),
+                at_once=self._member_at_once,
             ),
         ]
 
@@ -95,6 +103,15 @@ class UserLookups:
             raise HttpProblem(404, "No such user", f"project {project!r} knows nobody as {named!r}")
         return found.user_id
 
+    def _answer(self, user_id: str) -> Answer | None:
+        """From where the user is told of here; None: by another process."""
+        partition = self._partition_of(user_id)
+        return None if partition is None else self._worker.evaluator.by_row(partition)
+
+    def _partition_of(self, user_id: str) -> int | None:
+        """None: nobody knows yet."""
+        return self._held.partitions_of([user_id])[0] if self._worker.partitions else None
+
     async def _elsewhere(self, request: web.Request, user_id: str) -> web.Response:
         """What the user's owner answers. Raises HttpProblem."""
         partition, _ = self._worker.owner_of(user_id)
@@ -104,7 +121,7 @@ class UserLookups:
         """Attributes, identities, memberships; 404 for a user of whom nothing is known."""
         project = project_of(request)
         user_id = await self.user_id_of(request, project)
-        answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
+        answer = self._answer(user_id)
         if answer is None:
             return await self._elsewhere(request, user_id)
         row = answer.pipeline.look(project, user_id, answer.at_ms)
@@ -126,7 +143,7 @@ class UserLookups:
     async def _user_audiences(self, request: web.Request) -> Json[UserAudiences] | web.Response:
         project = project_of(request)
         user_id = await self.user_id_of(request, project)
-        answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
+        answer = self._answer(user_id)
         if answer is None:
             return await self._elsewhere(request, user_id)
         found = await self._looked_up(answer, user_id, LookupRequest(project, ()))
@@ -151,24 +168,38 @@ class UserLookups:
         user_id = await self.user_id_of(request, project)
         audience_id = request.match_info["audience"]
         _, audience = audience_of(self._worker.evaluator.rules, project, audience_id)
-        answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
+        answer = self._answer(user_id)
         if answer is None:
             return await self._elsewhere(request, user_id)
         require_ready(self._worker, answer.pipeline.rules, audience)
         found = await self._looked_up(answer, user_id, LookupRequest(project, (), (audience_id,)))
         if found is None:
             return await self._elsewhere(request, user_id)
-        each = found.memberships.get(audience_id, MembershipShown(False, None, None))
-        at = found.as_of or _at(answer)
-        stay = each.since, each.exit_at
-        return Json(Member(each.member, *stay, at, each.version, **told_by(answer.behind_ms)))
+        return Json(_member_shown(found, audience_id, answer))
+
+    def _member_at_once(
+        self, request: PlainRequest, caller: Caller, parts: Mapping[str, str]
+    ) -> bytes | None:
+        project = project_at_once(request, caller)
+        user_id, audience_id = parts["user_id"], parts["audience"]
+        if project is None or len(user_id) > MAX_NAME_CHARS:
+            return None
+        _, audience = audience_of(self._worker.evaluator.rules, project, audience_id)
+        partition = self._partition_of(user_id)
+        answer = None if partition is None else self._worker.evaluator.at_once(partition)
+        if answer is None:
+            return None
+        require_ready(self._worker, answer.pipeline.rules, audience)
+        question = self._held.question(answer, LookupRequest(project, (), (audience_id,)))
+        told = answer.pipeline.tell_now(question, [user_id])
+        return None if told is None else _encode(_member_shown(as_shown(Raw(told[0])), audience_id, answer))
 
     async def _explain(self, request: web.Request) -> Json[Explanation] | web.Response:
         project = project_of(request)
         user_id = await self.user_id_of(request, project)
         audience_id = request.match_info["audience"]
         _, audience = audience_of(self._worker.evaluator.rules, project, audience_id)
-        answer = self._worker.evaluator.answer(user_id, self._worker.partitions)
+        answer = self._answer(user_id)
         if answer is None:
             return await self._elsewhere(request, user_id)
         audience = require_ready(self._worker, answer.pipeline.rules, audience)
@@ -204,6 +235,12 @@ def _audiences(answer: Answer, project: str, row: Row) -> list[MemberAudience]:
         for audience, each in found
         if each.member
     ]
+
+
+def _member_shown(found: UserLookedUp, audience_id: str, answer: Answer) -> Member:
+    each = found.memberships.get(audience_id, MembershipShown(False, None, None))
+    at = found.as_of or _at(answer)
+    return Member(each.member, each.since, each.exit_at, at, each.version, **told_by(answer.behind_ms))
 
 
 def _at(answer: Answer) -> str:

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from agents.backfill.progress.progress import ProgressOfVersions
 from agents.backfill.versions.catalog import Catalog
 from agents.evaluate.evaluator import Clock
+from agents.evaluate.native.engine import Engine
 from agents.follow.follower import Follower
 from agents.follow.replicas import Replicas
 from agents.follow.source_ends import SourceEnds
@@ -57,6 +58,7 @@ class Keeping(Protocol):
     progress: Feed[ProgressOfVersions]
     feed: AudiencesFeed
     metrics: WorkerMetrics
+    engine: Engine
 
     @property
     def advertised_url(self) -> str: ...
@@ -109,6 +111,7 @@ class Standbys:
             self._worker.clock.wall_ms,
             settings.clock.grace_ms,
             settings.serve.max_behind_ms,
+            self._worker.engine,
         )
         replicas.define(self._catalog)
         self.evaluator.replicas = self.past.replicas = self.reached.replicas = replicas

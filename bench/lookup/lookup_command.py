@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 def lookup(
     rate: Annotated[int, typer.Option(min=1, help="Events a second beside the lookups.")] = 10_000,
-    per_second: Annotated[int, typer.Option(min=1, help="Single lookups a second, where paced.")] = 200,
-    seconds: Annotated[float, typer.Option(min=1, help="How long each question is measured.")] = 10.0,
+    per_second: Annotated[
+        int | None,
+        typer.Option(min=1, help="Single lookups a second, where paced [default: 200; of a reader 2,000]"),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, help="How long each question is measured.")] = 10.0,
     warm_up: Annotated[float, typer.Option(min=1, help="Seconds of events before, for rows.")] = 10.0,
     partitions: Partitions = 8,
+    reader: Annotated[bool, typer.Option("--reader", help="Ask a reader, not the worker.")] = False,
     repeat: Annotated[int, typer.Option(min=1, help="Runs; each is shown.")] = 1,
     engine: Engine = None,
     broker: Broker = None,
@@ -33,12 +37,14 @@ def lookup(
 
     Single ones at a steady rate (each is due at an instant of its own, and its time runs from there), as many
     as can be, 100 users at once about one audience and about all, 1,000 users at once. Redis has a set of
-    audiences for each user (SISMEMBER, SMISMEMBER, pipelined). For half load, give half of what
-    `bench throughput` shows as --rate.
+    audiences for each user (SISMEMBER, SMISMEMBER, pipelined). With --reader everything is asked of a reader,
+    and of Redis once more beside the events. For half load, give half of what `bench throughput` shows as
+    --rate.
     """
     from bench.lookup.measure import Plan, measure
 
-    plan = Plan(rate, per_second, seconds, warm_up, partitions)
+    paced = per_second or (2_000 if reader else 200)
+    plan = Plan(rate, paced, seconds, warm_up, partitions, reader)
     with running(broker, json, folder) as (report, started, scratch_folder):
         runs = []
         for turn in range(repeat):

@@ -20,11 +20,10 @@ import aiohttp
 from aiokafka import AIOKafkaProducer
 
 from agents.kafka.placement import partition_of
-from app.kafka.embedded import free_ports
 from bench.kafka.brokers import BenchBroker
 from bench.kafka.clients import prepare, producer_client
 from bench.processes import BenchFailed
-from bench.worker.ours import BenchWorker, worker_plan
+from bench.worker.ours import BenchReader, BenchWorker, worker_plan
 from rules.parse.definitions import load_definitions
 
 Kind: TypeAlias = Literal["workers alone", "workers with standbys", "a reader beside them"]
@@ -116,7 +115,9 @@ async def measure(
             await _fill(producer, topics.events[0], plan, sent)
             asked: BenchWorker = workers[1]
             if kind == "a reader beside them":
-                asked = stack.enter_context(_Reader(broker, topics, plan, folder / "reader", settings))
+                asked = stack.enter_context(
+                    BenchReader(broker, topics, plan.partitions, folder / "reader", settings)
+                )
                 await asked.ready(session)
             owned = await _owned_by(session, workers[0])
             found = Failover(kind)
@@ -135,23 +136,6 @@ async def measure(
     found.typical_ms = ages[len(ages) // 2] if ages else 0.0
     found.ages_before = []
     return found
-
-
-class _Reader(BenchWorker):
-    """A ``turnstile serve`` process, started and asked as a worker is."""
-
-    def __init__(
-        self, broker: BenchBroker, topics: Any, plan: Plan, folder: Path, settings: Mapping[str, str]
-    ) -> None:
-        (port,) = free_ports(1)
-        own = {
-            "TURNSTILE_SERVE__PORT": str(port),
-            "TURNSTILE_SERVE__PROBE_PORT": "0",
-            "TURNSTILE_SERVE__DATA_DIR": str(folder / "rows"),
-            "TURNSTILE_SERVE__MAX_BEHIND_MS": "60000",
-        }
-        super().__init__(broker, topics, plan.partitions, folder, {**settings, **own}, command="serve")
-        self.port = port
 
 
 async def _owned_by(session: aiohttp.ClientSession, worker: BenchWorker) -> frozenset[int]:

@@ -97,3 +97,25 @@ class BenchWorker(Child):
                 pass
             await asyncio.sleep(0.02)
         raise BenchFailed(f"the worker is not ready after {seconds:.0f} s: {self.tail()}")
+
+
+class BenchReader(BenchWorker):
+    """A ``turnstile serve`` process, started and asked as a worker is."""
+
+    def __init__(
+        self,
+        broker: BenchBroker,
+        plan: TopicPlan,
+        partitions: int,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        (port,) = free_ports(1)
+        own = {
+            "TURNSTILE_SERVE__PORT": str(port),
+            "TURNSTILE_SERVE__PROBE_PORT": "0",
+            "TURNSTILE_SERVE__DATA_DIR": str(folder / "rows"),
+            "TURNSTILE_SERVE__MAX_BEHIND_MS": "60000",
+        }
+        super().__init__(broker, plan, partitions, folder, {**(settings or {}), **own}, command="serve")
+        self.port = port

@@ -57,6 +57,15 @@ def test_lookup(tmp_path: Path, broker: str) -> None:
     assert found["freshness_ms"]["p50"] > 0
 
 
+def test_lookup_on_a_reader(tmp_path: Path, broker: str) -> None:
+    sizes = ["--reader", "--rate", "200", "--per-second", "50", "--seconds", "0.5", "--warm-up", "1"]
+    (found,) = run(tmp_path, "lookup", *sizes, *kafka_options(tmp_path, broker))["runs"]
+    ours = [each for each in found["asked"] if each["whom"] == "reader"]
+    assert len(ours) == 10, "five questions, idle and beside events"
+    assert all(0 < each["milliseconds"]["p50"] <= each["milliseconds"]["max"] for each in ours)
+    assert found["freshness_ms"]["p50"] > 0
+
+
 def test_rules(tmp_path: Path) -> None:
     runs = run(tmp_path, "rules", "--events", "300", "--users", "50", "--counts", "10,100")["engines"]
     assert runs[0]["engine"] == "python"

@@ -408,7 +408,9 @@ class Partition:
 def stand_in() -> Core:
     """The classes of this module in place of the extension's."""
     here: Any = Core
-    return here(Rules, Fetched, Partition, None, UnknownRule, ValueError, ValueError, partitions_of, None)
+    return here(
+        Rules, Fetched, Partition, None, None, UnknownRule, ValueError, ValueError, partitions_of, None
+    )
 
 
 def partitions_of(user_ids: Sequence[str], partitions: int) -> list[int]:

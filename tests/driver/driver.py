@@ -19,8 +19,9 @@ from msgspec import Raw
 
 from agents.evaluate.commits import Committer
 from agents.evaluate.native.engine import Engine
-from agents.evaluate.native.pipeline import NativePipeline, Question
+from agents.evaluate.native.pipeline import NativePipeline
 from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.question import Question
 from agents.evaluate.steps import DeadLetter, Limits, Step
 from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC, partition_of
 from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Stamp: TypeAlias = Callable[[bytes, int, int, int, bool], bytes]
 """(batch, producer id, epoch, sequence, whether it is part of a transaction): the batch with these."""
+LookAtStored: TypeAlias = "Callable[[Rules, Asked, Sequence[str], Sequence[bytes | None]], list[bytes]]"
+"""(rules, what is asked, user ids, their rows as the store has them): the answers in JSON."""
 BUILD: Final = "make core"
 """The command that builds it."""
 INTERFACE: Final = 5
@@ -33,6 +35,8 @@ class Core:
     Partition: type[Partition]
     Asked: type[Asked] | None
     """None: lookups are answered in Python."""
+    look_at_stored: LookAtStored | None
+    """Likewise."""
     UnknownRule: type[UnknownRule]
     RowUnreadable: type[RowUnreadable]
     UnusualFetch: type[UnusualFetch]
@@ -64,6 +68,7 @@ def native_core() -> Core:
         turnstile_core.Fetched,
         turnstile_core.Partition,
         turnstile_core.Asked,
+        turnstile_core.look_at_stored,
         turnstile_core.UnknownRule,
         turnstile_core.RowUnreadable,
         turnstile_core.UnusualFetch,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agents.evaluate.jobs import Parts, run_here
 from agents.evaluate.native.core import Core
@@ -22,6 +22,7 @@ from agents.evaluate.partition.intake import letter_of
 from agents.evaluate.partition.row_limits import allowed_bytes, stage_what_fits
 from agents.evaluate.partition.state import Recovered
 from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.question import Question
 from agents.evaluate.steps import Draft, Limits, Record, Step
 from agents.kafka.placement import Place
 from agents.kafka.raw.records import RawRecords
@@ -39,15 +40,6 @@ NATIVE_SLICE: Final = 1_500
 NATIVE_SLICE_BYTES: Final = 512 * 1024
 Taken: TypeAlias = tuple[int, int, list[tuple[int, str]], list[tuple[int, int]], bool]
 """As ``Partition.take`` of the core gives it."""
-
-
-class Question(NamedTuple):
-    """What a lookup asks of each user (``turnstile_core.Asked``)."""
-
-    project: str
-    audiences: Sequence[str] | None
-    at_ms: int
-    status: str = "ok"
 
 
 class NativePipeline(Pipeline):
@@ -209,12 +201,16 @@ class NativePipeline(Pipeline):
         is_whole = self._knows_rules and self.grafting is None and not self.sweeping
         return is_whole and self._asked is not None
 
-    async def tell(self, question: Question, user_ids: Sequence[str]) -> list[bytes] | None:
-        """What is told of each user, as JSON; None: the core can't tell it now.
+    def tell_now(self, question: Question, user_ids: Sequence[str]) -> list[bytes] | None:
+        """As in ``Pipeline``, where all rows are in memory."""
+        if not self.tells or self._asked is None:
+            return None
+        found = self._rows.checked(self._core.look, self._asked(*question), user_ids)
+        known = [each for each in found if each is not None]
+        return known if len(known) == len(found) else None
 
-        Rows that aren't in memory are read in another thread. Raises StoreBroken, and StoreClosed if the
-        partition went meanwhile.
-        """
+    async def tell(self, question: Question, user_ids: Sequence[str]) -> list[bytes] | None:
+        """As in ``Pipeline``. Rows that aren't in memory are read in another thread."""
         if not self.tells or self._asked is None:
             return None
         rules, asked = self.rules, self._asked(*question)

@@ -6,7 +6,7 @@ computes; what Python changes in them goes to the core with ``hand_over``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from agents.evaluate.steps import Draft
 from rules.state.row import Row
 from rules.time.instants import FAR_MS
-from tables.codec import ROW_VERSION, decode_row, encode_row
+from tables.codec import decode_row, encode_row
 from tables.erased import buried_in
 from tables.member_index import MemberIndex
 from tables.profiles import Profiles, Staged
@@ -51,7 +51,7 @@ class NativeProfiles(Profiles):
             values = self.store.get_many(missing)
             if self.erased:
                 values = list(map(self._or_stub, missing, values))
-            self.checked(self.core.supply, missing, list(map(self._current, missing, values)))
+            self.checked(self.core.supply, missing, self.as_written_today(missing, values))
 
     def checked(self, job: Callable[..., Result], *given: object) -> Result:
         """What a job of the core gives. Raises StoreBroken for a row that can't be read."""
@@ -60,12 +60,6 @@ class NativeProfiles(Profiles):
         except self._unreadable as error:
             key, why = error.args
             raise self.store.broken(f"the row of {key!r} can't be read: {why}") from error
-
-    def _current(self, key: bytes, value: bytes | None) -> bytes | None:
-        """The row in the version that is written today."""
-        if value is None or value[:1] == ROW_VERSION:
-            return value
-        return encode_row(self._decoded(key, value))
 
     def _or_stub(self, key: bytes, value: bytes | None) -> bytes | None:
         erased = self.erased.of(key) if value is None else None
@@ -162,10 +156,6 @@ class NativeProfiles(Profiles):
             values.update(zip(missing, stored, strict=True))
         found |= {key: self._decoded(key, value) for key, value in values.items() if value is not None}
         return found
-
-    def as_written_today(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> list[bytes | None]:
-        """Rows of the store, for the core. Raises StoreBroken."""
-        return list(map(self._current, keys, values))
 
     def unstored_keys(self) -> list[bytes]:
         return self.core.unstored_keys()

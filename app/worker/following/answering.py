@@ -16,7 +16,6 @@ from agents.backfill.upkeep.pending_view import PendingView
 from agents.evaluate.evaluator import Answer
 from agents.follow.replicas import Replicas, TooFarBehind
 from agents.follow.view import RowElsewhere
-from agents.kafka.placement import partition_of
 from app.http.problems import HttpProblem
 from app.lookup.model import LookupRequest, Told, UserAnswer
 from app.worker.askable import Asked
@@ -61,9 +60,6 @@ class ReaderAnswers:
         known = {} if self.replicas is None else self.replicas.known
         return [each for each, replica in known.items() if replica.stands]
 
-    def answer(self, user_id: str, partitions: int) -> Answer | None:
-        return self.by_row(partition_of(user_id, partitions)) if partitions else None
-
     def answer_of(self, partition: int) -> Answer | None:
         """For pages and sizes. Raises ReaderBehind.
 
@@ -74,13 +70,22 @@ class ReaderAnswers:
 
     def by_row(self, partition: int) -> Answer | None:
         """For single rows: reading one may raise RowElsewhere. Raises ReaderBehind."""
-        if self.replicas is None:
-            return None
         try:
-            standing = self.replicas.standing(partition)
+            return self._standing(partition)
         except TooFarBehind as behind:
             self._metrics.refused.inc()
             raise ReaderBehind(behind) from None
+
+    def at_once(self, partition: int) -> Answer | None:
+        """The same; what is too old is nobody's answer here, and not counted."""
+        try:
+            return self._standing(partition)
+        except TooFarBehind:
+            return None
+
+    def _standing(self, partition: int) -> Answer | None:
+        """Raises TooFarBehind."""
+        standing = None if self.replicas is None else self.replicas.standing(partition)
         return None if standing is None else Answer(standing.view, standing.as_of_ms, standing.behind_ms)
 
 

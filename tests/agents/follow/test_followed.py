@@ -6,8 +6,10 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from agents.evaluate.pipeline import Pipeline
+from agents.evaluate.question import Question
 from agents.evaluate.steps import Limits
 from agents.follow.followed import ChangelogReplaced, Followed
 from agents.follow.view import View
@@ -15,6 +17,7 @@ from agents.kafka.placement import Place
 from agents.restore.reading import Reading
 from agents.topics.noted import taken_of
 from agents.warnings import Warnings
+from app.lookup.answers import as_object
 from rules.decide.predict import predict_exit
 from rules.state.row import Row
 from tables.changelog.reader import ChangelogReader
@@ -23,6 +26,7 @@ from tables.cut import Cut
 from tables.memory_store import MemoryStore
 from tables.meta import StoreMeta, decode_meta
 from tables.profiles import Profiles
+from tests.core.engines import native_engine
 from tests.driver.driver import EVENTS, Driver, Rec
 from tests.driver.kafka import TopicLog
 from tests.driver.partition import CHANGELOG, members_by_index, members_of
@@ -30,6 +34,7 @@ from tests.driver.partition import CHANGELOG, members_by_index, members_of
 MINUTE_MS = 60_000
 START_MS = 1_704_067_200_000
 USERS = [f"u{number}" for number in range(6)]
+ENGINE = native_engine()
 DEFINITIONS = """
 audiences:
   - {id: viewers, name: Viewers, rule: {event: view, within: 5m}}
@@ -60,7 +65,7 @@ class Line:
         changelog = ChangelogReader(meta.changelog_next, meta.checkpoint)
         store: Any = self.store
         self.followed = Followed.of(0, Reading(store, changelog, self.log.end, meta))
-        self.view = View(Place(0, 1), self.store, Limits())
+        self.view = View(Place(0, 1), self.store, Limits(), ENGINE)
         return self.followed
 
     @property
@@ -103,7 +108,9 @@ class Line:
             applied = max([position, *(row.applied.values() if row is not None else ())])
             model = self._model(applied)
             at_ms = max(checkpoint.stream_time_ms, row.now_ms if row is not None else 0, model.stream_time_ms)
-            assert _said(self.view, name, at_ms) == _said(model, name, at_ms), (name, applied, at_ms)
+            said = _said(model, name, at_ms)
+            assert _said(self.view, name, at_ms) == said, (name, applied, at_ms)
+            assert _told(self.view, name, at_ms) in (None, said), (name, applied, at_ms)
         return True
 
     def _model(self, last: int) -> Pipeline:
@@ -127,6 +134,16 @@ def _said(pipeline: Pipeline, name: str, at_ms: int) -> dict[str, tuple[int, int
         for key, each in row.audiences.items()
         if each.inside
     }
+
+
+def _told(view: View, name: str, at_ms: int) -> dict[str, tuple[int, int | None]] | None:
+    """The same as the native core says it; None: there is none, or it can't tell."""
+    told = view.tell_now(Question("default", None, at_ms), [name])
+    if told is None:
+        assert ENGINE.core is None or ENGINE.core.Asked is None or view.sweeping
+        return None
+    answer = as_object(Raw(told[0]))
+    return {audience: (each.since_ms or 0, each.exit_at_ms) for audience, each in answer.memberships.items()}
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from agents.backfill.versions.catalog import Catalog
+from agents.evaluate.native.engine import Engine
 from agents.evaluate.steps import Limits
 from agents.follow.followed import Followed
 from agents.follow.replicas import Replicas, Standing, TooFarBehind
@@ -41,7 +42,7 @@ class Lab:
         nobody: Any = None
         self.ends = SourceEnds(nobody, lambda: self.wall_ms)
         self.replicas = Replicas(
-            1, lambda _: [EVENTS], Limits(), self.ends, lambda: self.wall_ms, GRACE_MS, 10_000
+            1, lambda _: [EVENTS], Limits(), self.ends, lambda: self.wall_ms, GRACE_MS, 10_000, Engine()
         )
         self.store = MemoryStore()
         store: Any = self.store

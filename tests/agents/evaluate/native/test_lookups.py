@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from agents.evaluate.native.pipeline import NativePipeline, Question
+from agents.evaluate.native.pipeline import NativePipeline
 from agents.evaluate.native.store_reads import StoreReads
+from agents.evaluate.question import Question
 from agents.evaluate.steps import Limits
 from agents.kafka.placement import Place
 from app.lookup.answers import MembershipShown, UserLookedUp, as_shown

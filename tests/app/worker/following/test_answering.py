@@ -27,7 +27,7 @@ async def test_while_a_partition_is_grafted_its_rows_are_asked_for_one_by_one() 
     lab.checkpoint(NOW_MS - 3_000, taken=6, swept="before")
     lab.write(b"new", encode_row(Row(NOW_MS - 4_000, base_ms=NOW_MS - 4_000, epoch=2)))
     assert answers.answer_of(0) is None, "the owner lists the members, and counts them"
-    answer = answers.answer("new", 1)
+    answer = answers.by_row(0)
     assert answer is not None
     assert answer.is_reader
     assert answer.pipeline.look("default", "new", answer.at_ms) is not None
@@ -43,5 +43,5 @@ async def test_an_answer_that_is_too_old_is_a_refusal_that_says_when_to_ask_agai
     lab.cut()
     lab.checkpoint(NOW_MS - 11_000, taken=6)
     with pytest.raises(ReaderBehind, match="behind in partition 0") as refused:
-        answers.answer("ann", 1)
+        answers.by_row(0)
     assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
