@@ -18,12 +18,13 @@ SEEDS ?= 5
 PROCESSES ?= 2
 # Which tests stay together: tests/distribution.py. A process that had to be ended (tests/time_limits.py) isn't
 # started again, because pytest-xdist would give it the same test.
+# Otherwise, where the environment asks for it, each process compiles a thousand modules again: 8 s, or half a second.
+export PYTHONDONTWRITEBYTECODE :=
 # What needs one core beside what needs another; each says what it has to say at its end.
 BESIDE := $(MAKE) --no-print-directory --jobs=$(PROCESSES) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # Tests of the core that run once are compiled three times as fast, and run for seconds longer.
 UNOPTIMIZED := CARGO_INCREMENTAL=0 CARGO_PROFILE_TEST_OPT_LEVEL=0 CARGO_PROFILE_TEST_DEBUG=0
-# Where the environment says that no bytecode is kept, each process would compile a thousand modules: 8 s, or 0.4.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --max-worker-restart=0
+PYTEST := $(BIN)/pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --max-worker-restart=0
 
 # The lock must not say where it was made: neither a package index nor a path of this machine.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --no-config --strip-extras \

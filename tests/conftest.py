@@ -15,6 +15,7 @@ from tests import time_limits
 from tests.brokers.provision import Brokers, Unavailable
 from tests.distribution import arrange, is_one_of_several
 from tests.driver.engines import engine_of_drivers, for_each_engine
+from tests.stage.forks import end_nurseries
 
 __all__ = ["engine_of_drivers"]
 
@@ -60,6 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 # Runs whatever ended the session: the last test, an error, Ctrl-C.
 def pytest_unconfigure(config: pytest.Config) -> None:
+    end_nurseries()
     config.stash[BROKERS].stop_all()
 
 

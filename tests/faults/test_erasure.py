@@ -80,7 +80,7 @@ def files_with(word: bytes, *folders: Path) -> list[str]:
 async def test_nothing_of_an_erased_user_is_found(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
         await stage.define(SEEN)
-        worker = stage.worker()
+        worker = stage.worker(worker__id="w1")
         worker.start()
         await worker.wait_ready()
         cents: dict[str, object] = {"type": "profile", "set": {"cents": 77_777}}

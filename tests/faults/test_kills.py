@@ -74,7 +74,7 @@ async def test_a_kill_sends_again_what_was_in_flight_and_nothing_else(
     log = make_log(SEED, records=30_000, users=2_000, start_ms=AHEAD_MS)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
-        worker = stage.worker(worker__poll_records=500, **TAKES_AHEAD)
+        worker = stage.worker(worker__id="w1", worker__poll_records=500, **TAKES_AHEAD)
         in_flight = repeats = 0
         for kill, portion in enumerate(log.portions(3)):
             await stage.load(portion)

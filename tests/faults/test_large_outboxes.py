@@ -61,7 +61,7 @@ async def test_any_number_of_transitions_survives_a_kill_between_changelog_and_o
         await stage.define(DEFINITIONS)
         await stage.make(stage.changelog, 1, {"cleanup.policy": "compact"})
         await stage.load(log)
-        worker = stage.worker()
+        worker = stage.worker(worker__id="w1")
         program = [sys.executable, "-c", HELD]
         worker.process = start_tied(program, worker.log_file, environment(worker.settings))
 

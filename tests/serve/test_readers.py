@@ -65,7 +65,7 @@ async def test_a_reader_answers_rightly_while_a_worker_works_dies_and_comes_back
 ) -> None:
     async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
         await stage.define(DEFINITIONS)
-        worker, reader = stage.worker(), reader_of(stage, serve__processes=2)
+        worker, reader = stage.worker(worker__id="w1"), reader_of(stage, serve__processes=2)
         worker.start()
         await worker.wait_ready()
         reader.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,9 +21,8 @@ from agents.deliver.definitions.published import (
 )
 from agents.evaluate.transitions import encode_transition
 from agents.topics import create_topics, existing
-from app.kafka.embedded import start_tied
 from rules.state.row import Transition, Trigger
-from tests.stage.workers import COMMAND, Worker
+from tests.stage.workers import Process, Worker, environment, launch
 
 START_MS = 1_790_000_000_000
 STOP_SECONDS = 40.0
@@ -41,17 +39,14 @@ class DelivererProcess(Worker):
             self.settings[f"deliver.{name}"] = self.settings.pop(f"http.{name}")
 
     def start(self, **changed: object) -> None:
-        from tests.stage.workers import environment
-
         assert self.process is None
         self.settings |= {name.replace("__", "."): value for name, value in changed.items()}
-        command = [*COMMAND, "deliver", *self.names]
         given = {**environment(self.settings), **self.secrets}
-        self.process = start_tied(command, self.log_file, given)
+        self.process = launch(["deliver", *self.names], self.log_file, given)
 
     def end(self) -> None:
         """SIGTERM, and wait."""
-        process: subprocess.Popen[bytes] = self._running()
+        process: Process = self._running()
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS) == 0, self.log()
         self.process = None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.kafka.embedded import start_tied
 from tests.stage.scene import Scene
-from tests.stage.workers import COMMAND, Worker, environment
+from tests.stage.workers import Worker, environment, launch
 
 
 class ReaderProcess(Worker):
@@ -22,7 +21,7 @@ class ReaderProcess(Worker):
     def start(self, **changed: object) -> None:
         assert self.process is None
         self.settings |= {name.replace("__", "."): value for name, value in changed.items()}
-        self.process = start_tied([*COMMAND, "serve"], self.log_file, environment(self.settings))
+        self.process = launch(["serve"], self.log_file, environment(self.settings))
 
 
 def reader_of(stage: Scene, **changed: object) -> ReaderProcess:

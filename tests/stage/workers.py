@@ -14,12 +14,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from app.kafka.embedded import free_ports, log_end, start_tied
 from tests import ROOT
+from tests.stage.forks import Forked, start_forked
 
 COMMAND = [sys.executable, "-m", "app.main"]
 STOP_SECONDS = 40.0
@@ -50,6 +51,16 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
     }
 
 
+Process = subprocess.Popen[bytes] | Forked
+
+
+def launch(arguments: Sequence[str], log_file: Path, given: dict[str, str]) -> Process:
+    """Run ``turnstile`` with these arguments and this environment; it ends with this process."""
+    if sys.platform == "linux":
+        return start_forked(arguments, log_file, given)
+    return start_tied([*COMMAND, *arguments], log_file, given)
+
+
 class Worker:
     """One worker: its port, its disk and its log stay the same over restarts."""
 
@@ -65,13 +76,13 @@ class Worker:
             "http.probe_port": 0,
             "worker.data_dir": str(self.data),
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     def start(self, **changed: object) -> None:
         """Start it; ``changed`` are settings with ``__`` for the dot, from now on."""
         assert self.process is None
         self.settings |= {name.replace("__", "."): value for name, value in changed.items()}
-        self.process = start_tied([*COMMAND, "worker"], self.log_file, environment(self.settings))
+        self.process = launch(["worker"], self.log_file, environment(self.settings))
 
     def kill(self) -> None:
         """SIGKILL, as when the machine dies."""
@@ -134,7 +145,7 @@ class Worker:
     def logged(self, words: str) -> bool:
         return self.log_file.exists() and words in self.log_file.read_text(errors="replace")
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> Process:
         assert self.process is not None, f"{self.name} does not run"
         return self.process
 

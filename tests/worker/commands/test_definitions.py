@@ -49,7 +49,8 @@ async def test_changes_are_taken_up_while_the_worker_runs(
         )
         checked = command(stage, "check", "--published", str(tmp_path / "of.yaml")).stderr
         assert ["fsna" in line for line in checked.splitlines()] == [True, False]
-        worker = stage.worker(audiences__max_change=100)  # an edit of one member changes all of them
+        # An edit of one member changes all of them.
+        worker = stage.worker(worker__id="w1", audiences__max_change=100)
         worker.start()
         await worker.wait_ready()
         now = int(time.time() * 1000) - 1000

@@ -64,7 +64,7 @@ async def test_an_edit_emits_the_difference_and_the_way_back_too(
 ) -> None:
     async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage:
         await stage.define(OFTEN % 3)
-        worker = stage.worker(audiences__max_change=1000)
+        worker = stage.worker(worker__id="w1", audiences__max_change=1000)
         worker.start()
         await worker.wait_ready()
         now = int(time.time() * 1000) - 5_000

@@ -49,7 +49,7 @@ async def told(stage: Scene) -> list[Progress]:
 
 async def begun(stage: Scene) -> Worker:
     """A worker that has read a part of the audience's history."""
-    worker = stage.worker(**SLOW)
+    worker = stage.worker(worker__id="w1", **SLOW)
     worker.start()
     await worker.wait_ready()
     lines = log()

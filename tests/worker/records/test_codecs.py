@@ -63,7 +63,7 @@ async def test_records_of_every_codec_are_read_everywhere(
         users = {name: [f"{codec}-{number}" for number in range(USERS)] for name, codec in events.items()}
         for name, codec in events.items():
             await produce(stage, name, None if "kept" in name else codec, users[name])
-        worker = stage.worker(topics__events=json.dumps(list(events)))
+        worker = stage.worker(worker__id="w1", topics__events=json.dumps(list(events)))
         worker.start()
         await stage.reach(len(CODECS) * USERS)
         worker.kill()

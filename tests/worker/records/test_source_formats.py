@@ -72,7 +72,7 @@ async def test_each_record_of_a_batch_counts_once_though_the_worker_is_killed(
         for number, each in enumerate(lines):
             await stage.send(number, each)
         formats = json.dumps([{"topic": stage.events, **format}])
-        worker = stage.worker(sources__formats=formats, worker__poll_records=5)
+        worker = stage.worker(worker__id="w1", sources__formats=formats, worker__poll_records=5)
         for transitions in (150, 600):  # a fast machine may have made them before the kill
             worker.start()
             await stage.reach(transitions)
