@@ -50,6 +50,10 @@ class Storage(Protocol):
         """The file for people and for programs that read it, without secrets."""
         ...
 
+    async def probe(self) -> None:
+        """Write a small file, and remove it where that is allowed: whether files could be written now."""
+        ...
+
     async def close(self) -> None: ...
 
 

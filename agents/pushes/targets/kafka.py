@@ -88,7 +88,7 @@ class KafkaTarget:
     @contextlib.asynccontextmanager
     async def _writing(self, push: Push) -> Any:
         """The push's producer. Raises what its exceptions mean."""
-        refusal = self._place.why_not(self._place.topic)
+        refusal = self._place.why_not(self._place.topic) if self._place.guard is None else None
         if refusal is not None:
             raise TargetRefused(refusal)
         producer = await started_producer(self._place, push.key)

@@ -19,11 +19,12 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
-from agents.deliver.errors import SinkMisconfigured
+from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.kafka.broker import Broker
 from agents.kafka.clients import client_options, new_consumer, new_producer
 from agents.pushes.contract.target import TargetRefused, TargetUnavailable
 from agents.pushes.targets.places import Mask, no_mask
+from agents.sinks.kafka.cluster import cluster_id, own_cluster_id
 from agents.sinks.kafka.errors import opening_error
 from agents.sinks.kafka.guard import KafkaGuard, guard_consumer, guard_producer
 
@@ -45,12 +46,14 @@ def _all_allowed(topic: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class KafkaPlace:
-    """A topic. ``why_not`` says why nothing may be written to a topic, if so; ``guard`` None: it is our own
-    cluster. ``transactional_prefix`` begins the transactional ids, which accounts are allowed by prefix."""
+    """A topic. ``guard`` None: it is our own cluster; ``own``: our own cluster, where it may be that one by
+    another address. ``why_not`` says why nothing may be written to a topic of our own cluster, if so.
+    ``transactional_prefix`` begins the transactional ids, which accounts are allowed by prefix."""
 
     broker: Broker
     topic: str
     guard: KafkaGuard | None = None
+    own: Broker | None = None
     why_not: Callable[[str], str | None] = _all_allowed
     transactional_prefix: str = "turnstile.push."
     compression: Compression = "none"
@@ -89,6 +92,10 @@ async def started_producer(place: KafkaPlace, push_key: str) -> AIOKafkaProducer
         if place.guard is not None:
             for each in producer.client.cluster.brokers():
                 await place.guard.check(each.host, each.port)
+            await _refuse_own(place, producer)
+    except (TargetRefused, TargetUnavailable):
+        await producer.stop()
+        raise
     except _CANT:
         await producer.stop()
         raise TargetRefused(f"{place.broker.bootstrap} has no transactions, which a list needs") from None
@@ -105,6 +112,19 @@ async def started_producer(place: KafkaPlace, push_key: str) -> AIOKafkaProducer
         await producer.stop()
         raise
     return producer
+
+
+async def _refuse_own(place: KafkaPlace, producer: AIOKafkaProducer) -> None:
+    """Raises TargetRefused for a topic of our own cluster, TargetUnavailable, KafkaError."""
+    reason = place.why_not(place.topic)
+    if reason is None or place.own is None:
+        return
+    try:
+        ours = await own_cluster_id(place.own)
+    except SinkUnavailable as error:
+        raise TargetUnavailable(str(error)) from None
+    if await cluster_id(producer.client) in (ours, None):
+        raise TargetRefused(reason)
 
 
 async def started_consumer(place: KafkaPlace) -> AIOKafkaConsumer:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from yarl import URL
 
 from agents.pushes.contract.target import TargetRefused, TargetUnavailable
-from agents.pushes.targets.places import Mask, ObjectStorePlace, no_mask
+from agents.pushes.targets.places import PROBE, Mask, ObjectStorePlace, no_mask
 from agents.sinks.addresses.guard import AddressNotAllowed, check_address
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ PART_BYTES: Final = 8 * 1024 * 1024
 PARTS_AT_ONCE: Final = 4
 RETRIES: Final = 4
 RETRY_SECONDS: Final = 60
+DEFAULT_REGION: Final = "us-east-1"
 _SHOWN_CHARACTERS: Final = 500
 
 
@@ -84,6 +85,14 @@ class ObjectStorage:
         where = self._place.bucket if self._place.scheme == "file" else f"{self._place.bucket.rstrip('/')}"
         return f"{self._place.scheme}://{where}/{self._key(path)}"
 
+    async def probe(self) -> None:
+        import obstore
+
+        await self.put(PROBE, lambda: iter([b""]))
+        with contextlib.suppress(TargetRefused, TargetUnavailable):
+            async with self._told("removing"):
+                await obstore.delete_async(await self._opened(), self._key(PROBE))
+
     async def close(self) -> None:
         self._store = None
 
@@ -134,12 +143,14 @@ class _Stopped(Exception):
 
 def endpoint_of(place: ObjectStorePlace) -> str | None:
     """The URL that is connected to; None: the one that the cloud's client knows by itself."""
-    if place.endpoint is not None or place.scheme != "s3":
+    if place.scheme != "s3":
         return place.endpoint
-    if place.region is None:
-        raise TargetRefused("a bucket of S3 needs its region, or an endpoint")
-    domain = "amazonaws.com.cn" if place.region.startswith("cn-") else "amazonaws.com"
-    return f"https://s3.{place.region}.{domain}"
+    if place.endpoint is not None:
+        scheme, _, host = place.endpoint.partition("://")
+        return place.endpoint if place.path_style else f"{scheme}://{place.bucket}.{host}"
+    region = place.region or DEFAULT_REGION
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://s3.{region}.{domain}"
 
 
 async def check_endpoint(endpoint: str, allow_private: bool) -> None:
@@ -180,7 +191,7 @@ def _open(place: ObjectStorePlace) -> ObjectStore:
     if place.scheme == "s3":
         config = {
             "endpoint": endpoint,
-            "region": place.region or "us-east-1",
+            "region": place.region or DEFAULT_REGION,
             "virtual_hosted_style_request": not place.path_style and place.endpoint is not None,
             "skip_signature": False,
         }

@@ -75,3 +75,5 @@ class Receiver:
 
 PART: Final = ".part"
 """How the name of a file ends that is being written."""
+PROBE: Final = "_TURNSTILE_TEST"
+"""The file that a test of a connection writes."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import asyncssh
 
 from agents.pushes.contract.target import TargetRefused, TargetUnavailable
-from agents.pushes.targets.places import PART, Mask, SftpPlace, no_mask
+from agents.pushes.targets.places import PART, PROBE, Mask, SftpPlace, no_mask
 from agents.pushes.targets.sftp_connecting import connected
 
 BLOCKS_AT_ONCE: Final = 64
@@ -66,6 +66,12 @@ class SftpStorage:
     def place(self, path: str) -> str:
         port = "" if self._place.port == 22 else f":{self._place.port}"
         return f"sftp://{self._place.host}{port}/{self._full(path).lstrip('/')}"
+
+    async def probe(self) -> None:
+        await self.put(PROBE, lambda: iter([b""]))
+        with contextlib.suppress(TargetRefused, TargetUnavailable):
+            async with self._told("removing") as client:
+                await client.remove(self._full(PROBE))
 
     async def close(self) -> None:
         connection, self._connection, self._client = self._connection, None, None

@@ -92,7 +92,7 @@ class KafkaConnection:
         """Raises SinkUnavailable, SinkMisconfigured."""
         guard = self.guard
         try:
-            broker = self._broker()
+            broker = self.broker()
             producer = new_producer(
                 broker,
                 idempotence=False,
@@ -130,7 +130,8 @@ class KafkaConnection:
 
         return KafkaGuard(allow, self._context.allow_private)
 
-    def _broker(self) -> Broker:
+    def broker(self) -> Broker:
+        """Where it is, with secrets. Raises SinkMisconfigured."""
         target, secrets = self._target, self._context.secrets
         if target.bootstrap is None:
             return self._context.broker

@@ -16,6 +16,8 @@ from agents.deliver.definitions.destination import Destination, EventHub, KafkaT
 from agents.deliver.definitions.systems import KafkaCluster
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.secrets.secrets import Secrets
+from agents.pushes.contract.target import TargetRefused, TargetUnavailable
+from agents.pushes.targets.reached import storage_of
 from agents.sinks.make import make_sink
 from app.deliver.clients import context_of
 from app.publish.permitted import secrets_of
@@ -81,7 +83,7 @@ async def _found(settings: Settings, connection: Connection, wanted: ConnectionT
     if isinstance(reached, KafkaCluster):
         return await _kafka(reached.with_topic(KafkaTopic("")), context)
     if isinstance(reached, ObjectStore | Sftp):
-        raise _Wrong(f"a connection of the kind {connection.kind} can't be tested yet")
+        return await _files(reached, context)
     hub = reached.with_hub(EventHub(hub=wanted.hub))
     if hub.namespace is not None and hub.hub is None:
         raise _Wrong("the connection names no hub: say which one is to be asked (hub)")
@@ -119,6 +121,17 @@ async def _kafka(target: KafkaTopic, context: SinkContext) -> str:
         return f"{len(cluster.brokers())} brokers answered"
     finally:
         await opened.close()
+
+
+async def _files(reached: ObjectStore | Sftp, context: SinkContext) -> str:
+    storage = storage_of(reached, context)
+    try:
+        await storage.probe()
+        return "a file could be written"
+    except (TargetRefused, TargetUnavailable) as error:
+        raise _Wrong(str(error)) from None
+    finally:
+        await storage.close()
 
 
 async def _event_hub(connection: Connection, hub: EventHub, context: SinkContext) -> str:

@@ -174,3 +174,10 @@ async def test_tokens_of_our_own_environment_do_not_go_along(
         assert await storage.get("nothing") is None
     assert b"Credential=key/" in seen[0]
     assert b"token-of-this-process" not in seen[0]
+
+
+async def test_a_test_of_a_store_writes_a_file_and_removes_it(place: ObjectStorePlace) -> None:
+    await ObjectStorage(place).probe()
+    assert await names(place) == set()
+    with pytest.raises(TargetRefused, match="the bucket isn't there"):
+        await ObjectStorage(replace(place, bucket="other")).probe()

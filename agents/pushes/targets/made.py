@@ -1,0 +1,136 @@
+"""The target of a push, from the connection that it names and from what its definition says of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from agents.connections.connection import ObjectStore, Sftp, WebhookTemplate
+from agents.connections.published import PublishedConnections
+from agents.connections.resolve import ConnectionUnusable, find_connection
+from agents.deliver.contract.sink import SinkContext
+from agents.deliver.definitions.destination import Json
+from agents.deliver.definitions.systems import KafkaCluster
+from agents.deliver.errors import SinkMisconfigured
+from agents.pushes.contract.push import Push
+from agents.pushes.contract.target import QueueName, Target, TargetRefused
+from agents.pushes.profiles.profiles import profile_problems
+from agents.pushes.targets.files import FilesTarget
+from agents.pushes.targets.kafka import KafkaTarget
+from agents.pushes.targets.notification import Notifier
+from agents.pushes.targets.reached import kafka_place, receiver_of, storage_of
+from rules.parse.problems import name_hint
+
+OF_FILES: Final = ("folder", "notify", "profile")
+OF_KAFKA: Final = ("topic",)
+_FOLDER: Final = re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[^\x00-\x1f\x7f\\]*")
+"""Without parts that lead out of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Where modules confirm lists. ``url_of``: of a run of a push; ``secret`` makes the tokens."""
+
+    url_of: Callable[[Push], str]
+    secret: str
+
+
+def _nothing(project: str) -> Mapping[str, str]:
+    return {}
+
+
+class ConnectedTargets:
+    """The ``Targets`` of a process.
+
+    ``context_of`` gives what sinks of a project are made with. ``origins``: the system that each attribute of
+    a project came from. ``callbacks`` None: modules can't confirm.
+    """
+
+    def __init__(
+        self,
+        published: Callable[[], PublishedConnections],
+        context_of: Callable[[str], SinkContext],
+        origins: Callable[[str], Mapping[str, str]] = _nothing,
+        callbacks: Callbacks | None = None,
+    ) -> None:
+        self._published = published
+        self._context_of = context_of
+        self._origins = origins
+        self._callbacks = callbacks
+
+    def queue_of(self, push: Push) -> QueueName:
+        """``module`` where the push has a profile or tells somebody."""
+        if "topic" in push.target:
+            return "kafka"
+        return "module" if {"profile", "notify"} & push.target.keys() else "other"
+
+    def problems(self, push: Push) -> tuple[str, ...]:
+        """Why it couldn't be delivered, all reasons at once; for when it is published."""
+        try:
+            connection = find_connection(
+                push.connection, push.project, self._published(), ("kafka", "object_store", "sftp")
+            )
+        except ConnectionUnusable as error:
+            return (str(error),)
+        is_kafka = isinstance(connection.reached, KafkaCluster)
+        found = list(_wrong_target(push, OF_KAFKA if is_kafka else OF_FILES))
+        if is_kafka and push.content.format.kind != "kafka":
+            found.append("content.format: a push to Kafka has the format kafka")
+        if not is_kafka and push.content.format.kind == "kafka":
+            found.append("content.format: a file has the format csv or jsonl")
+        if isinstance(push.target.get("profile"), str):
+            found += profile_problems(push, str(push.target["profile"]), self._origins(push.project))
+        notify = push.target.get("notify")
+        if isinstance(notify, str):
+            try:
+                find_connection(notify, push.project, self._published(), ("webhook",))
+            except ConnectionUnusable as error:
+                found.append(f"target.notify: {error}")
+        return tuple(found)
+
+    async def of(self, push: Push) -> Target:
+        """Raises TargetRefused. It connects when it is first used."""
+        problems = self.problems(push)
+        if problems:
+            raise TargetRefused("; ".join(problems))
+        published = self._published()
+        connection = find_connection(
+            push.connection, push.project, published, ("kafka", "object_store", "sftp")
+        )
+        context = self._context_of(connection.project)
+        try:
+            if isinstance(connection.reached, KafkaCluster):
+                return KafkaTarget(kafka_place(connection.reached, str(push.target["topic"]), context))
+            assert isinstance(connection.reached, ObjectStore | Sftp)
+            storage = storage_of(connection.reached, context)
+            folder = str(push.target.get("folder", ""))
+            return FilesTarget(storage, folder, self.queue_of(push), self._notifier(push, published))
+        except SinkMisconfigured as error:
+            raise TargetRefused(context.secrets.masked(str(error))) from None
+
+    def _notifier(self, push: Push, published: PublishedConnections) -> Notifier | None:
+        """Raises SinkMisconfigured, TargetRefused."""
+        name = push.target.get("notify")
+        if name is None:
+            return None
+        connection = find_connection(str(name), push.project, published, ("webhook",))
+        assert isinstance(connection.reached, WebhookTemplate)
+        context, callbacks = self._context_of(connection.project), self._callbacks
+        url = None if callbacks is None else callbacks.url_of(push)
+        secret = None if callbacks is None else callbacks.secret
+        return Notifier(receiver_of(connection.reached, context, url, secret), context.secrets.masked)
+
+
+def _wrong_target(push: Push, allowed: tuple[str, ...]) -> Iterator[str]:
+    for key, value in push.target.items():
+        if key not in allowed:
+            yield f"target: unknown '{key}'; {name_hint(key, allowed)}"
+        elif not isinstance(value, str) or not value:
+            yield f"target.{key} must be a text"
+    if allowed is OF_KAFKA and "topic" not in push.target:
+        yield "target: a push to Kafka needs 'topic'"
+    folder: Json = push.target.get("folder", "")
+    if isinstance(folder, str) and _FOLDER.fullmatch(folder) is None:
+        yield "target.folder must not hold '.', '..', a backslash or a control character"
