@@ -26,6 +26,7 @@ from agents.deliver.definitions.destination import (
     Webhook,
 )
 from agents.deliver.definitions.systems import EventHubNamespace, KafkaCluster
+from agents.deliver.definitions.templates import reach_fault
 from rules.parse.problems import name_hint
 
 
@@ -87,7 +88,11 @@ def resolved(destination: Destination, published: PublishedConnections) -> Desti
     connection = find_connection(
         destination.connection, destination.project, published, (_kind_of(destination),)
     )
-    return replace(destination, target=_target(destination.target, connection), lender=connection.project)
+    target = _target(destination.target, connection)
+    found = replace(destination, target=target, lender=connection.project)
+    if (reason := reach_fault(found)) is not None:
+        raise ConnectionUnusable([UseProblem("reach_by", reason)])
+    return found
 
 
 def resolved_or_refused(destination: Destination, published: PublishedConnections) -> Destination:

@@ -79,6 +79,15 @@ def trial(
     properties: Annotated[
         str | None, typer.Option(metavar="JSON", help="Properties of the event behind it.")
     ] = None,
+    ident: Annotated[
+        str | None, typer.Option("--id", help="The id to send; nobody is looked up.", show_default=False)
+    ] = None,
+    id_type: Annotated[
+        str | None, typer.Option(help="Its type, such as email.", show_default="the destination's")
+    ] = None,
+    variables: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Values of the webhook's variables and parameters.")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A definition that isn't published yet.")
     ] = None,
@@ -97,7 +106,13 @@ def trial(
     if event not in ("enter", "exit"):
         raise CommandFailed(f"--event must be enter or exit, got {event!r}")
     given: dict[str, Any] = {"user_id": user, "audience": audience, "event": event}
-    for key, text in (("attributes", attributes), ("identities", identities), ("properties", properties)):
+    given |= {"id": ident, "id_type": id_type}
+    for key, text in (
+        ("attributes", attributes),
+        ("identities", identities),
+        ("properties", properties),
+        ("variables", variables),
+    ):
         if text is not None:
             try:
                 given[key] = json.loads(text)

@@ -25,7 +25,7 @@ def is_merged_by_user(destination: Destination) -> bool:
     return destination.body == "lytics" and not is_hidden and _names_only(destination, OF_A_USER)
 
 
-OF_A_USER = frozenset({"project", "user_id"})
+OF_A_USER = frozenset({"project", "user_id", "id_type", "reach_by", "reach_id"})
 """Fields that all transitions of one user have in common."""
 OF_AN_INSTANT = OF_A_USER | {"at"}
 """Fields that transitions of one user and instant have in common."""

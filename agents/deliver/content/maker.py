@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agents.deliver.content.bodies import body_maker, encode, message_id
+from agents.deliver.content.ids import Ids, NoIdentity, carried, ids_of
 from agents.deliver.content.messages import Message, properties_of
 from agents.deliver.content.users import LookupFailed, Users, needs_user
 from agents.deliver.contract.delivery import Delivery, UserFacts
@@ -21,7 +22,7 @@ class Maker:
     def __init__(self, destination: Destination, users: Users | None) -> None:
         self._destination = destination
         self._users = users if users is not None and needs_user(destination) else None
-        self._body = body_maker(destination.body, destination.name, destination.attributes)
+        self._body = body_maker(destination.body, destination.name, carried(destination))
         target = destination.target
         self._wants_properties = isinstance(target, Webhook) and any(
             each.source == "property" for each in variables_in(target.variables)
@@ -56,19 +57,16 @@ class Maker:
         return early
 
     def _with_facts(self, message: Message, facts: UserFacts | None) -> Outcome | None:
-        id_type = self._destination.id_type
-        id_sent = message.user_id
-        if id_type != "user_id":
-            known = facts.identities.get(id_type) if facts is not None else None
-            if not known:
-                return Rejected("no_identity", f"the user has no identity '{id_type}'")
-            id_sent = known
-        message.delivery = self._deliver(message, facts, id_sent)
+        try:
+            ids = ids_of(self._destination, message.user_id, facts)
+        except NoIdentity as error:
+            return Rejected("no_identity", str(error))
+        message.delivery = self._deliver(message, facts, ids)
         return None
 
-    def _deliver(self, message: Message, facts: UserFacts | None, id_sent: str | None = None) -> Delivery:
+    def _deliver(self, message: Message, facts: UserFacts | None, ids: Ids | None = None) -> Delivery:
         user_id = message.user_id
-        id_sent = user_id if id_sent is None else id_sent
+        id_sent = user_id if ids is None else ids.sent
         original = message.originals[-1]
         body = (
             (original.value or b"")
@@ -88,4 +86,7 @@ class Maker:
             original.offset,
             properties,
             facts,
+            self._destination.id_type,
+            self._destination.reach_by,
+            None if ids is None else ids.reach,
         )

@@ -38,7 +38,7 @@ _decode = msgspec.json.Decoder(_User).decode
 def needs_user(destination: Destination) -> bool:
     """Whether deliveries need a look at the user."""
     target = destination.target
-    if destination.id_type != "user_id" or destination.attributes:
+    if destination.id_type != "user_id" or destination.attributes or destination.reach_by is not None:
         return True
     return isinstance(target, Webhook) and any(
         each.source == "attribute" for each in variables_in(target.variables)

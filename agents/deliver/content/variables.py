@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from agents.deliver.contract.delivery import Delivery
 from agents.deliver.definitions.destination import Filled, Variable
 from agents.deliver.definitions.templates import Values, fill_text
 from rules.predicates.paths import MISSING, lookup
+
+_OF_DELIVERY: Final = frozenset({("id_type",), ("reach_by",), ("reach_id",)})
 
 
 def values_of(delivery: Delivery, variables: Mapping[str, Variable | Filled]) -> Values:
@@ -37,6 +40,8 @@ def field_of(delivery: Delivery, path: tuple[str, ...]) -> object:
     """A field of the (first) transition, ``trigger.event`` too."""
     if path == ("user_id",):
         return delivery.id_sent
+    if path in _OF_DELIVERY:
+        return getattr(delivery, path[0])
     value: object = delivery.transitions[0]
     for name in path:
         value = getattr(value, name, None)

@@ -39,6 +39,11 @@ class Delivery(msgspec.Struct, frozen=True, eq=False):
     properties: Mapping[str, object] = {}
     """Properties of the event that caused it, where the worker wrote them."""
     user: UserFacts | None = None
+    id_type: str = "user_id"
+    """Of ``id_sent``."""
+    reach_by: str | None = None
+    """The identity by which the receiver is to reach the user, and its value."""
+    reach_id: str | None = None
 
     @property
     def audience(self) -> str:

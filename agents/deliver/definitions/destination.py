@@ -59,7 +59,7 @@ class Filled:
     """
 
     value: Scalar | None
-    variables: Mapping[str, Variable] = field(default_factory=dict)
+    variables: Mapping[str, Variable | Filled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,8 @@ class Destination:
     body: BodyFormat = "native"
     id_type: str = "user_id"
     """``user_id``, or the name of an identity that is sent in its place."""
+    reach_by: str | None = None
+    """The identity by which the receiver is to reach the user; it goes along with the id that is sent."""
     attributes: tuple[str, ...] = ()
     """Attributes and identities of the user that bodies ``lytics`` and ``segment`` carry along."""
     retry: RetryPolicy = RetryPolicy()

@@ -12,6 +12,7 @@ from agents.deliver.definitions.parse_causes import EXISTING, parse_causes
 from agents.deliver.definitions.parse_targets import PARSERS
 from agents.deliver.definitions.parse_uses import USES
 from agents.deliver.definitions.parse_values import REFUSED_NOW, Fields, plain
+from agents.deliver.definitions.templates import reach_fault
 from agents.evaluate.transitions import TransitionBody
 from rules.model.language import Predicate, paths_of
 from rules.parse.document import Entry, Node
@@ -28,7 +29,18 @@ TRANSITIONS: Final[Mapping[str, frozenset[TransitionEvent]]] = {
 }
 KEYS: Final = (
     *("name", "kind", "connection", "project", "label", "description", "audiences", "transitions", "causes"),
-    *("existing_members", "where", "body", "id_type", "attributes", "retry", "rate", "paused", *PARSERS),
+    *(
+        "existing_members",
+        "where",
+        "body",
+        "id_type",
+        "reach_by",
+        "attributes",
+        "retry",
+        "rate",
+        "paused",
+        *PARSERS,
+    ),
 )
 
 
@@ -119,6 +131,7 @@ def _made(
         "causes": causes,
         "existing_members": existing,
         "id_type": fields.text("id_type") or "user_id",
+        "reach_by": fields.text("reach_by"),
         "attributes": fields.texts("attributes"),
         "retry": _retry(fields, entries),
         "rate": fields.number("rate", None, 0.001, 1_000_000),
@@ -127,7 +140,18 @@ def _made(
     }
     if target is None:
         return None
-    return Destination(name, target, project, where=where, body=body, **made)  # type: ignore[arg-type]
+    found = Destination(name, target, project, where=where, body=body, **made)  # type: ignore[arg-type]
+    _check_reach(fields, found)
+    return found
+
+
+def _check_reach(fields: Fields, made: Destination) -> None:
+    if made.reach_by == "user_id":
+        fields.wrong("reach_by", "reach_by is the name of an identity; the user id is sent as id_type")
+    elif made.reach_by is not None and made.reach_by == made.id_type:
+        fields.wrong("reach_by", "reach_by is what id_type is already: leave it out")
+    elif made.connection is None and (reason := reach_fault(made)) is not None:
+        fields.wrong("reach_by", reason)
 
 
 def _where(fields: Fields, entries: Mapping[str, Entry]) -> Predicate | None:

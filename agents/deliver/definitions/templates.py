@@ -10,14 +10,25 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from agents.deliver.definitions.destination import Filled, Json, Variable, Webhook
+from agents.deliver.definitions.destination import (
+    Destination,
+    Filled,
+    Json,
+    KafkaTopic,
+    Secret,
+    Variable,
+    Webhook,
+)
 from rules.predicates.paths import MISSING
 
+REACH_ID: Final = "reach_id"
 BUILT_IN: Final = (
     *("id", "event", "project", "audience", "audience_name", "audience_version", "user_id", "seq", "at"),
     *("cause", "entered_at", "exit_at", "entered_at_is_bound"),
+    *("id_type", "reach_by", REACH_ID),
 )
-"""Fields of the transition that are variables by themselves; ``user_id`` is the id of the type to send."""
+"""Fields of the transition that are variables by themselves; ``user_id`` is the id of the type to send,
+``reach_id`` the identity that ``reach_by`` names."""
 
 TRANSITION_FIELDS: Final = (*BUILT_IN, "trigger.event", "trigger.id", "trigger.time")
 """All fields of a transition that a definition may name."""
@@ -40,11 +51,33 @@ def names_used(webhook: Webhook) -> list[str]:
     return [name for text in texts if isinstance(text, str) for name in names_in(text)]
 
 
+def reach_fault(destination: Destination) -> str | None:
+    """What is wrong with ``reach_by`` beside what is sent; None: nothing is."""
+    is_sent = REACH_ID in _names_of(destination)
+    if destination.reach_by is None:
+        return "${reach_id} is sent, so 'reach_by' must say which identity it is" if is_sent else None
+    hidden = isinstance(destination.target, Webhook) and isinstance(destination.target.url, Secret)
+    if is_sent or hidden or destination.body != "native":
+        return None
+    return "'reach_by' has no effect: send ${reach_id}, or take the body lytics or segment"
+
+
+def _names_of(destination: Destination) -> Iterator[str]:
+    """The variables and fields that a destination's target mentions, but for those in secrets."""
+    target = destination.target
+    if isinstance(target, KafkaTopic):
+        yield from target.fields.values()
+    elif isinstance(target, Webhook):
+        yield from names_used(target)
+        yield from (name for each in target.parameters.values() for name in names_in(str(each)))
+        yield from (each.path[0] for each in variables_in(target.variables) if each.source == "field")
+
+
 def variables_in(variables: Mapping[str, Variable | Filled]) -> Iterator[Variable]:
     """All of them, those within parameters included."""
     for each in variables.values():
         if isinstance(each, Filled):
-            yield from each.variables.values()
+            yield from variables_in(each.variables)
         else:
             yield each
 

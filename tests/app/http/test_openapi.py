@@ -143,6 +143,9 @@ def test_both_servers_describe_every_route_that_they_serve(documents: dict[str, 
         one,
         f"{one}:test",
         f"{one}:replay",
+        "/v1/connections",
+        "/v1/connections/{name}",
+        "/v1/connections/{name}:test",
     }
     assert set(documents["deliverer"]["paths"][one]) == {"get", "put", "delete"}
 
