@@ -20,9 +20,12 @@ from agents.backfill.history.history import History
 from agents.backfill.history.imports import Run
 from agents.backfill.history.reader import history_consumer
 from agents.backfill.history.runs import history_runs
+from agents.estimate.log import without_erased
 from agents.evaluate.steps import Record
+from agents.formats.format import Format
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_consumer
+from agents.registry.erased_records import NOBODY, ErasedRecords, read_erased
 from agents.topics.look import look
 from agents.topics.plan import TopicPlan
 
@@ -40,6 +43,7 @@ class KafkaLog:
     partitions: int
     ends: Mapping[TopicPartition, tuple[int, int]]
     runs: Mapping[int, Sequence[Run]]
+    erased: ErasedRecords = NOBODY
 
     @property
     def records(self) -> int:
@@ -58,9 +62,9 @@ class KafkaLog:
         """Raises HistoryLost, KafkaError."""
         for runs in self.runs.values():
             async for records in self._history(runs):
-                yield records
+                yield without_erased(records, self.erased, is_history=True)
         async for records in self._sources():
-            yield records
+            yield without_erased(records, self.erased, is_history=False)
 
     async def _history(self, runs: Sequence[Run]) -> AsyncIterator[Sequence[Record]]:
         history = History(lambda: history_consumer(self.broker), Extent(None, tuple(runs), ()))
@@ -100,8 +104,13 @@ def _before(records: Sequence[Record], end: int) -> Sequence[Record]:
     return records
 
 
-async def open_log(admin: AIOKafkaAdminClient, broker: Broker, plan: TopicPlan) -> KafkaLog:
-    """The log as it is now. No worker need run or have run. Raises KafkaError."""
+async def open_log(
+    admin: AIOKafkaAdminClient, broker: Broker, plan: TopicPlan, formats: Mapping[str, Format] | None = None
+) -> KafkaLog:
+    """The log as it is now. No worker need run or have run. ``formats``: of the topics that aren't native.
+
+    Raises KafkaError.
+    """
     cluster = await look(admin)
     topics = cluster.topics
     counts = {name: topics[name].partitions for name in plan.events if name in topics}
@@ -113,8 +122,11 @@ async def open_log(admin: AIOKafkaAdminClient, broker: Broker, plan: TopicPlan) 
         sources = [TopicPartition(name, each) for name, count in counts.items() for each in range(count)]
         found = await _ends(consumer, sources)
         runs = await history_runs(consumer, lambda: new_consumer(broker), cluster, plan, partitions)
+        erased = NOBODY
+        if plan.erasures in topics:
+            erased = await read_erased(consumer, plan.erasures, formats)
     ends = {tp: each for tp, each in found.items() if each[0] < each[1]}
-    return KafkaLog(broker, tuple(counts), partitions, ends, runs)
+    return KafkaLog(broker, tuple(counts), partitions, ends, runs, erased)
 
 
 async def _ends(

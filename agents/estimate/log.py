@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agents.evaluate.steps import Record
+from agents.kafka.consumed import Consumed
+from agents.registry.erased_records import ErasedRecords
 
 
 class Log(Protocol):
@@ -48,3 +50,15 @@ class GivenLog:
     async def read(self) -> AsyncIterator[Sequence[Record]]:
         for source in self.sources:
             yield source
+
+
+def without_erased(records: Sequence[Record], erased: ErasedRecords, is_history: bool) -> Sequence[Record]:
+    """Of the users who were erased, what came before counts only for the stream time."""
+    if not erased:
+        return records
+    return [
+        Consumed(each.topic, each.partition, each.offset, each.timestamp, None, None, ())
+        if erased.has(each.key, each.value, None if is_history else each.timestamp, each.topic, each.headers)
+        else each
+        for each in records
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
@@ -58,6 +59,9 @@ class ErasedRecords:
             users |= set(_users_of(form, value, _Sent(key, headers)))
         found = (self._before_ms.get(pseudonym(each)) for each in users)
         return any(each is not None and (at_ms is None or at_ms <= each) for each in found)
+
+
+NOBODY: Final = ErasedRecords({})
 
 
 async def read_erased(

@@ -186,9 +186,11 @@ def replay(
     )
     if result.other_project:
         typer.echo(f"{result.other_project} not sent, because they are of another project")
+    if result.erased:
+        typer.echo(f"{result.erased} not sent, because their users were erased since")
     if result.last_error:
         typer.echo(safe(f"last error: {result.last_error}"))
-    if result.found != result.delivered:
+    if result.found != result.delivered + result.erased:
         raise typer.Exit(FAILED)
 
 

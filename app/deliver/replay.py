@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,7 +20,10 @@ from agents.deliver.content.messages import Message, Original, Unreadable, read_
 from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.deliver.engine.dead_letters import OURS, DeadLetters
 from agents.deliver.engine.engine import Engine
+from agents.evaluate.transitions import TransitionBody
 from agents.kafka.clients import new_admin, new_consumer
+from agents.registry.erasures import Erasures
+from agents.registry.topic import read_all
 from agents.sinks.make import make_sink
 from agents.topics import existing
 from agents.topics.delivery import dead_letter_topic
@@ -27,6 +31,7 @@ from app.deliver.clients import context_of, new_producer, users_of
 from app.kafka.configured import broker_of, plan_of
 from app.publish.permitted import secrets_of
 from app.settings.tree import Settings
+from rules.time.instants import parse_instant
 
 COMMIT_SECONDS = 1.0
 
@@ -41,6 +46,8 @@ class Replayed:
     unreadable: int = 0
     other_project: int = 0
     """Of another project than the destination's: it had another one under this name. They are not sent."""
+    erased: int = 0
+    """Of users who were erased since. They are not sent; only exits with the cause ``delete`` are."""
     left: int = 0
     last_error: str | None = None
 
@@ -79,9 +86,10 @@ async def replay(
     await consumer.start()
     await admin.start()
     try:
-        partitions = (await existing(admin)).get(topic, 0)
+        topics = await existing(admin)
+        wants = partial(is_sent, destination.project, await _erasures(settings, topics), result)
         sending = asyncio.create_task(
-            _send(consumer, topic, partitions, destination.project, engine, progress, result)
+            _send(consumer, topic, topics.get(topic, 0), wants, engine, progress, result)
         )
         waited: set[asyncio.Future[Any]] = {sending, failed}
         done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -101,7 +109,8 @@ async def replay(
         await producer.stop()
     report = engine.report
     result.delivered, result.refused = report.delivered, report.dead_letters
-    result.left = result.found - result.delivered - result.refused - result.unreadable - result.other_project
+    not_sent = result.unreadable + result.other_project + result.erased
+    result.left = result.found - result.delivered - result.refused - not_sent
     result.last_error = report.last_error
     return result
 
@@ -110,7 +119,7 @@ async def _send(
     consumer: AIOKafkaConsumer,
     topic: str,
     partitions: int,
-    project: str,
+    wants: Callable[[TransitionBody], bool],
     engine: Engine,
     progress: Backlog,
     result: Replayed,
@@ -135,9 +144,7 @@ async def _send(
                     message = _message(record)
                     if message is None:
                         result.unreadable += 1
-                    elif message.transitions[0].project != project:
-                        result.other_project += 1
-                    else:
+                    elif wants(message.transitions[0]):
                         progress[tp.partition].add(message)
                         messages.append(message)
                     progress[tp.partition].reach(record.offset + 1)
@@ -147,6 +154,26 @@ async def _send(
         for task in (committing, opening):
             task.cancel()
         await asyncio.gather(committing, opening, return_exceptions=True)
+
+
+async def _erasures(settings: Settings, topics: Mapping[str, int]) -> Erasures:
+    erasures = Erasures(plan_of(settings).erasures)
+    if erasures.topic in topics:
+        async with new_consumer(broker_of(settings)) as consumer:
+            await read_all(consumer, erasures)
+    return erasures
+
+
+def is_sent(project: str, erasures: Erasures, result: Replayed, transition: TransitionBody) -> bool:
+    """Whether it may be sent; otherwise it is counted why not."""
+    if transition.project != project:
+        result.other_project += 1
+        return False
+    erased_ms = erasures.erased_ms(project, transition.user_id)
+    if erased_ms is not None and transition.cause != "delete" and parse_instant(transition.at) <= erased_ms:
+        result.erased += 1
+        return False
+    return True
 
 
 def _message(record: ConsumerRecord[bytes, bytes]) -> Message | None:

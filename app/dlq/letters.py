@@ -19,6 +19,7 @@ from aiokafka.structs import ConsumerRecord
 from agents.evaluate.dead_letters import OURS
 from agents.kafka.clients import new_consumer
 from agents.kafka.placement import ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TIMESTAMP, ORIGIN_TOPIC
+from agents.registry.erased_records import ErasedRecords
 from agents.topics import existing
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
@@ -89,6 +90,13 @@ class KeptLetter:
         """A number that Kafka could have as a partition, an offset or a timestamp."""
         text = self.headers.get(name) or b""
         return int(text) if text.isdigit() and len(text) < 19 else None
+
+
+def is_erased(letter: KeptLetter, erased: ErasedRecords) -> bool:
+    """Whether its user was erased since it happened."""
+    record, source, at_ms = letter.record, letter.source, letter.source_timestamp_ms
+    topic, at_ms = "" if source is None else source[0], record.timestamp if at_ms is None else at_ms
+    return erased.has(record.key, record.value, at_ms, topic, letter.own_headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,18 @@ from dataclasses import dataclass, field
 from aiokafka.errors import KafkaError
 
 from agents.kafka.producer import Producer
+from agents.registry.erased_records import NOBODY, read_erased
 from agents.topics import existing
-from app.dlq.letters import REPLAYED_AT, REPLAYED_OFFSET, KeptLetter, LetterFilter, LetterTopic
-from app.kafka.configured import broker_of
+from app.dlq.letters import (
+    REPLAYED_AT,
+    REPLAYED_OFFSET,
+    KeptLetter,
+    LetterFilter,
+    LetterTopic,
+    is_erased,
+)
+from app.kafka.configured import broker_of, plan_of
+from app.settings.limits import limits_of
 from app.settings.tree import Settings
 from rules.time.instants import format_instant
 
@@ -32,12 +41,14 @@ class ReplayedLetters:
     """By reason and topic; in a dry run those that would be sent."""
     done_before: int = 0
     """Sent by an earlier replay."""
+    erased: int = 0
+    """Of users who were erased since; they are not sent."""
     left: list[tuple[KeptLetter, str]] = field(default_factory=list)
 
     @property
     def found(self) -> bool:
         """There were letters."""
-        return bool(self.sent or self.left or self.done_before)
+        return bool(self.sent or self.left or self.done_before or self.erased)
 
 
 async def replay(
@@ -47,6 +58,9 @@ async def replay(
     result = ReplayedLetters()
     partitions = await existing(topic.admin)
     replayed = set() if again else await topic.replayed()
+    erased = NOBODY
+    if (receipts := plan_of(settings).erasures) in partitions:
+        erased = await read_erased(topic.consumer, receipts, limits_of(settings).formats)
     # Not idempotent, which takes a right that clients may lack.
     producer = Producer(broker_of(settings), idempotence=False)
     await producer.start()
@@ -55,6 +69,8 @@ async def replay(
         async for letter in topic.letters(wanted):
             if letter.place in replayed:
                 result.done_before += 1
+            elif is_erased(letter, erased):
+                result.erased += 1
             elif (why := why_not(letter, partitions)) is not None:
                 result.left.append((letter, why))
             elif dry_run:

@@ -26,7 +26,7 @@ async def run(settings: Settings, question: Question, told: Told = untold) -> li
     precision = question.precision
     async with connected_admin(settings) as admin:
         plan = plan_of(settings)
-        log = await open_log(admin, broker_of(settings), plan)
+        log = await open_log(admin, broker_of(settings), plan, limits_of(settings).formats)
         if not log.topics and not log.runs:
             names = ", ".join(plan.events)
             raise CommandFailed(f"there is no log: no topic has the name {names} (topics.events)")

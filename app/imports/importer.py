@@ -75,6 +75,8 @@ class Outcome:
     """Files without a good record."""
     bad: int = 0
     """Lines, and records in lines, that can't be used."""
+    erased: int = 0
+    """Records of users who were erased: they are left out."""
 
 
 class Importer:
@@ -147,7 +149,8 @@ class Importer:
             writing = write_import(
                 self._settings, ground, planned, sorter, self._reading.description, self._progress.add
             )
-            done = asyncio.run(writing)
+            done, left_out = asyncio.run(writing)
+            self.outcome.erased += left_out
             self._progress.end()
             return done
 

@@ -21,7 +21,9 @@ from agents.backfill.history.imports import Import, ImportedRun, encode_import, 
 from agents.kafka.batches import PRODUCE_BATCH_BYTES, Batches
 from agents.kafka.clients import new_consumer
 from agents.kafka.producer import Producer
+from agents.registry.erased_records import NOBODY, ErasedRecords, read_erased
 from agents.registry.topic import publish
+from agents.topics import existing
 from app.failures import CommandFailed
 from app.imports.cluster import Ground, read_imports
 from app.imports.planning import PlannedImport
@@ -51,16 +53,22 @@ class _Last:
 
 async def write_import(
     settings: Settings, ground: Ground, planned: PlannedImport, sorter: Sorter, reading: str, wrote: Wrote
-) -> Import:
-    """Write what is sorted, and note it as done. Raises CommandFailed."""
-    async with connected_admin(settings), new_consumer(broker_of(settings)) as consumer:
+) -> tuple[Import, int]:
+    """Write what is sorted, and note it as done. Records of users who were erased are left out: how many.
+
+    Raises CommandFailed.
+    """
+    async with connected_admin(settings) as admin, new_consumer(broker_of(settings)) as consumer:
         producer = _producer(settings)
         await producer.start()
         try:
-            writing = _Writing(settings, ground, producer, consumer)
+            erased, receipts = NOBODY, plan_of(settings).erasures
+            if receipts in await existing(admin):
+                erased = await read_erased(consumer, receipts)
+            writing = _Writing(settings, ground, producer, consumer, erased)
             begun = planned.begun or await writing.begin(planned, reading)
             runs = [await writing.write(begun, run, sorter, wrote) for run in begun.runs]
-            return await writing.end(begun, runs)
+            return await writing.end(begun, runs), writing.left_out
         except InvalidTimestampError:
             raise CommandFailed(
                 f"{ground.topic.name} refuses old timestamps: take away what bounds them "
@@ -85,13 +93,21 @@ async def abandon_imports(settings: Settings, imports: Sequence[Import]) -> None
 
 class _Writing:
     def __init__(
-        self, settings: Settings, ground: Ground, producer: Producer, consumer: AIOKafkaConsumer
+        self,
+        settings: Settings,
+        ground: Ground,
+        producer: Producer,
+        consumer: AIOKafkaConsumer,
+        erased: ErasedRecords,
     ) -> None:
         self._plan = plan_of(settings)
         self._ground = ground
         self._topic = ground.topic
         self._producer = producer
         self._consumer = consumer
+        self._erased = erased
+        self.left_out = 0
+        """Records of users who were erased."""
 
     async def begin(self, planned: PlannedImport, reading: str) -> Import:
         """Note a new import. Raises CommandFailed when another process was first."""
@@ -145,14 +161,19 @@ class _Writing:
         first_ms = last_ms = count = waiting_bytes = 0
         batches: Batches | None = None
         waiting = 0
+        seen = 0
         for sequence, record in enumerate(sorter.sorted(run.partition)):
+            seen = sequence + 1
+            if last is not None and sequence == last.sequence:
+                _check_same(tp, record, last)
+                wrote(seen)
+            if self._erased.has(record.key, record.value):
+                self.left_out += 1  # the numbers of the others stay what they are
+                continue
             if count == 0:
                 first_ms = record.timestamp
             count, last_ms = count + 1, record.timestamp
             if last is not None and sequence <= last.sequence:
-                if sequence == last.sequence:
-                    _check_same(tp, record, last)
-                    wrote(count)
                 continue
             if batches is None:
                 batches = Batches(self._producer, tp.topic, tp.partition, self._ground.largest_bytes)
@@ -166,7 +187,7 @@ class _Writing:
         if batches is not None:
             end = await batches.acknowledged()
             wrote(waiting)
-        if last is not None and last.sequence >= count:
+        if last is not None and last.sequence >= seen:
             raise _differs(tp)
         return replace(run, end=end, records=count, first_ms=first_ms, last_ms=last_ms)
 

@@ -26,7 +26,7 @@ from agents.registry.erasures import Receipt, receipt_record
 from agents.registry.topic import publish, read_all
 from agents.topics.look import Topic, look
 from agents.topics.plan import Role, TopicPlan
-from app.dlq.letters import REPLAYED_OFFSET, KeptLetter
+from app.dlq.letters import REPLAYED_OFFSET, KeptLetter, is_erased
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of, plan_of
@@ -121,7 +121,7 @@ class _Rewriting:
             changed = history.imports(copied)
             if await self._imports(topic) != history.known:
                 raise CommandFailed(
-                    f"{topic.name} was imported into, or rewritten, at the same time: this rewriting counts for "
+                    f"{topic.name} was imported into, or rewritten, at the same time: this one counts for "
                     "nothing. Give the command again"
                 )
             await publish(
@@ -136,11 +136,7 @@ class _Rewriting:
 
     def _is_kept_letter(self, record: Record) -> bool:
         """A letter of what came after the erasure stays."""
-        letter = KeptLetter(record, dict(record.headers))
-        at_ms, source = letter.source_timestamp_ms, letter.source
-        at_ms = record.timestamp if at_ms is None else at_ms
-        topic = "" if source is None else source[0]
-        return not self._erased.has(record.key, record.value, at_ms, topic, letter.own_headers)
+        return not is_erased(KeptLetter(record, dict(record.headers)), self._erased)
 
     async def _has_others(self, tp: TopicPartition, is_kept: IsKept) -> bool:
         """Whether there is a record that isn't kept."""

@@ -186,6 +186,8 @@ def _report(name: str, result: ReplayedLetters, dry_run: bool) -> Iterator[str]:
         yield "{}/{}@{} {}: not sent, because {}".format(name, *letter.place, safe(letter.code), safe(why))
     if result.done_before:
         yield f"{result.done_before} sent by an earlier replay: --again sends them once more"
+    if result.erased:
+        yield f"{result.erased} not sent, because their users were erased since"
     if not result.found:
         yield name
     if dry_run:

@@ -88,6 +88,8 @@ def told(outcome: Outcome) -> Iterator[str]:
     for each in outcome.imports:
         files = counted(len(each.files), "file")
         yield f"{counted(each.records, 'record')} of {files} {_where(outcome, each)}"
+    if outcome.erased:
+        yield f"{counted(outcome.erased, 'record')} left out, because their users were erased"
     if outcome.bad:
         yield f"{counted(outcome.bad, 'bad line')}: see above"
     if any(each.records for each in outcome.imports):

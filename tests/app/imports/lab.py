@@ -6,20 +6,25 @@ import heapq
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
 from typer.testing import CliRunner
 
 from agents.backfill.history.imports import Import, Imports, runs_of
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_admin, new_consumer, new_producer
-from agents.registry.topic import read_all
+from agents.registry.erasures import receipt_of, receipt_record
+from agents.registry.topic import publish, read_all
+from agents.topics import existing
 from agents.topics.look import look
 from app.cli import cli
 from app.failures import FAILED, message_for_users
+from tables.erased import Erased, pseudonym
 from tests.stage.workers import environment
 
 START_MS = 1_600_000_000_000
@@ -96,6 +101,20 @@ class ImportLab:
         """A record of a source topic, which is made if it isn't there."""
         async with new_producer(self.broker, idempotence=False) as producer:
             await _send(producer, topic, partition, user, timestamp_ms)
+
+    async def erase(self, user: str) -> None:
+        """Write the receipt of an erasure, as a worker does."""
+        topic = f"{self.prefix}.erasures"
+        admin = new_admin(self.broker)
+        await admin.start()
+        try:
+            if topic not in await existing(admin):
+                await admin.create_topics([NewTopic(topic, 1, 1)])
+        finally:
+            await admin.close()
+        erased = Erased(time.time_ns() // 1_000_000, {}, {}, ["r"], "default", (0, 0))
+        async with new_producer(self.broker, idempotence=False) as producer:
+            await publish(producer, topic, [receipt_record(receipt_of(pseudonym(user.encode()), erased, 0))])
 
     async def imports(self) -> list[Import]:
         async with new_consumer(self.broker) as consumer:

@@ -287,6 +287,32 @@ async def test_an_import_that_is_not_complete_is_completed_first_or_given_up(
     ]
 
 
+async def test_users_who_were_erased_are_left_out_also_when_the_import_goes_on_after_that(
+    lab: ImportLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = some_lines(90)
+    first, second = (json.loads(each)["user_id"] for each in sorted(lines)[:2])
+    file = lab.file("a.jsonl", lines)
+    await lab.erase(first)
+    stop_after(monkeypatch, 30)
+    with pytest.raises(Stopped):
+        await asyncio.to_thread(lab.run, file)
+    monkeypatch.undo()
+    await lab.erase(second)
+    code, out = await asyncio.to_thread(lab.run, file)
+    assert code == 0, out
+    gone = [each for each in lines if json.loads(each)["user_id"] in (first, second)]
+    assert f"{len(gone)} records left out, because their users were erased" in out
+    kept = [each for each in lines if each not in gone]
+    found = [[each for each in part if each[1] != second] for part in shown(await lab.history())]
+    assert found == ordered(kept, 3)
+    assert first not in {each.key for part in await lab.history() for each in part}
+    assert await asyncio.to_thread(lab.run, file) == (
+        0,
+        f"{file}: everything in it was imported before\nnothing to import\n",
+    )
+
+
 async def test_an_import_that_was_given_up_counts_for_nobody_and_can_begin_anew(
     lab: ImportLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,12 @@ from typer.testing import CliRunner
 
 from agents.kafka.clients import new_admin, new_consumer, new_producer
 from agents.registry.erased_records import ErasedRecords
-from agents.registry.erasures import receipt_of, receipt_record
 from agents.registry.topic import publish
 from app.cli import cli
 from app.commands.options import load_quiet
 from app.rewriting import rewrite as rewriting
 from tables.codec import row_key
-from tables.erased import Erased, pseudonym
+from tables.erased import pseudonym
 from tests.app.imports.lab import START_MS, ImportLab, line
 
 ANN = "ann-who-was-erased"
@@ -47,18 +45,16 @@ async def test_history_and_dead_letters_have_nothing_of_an_erased_user(
     file = lab.file("old", [line(user, START_MS + at) for at, user in enumerate(users)])
     code, out = await asyncio.to_thread(lab.run, file)
     assert code == 0, out
-    letters, erasures = f"{topic_prefix}.events.dlq", f"{topic_prefix}.erasures"
+    letters = f"{topic_prefix}.events.dlq"
     admin = new_admin(lab.broker)
     await admin.start()
-    await admin.create_topics([NewTopic(each, 1, 1) for each in (letters, erasures)])
+    await admin.create_topics([NewTopic(letters, 1, 1)])
     await admin.close()
     async with new_producer(lab.broker, idempotence=False) as producer:
         await publish(producer, letters, [(each.encode(), b"{broken") for each in ("bob", ANN)])
         note = [("replayed.offset", b"0")]
         await producer.send_and_wait(letters, None, b"", partition=0, headers=note)
-        now_ms = time.time_ns() // 1_000_000
-        erased = receipt_of(pseudonym(ANN.encode()), Erased(now_ms, {}, {}, ["r"], "default", (0, 0)), 0)
-        await publish(producer, erasures, [receipt_record(erased)])
+    await lab.erase(ANN)
 
     runner = CliRunner(env=lab.environment)
     ran = await asyncio.to_thread(runner.invoke, cli, ["erasures", "rewrite"])
@@ -82,10 +78,6 @@ async def test_what_no_import_wrote_counts_once_whenever_the_rewriting_is_killed
     file = lab.file("old", [line(user, START_MS + 10 * at) for at, user in enumerate(["bob", ANN, "cy"])])
     code, out = await asyncio.to_thread(lab.run, file)
     assert code == 0, out
-    admin = new_admin(lab.broker)
-    await admin.start()
-    await admin.create_topics([NewTopic(f"{topic_prefix}.erasures", 1, 1)])
-    await admin.close()
 
     async def others(*users: str) -> None:
         """Of another program, in no order of time."""
@@ -95,11 +87,6 @@ async def test_what_no_import_wrote_counts_once_whenever_the_rewriting_is_killed
                 value = line(user, at_ms).encode()
                 sent = await producer.send(lab.topic, value, user.encode(), partition=0, timestamp_ms=at_ms)
                 await sent
-
-    async def erase(user: str) -> None:
-        erased = receipt_of(pseudonym(user.encode()), Erased(START_MS, {}, {}, ["r"], "default", (0, 0)), 0)
-        async with new_producer(lab.broker, idempotence=False) as producer:
-            await publish(producer, f"{topic_prefix}.erasures", [receipt_record(erased)])
 
     async def read() -> list[str]:
         (history,) = await lab.history()
@@ -118,7 +105,7 @@ async def test_what_no_import_wrote_counts_once_whenever_the_rewriting_is_killed
     async def killed(*_: object) -> None:
         raise RuntimeError("killed")
 
-    await erase(ANN)
+    await lab.erase(ANN)
     for step in ("publish", "remove", None):
         with monkeypatch.context() as patched:
             if step is not None:
@@ -134,7 +121,7 @@ async def test_what_no_import_wrote_counts_once_whenever_the_rewriting_is_killed
 
     await others("flo", "dan")  # it is written on, and rewritten once more
     assert await read() == ["bob", "dan", "eve", "dan", "flo", "dan", "cy"]
-    await erase("dan")
+    await lab.erase("dan")
     await rewrite()
     assert await read() == ["bob", "eve", "flo", "cy"]
     code, out = await asyncio.to_thread(lab.run, file)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from agents.registry.erasures import receipt_of, receipt_record
 from app.cli import cli
 from app.failures import CommandFailed
+from tables.erased import Erased, pseudonym
 from tests.stage.log import START_MS, Line
 from tests.stage.scene import scene
 from tests.stage.workers import environment
@@ -121,6 +123,14 @@ async def test_dead_letters_are_listed_shown_and_sent_again_once(
         assert "it doesn't say which topic it came from" in told
         assert "turnstile deliver replay crm" in told
         assert "its topic gone\\x1b doesn't exist any more" in (await dlq("replay", stage.events))[1]
+
+        erased = Erased(START_MS + 2, {}, {}, ["r"], "default", (0, 0))
+        receipt = receipt_record(receipt_of(pseudonym(b"u"), erased, 0))
+        await send(f"{topic_prefix}.erasures", receipt[1], receipt[0], 0)
+        before = await stage.total(stage.events)
+        code, told = await dlq("replay", stage.events, "--reason", "too_large", "--again")
+        assert (code, told) == (0, "1 not sent, because their users were erased since\n")
+        assert await stage.total(stage.events) == before
 
         failed = command(stage, "dlq", "list", f"{topic_prefix}.evnets")
         told = failed.stderr
