@@ -38,6 +38,7 @@ CYCLE_RECORDS_ASIDE = 24_000
 CALM_BEHIND_ROWS = 500
 """So many rows a store may be behind while little is waiting: some 2 ms to write. With plenty waiting it
 may be behind much further (``Profiles``), for less work and longer pauses."""
+MOST_BEHIND_MS = 10_000
 DRAIN_SECONDS = 0.002
 GRAFTED_USERS = 100
 """Users per commit cycle of all sweeps that graft: two rows are read for each."""
@@ -70,12 +71,18 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether a lookup can be answered here, and at which instant."""
+    """Whether a lookup can be answered here, and at which instant.
+
+    All timers that are due by ``at_ms`` are decided, and all records up to ``records_ms`` are in. A later one
+    may be on its way.
+    """
 
     pipeline: Pipeline
     at_ms: int
     behind_ms: int | None = None
     """How far that is behind the wall clock, where a reader answers; None: the owner does."""
+    records_ms: int | None = None
+    """None: it is ``at_ms``."""
 
     @property
     def is_reader(self) -> bool:
@@ -112,7 +119,11 @@ class Evaluator:
         self.tasks: dict[int, Task] = {}
         self.rules: RuleSet = EMPTY
         self.paused = True
-        """Partitions are being moved or restored: no time passes, nothing is looked up."""
+        """Partitions are being moved or restored: no time passes."""
+        self.is_over = False
+        """It failed: rows may be half changed, and nothing is looked up any more."""
+        self.most_behind_ms = MOST_BEHIND_MS
+        """So old an answer may be while partitions move."""
         self._work = asyncio.Event()
         self._plenty = asyncio.Event()
         self._cycles: asyncio.Task[None] | None = None
@@ -261,11 +272,14 @@ class Evaluator:
             work.steps.append(pipeline.sweep(users))
             self._work.set()
             return
+        to_ms = self._decided_ms(partition)
+        if to_ms is not None and to_ms > pipeline.stream_time_ms:
+            work.steps.append(pipeline.punctuate(to_ms, USERS))
+
+    def _decided_ms(self, partition: int) -> int | None:
+        """The instant up to which no record will come any more, but for late ones. None: backlog."""
         seen_ms = self._clock.caught_up_ms(partition)
-        if seen_ms is not None:
-            to_ms = min(seen_ms, self._clock.wall_ms()) - self._grace_ms
-            if to_ms > pipeline.stream_time_ms:
-                work.steps.append(pipeline.punctuate(to_ms, USERS))
+        return None if seen_ms is None else min(seen_ms, self._clock.wall_ms()) - self._grace_ms
 
     async def _commit(self, works: list[Work]) -> None:
         await self._committer.commit(works)
@@ -294,14 +308,24 @@ class Evaluator:
     # -- lookups -------------------------------------------------------------------------------------
 
     def answer_of(self, partition: int) -> Answer | None:
-        """The pipeline of a partition of the table, and the instant of its answer; None: not on this
-        worker."""
+        """The pipeline of a partition of the table, and the instant of its answer (decision 50); None: not on
+        this worker.
+
+        While partitions move, who has one answers as a reader does: it may be another's by now.
+        """
         task = self.tasks.get(partition)
-        if task is None or self.paused:
+        if task is None or self.is_over:
             return None
-        caught_up = self._clock.caught_up_ms(partition) is not None
-        at_ms = self._clock.wall_ms() if caught_up else task.pipeline.stream_time_ms
-        return Answer(task.pipeline, at_ms)
+        pipeline, wall_ms = task.pipeline, self._clock.wall_ms()
+        if self.paused:
+            behind_ms = max(0, wall_ms - pipeline.stream_time_ms)
+            is_recent = behind_ms <= self.most_behind_ms
+            return Answer(pipeline, pipeline.stream_time_ms, behind_ms) if is_recent else None
+        decided_ms = self._decided_ms(partition)
+        if decided_ms is None:
+            return Answer(pipeline, pipeline.stream_time_ms)
+        records_ms = max(pipeline.stream_time_ms, decided_ms)
+        return Answer(pipeline, wall_ms, records_ms=records_ms if records_ms < wall_ms else None)
 
     by_row = at_once = answer_of
     """The same, for those who ask of single rows."""

@@ -11,6 +11,10 @@ from app.http.answers import Instant
 from app.lookup.model import Membership, Status, Told, UserAnswer
 from rules.time.instants import format_instant, parse_instant
 
+RECORDS_AS_OF: Final = (
+    "Records up to this instant count; later ones may be on their way. Not there: all up to the answer's own"
+)
+
 
 class MembershipShown(Struct, frozen=True):
     """Whether a user is in an audience; ``version`` is that of the definition which let the user in."""
@@ -41,6 +45,7 @@ class UserLookedUp(Struct, frozen=True):
     ]
     reader: Annotated[bool, Meta(description="A reader answered, not the owner")] | UnsetType = UNSET
     behind_ms: Annotated[int, Meta(description="How far the reader is behind the owner")] | UnsetType = UNSET
+    records_as_of: Annotated[Instant, Meta(description=RECORDS_AS_OF)] | UnsetType = UNSET
     resolved_as_of: (
         Annotated[Instant, Meta(description="Of an identity: claims up to this instant count")] | UnsetType
     ) = UNSET
@@ -101,6 +106,7 @@ def as_object(told: Told) -> UserAnswer:
         _ms(shown.as_of),
         shown.reader is True,
         None if shown.behind_ms is UNSET else shown.behind_ms,
+        None if shown.records_as_of is UNSET else _ms(shown.records_as_of),
         None if shown.resolved_as_of is UNSET else _ms(shown.resolved_as_of),
     )
 
@@ -113,6 +119,7 @@ def user_shown(answer: UserAnswer) -> UserLookedUp:
         _instant(answer.as_of_ms),
         answer.reader or UNSET,
         UNSET if answer.behind_ms is None else answer.behind_ms,
+        UNSET if answer.records_ms is None else format_instant(answer.records_ms),
         UNSET if answer.resolved_ms is None else format_instant(answer.resolved_ms),
     )
 

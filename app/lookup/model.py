@@ -34,7 +34,7 @@ class LookupRequest(Struct, frozen=True):
     deadline_ms: int = DEADLINE_MS
     """After so long who hasn't answered is ``unavailable``."""
     min_position: str | None = None
-    """A reader answers only if it has come as far. Owners always have."""
+    """Who answers has come as far (``app.lookup.positions``)."""
 
 
 class Membership(Struct, frozen=True):
@@ -63,6 +63,8 @@ class UserAnswer(Struct, frozen=True):
     """A reader answered, not the owner."""
     behind_ms: int | None = None
     """How far a reader is behind the owner."""
+    records_ms: int | None = None
+    """Records up to this instant count; None: up to that of the answer."""
     resolved_ms: int | None = None
     """As of when the user of the identity is known; None: there is no identity, or who keeps it is silent."""
 

@@ -7,8 +7,11 @@ from typing import Annotated, Literal, TypedDict
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from agents.backfill.progress.progress import State
+from agents.evaluate.evaluator import Answer
 from app.http.answers import Instant, Readiness
+from app.lookup.answers import RECORDS_AS_OF
 from rules.explain.explain import Kind
+from rules.time.instants import format_instant
 
 
 class MemberAudience(Struct, frozen=True):
@@ -35,6 +38,7 @@ class Answered(Struct, frozen=True, kw_only=True):
     behind_ms: (
         Annotated[int, Meta(description="How far the answer's instant is behind the wall clock")] | UnsetType
     ) = UNSET
+    records_as_of: Annotated[Instant, Meta(description=RECORDS_AS_OF)] | UnsetType = UNSET
 
 
 class ToldBy(TypedDict, total=False):
@@ -42,11 +46,21 @@ class ToldBy(TypedDict, total=False):
 
     reader: bool
     behind_ms: int
+    records_as_of: str
 
 
-def told_by(behind_ms: int | None) -> ToldBy:
-    """What an answer says of who gave it; None: the owner."""
-    return {} if behind_ms is None else {"reader": True, "behind_ms": behind_ms}
+def told_by(behind_ms: int | None, records_ms: int | None = None) -> ToldBy:
+    """What an answer says of who gave it (None: the owner), and of the records that are in it (None: all up
+    to its instant)."""
+    told: ToldBy = {} if behind_ms is None else {"reader": True, "behind_ms": behind_ms}
+    if records_ms is not None:
+        told["records_as_of"] = format_instant(records_ms)
+    return told
+
+
+def told_of(answer: Answer) -> ToldBy:
+    """The same of an answer as it was given."""
+    return told_by(answer.behind_ms, answer.records_ms)
 
 
 class User(Answered, frozen=True):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from msgspec import Raw
 
 from agents.evaluate.evaluator import Answer
 from agents.evaluate.native.core import CoreMissing, native_core
 from agents.evaluate.question import Question
-from agents.kafka.placement import partition_of
+from agents.kafka.placement import partition_of, table_partition
 from app.lookup.model import LookupRequest, Membership, Status, Told, UserAnswer
+from app.lookup.positions import LATEST, positions_of
 from app.worker.askable import Asked
 from app.worker.asked import AudienceNotReady, deciding_version
 from rules.compile.audience import CompiledAudience
@@ -18,8 +21,12 @@ from rules.compile.project_rules import ProjectRules
 from rules.compile.rule_set import RuleSet
 from rules.decide.predict import predict_exit
 from rules.state.row import Row
+from rules.time.instants import format_instant
 from tables.codec import row_key
 from tables.store_faults import StoreClosed
+
+POSITION_SECONDS: Final = 0.005
+"""Between two looks at how far a partition is."""
 
 
 class HeldByWorker:
@@ -59,7 +66,33 @@ class HeldByWorker:
         self, partition: int, user_ids: Sequence[str], asked: LookupRequest
     ) -> Sequence[Told | None] | None:
         answer = self._worker.evaluator.answer_of(partition)
+        if answer is not None and asked.min_position is not None:
+            answer = await self._come_as_far(partition, answer, asked)
+            if answer is None:
+                return [UserAnswer("unavailable", each) for each in user_ids]
         return None if answer is None else await self.told(answer, user_ids, asked)
+
+    async def _come_as_far(
+        self, partition: int, answer: Answer | None, asked: LookupRequest
+    ) -> Answer | None:
+        """The answer of a partition that has taken the records which the request is about; None: it is too
+        late, or the partition went."""
+        wanted = positions_of(asked.min_position or LATEST)
+        of = self._worker.partitions
+        mine = [each for each in wanted if table_partition(each.partition, of) == partition]
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + asked.deadline_ms / 1000
+        while answer is not None:
+            # All that is in the changelog is the owner's; of one who may be no owner any more nobody knows.
+            is_surely_latest = not answer.is_reader or bool(wanted)
+            position_of = answer.pipeline.position_of
+            if is_surely_latest and all(position_of(*each[:2]) >= each.offset for each in mine):
+                return answer
+            if loop.time() >= ends:
+                return None
+            await asyncio.sleep(POSITION_SECONDS)
+            answer = self._worker.evaluator.answer_of(partition)
+        return None
 
     async def told(self, answer: Answer, user_ids: Sequence[str], asked: LookupRequest) -> list[Told] | None:
         """Of users of one partition, by the native core where it can tell; None: the partition is gone."""
@@ -82,19 +115,20 @@ class HeldByWorker:
         pipeline, project = answer.pipeline, asked.project
         at_ms = _at_ms(answer, asked)
         rows = pipeline.look_at([row_key(project, each) for each in user_ids], at_ms)
-        rules, is_reader, behind_ms = pipeline.rules.project(project), answer.is_reader, answer.behind_ms
+        rules = pipeline.rules.project(project)
+        told_by = answer.is_reader, answer.behind_ms, answer.records_ms
         answers: list[UserAnswer] = []
         for user_id in user_ids:
             row = rows.get(row_key(project, user_id))
             if row is None:
-                answers.append(UserAnswer("unknown_user", user_id, {}, at_ms, is_reader, behind_ms))
+                answers.append(UserAnswer("unknown_user", user_id, {}, at_ms, *told_by))
                 continue
             found = {each.id: membership_in(rules, each, row, at_ms) for each in audiences}
             if asked.audiences is None:
                 found = {name: each for name, each in found.items() if each.member}
             status: Status = "ok" if is_ready else "not_ready"
             then_ms = max(at_ms, row.now_ms)
-            answers.append(UserAnswer(status, user_id, found, then_ms, is_reader, behind_ms))
+            answers.append(UserAnswer(status, user_id, found, then_ms, *told_by))
         return answers
 
     def _audiences(self, answer: Answer, asked: LookupRequest) -> tuple[list[CompiledAudience], bool]:
@@ -119,8 +153,13 @@ def _at_ms(answer: Answer, asked: LookupRequest) -> int:
 
 
 def _more(answer: Answer) -> str:
-    """The fields by which a reader says that it answered, and how old that is."""
-    return "" if answer.behind_ms is None else f',"reader":true,"behind_ms":{answer.behind_ms}'
+    """What an answer says of who gave it, as the core writes it at the end."""
+    told = ""
+    if answer.behind_ms is not None:
+        told = f',"reader":true,"behind_ms":{answer.behind_ms}'
+    if answer.records_ms is not None:
+        told += f',"records_as_of":"{format_instant(answer.records_ms)}"'
+    return told
 
 
 def _placing() -> Callable[[Sequence[str], int], Sequence[int]]:

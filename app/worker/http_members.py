@@ -30,6 +30,7 @@ from app.worker.answers import (
     PageMember,
     PartitionSizes,
     told_by,
+    told_of,
 )
 from app.worker.askable import Asked
 from app.worker.asked import audience_of, not_ready, require_ready
@@ -69,6 +70,8 @@ class _Part:
     next: Cursor | None
     behind_ms: int | None = None
     """How far a reader is behind, where one has told some of it."""
+    records_as_of: str | None = None
+    """Of the part whose records are the oldest; None: all of them count up to ``at``."""
 
 
 class AudienceMembers:
@@ -124,9 +127,10 @@ class AudienceMembers:
             answer = JsonLines(page.members)
             answer.headers[AT_HEADER] = page.at
         else:
-            answer = Json(
-                MembersPage(audience.id, project, page.at, page.members, following, **told_by(page.behind_ms))
-            )
+            told = told_by(page.behind_ms)
+            if page.records_as_of is not None:
+                told["records_as_of"] = page.records_as_of
+            answer = Json(MembersPage(audience.id, project, page.at, page.members, following, **told))
         if following is not None:
             query = urlencode({**request.query, AFTER.name: following})
             answer.headers["Link"] = f'<{request.rel_url.raw_path}?{query}>; rel="next"'
@@ -142,6 +146,7 @@ class AudienceMembers:
         members: list[PageMember] = []
         instants: list[str] = []
         behind: list[int] = []
+        records: list[str] = []
         at: Cursor | None = begin
         for _ in range(MOST_HOPS):
             if at is None or len(members) >= asked.limit:
@@ -155,8 +160,9 @@ class AudienceMembers:
             members += part.members
             instants.append(part.at)
             behind += [] if part.behind_ms is None else [part.behind_ms]
+            records += [] if part.records_as_of is None else [part.records_as_of]
             at = part.next
-        return _Part(members, min(instants), at, max(behind, default=None))
+        return _Part(members, min(instants), at, max(behind, default=None), min(records, default=None))
 
     async def _part(self, request: web.Request, asked: _Asked, at: Cursor, limit: int) -> _Part:
         answer = self._worker.evaluator.answer_of(at.partition)
@@ -174,7 +180,9 @@ class AudienceMembers:
         path = f"/v1/audiences/{quote(asked.audience.id, safe='')}/members?{urlencode(query)}"
         page = decoded(await self._forwarding.get(request, url, path), MembersPage)
         following = None if page.next is None else Cursor.of(page.next, self._worker.partitions)
-        return _Part(page.members, page.at, following, None if page.behind_ms is UNSET else page.behind_ms)
+        behind_ms = None if page.behind_ms is UNSET else page.behind_ms
+        records_as_of = None if page.records_as_of is UNSET else page.records_as_of
+        return _Part(page.members, page.at, following, behind_ms, records_as_of)
 
     def _held_part(self, asked: _Asked, answer: Answer, at: Cursor, limit: int) -> _Part:
         pipeline = answer.pipeline
@@ -196,7 +204,10 @@ class AudienceMembers:
         ]
         following = Cursor(at.partition, page.after) if page.after is not None else Cursor(at.partition + 1)
         is_end = following.partition >= self._worker.partitions
-        return _Part(members, format_instant(page.at_ms), None if is_end else following, answer.behind_ms)
+        told = told_of(answer)
+        beyond = None if is_end else following
+        at_text = format_instant(page.at_ms)
+        return _Part(members, at_text, beyond, answer.behind_ms, told.get("records_as_of"))
 
     # -- sizes ---------------------------------------------------------------------------------------
 
@@ -212,6 +223,9 @@ class AudienceMembers:
         at = min(each.at for each in parts.values())
         behind = [each.behind_ms for each in parts.values() if each.behind_ms is not UNSET]
         told = told_by(max(behind, default=None))
+        records = [each.records_as_of for each in parts.values() if each.records_as_of is not UNSET]
+        if records:
+            told["records_as_of"] = min(records)
         return Json(AudienceSize(audience.id, project, at, members, **told))
 
     async def _held(self, request: web.Request) -> Json[HeldSizes]:
@@ -254,9 +268,7 @@ class AudienceMembers:
             named = {each.id: sizes[each.key] for each in deciding if sizes.get(each.key)}
             settled = {each.id for each in deciding if is_settled(answer.pipeline, each)}
             unsettled = [each.id for each in latest if each.id not in settled]
-            found[partition] = PartitionSizes(
-                format_instant(at_ms), named, unsettled, **told_by(answer.behind_ms)
-            )
+            found[partition] = PartitionSizes(format_instant(at_ms), named, unsettled, **told_of(answer))
         return found
 
 

@@ -24,7 +24,7 @@ from app.http.users import BY, USER_ID, target_for, user_of_path
 from app.lookup.answers import MembershipShown, UserLookedUp, as_shown
 from app.lookup.model import LookupRequest
 from app.lookup.resolver import Resolver
-from app.worker.answers import Explanation, Member, MemberAudience, StateSummary, User, UserAudiences, told_by
+from app.worker.answers import Explanation, Member, MemberAudience, StateSummary, User, UserAudiences, told_of
 from app.worker.askable import Asked
 from app.worker.asked import audience_of, require_ready
 from app.worker.held import HeldByWorker, membership_in
@@ -131,12 +131,12 @@ class UserLookups:
             User(
                 user_id,
                 project,
-                _at(answer),
+                format_instant(max(answer.at_ms, row.now_ms)),
                 row.attributes,
                 known_identities(row),
                 _audiences(answer, project, row),
                 StateSummary(len(row.conditions), format_instant(row.now_ms)),
-                **told_by(answer.behind_ms),
+                **told_of(answer),
             )
         )
 
@@ -156,7 +156,7 @@ class UserLookups:
             if (audience := known.by_id(name)) is not None
         ]
         at = found.as_of or _at(answer)
-        return Json(UserAudiences(user_id, project, at, audiences, **told_by(answer.behind_ms)))
+        return Json(UserAudiences(user_id, project, at, audiences, **told_of(answer)))
 
     async def _looked_up(self, answer: Answer, user_id: str, asked: LookupRequest) -> UserLookedUp | None:
         """What is told of one user whose partition is held here; None: not any more."""
@@ -213,7 +213,7 @@ class UserLookups:
         pending = self._worker.past.upkeep.pending_view(partition, name, user_id)
         at_ms = max(answer.at_ms, row.now_ms)
         told = explanation(rules, audience, user_id, row, at_ms, short, pending)
-        return Json(structs.replace(told, **told_by(answer.behind_ms)))
+        return Json(structs.replace(told, **told_of(answer)))
 
 
 def _no_such_user(project: str, user_id: str) -> HttpProblem:
@@ -240,7 +240,7 @@ def _audiences(answer: Answer, project: str, row: Row) -> list[MemberAudience]:
 def _member_shown(found: UserLookedUp, audience_id: str, answer: Answer) -> Member:
     each = found.memberships.get(audience_id, MembershipShown(False, None, None))
     at = found.as_of or _at(answer)
-    return Member(each.member, each.since, each.exit_at, at, each.version, **told_by(answer.behind_ms))
+    return Member(each.member, each.since, each.exit_at, at, each.version, **told_of(answer))
 
 
 def _at(answer: Answer) -> str:

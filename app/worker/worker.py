@@ -164,7 +164,7 @@ class Worker:
         self._supervisor.fail(error)
 
     def _crashed(self, error: BaseException) -> None:
-        self.evaluator.paused = True
+        self.evaluator.paused = self.evaluator.is_over = True
         reason = message_for_users(error)
         if reason is None:
             log.error("worker_crashed", error=repr(error), exc_info=error)
@@ -189,6 +189,7 @@ class Worker:
             self, settings, self.broker, self.plan, producer, self.progress, topics.partitions, self.crash
         )
         self.evaluator = Evaluator(committer, self.clock, grace_ms, self.crash, latest_ms, self.past, threads)
+        self.evaluator.most_behind_ms = settings.serve.max_behind_ms
         self.restorer = restorer_of(settings, self.broker, topics, self.warnings, self.engine)
         self.feed = AudiencesFeed(
             partial(committed_consumer, self.broker),

@@ -34,8 +34,6 @@ audiences:
   - {{id: viewers, name: Viewers, rule: {{event: view, within: {VIEWED_MS // 1000}s}}}}
   - {{id: ever, name: Ever, rule: {{event: view}}}}
 """
-GRACE_MS: Final = 500
-"""An owner answers as of now while it keeps up: so long a record may be on its way to it."""
 SESSION_MS: Final = 6_000
 """After so long without a heartbeat the group gives a worker's partitions to others."""
 ASKED_SECONDS: Final = 5.0
@@ -81,14 +79,17 @@ class Sent:
 
     def wrong(self, user: int, known: list[int], body: Mapping[str, Any]) -> bool:
         """Whether an answer contradicts ``known``, the views that Kafka had when it was asked for."""
-        as_of_ms = round(datetime.fromisoformat(body["at"]).timestamp() * 1000)
-        if not body.get("reader"):
-            as_of_ms -= GRACE_MS
+        as_of_ms = _ms(body["at"])
+        counts_ms = min(as_of_ms, _ms(body.get("records_as_of", body["at"])))
         inside = {each["id"] for each in body["audiences"]}
-        before = [each for each in known if each <= as_of_ms]
+        before = [each for each in known if each <= counts_ms]
         if before and "ever" not in inside:
             return True
         return bool(before) and max(before) + VIEWED_MS > as_of_ms and "viewers" not in inside
+
+
+def _ms(instant: str) -> int:
+    return round(datetime.fromisoformat(instant).timestamp() * 1000)
 
 
 async def measure(
@@ -213,7 +214,7 @@ async def _ask(
         if is_dead:
             found.longest_gap_ms = max(found.longest_gap_ms, (now - answered_at[place]) * 1000)
         answered_at[place] = now
-        age_ms = now_ms - datetime.fromisoformat(body["at"]).timestamp() * 1000
+        age_ms = now_ms - _ms(body.get("records_as_of", body["at"]))
         if is_dead:
             found.oldest_ms = max(found.oldest_ms, age_ms)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -106,3 +107,23 @@ async def test_a_key_is_asked_for_and_is_for_its_project_alone() -> None:
         status, answer, _ = await made.post("/v1/lookup?project=shop", body, **{"api-key": key})
         assert status == 200
         assert {each["status"] for each in answer["users"]} == {"ok"}, "others are asked with the key"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_an_owner_waits_until_it_has_what_the_caller_wrote(engine: Any) -> None:
+    async with lab(engine=engine()) as made:
+        ann = next(each for each in USERS if made.owner[partition_of(each, PARTITIONS)] == 0)
+        partition = partition_of(ann, PARTITIONS)
+        made.view([ann])
+        body = {"users": users(ann), "audiences": ["viewers"], "deadline_ms": 10_000}
+        place = f"events/{partition}@"
+        (now,) = await asked(made, {**body, "min_position": f"{place}{made.offset}"})
+        assert now["status"] == "ok"
+        waiting = asyncio.create_task(asked(made, {**body, "min_position": f"{place}{made.offset + 1}"}))
+        (late,) = await asked(made, {**body, "deadline_ms": 50, "min_position": f"{place}{made.offset + 1}"})
+        assert late["status"] == "unavailable"
+        assert not waiting.done()
+        made.view([ann])
+        assert (await waiting)[0]["status"] == "ok"
+        (latest,) = await asked(made, {**body, "min_position": "latest"})
+        assert latest["status"] == "ok"
