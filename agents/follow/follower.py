@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Collection, Iterator
 
 import structlog
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from agents.follow.followed import ChangelogReplaced, Followed
+from agents.follow.gate import Gate, OpenGate
 from agents.restore.cleaning import StoreCleaner
 from agents.restore.opening import ChangelogStores
 from agents.restore.reading import Reading
@@ -47,8 +48,10 @@ class Follower:
         new_consumer: Callable[[], AIOKafkaConsumer],
         changed: Callable[[Followed], None] = lambda _: None,
         lost: Callable[[int], None] = lambda _: None,
+        gate: Gate | None = None,
     ) -> None:
         self._stores = stores
+        self._gate = gate or OpenGate()
         self._new_consumer = new_consumer
         self._changed = changed
         self._lost = lost
@@ -125,15 +128,29 @@ class Follower:
             return
         for tp, records in polled.items():
             if records and self.followed.get(tp.partition) is assigned[tp.partition]:
-                with self._told(tp.partition) as followed:
-                    followed.take(records, consumer.highwater(tp) or 0, self._stores.warnings)
+                admitted = records[: self._gate.admit(assigned[tp.partition], records)]
+                if admitted:
+                    with self._told(tp.partition) as followed:
+                        followed.take(admitted, consumer.highwater(tp) or 0, self._stores.warnings)
                 await asyncio.sleep(0)
         for partition, each in assigned.items():
             tp = self._stores.tp(partition)
+            if self._is_held(consumer, tp, each):
+                continue
             position = await consumer.position(tp)
             if self.followed.get(partition) is each and each.position < position:
                 with self._told(partition) as followed:
                     followed.reach(position, max(position, consumer.highwater(tp) or 0))
+
+    def _is_held(self, consumer: AIOKafkaConsumer, tp: TopicPartition, followed: Followed) -> bool:
+        """Whether the gate is shut. What was polled and not taken is read again when it is open."""
+        is_held, is_paused = self._gate.is_shut(tp.partition), tp in consumer.paused()
+        if is_held and not is_paused:
+            consumer.pause(tp)
+            consumer.seek(tp, followed.position)
+        elif is_paused and not is_held:
+            consumer.resume(tp)
+        return is_held
 
     @contextlib.contextmanager
     def _told(self, partition: int) -> Iterator[Followed]:

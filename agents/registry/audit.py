@@ -21,7 +21,7 @@ EVERY_PROJECT: Final = "*"
 """The project of a change that concerns all of them."""
 
 Via = Literal["http", "command"]
-Kind = Literal["audience", "destination", "connection", "key", "notify"]
+Kind = Literal["audience", "destination", "connection", "key", "notify", "push"]
 Action = Literal[
     "created", "changed", "deleted", "restored", "rebuilt", "released", "taken_back", "rotated", "revoked"
 ]
@@ -46,8 +46,8 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     id: Annotated[
         str,
         Meta(
-            description="Id of the audience; name of the destination, connection or key; `notify_id` of a "
-            "notify address."
+            description="Id of the audience; name of the destination, connection, push or key; `notify_id` of "
+            "a notify address."
         ),
     ]
     action: Annotated[Action, Meta(description="What was done.")]

@@ -17,7 +17,7 @@ OVERHEAD_BYTES = 64 * 1024
 
 _KEPT = (
     *(Role.AUDIENCES, Role.DESTINATIONS, Role.KEYS, Role.IMPORTS, Role.PROGRESS),
-    *(Role.NOTIFY, Role.NOTICES, Role.ERASURES, Role.CONNECTIONS),
+    *(Role.NOTIFY, Role.NOTICES, Role.ERASURES, Role.CONNECTIONS, Role.PUSHES, Role.PUSH_RUNS),
 )
 COMPACTED = (Role.CHANGELOG, Role.IDENTITIES, *_KEPT)
 _ONE_PARTITION = (*_KEPT, Role.AUDIT)
@@ -33,6 +33,8 @@ _LOST_BY_RETENTION = {
     Role.PROGRESS: "audiences that are ready would count as new ones, and lookups of them would answer 409",
     Role.NOTIFY: "projects would get no more notices",
     Role.NOTICES: "notices would be sent once more",
+    Role.PUSHES: "pushes would be gone at the next start, and no list would go out",
+    Role.PUSH_RUNS: "times of a schedule that have had their run would come again",
     Role.ERASURES: "nobody could show that users were erased",
 }
 _LOST_BY_COMPACTION = {

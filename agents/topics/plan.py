@@ -34,6 +34,8 @@ class Role(StrEnum):
     AUDIENCES = "published definitions"
     DESTINATIONS = "published destinations"
     CONNECTIONS = "published connections"
+    PUSHES = "published pushes"
+    PUSH_RUNS = "what became of the runs of pushes"
     KEYS = "API keys"
     HISTORY = "records from before the source topics begin"
     IMPORTS = "what was imported into the history topics"
@@ -150,6 +152,21 @@ class TopicPlan:
     def connections_topic(self) -> Wanted:
         return Wanted(self.connections, Role.CONNECTIONS, 1, _COMPACTED)
 
+    @property
+    def pushes(self) -> str:
+        return f"{self.prefix}.pushes"
+
+    @property
+    def push_runs(self) -> str:
+        return f"{self.prefix}.push-runs"
+
+    def push_topics(self) -> list[Wanted]:
+        """Definitions, and the ledger."""
+        return [
+            Wanted(self.pushes, Role.PUSHES, 1, _COMPACTED),
+            Wanted(self.push_runs, Role.PUSH_RUNS, 1, _COMPACTED),
+        ]
+
     def undelivered_topic(self, destination: str, partitions: int) -> Wanted:
         # Kept until somebody has looked at them: by default a broker throws records away after a week.
         kept = {**_LARGE, **_FOR_EVER}
@@ -158,7 +175,7 @@ class TopicPlan:
     def role_of(self, name: str) -> Role | None:
         """What a topic is for; None: it is none that this service reads or keeps."""
         own = [self.destinations_topic(), self.connections_topic(), self.notices_topic()]
-        known = [*wanted_topics(self, 1), *own]
+        known = [*wanted_topics(self, 1), *own, *self.push_topics()]
         for each in known:
             if each.name == name:
                 return each.role

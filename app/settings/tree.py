@@ -22,6 +22,7 @@ from app.settings.deliver import DeliverSettings
 from app.settings.formats import SourcesSettings
 from app.settings.http import HttpSettings, rate_disagreements, tls_disagreements
 from app.settings.kafka import KafkaSettings, kafka_disagreements
+from app.settings.pushes import PushesSettings
 from app.settings.serve import ServeSettings
 from app.settings.sources import (
     FILE_VARIABLE,
@@ -56,7 +57,7 @@ from rules.state.dedupe import LONGEST_MS
 MIB = 1024**2
 OWN_TOPICS = (
     *("transitions", "audiences", "destinations", "keys", "progress", "rekeyed", "imports"),
-    *("notify", "notices", "erasures"),
+    *("notify", "notices", "erasures", "pushes", "push-runs"),
 )
 """How the names of the service's own topics end, after the prefix and a dot."""
 _YEAR_MS = 366 * 24 * HOUR_MS
@@ -195,6 +196,7 @@ class Settings(Section):
     http: HttpSettings = Field(default_factory=HttpSettings)
     serve: ServeSettings = Field(default_factory=ServeSettings)
     deliver: DeliverSettings = Field(default_factory=DeliverSettings)
+    pushes: PushesSettings = Field(default_factory=PushesSettings)
     logs: LogsSettings = Field(default_factory=LogsSettings)
 
     _file: Path | None = PrivateAttr(default=None)
@@ -262,7 +264,13 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         message = f"{', '.join(taken)} is one of topics.events already: its records are read from there"
         yield ("topics.history", "topics.events"), message
     http = settings.http
-    for name, section in (("http", http), ("serve", settings.serve), ("deliver", settings.deliver)):
+    listeners = {
+        "http": http,
+        "serve": settings.serve,
+        "deliver": settings.deliver,
+        "pushes": settings.pushes,
+    }
+    for name, section in listeners.items():
         if not section.is_loopback and not http.api_keys and http.api_keys_file is None:
             message = (
                 "without API keys only this machine may connect. Give keys (http.api_keys or "

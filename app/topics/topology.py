@@ -74,6 +74,8 @@ _HOLDS: Mapping[Role, tuple[str, str]] = {
     Role.ERASURES: ("pseudonym", "receipts of erasures"),
     Role.AUDIT: ("project", "who changed what"),
     Role.DESTINATIONS: ("name", "destinations"),
+    Role.PUSHES: ("project/name", "pushes"),
+    Role.PUSH_RUNS: ("run/project/push/id", "what became of runs"),
     Role.CONNECTIONS: ("project/name", "connections"),
     Role.DEAD_LETTERS: ("", "records that can't be used, and why"),
     Role.UNDELIVERED: ("", "what a destination refused"),

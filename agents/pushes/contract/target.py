@@ -74,3 +74,15 @@ class Target(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Targets(Protocol):
+    """Makes the targets of pushes; knows connections and secrets."""
+
+    def queue_of(self, push: Push) -> QueueName:
+        """The class of a push's target; ``other`` where its connection isn't known."""
+        ...
+
+    async def of(self, push: Push) -> Target:
+        """Open. Raises TargetRefused, TargetUnavailable."""
+        ...

@@ -1,0 +1,88 @@
+"""The ledger in the hands of the process that leads: what is noted is on the topic first, then known here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from agents.pushes.runs import Ledger, Request, Run, gone, record_of
+from agents.registry.leading import NotedRecord, Write
+
+MOST_TOLD: Final = 50
+"""So many lines of what happened to a run are kept."""
+
+
+class Book:
+    """Nobody else writes to the ledger but those who ask for something; ``take_request`` tells of these."""
+
+    def __init__(self, ledger: Ledger, write: Write, wall_ms: Callable[[], int]) -> None:
+        self._write = write
+        self._wall_ms = wall_ms
+        self.runs: dict[str, Run] = {each.id: each for each in ledger.runs}
+        self.requests: dict[str, Request] = {each.id: each for each in ledger.requests}
+        self._answered: set[str] = set()
+
+    def now_ms(self) -> int:
+        return self._wall_ms()
+
+    def take_request(self, request: Request) -> None:
+        """Somebody asks for something; what is answered already is passed by."""
+        if request.id not in self._answered:
+            self.requests.setdefault(request.id, request)
+
+    def of_push(self, key: str) -> list[Run]:
+        """The runs of a push (``project/name``), the earliest first."""
+        found = [each for each in self.runs.values() if each.push_key == key]
+        return sorted(found, key=_order)
+
+    @property
+    def unfinished(self) -> list[Run]:
+        """In the order in which they are carried out."""
+        return sorted((each for each in self.runs.values() if not each.is_done), key=_order)
+
+    async def change(self, run: str, told: str = "", **changes: Any) -> Run:
+        """Note changes of a run's fields; the run as it is then."""
+        before, now_ms = self.runs[run], self._wall_ms()
+        if told:
+            changes["told"] = (*before.told, told)[-MOST_TOLD:]
+        after = replace(before, changed_ms=now_ms, **changes)
+        if after.is_done and after.ended_ms is None:
+            after = replace(after, ended_ms=now_ms)
+        await self.note([after])
+        return after
+
+    async def note(self, runs: Sequence[Run], answered: Sequence[Request] = ()) -> None:
+        """Note runs as they are now, and take requests away, all together."""
+        await self._whole(self._note(runs, answered))
+
+    async def _note(self, runs: Sequence[Run], answered: Sequence[Request]) -> None:
+        records: list[NotedRecord] = [record_of(each) for each in runs]
+        records += [gone(each) for each in answered]
+        await self._write(records)
+        self.runs.update({each.id: each for each in runs})
+        for each in answered:
+            self._answered.add(each.id)
+            self.requests.pop(each.id, None)
+
+    async def _whole(self, noting: Coroutine[Any, Any, None]) -> None:
+        """What is begun to be noted is noted, also when whoever waits for it is cancelled."""
+        task = asyncio.create_task(noting)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(task)
+
+    async def forget(self, runs: Sequence[Run]) -> None:
+        """Take runs off the ledger."""
+        if runs:
+            await self._whole(self._forget(runs))
+
+    async def _forget(self, runs: Sequence[Run]) -> None:
+        await self._write([gone(each) for each in runs])
+        for each in runs:
+            self.runs.pop(each.id, None)
+
+
+def _order(run: Run) -> tuple[int, int, str]:
+    return run.created_ms, run.due_ms, run.id

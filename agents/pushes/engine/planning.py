@@ -1,0 +1,125 @@
+"""Which runs there are to be: of schedules, and of what somebody asks for. It does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from agents.pushes.due import due_time
+from agents.pushes.engine.book import Book
+from agents.pushes.published import PublishedPush, definition_of
+from agents.pushes.runs import Request, Run, Trigger, last_due_ms, run_id
+from rules.time.instants import format_instant
+
+
+@dataclass(slots=True)
+class Planned:
+    """Runs to note, requests that are answered by that, and runs that are to be given up."""
+
+    runs: list[Run] = field(default_factory=list)
+    answered: list[Request] = field(default_factory=list)
+    cancelled: list[Run] = field(default_factory=list)
+
+
+def due_runs(pushes: Mapping[str, PublishedPush], book: Book) -> list[Run]:
+    """The runs that schedules ask for now."""
+    found = []
+    for published in pushes.values():
+        if published.deleted or not published.push.enabled:
+            continue
+        runs = book.of_push(published.push.key)
+        last_ms = last_due_ms(runs, published.generation)
+        due = due_time(
+            published.push,
+            published.first_published_ms,
+            published.published_ms,
+            last_ms,
+            book.now_ms(),
+        )
+        if due is None:
+            continue
+        run = _run(published, "schedule", due.due_ms, due.due_ms, book.now_ms())
+        if due.times > 1:
+            run = replace(run, times=due.times, told=(f"{due.times} times of the schedule became one run",))
+        found.append(_skipped(run, published, runs, due.is_skipped))
+    return found
+
+
+def _skipped(run: Run, published: PublishedPush, runs: Sequence[Run], is_missed: bool) -> Run:
+    """The run, or a note that it isn't carried out."""
+    reason = ""
+    unfinished = [each for each in runs if not each.is_done]
+    if is_missed:
+        reason = "the time was missed: no process was there"
+    elif unfinished and published.push.schedule.overlap == "skip":
+        reason = f"run {unfinished[0].id} was still under way"
+    elif any(each.state == "queued" and each.trigger == "schedule" for each in unfinished):
+        reason = "an earlier run of the schedule still waits"
+    return replace(run, state="skipped", reason=reason, ended_ms=run.created_ms) if reason else run
+
+
+def asked_runs(pushes: Mapping[str, PublishedPush], book: Book) -> Planned:
+    """What comes of the requests."""
+    planned = Planned()
+    for request in sorted(book.requests.values(), key=lambda each: (each.at_ms, each.id)):
+        run = book.runs.get(request.run)
+        if request.action == "run":
+            published = pushes.get(f"{request.project}/{request.push}")
+            if published is not None and not published.deleted:
+                planned.runs.append(_run(published, "manual", request.id, request.at_ms, book.now_ms()))
+        elif run is None or run.push_key != f"{request.project}/{request.push}":
+            pass  # it was taken off the ledger meanwhile
+        elif request.action == "repush":
+            planned.runs.append(_again(run, request, book.now_ms()))
+        elif request.action == "cancel":
+            if not run.is_done:
+                planned.cancelled.append(run)
+        elif run.state == "delivered":
+            planned.runs.append(
+                replace(
+                    run,
+                    state="confirmed",
+                    changed_ms=book.now_ms(),
+                    told=(*run.told, f"confirmed at {format_instant(book.now_ms())}"),
+                )
+            )
+        planned.answered.append(request)
+    return planned
+
+
+def _run(published: PublishedPush, trigger: Trigger, due: int | str, due_ms: int, now_ms: int) -> Run:
+    push = published.push
+    return Run(
+        id=run_id(push.project, push.name, published.generation, due),
+        project=push.project,
+        push=push.name,
+        generation=published.generation,
+        version=published.version,
+        definition=definition_of(push),
+        trigger=trigger,
+        due_ms=due_ms,
+        state="queued",
+        created_ms=now_ms,
+        changed_ms=now_ms,
+    )
+
+
+def _again(run: Run, request: Request, now_ms: int) -> Run:
+    """The same push as it was then, once more."""
+    return Run(
+        id=run_id(run.project, run.push, run.generation, request.id),
+        project=run.project,
+        push=run.push,
+        generation=run.generation,
+        version=run.version,
+        definition=run.definition,
+        trigger="repush",
+        due_ms=request.at_ms,
+        state="queued",
+        created_ms=now_ms,
+        changed_ms=now_ms,
+        queue=run.queue,
+        of=run.id,
+    )

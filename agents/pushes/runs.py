@@ -1,0 +1,186 @@
+"""Runs on the ledger: the compacted topic ``<prefix>.push-runs``.
+
+Key ``run/<project>/<push>/<run id>``: what became of a run; whoever leads writes it, nobody else. Key
+``request/<id>``: what somebody asks the leader for; it writes what came of it to the run, and takes the
+request away. A run's id is a hash of the push, its generation and the due instant, so that a time comes to
+one run, whoever leads; that of a run that was asked for is a hash of the request's id instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import ClassVar, Final, Literal, TypeAlias
+
+import msgspec
+
+from agents.pushes.contract.parse import load_published
+from agents.pushes.contract.push import Push
+from agents.registry.registry import Registry
+from agents.registry.unusable import Unusable
+
+State: TypeAlias = Literal[
+    "queued", "snapshot", "spooled", "delivering", "delivered", "confirmed", "failed", "cancelled", "skipped"
+]
+DONE: Final = frozenset({"delivered", "confirmed", "failed", "cancelled", "skipped"})
+GOOD: Final = frozenset({"delivered", "confirmed"})
+Trigger: TypeAlias = Literal["schedule", "manual", "repush"]
+Action: TypeAlias = Literal["run", "repush", "cancel", "confirm"]
+RUN: Final = "run/"
+REQUEST: Final = "request/"
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The value of a run's record. Instants are ms of the wall clock, but for ``instant_ms``: log time."""
+
+    id: str
+    project: str
+    push: str
+    generation: int
+    version: int
+    """Of the definition."""
+    definition: msgspec.Raw
+    """As it was when the run was made; JSON."""
+    trigger: Trigger
+    due_ms: int
+    state: State
+    created_ms: int
+    changed_ms: int
+    queue: str = "other"
+    reason: str = ""
+    """Why it waits, failed or was skipped."""
+    code: str = ""
+    """Why it failed, for programs: ``too_many_ids``, ``refused``, …"""
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    of: str = ""
+    """The run that is pushed again."""
+    times: int = 1
+    """Of the schedule, with those that were missed."""
+    lists: int = 0
+    """How many lists were begun; above 1: earlier ones were given up, as ``told`` says."""
+    list_id: str = ""
+    instant_ms: int | None = None
+    audience_version: int = 0
+    members: int = 0
+    rows: int = 0
+    """Pushed ids: the sum over the id types."""
+    bytes: int = 0
+    by_id: dict[str, int] = {}
+    without: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    attempts: int = 0
+    """How often the target was asked to take the list."""
+    delivered_rows: int = 0
+    """In the attempt that is under way."""
+    places: tuple[str, ...] = ()
+    checksum: str = ""
+    told: tuple[str, ...] = ()
+    """What happened on the way."""
+
+    @property
+    def is_done(self) -> bool:
+        return self.state in DONE
+
+    @property
+    def push_key(self) -> str:
+        """``project/push``."""
+        return f"{self.project}/{self.push}"
+
+    @property
+    def key(self) -> str:
+        """Of its record."""
+        return f"{RUN}{self.push_key}/{self.id}"
+
+    def parsed(self) -> Push:
+        """The definition. Raises DefinitionsInvalid."""
+        return load_published(str(self.definition, "utf-8"), "push.json")
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The value of a request's record."""
+
+    id: str
+    action: Action
+    project: str
+    push: str
+    at_ms: int
+    run: str = ""
+    """Id of the run that is meant; empty for ``run``."""
+    by: str = ""
+
+    @property
+    def key(self) -> str:
+        """Of its record."""
+        return REQUEST + self.id
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_run = msgspec.json.Decoder(Run).decode
+_decode_request = msgspec.json.Decoder(Request).decode
+
+RunRecord: TypeAlias = tuple[bytes, bytes | None]
+
+
+def record_of(noted: Run | Request) -> RunRecord:
+    """Key and value."""
+    return noted.key.encode(), _encode(noted)
+
+
+def gone(noted: Run | Request) -> RunRecord:
+    """The record that takes it away."""
+    return noted.key.encode(), None
+
+
+def run_id(project: str, push: str, generation: int, due: int | str) -> str:
+    """Of the due instant (ms), or of the id of the request."""
+    name = f"{project}/{push}/{generation}/{due}"
+    return blake2b(name.encode(), digest_size=10, person=b"turnstile.push").hexdigest()
+
+
+def list_id(run: str, number: int) -> str:
+    """Of the ``number``th list of a run."""
+    return f"{run}-{number}"
+
+
+class Ledger(Registry[str, Run | Request]):
+    """Everything that is noted, by the record's key."""
+
+    key_is: ClassVar[str] = "a record needs the key run/project/push/id, or request/id"
+
+    def id_of(self, key: bytes) -> str:
+        name = key.decode()
+        if not (name.startswith(RUN) and name.count("/") == 3) and not name.startswith(REQUEST):
+            raise Unusable(self.key_is)
+        return name
+
+    def decode(self, key: bytes, value: bytes) -> Run | Request:
+        return _decode_run(value) if key.startswith(RUN.encode()) else _decode_request(value)
+
+    @property
+    def runs(self) -> list[Run]:
+        """All of them, the earliest first."""
+        found = [each for each in self.published.values() if isinstance(each, Run)]
+        return sorted(found, key=lambda each: (each.created_ms, each.due_ms, each.id))
+
+    @property
+    def requests(self) -> list[Request]:
+        """In the order in which they came."""
+        found = [each for each in self.published.values() if isinstance(each, Request)]
+        return sorted(found, key=lambda each: (each.at_ms, each.id))
+
+    def of_push(self, key: str) -> list[Run]:
+        """The runs of a push (``project/name``), the earliest first."""
+        return [each for each in self.runs if each.push_key == key]
+
+    def find(self, run: str) -> Run | None:
+        """By the run's id."""
+        return next((each for each in self.runs if each.id == run), None)
+
+
+def last_due_ms(runs: Iterable[Run], generation: int) -> int | None:
+    """The last time of the schedule that has a run, of one generation of a push."""
+    return max(
+        (each.due_ms for each in runs if each.generation == generation and each.trigger == "schedule"),
+        default=None,
+    )

@@ -1,0 +1,1 @@
+"""Who was in an audience at one instant, in all partitions, from followed changelogs."""

@@ -1,0 +1,1 @@
+"""The process ``turnstile push worker``, and pushes for commands and HTTP."""
