@@ -46,8 +46,8 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     id: Annotated[
         str,
         Meta(
-            description="Id of the audience; name of the destination, connection, push or key; `notify_id` of "
-            "a notify address."
+            description="Id of the audience; name of the destination, connection, push or key; `notify_id` "
+            "of a notify address."
         ),
     ]
     action: Annotated[Action, Meta(description="What was done.")]

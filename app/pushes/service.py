@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer
 
 from agents.backfill.versions.catalog import Catalog
 from agents.deliver.definitions.destination import RetryPolicy
+from agents.evaluate.native.engine import Engine
 from agents.follow.follower import Follower
 from agents.follow.replicas import Replicas
 from agents.follow.source_ends import SourceEnds
@@ -193,6 +194,7 @@ class PushService:
             self.wall.now_ms,
             settings.clock.grace_ms,
             max_behind_ms=0,
+            engine=Engine(settings.worker.engine),
         )
         replicas.define(self.catalog)
         exact = partial(new_consumer, self.broker, auto_offset_reset="none")

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from agents.connections.parse import parse_connections
 from agents.connections.parse_kinds import PARSERS as CONNECTION_KINDS
 from agents.deliver.definitions.parse import parse_destinations
+from agents.pushes.contract.parse import parse_pushes
 from app.simulate.case_report import report
 from app.simulate.cases import load_cases, run_cases
 from rules.parse.rule import KINDS
@@ -60,9 +61,13 @@ ALL = list(examples())
 IN_YAML = [each for each in ALL if each.kind in ("yaml", "yml")]
 
 
+def is_push(data: object) -> bool:
+    return isinstance(data, dict) and {"audience", "connection"} <= data.keys()
+
+
 def is_audience(example: Example) -> bool:
     data = example.data
-    if not isinstance(data, dict) or "cases" in data or "user_id" in data:
+    if not isinstance(data, dict) or "cases" in data or "user_id" in data or is_push(data):
         return False  # no definition, one with its cases, or a mapping of records, which has some of the keys
     return "rule" in data or bool(KINDS.keys() & {*data})
 
@@ -92,6 +97,8 @@ def test_yaml_examples_parse(example: Example) -> None:
         is_connection = "use" in data or "sftp" in data or "object_store" in data
         parse = parse_connections if is_connection else parse_destinations
         assert parse(example.text, example.place)[1] == []
+    if is_push(data):
+        assert parse_pushes(example.text, example.place)[1] == []
 
 
 @pytest.mark.parametrize(

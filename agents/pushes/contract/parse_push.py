@@ -16,6 +16,7 @@ from rules.parse.document import Node
 from rules.parse.values import Reader, join
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CONNECTION: Final = re.compile(r"(?:[A-Za-z0-9_]{1,64}/)?[A-Za-z0-9_-]{1,64}")
 PROJECT: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 KEYS: Final = (
     *("name", "project", "description", "labels", "audience", "connection", "target"),
@@ -45,7 +46,7 @@ def parse_push(reader: Reader, node: Node, path: str) -> ParsedPush | None:
     push = Push(
         name=_named(fields, "name", NAME, "letters, digits, underscores or hyphens") or "",
         audience=_named(fields, "audience", PROJECT, "letters, digits or underscores") or "",
-        connection=_named(fields, "connection", NAME, "letters, digits, underscores or hyphens") or "",
+        connection=_named(fields, "connection", CONNECTION, "letters, digits, underscores or hyphens") or "",
         project=fields.text("project") or "default",
         description=fields.text("description") or "",
         labels=fields.texts("labels"),
