@@ -25,10 +25,12 @@ class MemberAudience(Struct, frozen=True):
 
 
 class StateSummary(Struct, frozen=True):
-    """How much is kept of a user, and the instant that it is as of."""
+    """How much is kept of a user, and the instant that it is as of. ``first``: of the first record; null: it
+    isn't known."""
 
     conditions: int
     now: Instant
+    first: Instant | None
 
 
 class Answered(Struct, frozen=True, kw_only=True):

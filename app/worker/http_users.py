@@ -135,7 +135,11 @@ class UserLookups:
                 row.attributes,
                 known_identities(row),
                 _audiences(answer, project, row),
-                StateSummary(len(row.conditions), format_instant(row.now_ms)),
+                StateSummary(
+                    len(row.conditions),
+                    format_instant(row.now_ms),
+                    None if row.first_ms is None else format_instant(row.first_ms),
+                ),
                 **told_of(answer),
             )
         )

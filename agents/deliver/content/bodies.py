@@ -93,12 +93,15 @@ def _segment_event(transition: TransitionBody) -> dict[str, object]:
 
 
 def _created(transitions: Sequence[TransitionBody], user: UserFacts | None) -> str:
-    """The user's attribute ``_created`` or ``created_at``; otherwise the earliest instant known here."""
+    """The user's attribute ``_created`` or ``created_at``; otherwise the instant of the user's first record;
+    where nobody was looked up, the earliest instant known here."""
     if user is not None:
         for name in ("_created", "created_at"):
             known = user.attributes.get(name)
             if isinstance(known, str) and known:
                 return known
+        if user.first is not None:
+            return _nanoseconds(user.first)
     return _nanoseconds(min(each.entered_at for each in transitions))
 
 

@@ -27,9 +27,14 @@ class LookupFailed(Exception):
     """No worker answered for a user, for now."""
 
 
+class _State(msgspec.Struct, frozen=True):
+    first: str | None = None
+
+
 class _User(msgspec.Struct):
     attributes: dict[str, Any] = {}
     identities: dict[str, str] = {}
+    state: _State = _State()
 
 
 _decode = msgspec.json.Decoder(_User).decode
@@ -95,7 +100,7 @@ class Users:
                 return LookupFailed(
                     f"{self._url} (deliver.lookup_url) gave an answer that isn't a worker's: {error}"
                 )
-            facts = UserFacts(user_found.attributes, user_found.identities)
+            facts = UserFacts(user_found.attributes, user_found.identities, user_found.state.first)
         self._known[project, user] = facts
         return facts
 

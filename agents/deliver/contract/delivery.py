@@ -16,6 +16,8 @@ class UserFacts:
 
     attributes: Mapping[str, object]
     identities: Mapping[str, str]
+    first: str | None = None
+    """The instant of the user's first record; None: it isn't known."""
 
 
 class Delivery(msgspec.Struct, frozen=True, eq=False):

@@ -34,6 +34,19 @@ def test_native_says_that_the_begin_of_a_stay_is_bound_and_nothing_otherwise() -
     assert "entered_at_is_bound" not in plain
 
 
+def test_lytics_says_since_when_the_user_is_known() -> None:
+    attributes: dict[str, object] = {}
+    for facts, wanted in (
+        (UserFacts(attributes, {}, "2020-01-02T03:04:05.678Z"), "2020-01-02T03:04:05.678000000Z"),
+        (UserFacts({"created_at": "1999"}, {}, "2020-01-02T03:04:05.678Z"), "1999"),
+        (UserFacts(attributes, {}), "2026-09-21T14:14:20.000000000Z"),
+        (None, "2026-09-21T14:14:20.000000000Z"),
+    ):
+        body = made("lytics", body_of(1), user=facts)
+        assert isinstance(body, dict)
+        assert body["data"]["_created"] == wanted
+
+
 def test_lytics_is_the_message_of_the_lytics_export() -> None:
     user = UserFacts({"plan": "gold", "_created": "2016-06-29T18:50:16.902758229Z"}, {"email": "a@b.c"})
     leaves = body_of(2, "demo_segment")

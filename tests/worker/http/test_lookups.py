@@ -42,6 +42,8 @@ async def test_a_lookup_sees_an_exit_before_it_is_swept(
         assert (status, body["member"]) == (200, True)
         exit_at = datetime.fromisoformat(body["exit_at"]).timestamp()
         assert round(exit_at * 1000) == sent_ms + 3000
+        state = (await worker.get("/v1/users/ann"))[1]["state"]
+        assert round(datetime.fromisoformat(state["first"]).timestamp() * 1000) == sent_ms
 
         async def is_out() -> bool:
             asked = time.time()
