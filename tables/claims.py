@@ -8,7 +8,7 @@ a value forgets the claim; one with the header ``erased.at`` forgets what was cl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -22,10 +22,14 @@ Identity = tuple[str, str, str]
 class ClaimBody(msgspec.Struct, frozen=True):
     """The value of a record."""
 
-    time: str
-    """When it was claimed, RFC 3339: two users' claims of one identity are compared by this."""
-    unset: bool = False
-    """The user gave it up."""
+    time: Annotated[
+        str,
+        msgspec.Meta(
+            description="When the record that claims it was applied. The newest claim of an identity holds.",
+            extra_json_schema={"format": "date-time"},
+        ),
+    ]
+    unset: Annotated[bool, msgspec.Meta(description="The user gave the identity up.")] = False
 
 
 class ClaimUnreadable(Exception):
@@ -48,7 +52,7 @@ class Record(NamedTuple):
     """Without a value: claims of up to this instant are forgotten."""
 
 
-_ERASED_AT: Final = "erased.at"
+ERASED_AT: Final = "erased.at"
 _encode: Final = msgspec.json.Encoder().encode
 _decode_key: Final = msgspec.json.Decoder(tuple[str, str, str, str]).decode
 _decode_body: Final = msgspec.json.Decoder(ClaimBody).decode
@@ -87,14 +91,14 @@ def encode_standing(standing: Standing) -> bytes:
 
 def erased_headers(erased_ms: int) -> list[tuple[str, bytes]]:
     """Of a record without a value that is about claims of up to this instant."""
-    return [(_ERASED_AT, format_instant(erased_ms).encode())]
+    return [(ERASED_AT, format_instant(erased_ms).encode())]
 
 
 def record_of(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Record:
     """What counts of a record as it lies in the topic."""
     if value is None:
         for name, said in headers:
-            if name == _ERASED_AT:
+            if name == ERASED_AT:
                 try:
                     return Record(key, None, parse_instant(said.decode()))
                 except (InstantInvalid, UnicodeDecodeError):

@@ -113,3 +113,13 @@ OF_TRANSITIONS: Final = (
     ),
 )
 """On ``<prefix>.transitions.dlq``."""
+
+OF_CLAIMS: Final = (
+    Reason(
+        "claim_refused",
+        ("output",),
+        "is a claim of an identity that its topic refuses for its size",
+        "raise `max.message.bytes` of `<prefix>.identities`, replay",
+    ),
+)
+"""On ``<prefix>.identities.dlq``."""

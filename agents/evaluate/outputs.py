@@ -221,12 +221,15 @@ class Outputs:
             step.counts.repartitioned -= 1
             step.counts.dead += 1
             await self._bury(letter)
-        elif isinstance(source, Claim):
-            self._told.warnings.note("claim_refused", topic, f"{text}: lookups by this identity lack it")
         else:
-            self._told.warnings.note("transition_refused", topic, text)
             record = Consumed(topic, partition, -1, timestamp_ms or 0, key, value, headers)
-            await self._bury(DeadLetter(record, (topic, partition, -1), "transition_refused", text, "output"))
+            origin = topic, partition, -1
+            if isinstance(source, Claim):
+                letter = DeadLetter(record, origin, "claim_refused", text, "output")
+            else:
+                letter = DeadLetter(record, origin, "transition_refused", text, "output")
+            self._told.warnings.note(letter.code, topic, text)
+            await self._bury(letter)
 
     async def _bury(self, letter: DeadLetter) -> None:
         """Send a letter that came up while outputs were sent."""

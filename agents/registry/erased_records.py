@@ -14,6 +14,7 @@ from agents.formats.records import as_id
 from agents.formats.refused import RecordRefused
 from agents.registry.erasures import Erasures
 from agents.registry.topic import read_all
+from tables.claims import ClaimUnreadable, decode_key
 from tables.codec import row_key
 from tables.erased import pseudonym
 
@@ -88,6 +89,11 @@ def _row_keys(key: bytes | None, value: bytes | None) -> Iterator[bytes]:
             if isinstance(user_id, str):
                 yield row_key(project, user_id)
     if key is not None:
+        try:
+            (project, _, _), user_id = decode_key(key)
+            yield row_key(project, user_id)
+        except ClaimUnreadable:
+            pass  # of anything but a claim
         try:
             named = key.decode()
         except UnicodeDecodeError:

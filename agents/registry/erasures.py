@@ -80,14 +80,15 @@ class Erasures(Registry[str, Receipt]):
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
         self.next_offset = 0
-        """After the last record that was taken."""
+        """After the last record that told of another erasure."""
+        self._offset = 0
         self.unclean: defaultdict[int, set[bytes]] = defaultdict(set)
         """By partition of the table, the pseudonyms of whom the owner's files may hold something."""
         self.before_ms: dict[bytes, int] = {}
         """``Receipt.before_ms`` by pseudonym."""
 
     def take(self, record: RegistryRecord) -> bool:
-        self.next_offset = record.offset + 1
+        self._offset = record.offset
         return super().take(record)
 
     def id_of(self, key: bytes) -> str:
@@ -99,6 +100,9 @@ class Erasures(Registry[str, Receipt]):
         receipt = _decode(value)
         if receipt.user:
             name = bytes.fromhex(receipt.user)
+            known = self.published.get(receipt.user)
+            if known is None or known.at != receipt.at:
+                self.next_offset = self._offset + 1
             self.before_ms[name] = receipt.before_ms
             if receipt.cleaned:
                 self.unclean[receipt.partition].discard(name)

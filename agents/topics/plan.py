@@ -227,6 +227,8 @@ def wanted_topics(plan: TopicPlan, partitions: int, known: Mapping[str, int] = N
         Wanted(plan.repartition, Role.REPARTITION, partitions, {**_LARGE, **_BY_SIZE}),
         Wanted(plan.transitions, Role.TRANSITIONS, known.get(plan.transitions, partitions), {}),
     ]
+    identities = Wanted(plan.identities, Role.IDENTITIES, partitions, _COMPACTED)
+    refusing = [*own, identities]
     return [
         *own,
         Wanted(plan.changelog, Role.CHANGELOG, partitions, {**_LARGE, **_CHANGELOG}),
@@ -236,9 +238,12 @@ def wanted_topics(plan: TopicPlan, partitions: int, known: Mapping[str, int] = N
         plan.progress_topic(),
         plan.erasures_topic(),
         plan.notify_topic(),
-        Wanted(plan.identities, Role.IDENTITIES, partitions, _COMPACTED),
+        identities,
         plan.audit_topic(),
-        *(Wanted(plan.dead_letters(each.name), Role.DEAD_LETTERS, each.partitions, _LARGE) for each in own),
+        *(
+            Wanted(plan.dead_letters(each.name), Role.DEAD_LETTERS, each.partitions, _LARGE)
+            for each in refusing
+        ),
     ]
 
 

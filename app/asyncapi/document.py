@@ -75,6 +75,12 @@ def _channels(settings: Settings) -> Iterator[Channel]:
         yield Channel(name, "History", text, ("track", "profile"), "receive", wanted[name])
     text = "Each change of a membership. The transitions of one user are in order."
     yield Channel(plan.transitions, "Transitions", text, ("transition",), "send", wanted[plan.transitions])
+    text = (
+        "Who claims which identity; the newest claim holds. The partition is that of the key's project, "
+        "namespace and value, as a JSON list."
+    )
+    claims = "claim", "forgotten"
+    yield Channel(plan.identities, "Identities", text, claims, "send", wanted[plan.identities])
     text = "Every change of a definition, a destination or an API key, in their order."
     yield Channel(plan.audit, "Audit", text, ("change",), "send", wanted[plan.audit])
     for name, message in _letters(plan):
@@ -97,6 +103,7 @@ def _letters(plan: TopicPlan) -> Iterator[tuple[str, str]]:
         yield plan.dead_letters(name), "deadLetter"
     yield plan.dead_letters(plan.repartition), "repartitionDeadLetter"
     yield plan.dead_letters(plan.transitions), "refusedTransition"
+    yield plan.dead_letters(plan.identities), "refusedClaim"
 
 
 def _channel(channel: Channel, settings: Settings) -> dict[str, Any]:

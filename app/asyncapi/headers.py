@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
+from tables.claims import ERASED_AT
+
 Digits = Annotated[str, Meta(pattern="^-?[0-9]+$")]
 
 
@@ -89,6 +91,18 @@ class NoteHeaders(msgspec.Struct):
 
     offset: Annotated[Digits, Meta(description="Offset of the letter.")] = field(name="replayed.offset")
     at: Annotated[str, Meta(description="When.")] = field(name="replayed.at")
+
+
+class ForgottenHeaders(msgspec.Struct):
+    """A record that forgets the claim with its key."""
+
+    erased_at: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The user was erased at this instant: what was claimed after it stays. Without it "
+            "every claim of the key is forgotten."
+        ),
+    ] = field(name=ERASED_AT, default=UNSET)
 
 
 class DeliveredHeaders(msgspec.Struct):

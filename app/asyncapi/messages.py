@@ -10,6 +10,7 @@ import msgspec
 
 from agents.deliver.engine.dead_letter_reasons import OF_DESTINATIONS
 from agents.evaluate.dead_letter_reasons import (
+    OF_CLAIMS,
     OF_REPARTITION,
     OF_SOURCES,
     OF_TRANSITIONS,
@@ -23,12 +24,14 @@ from agents.registry.audit import AuditRecord
 from app.asyncapi.bodies import LyticsBody, SegmentBody
 from app.asyncapi.headers import (
     DeliveredHeaders,
+    ForgottenHeaders,
     LetterHeaders,
     NoteHeaders,
     TransitionHeaders,
     UndeliveredHeaders,
 )
 from app.asyncapi.inputs import Delete, Profile, Track
+from tables.claims import ClaimBody
 
 BINDING: Final = "0.5.0"
 """Version of AsyncAPI's bindings for Kafka."""
@@ -36,6 +39,11 @@ JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
 USER_KEY: Final = {"type": "string", "description": "The user id, as UTF-8 and nothing else (no quotes)."}
 PROJECT_KEY: Final = {"type": "string", "description": "The project; `*` for all of them."}
+CLAIM_KEY: Final = {
+    "type": "string",
+    "description": "JSON list of project, namespace, value and user id, without spaces: "
+    '`["default","email","ada@example.com","ada"]`.',
+}
 SENT_KEY: Final = {
     "type": "string",
     "description": "The id of the destination's `id_type`; with `membership: true` on a topic that audiences "
@@ -104,6 +112,20 @@ MESSAGES: Final[Mapping[str, Message]] = {
         TransitionHeaders,
         USER_KEY,
     ),
+    "claim": Message(
+        "Claim",
+        "A user says that an identity is the user's, or no longer. At least once",
+        ClaimBody,
+        key=CLAIM_KEY,
+    ),
+    "forgotten": Message(
+        "Forgotten claim",
+        "The claim with this key doesn't count any more",
+        {"description": "None."},
+        ForgottenHeaders,
+        CLAIM_KEY,
+        BYTES,
+    ),
     "change": Message("Change", "Who changed what and when", AuditRecord, key=PROJECT_KEY),
     "deadLetter": _letter(
         "Dead letter", "A record that can't be used, and why", (*OF_SOURCES, *REPARTITION_REFUSED)
@@ -114,6 +136,7 @@ MESSAGES: Final[Mapping[str, Message]] = {
         (*OF_SOURCES, *OF_REPARTITION),
     ),
     "refusedTransition": _letter("Refused transition", "A transition that its topic refused", OF_TRANSITIONS),
+    "refusedClaim": _letter("Refused claim", "A claim that its topic refused", OF_CLAIMS),
     "undelivered": _letter(
         "Undelivered transition",
         "A transition that a destination will never take, and why",

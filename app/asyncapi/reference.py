@@ -10,6 +10,7 @@ import msgspec
 
 from agents.deliver.engine.dead_letter_reasons import OF_DESTINATIONS
 from agents.evaluate.dead_letter_reasons import (
+    OF_CLAIMS,
     OF_REPARTITION,
     OF_SOURCES,
     OF_TRANSITIONS,
@@ -18,9 +19,16 @@ from agents.evaluate.dead_letter_reasons import (
 )
 from agents.evaluate.transitions import TransitionBody, TriggerBody
 from agents.registry.audit import AuditRecord
-from app.asyncapi.headers import DeliveredHeaders, LetterHeaders, TransitionHeaders, UndeliveredHeaders
+from app.asyncapi.headers import (
+    DeliveredHeaders,
+    ForgottenHeaders,
+    LetterHeaders,
+    TransitionHeaders,
+    UndeliveredHeaders,
+)
 from app.asyncapi.inputs import Delete, Profile, Track
 from app.asyncapi.messages import anything
+from tables.claims import ClaimBody
 
 _NAMES: Final = {"string": "text", "integer": "whole number", "object": "object", "boolean": "boolean"}
 
@@ -72,6 +80,8 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "transition": partial(_fields, TransitionBody),
     "trigger": partial(_fields, TriggerBody),
     "transition_headers": partial(_fields, TransitionHeaders),
+    "claim": partial(_fields, ClaimBody),
+    "forgotten_headers": partial(_fields, ForgottenHeaders),
     "audit": partial(_fields, AuditRecord),
     "letter_headers": partial(_fields, LetterHeaders),
     "undelivered_headers": partial(_fields, UndeliveredHeaders, LetterHeaders),
@@ -79,5 +89,6 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "reasons_of_sources": partial(_reasons, (*OF_SOURCES, *REPARTITION_REFUSED)),
     "reasons_of_repartition": partial(_reasons, OF_REPARTITION),
     "reasons_of_transitions": partial(_reasons, OF_TRANSITIONS),
+    "reasons_of_claims": partial(_reasons, OF_CLAIMS),
     "reasons_of_destinations": partial(_reasons, OF_DESTINATIONS),
 }

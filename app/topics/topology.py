@@ -107,8 +107,8 @@ class _Topics:
 
 def _about(topic: Wanted, plan: TopicPlan) -> str:
     key, what = _HOLDS[topic.role]
-    if topic.name == plan.dead_letters(plan.transitions):
-        what = "transitions that their topic refused"
+    if topic.name in (refused := _refused(plan)):
+        what = f"{refused[topic.name]} that their topic refused"
     facts = []
     if topic.configs.get("cleanup.policy") == "compact":
         facts.append("compacted")
@@ -117,6 +117,14 @@ def _about(topic: Wanted, plan: TopicPlan) -> str:
     if key:
         facts.append(f"key {key}")
     return ": ".join([", ".join(facts), what]) if facts else what
+
+
+def _refused(plan: TopicPlan) -> Mapping[str, str]:
+    """What lies on the dead-letter topics of outputs."""
+    return {
+        plan.dead_letters(plan.transitions): "transitions",
+        plan.dead_letters(plan.identities): "claims",
+    }
 
 
 def build_topology(settings: Settings) -> Topology:
@@ -172,8 +180,7 @@ def _evaluation(plan: TopicPlan, topics: _Topics, profiles: Part) -> Iterator[Fl
     yield Flow(topics.one(Role.IDENTITIES), holders, "claims")
     yield Flow(holders, callers, "who an identity belongs to")
     for each in topics.all(Role.DEAD_LETTERS):
-        is_input = each.name != plan.dead_letters(plan.transitions)
-        yield Flow(evaluate, each, "refused records" if is_input else "refused transitions")
+        yield Flow(evaluate, each, f"refused {_refused(plan).get(each.name, 'records')}")
     yield Flow(evaluate, topics.one(Role.ERASURES), "receipts of erasures")
     yield Flow(topics.one(Role.ERASURES), follow, "who was erased")
     yield Flow(evaluate, progress, "pending to ready, partition by partition")

@@ -91,7 +91,7 @@ class TopicWatch:
     def as_found(self) -> WrittenTopics:
         """What the evaluator's outputs must know of the topics, after ``start``."""
         plan, counts = self.plan, self.partitions
-        letters = map(plan.dead_letters, (*plan.sources, plan.transitions))
+        letters = map(plan.dead_letters, (*plan.sources, plan.transitions, plan.identities))
         return WrittenTopics(
             changelog=plan.changelog,
             transitions=plan.transitions,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from agents.deliver.engine.dead_letter_reasons import OF_DESTINATIONS
 from agents.evaluate.dead_letter_reasons import (
+    OF_CLAIMS,
     OF_REPARTITION,
     OF_SOURCES,
     OF_TRANSITIONS,
@@ -123,7 +124,7 @@ def given_up() -> set[str]:
 def test_reasons_of_workers_are_those_that_the_code_gives() -> None:
     listed = {
         each.code: set(each.stages)
-        for each in (*OF_SOURCES, *OF_REPARTITION, *REPARTITION_REFUSED, *OF_TRANSITIONS)
+        for each in (*OF_SOURCES, *OF_REPARTITION, *REPARTITION_REFUSED, *OF_TRANSITIONS, *OF_CLAIMS)
     }
     assert given(["agents"], OF_WORKERS) == listed
 
@@ -142,7 +143,10 @@ def test_no_code_is_listed_twice() -> None:
 def test_tables_of_codes_on_any_page_name_none_that_there_is_not() -> None:
     known = {
         each.code
-        for reasons in (OF_SOURCES, OF_REPARTITION, REPARTITION_REFUSED, OF_TRANSITIONS, OF_DESTINATIONS)
+        for reasons in (
+            *(OF_SOURCES, OF_REPARTITION, REPARTITION_REFUSED),
+            *(OF_TRANSITIONS, OF_CLAIMS, OF_DESTINATIONS),
+        )
         for each in reasons
     }
     found = {

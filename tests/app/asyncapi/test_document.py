@@ -87,7 +87,7 @@ def test_the_schema_finds_what_is_wrong(schema: Draft7Validator) -> None:
 def test_every_topic_of_the_plan_that_others_read_or_write_is_a_channel(case: str) -> None:
     given = settings(case)
     plan = plan_of(given)
-    roles = {Role.SOURCE, Role.HISTORY, Role.TRANSITIONS, Role.AUDIT, Role.DEAD_LETTERS}
+    roles = {Role.SOURCE, Role.HISTORY, Role.TRANSITIONS, Role.IDENTITIES, Role.AUDIT, Role.DEAD_LETTERS}
     channels = asyncapi_of(given)["channels"]
     addresses = {each["address"] for each in channels.values()}
     wanted = {each.name for each in wanted_topics(plan, 1) if each.role in roles}

@@ -25,7 +25,9 @@ from app.asyncapi.document import asyncapi_of
 from app.asyncapi.headers import LetterHeaders
 from app.asyncapi.inputs import Profile, Track
 from app.settings.tree import load_settings
+from rules.state.identities import Claim
 from rules.state.row import Transition, Trigger
+from tables.claims import encode_claim, erased_headers
 from tests.app.asyncapi.contract import Contract
 
 CONTRACT = Contract(asyncapi_of(load_settings(environ={})))
@@ -101,6 +103,14 @@ def test_transitions(transition: Transition) -> None:
     assert CONTRACT.why_not_headers("transition", headers) == []
     del (changed := json.loads(value))["seq"]
     assert CONTRACT.why_not_payload("transition", changed)
+
+
+def test_claims_and_what_forgets_them() -> None:
+    _, value = encode_claim(Claim("default", "email", "a@b.c", "ann", 2_000))
+    assert CONTRACT.why_not_payload("claim", json.loads(value)) == []
+    assert CONTRACT.why_not_payload("claim", {"unset": True})
+    assert CONTRACT.why_not_headers("forgotten", erased_headers(2_000)) == []
+    assert CONTRACT.messages_of("turnstile.identities") == ["claim", "forgotten"]
 
 
 def test_dead_letters_in_every_form() -> None:

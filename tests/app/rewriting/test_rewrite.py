@@ -17,6 +17,7 @@ from agents.registry.topic import publish
 from app.cli import cli
 from app.commands.options import load_quiet
 from app.rewriting import rewrite as rewriting
+from tables.claims import claim_key
 from tables.codec import row_key
 from tables.erased import pseudonym
 from tests.app.imports.lab import START_MS, ImportLab, line
@@ -137,4 +138,7 @@ def test_whom_a_record_is_of_is_told_by_its_key_or_its_value() -> None:
     assert not records.has(b"any", value, 10), "of a user who came back"
     assert records.has(ANN.encode(), b'{"project": "shop"}')
     assert not records.has(ANN.encode(), None)
+    value_of_claim = b'{"time": "2026-11-22T12:00:00.000Z"}'
+    assert records.has(claim_key(("shop", "email", "a@b.c"), ANN), value_of_claim)
+    assert not records.has(claim_key(("default", "email", "a@b.c"), ANN), value_of_claim)
     assert not records.has(b"\xff", b"{")

@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord
 
 from agents.kafka.placement import partition_of
 from agents.topics import create_topics
+from tables.claims import decode_key
 from tests.stage.log import START_MS, Line
 from tests.stage.scene import KEPT, Scene, scene
 
@@ -41,6 +42,12 @@ def headers_of(record: ConsumerRecord) -> dict[str, bytes]:
 
 def view(user_id: str, **properties: str) -> bytes:
     return json.dumps({"user_id": user_id, "event": "view", "properties": properties}).encode()
+
+
+def named(user_id: str) -> bytes:
+    """A profile update that claims an identity."""
+    body = {"user_id": user_id, "type": "profile", "set": {"x": 1}, "identities": {"email": "a@b.c"}}
+    return json.dumps(body).encode()
 
 
 async def test_a_letter_too_large_for_its_topic_goes_without_what_is_too_large(
@@ -100,13 +107,15 @@ async def test_a_letter_too_large_for_its_topic_goes_without_what_is_too_large(
         worker.stop()
 
 
-async def test_transitions_and_re_keyed_records_that_are_refused_stop_nothing(
+async def test_transitions_claims_and_re_keyed_records_that_are_refused_stop_nothing(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
         await stage.define(ONCE)
         await limit(stage, stage.transitions, 3000)
         await limit(stage, stage.repartition, 3000)
+        identities = f"{stage.prefix}.identities"
+        await stage.make(identities, 2, {"cleanup.policy": "compact", "max.message.bytes": "1000"})
         here = next(name for name in (f"h{at}" for at in range(99)) if partition_of(name, 2) == 0)
         there = [name for name in (f"t{at}" for at in range(99)) if partition_of(name, 2) == 1]
         many = [name for name in (f"m{at}" for at in range(199)) if partition_of(name, 2) == 0]
@@ -116,7 +125,9 @@ async def test_transitions_and_re_keyed_records_that_are_refused_stop_nothing(
             stage,
             stage.events,
             0,
+            {"value": named(here)},
             {"value": view(here, text="t" * 2900)},
+            {"value": named(long)},
             {"value": view(long)},
             {"value": view(there[0]), "headers": [("trace", b"a" * 4000)]},
             {"value": view(there[1], text="t" * 5000)},
@@ -134,6 +145,11 @@ async def test_transitions_and_re_keyed_records_that_are_refused_stop_nothing(
         (lost,) = await stage.read(f"{stage.transitions}.dlq")
         assert headers_of(lost)["error.code"] == b"transition_refused"
         assert json.loads(lost.value or b"")["user_id"] == long
+        (claim,) = await stage.read(identities)
+        assert decode_key(claim.key) == (("default", "email", "a@b.c"), here)
+        (lost,) = await stage.read(f"{identities}.dlq")
+        assert headers_of(lost)["error.code"] == b"claim_refused"
+        assert decode_key(lost.key) == (("default", "email", "a@b.c"), long)
         codes = {each["code"] for each in (await worker.get("/readyz?verbose"))[1]["warnings"]}
-        assert codes == {"transition_refused", "transition_shortened"}
+        assert codes == {"transition_refused", "claim_refused", "transition_shortened"}
         worker.stop()
