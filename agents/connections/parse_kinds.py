@@ -74,6 +74,9 @@ def _check_keys(fields: Fields, made: ObjectStore) -> None:
     if made.scheme == "s3" and ("key_id" in fields.entries) is not ("key" in fields.entries):
         message = "key_id and key belong together: give both, or neither for the identity of the process"
         fields.reader.problem("missing_key", message, fields.path, fields.at)
+    if made.scheme == "s3" and made.endpoint is None and made.region is None:
+        message = "a bucket of S3 needs its 'region', or an 'endpoint'"
+        fields.reader.problem("missing_key", message, fields.path, fields.at)
     if made.scheme == "az" and "key_id" not in fields.entries:
         message = "with az:// 'key_id' is needed: the name of the storage account"
         fields.reader.problem("missing_key", message, fields.path, fields.at)

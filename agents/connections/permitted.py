@@ -66,4 +66,5 @@ def store_endpoint(store: ObjectStore) -> Endpoint:
         account = store.key_id if isinstance(store.key_id, str) else "account"
         return Endpoint(f"{account}.blob.core.windows.net", HTTPS)
     region = "us-east-1" if store.region is None else store.region
-    return Endpoint(f"s3.{region}.amazonaws.com", HTTPS)
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return Endpoint(f"s3.{region}.{domain}", HTTPS)

@@ -1,33 +1,22 @@
-"""What uses a connection: destinations and pushes that refer to it."""
+"""What uses a connection: definitions that name it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal
 
 from agents.connections.connection import Connection, id_of
 from agents.connections.published import PublishedConnection, PublishedConnections
-from agents.connections.resolve import ConnectionUnusable, resolved
+from agents.connections.resolve import ConnectionUnusable, find_connection, resolved
 from agents.deliver.definitions.destination import Destination
-
-
-class Referring(Protocol):
-    """A definition that may name a connection."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def project(self) -> str: ...
-    @property
-    def connection(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reference:
-    """A definition that names a connection. ``kind``: ``destination`` or ``push``."""
+    """A definition that names connections."""
 
-    kind: str
+    kind: Literal["destination", "push"]
     project: str
     name: str
 
@@ -35,28 +24,62 @@ class Reference:
         return f"{self.kind} '{self.name}' of project '{self.project}'"
 
 
-def references_to(connection: Connection, kind: str, among: Iterable[Referring]) -> list[Reference]:
-    """The definitions of one kind that name a connection, by project and name."""
-    return sorted(
-        Reference(kind, each.project, each.name)
-        for each in among
-        if each.connection is not None and id_of(each.connection, each.project) == connection.id
-    )
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What a definition names: ``name``, or ``project/name``."""
+
+    reference: Reference
+    connections: tuple[str, ...]
+
+    def names(self, connection: Connection) -> bool:
+        project = self.reference.project
+        return any(id_of(each, project) == connection.id for each in self.connections)
+
+
+def naming_of(destination: Destination) -> Naming:
+    named = () if destination.connection is None else (destination.connection,)
+    return Naming(Reference("destination", destination.project, destination.name), named)
+
+
+def references_to(connection: Connection, namings: Iterable[Naming]) -> list[Reference]:
+    """The definitions that name a connection, by kind, project and name."""
+    return sorted(each.reference for each in namings if each.names(connection))
 
 
 def broken_by(
-    change: Connection, published: PublishedConnections, destinations: Iterable[Destination]
+    change: Connection,
+    published: PublishedConnections,
+    destinations: Iterable[Destination],
+    namings: Iterable[Naming] = (),
 ) -> Iterator[str]:
-    """Why destinations that use a connection now couldn't use it as ``change`` has it."""
+    """Why what uses a connection now couldn't use it as ``change`` has it. ``namings`` are those of other
+    definitions than destinations."""
+    before = published.get(change.id)
+    if before is None or before.deleted:
+        return
     after = {**published, change.id: PublishedConnection(change, 0)}
     for each in destinations:
-        if each.connection is None or id_of(each.connection, each.project) != change.id:
-            continue
-        try:
-            resolved(each, published)
-        except ConnectionUnusable:
-            continue  # it can't be used now, either
-        try:
-            resolved(each, after)
-        except ConnectionUnusable as error:
-            yield f"destination '{each.name}' of project '{each.project}' uses it: {error}"
+        naming = naming_of(each)
+        if naming.names(change) and _resolves(each, published):
+            try:
+                resolved(each, after)
+            except ConnectionUnusable as error:
+                yield f"{naming.reference} uses it: {error}"
+    kind = before.connection.kind
+    for naming in namings:
+        for named in naming.connections:
+            project = naming.reference.project
+            if id_of(named, project) != change.id:
+                continue
+            try:
+                find_connection(named, project, after, (kind,))
+            except ConnectionUnusable as error:
+                yield f"{naming.reference} uses it: {error}"
+
+
+def _resolves(destination: Destination, published: PublishedConnections) -> bool:
+    try:
+        resolved(destination, published)
+    except ConnectionUnusable:
+        return False
+    return True

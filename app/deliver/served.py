@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from agents.connections.published import Connections, PublishedConnection
+from agents.connections.uses import Naming
 from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination
 from agents.registry.audit import Action
 from agents.registry.feed import Feed
@@ -48,3 +49,6 @@ class Deliveries(Protocol):
         self, published: PublishedConnection, action: Action, author: Author
     ) -> None:
         """The same of a connection."""
+
+    async def pushes(self) -> Sequence[Naming]:
+        """The connections that published pushes name. Raises KafkaError."""

@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.connections.published import PublishedConnection, connection_record, connections_feed
 from agents.connections.resolve import resolved_or_refused
+from agents.connections.uses import Naming
 from agents.deliver.definitions.published import (
     DestinationsFeed,
     PublishedDestination,
@@ -52,6 +53,7 @@ from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
 from app.publish.author import Author
+from app.publish.connected_uses import namings_of_pushes
 from app.publish.connections import told_of as told_of_connection
 from app.publish.destinations import told_of
 from app.settings.tree import Settings
@@ -251,6 +253,10 @@ class DeliveryService:
         await publish(self._producer, self.plan.audit, [audit_record(told)])
         known, key = self.connections.registry.published, published.connection.id
         await self._read(lambda: known.get(key) == published)
+
+    async def pushes(self) -> Sequence[Naming]:
+        """The connections that published pushes name. Raises KafkaError."""
+        return await namings_of_pushes(self.broker, self._admin, self.plan)
 
     async def _read(self, is_known: Callable[[], bool]) -> None:
         """Wait until the feed has read what was written."""

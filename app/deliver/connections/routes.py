@@ -18,14 +18,13 @@ from agents.connections.connection import Connection
 from agents.connections.parse import load_connections
 from agents.connections.permitted import connection_refusals
 from agents.connections.published import PublishedConnection, PublishedConnections
-from agents.connections.uses import Reference, broken_by, references_to
+from agents.connections.uses import Naming, broken_by, naming_of, references_to
 from agents.deliver.definitions.destination import Destination
 from agents.registry.api_keys import EVERY_PROJECT, Scope
 from agents.registry.audit import Action
 from agents.registry.unusable import shown_key
 from app.deliver.answers import PublishedVersion
 from app.deliver.connections.answers import ConnectionShown, ConnectionsShown, connection_shown
-from app.deliver.connections.rights import administers, require_administrator, sees
 from app.deliver.connections.trial import (
     TEST_SECONDS,
     ConnectionTest,
@@ -40,6 +39,7 @@ from app.http.problems import HttpProblem
 from app.http.projects import PROJECT, project_of
 from app.http.routes import Body, Header, JsonBody, Route
 from app.publish.author import Author
+from app.publish.connection_rights import administers, require_administrator, sees
 from app.publish.connections import deleted, plan_connections
 from app.publish.permitted import secrets_of
 from rules.parse.problems import DefinitionsInvalid, name_hint
@@ -132,11 +132,12 @@ class ConnectionRoutes:
 
     async def _list(self, request: web.Request) -> Json[ConnectionsShown]:
         caller, registry = request[CALLER], self._service.connections.registry
-        shown = [
-            self._shown(request, each)
+        seen = [
+            each
             for _, each in sorted(registry.published.items())
             if not each.deleted and sees(caller, each.connection)
         ]
+        shown = await self._shown(request, seen)
         # Nobody knows what one that can't be read says of who may see it.
         unreadable = registry.unusable if caller.covers(EVERY_PROJECT) else {}
         told = {shown_key(key): each.reason for key, each in unreadable.items()}
@@ -144,13 +145,21 @@ class ConnectionRoutes:
 
     async def _show(self, request: web.Request) -> Json[ConnectionShown]:
         published = self.found(request)
-        answer = Json(self._shown(request, published))
+        (shown,) = await self._shown(request, [published])
+        answer = Json(shown)
         answer.headers["ETag"] = etag(published.version)
         return answer
 
-    def _shown(self, request: web.Request, published: PublishedConnection) -> ConnectionShown:
-        is_whole = administers(request[CALLER], published.connection)
-        return connection_shown(published, self._references(published.connection) if is_whole else None)
+    async def _shown(
+        self, request: web.Request, published: Sequence[PublishedConnection]
+    ) -> list[ConnectionShown]:
+        """What uses one is for those who administer it."""
+        whole = [administers(request[CALLER], each.connection) for each in published]
+        namings = await self._namings() if any(whole) else []
+        return [
+            connection_shown(each, references_to(each.connection, namings) if is_whole else None)
+            for each, is_whole in zip(published, whole, strict=True)
+        ]
 
     def found(self, request: web.Request) -> PublishedConnection:
         """The one that the path names. Raises HttpProblem: 404, also where the caller may not see it."""
@@ -190,7 +199,8 @@ class ConnectionRoutes:
             if refused:
                 errors = [ProblemError("not_permitted", "", each, "") for each in refused]
                 raise HttpProblem(422, NOT_ONE, "\n".join(refused), errors=errors)
-            _refuse(list(broken_by(wanted, registry.published, self._destinations())), "Connection is used")
+            broken = broken_by(wanted, registry.published, self._destinations(), await self._pushes())
+            _refuse(list(broken), "Connection is used")
             (change,) = plan_connections(registry.published, [wanted], registry.unusable_versions)
             if change.action != "unchanged":
                 await self._publish(request, change.published, change.action)
@@ -204,7 +214,7 @@ class ConnectionRoutes:
             before = self.found(request)
             require_administrator(request[CALLER], before.connection)
             _require_version(request, IF_MATCH, before)
-            used_by = self._references(before.connection)
+            used_by = references_to(before.connection, await self._namings())
             _refuse([f"{each} uses it" for each in used_by], "Connection is still used")
             await self._publish(request, deleted(before), "deleted")
         return web.Response(status=204)
@@ -225,8 +235,16 @@ class ConnectionRoutes:
     def _destinations(self) -> Sequence[Destination]:
         return [each.destination for each in self._service.feed.published.values() if not each.deleted]
 
-    def _references(self, connection: Connection) -> Sequence[Reference]:
-        return references_to(connection, "destination", self._destinations())
+    async def _namings(self) -> list[Naming]:
+        """What all published definitions name. Raises HttpProblem."""
+        return [*map(naming_of, self._destinations()), *await self._pushes()]
+
+    async def _pushes(self) -> Sequence[Naming]:
+        try:
+            return await self._service.pushes()
+        except KafkaError as error:
+            detail = f"what pushes use can't be read: {error!r}"
+            raise HttpProblem(503, "Not available now", detail) from None
 
 
 def _require_version(request: web.Request, header: Header, before: PublishedConnection | None) -> None:

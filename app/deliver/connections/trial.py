@@ -118,7 +118,8 @@ async def _kafka(target: KafkaTopic, context: SinkContext) -> str:
     try:
         await opened.open()
         cluster = (await opened.current()).client.cluster
-        return f"{len(cluster.brokers())} brokers answered"
+        count = len(cluster.brokers())
+        return "one broker answered" if count == 1 else f"{count} brokers answered"
     finally:
         await opened.close()
 

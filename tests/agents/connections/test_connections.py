@@ -20,7 +20,7 @@ from agents.connections.published import (
     decode_connection,
 )
 from agents.connections.resolve import resolved_or_refused
-from agents.connections.uses import Reference, broken_by, references_to
+from agents.connections.uses import Naming, Reference, broken_by, naming_of, references_to
 from agents.deliver.definitions.destination import EventHub, KafkaTopic, Secret, Webhook
 from agents.deliver.definitions.hosts import HostPattern
 from agents.deliver.definitions.parse import load_parsed
@@ -159,6 +159,7 @@ webhook:
         ("object_store: {url: 'https://a.example/x'}", "url must be s3://"),
         ("object_store: {url: 's3://bucket/a/../b'}", "url must be s3://"),
         ("object_store: {url: 's3://bucket', key_id: A}", "belong together"),
+        ("object_store: {url: 's3://bucket'}", "needs its 'region'"),
         ("object_store: {url: 'az://box'}", "'key_id' is needed"),
         ("object_store: {url: 'gs://box', region: x}", "'region' has no effect"),
         ("kafka: {bootstrap: a, sasl_mechanism: PLAIN}", "bootstrap:"),
@@ -289,11 +290,26 @@ def test_uses_are_known_and_a_change_that_breaks_one_is_told() -> None:
         destination(OF_SHOP % ("shop", "crm")),
         destination("{name: e, kind: kafka, kafka: {topic: t}}"),
     ]
-    assert references_to(crm, "destination", uses) == [Reference("destination", "shop", "d")]
+    pushes = [
+        Naming(Reference("push", "default", "p"), ("lake", "crm")),
+        Naming(Reference("push", "shop", "q"), ("crm",)),
+        Naming(Reference("push", "shop", "r"), ("default/crm",)),
+    ]
+    assert list(map(str, references_to(crm, [*map(naming_of, uses), *pushes]))) == [
+        "destination 'd' of project 'shop'",
+        "push 'p' of project 'default'",
+        "push 'r' of project 'shop'",
+    ]
     assert list(broken_by(crm, known, uses)) == []
     narrower = connection(CRM.replace("projects: [shop], ", ""))
-    (told,) = broken_by(narrower, known, uses)
+    told, of_push = broken_by(narrower, known, uses, pushes)
     assert "destination 'd' of project 'shop' uses it" in told
+    assert "push 'r' of project 'shop' uses it: project 'shop' has no connection" in of_push
+    as_cluster = connection(LAKE.replace("name: lake", "name: crm"))
+    assert [each.partition(" uses it")[0] for each in broken_by(as_cluster, known, (), pushes)] == [
+        "push 'p' of project 'default'",
+        "push 'r' of project 'shop'",
+    ]
     assert isinstance(crm.reached, WebhookTemplate)
     with_more = connection(CRM.replace("percent: {type: number, default: 5}", "percent: {required: true}"))
     assert ["'percent' (text) is needed" in each for each in broken_by(with_more, known, uses)] == [True]

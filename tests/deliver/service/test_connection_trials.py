@@ -103,4 +103,4 @@ async def test_a_kafka_cluster_tells_its_brokers(kafka: str) -> None:
     own = Settings.model_validate({"kafka": {"bootstrap": kafka}, "deliver": {"allow_private": True}})
     found = await tried(f"{{name: lake, kind: kafka, kafka: {{bootstrap: '{kafka}'}}}}", own)
     assert (found.ok, found.kind) == (True, "kafka")
-    assert found.outcome.endswith("brokers answered")
+    assert found.outcome in ("one broker answered", "3 brokers answered")

@@ -12,6 +12,7 @@ from agents.kafka.broker import Broker
 from agents.kafka.clients import new_consumer
 from agents.registry.audit import AuditRecord, read_audit
 from tests.app.http.lab import api_key
+from tests.deliver.service.test_http_access import BODIES
 from tests.stage.delivery import scene, transition
 from tests.stage.receiver import receiver
 from tests.stage.workers import until
@@ -38,7 +39,11 @@ async def test_a_connection_is_made_used_and_kept_as_long_as_it_is_used(
         await until(deliverer.is_ready, "it is ready", 40, [deliverer])
 
         async def ask(
-            key: str, path: str, method: str = "GET", text: str | None = None, match: str | None = None
+            key: str,
+            path: str,
+            method: str = "GET",
+            text: str | bytes | None = None,
+            match: str | None = None,
         ) -> tuple[int, dict[str, Any]]:
             headers = {"api-key": key, **({} if match is None else {"If-Match": match})}
             url = f"{deliverer.url}/v1/{path}"
@@ -86,7 +91,7 @@ webhook:
         assert (await ask("maker", "destinations/mine", "PUT", mine.replace("text:", "texd:")))[0] == 422
         assert (await ask("user", "destinations/mine", "PUT", mine))[0] == 201
         assert (await ask("team", "destinations/mine", "PUT", mine))[0] == 200, "who administers may use it"
-        assert (await ask("other", "destinations/mine", "PUT", mine))[0] == 403
+        assert (await ask("other", "destinations/mine", "PUT", mine))[0] == 422
         assert (await ask("other", one))[0] == 404
 
         async def is_running() -> bool:
@@ -124,6 +129,11 @@ webhook:
         assert (await ask("maker", "destinations/mine", "DELETE"))[0] == 204
         assert (await ask("team", one, "DELETE", match='"2"'))[0] == 204
         assert (await ask("maker", one))[0] == 404
+        for body in BODIES:
+            assert (await ask("maker", "connections/mine?project=one", "PUT", body))[0] == 422, body
+            assert (await ask("maker", "connections/mine:test?project=one", "POST", body))[0] in (400, 404)
+        for path in ("/%FF", "/%00", "/..", "/a%2Fb", "/a:b:test", "/" + "x" * 7000, "?projekt=one"):
+            assert (await ask("root", f"connections{path}", "PUT", crm))[0] in (400, 404, 405, 422), path
         assert not deliverer.logged("Traceback"), deliverer.log()
         async with new_consumer(Broker(broker)) as consumer:
             told_all = [each async for each in read_audit(consumer, f"{topic_prefix}.audit")]
