@@ -18,6 +18,7 @@ from app.commands.operating import (
     identities,
     import_history,
     keys,
+    push,
     settings,
     topics,
     topology,
@@ -47,6 +48,7 @@ cli.add_typer(audiences.cli, name="audiences")
 cli.add_typer(connections.cli, name="connections")
 cli.add_typer(destinations.cli, name="destinations")
 cli.add_typer(deliver.cli, name="deliver")
+cli.add_typer(push.cli, name="push")
 cli.add_typer(keys.cli, name="keys")
 cli.command("audit")(audit.audit)
 cli.command("erase")(erase.erase)

@@ -14,6 +14,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 
 from agents.backfill.versions.catalog import Catalog
+from agents.connections.published import PublishedConnections, connections_feed
 from agents.deliver.definitions.destination import RetryPolicy
 from agents.evaluate.native.engine import Engine
 from agents.follow.follower import Follower
@@ -45,6 +46,7 @@ from app.failures import message_for_users
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
+from app.pushes.targets import ConnectedTargets
 from app.settings.limits import limits_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
@@ -62,7 +64,7 @@ LEDGER_UNREADABLE: Final = "push_run_unreadable"
 ROWS: Final = "rows"
 LISTS: Final = "lists"
 
-TargetsOf = Callable[["PushService"], Targets]
+TargetsOf = Callable[[Settings, Callable[[], PublishedConnections]], Targets]
 
 
 class PushService:
@@ -71,7 +73,7 @@ class PushService:
     ``run`` returns after an orderly stop, or raises what it can't go on with.
     """
 
-    def __init__(self, settings: Settings, targets_of: TargetsOf) -> None:
+    def __init__(self, settings: Settings, targets_of: TargetsOf = ConnectedTargets) -> None:
         self.settings = settings
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)
@@ -97,7 +99,8 @@ class PushService:
         self._admin = new_admin(self.broker)
         self._topics = FollowedTopics(self._admin, self.plan)
         self._follower: Follower | None = None
-        self._targets = targets_of(self)
+        self.connections = connections_feed(new, plan.connections, warnings)
+        self._targets = targets_of(settings, lambda: self.connections.registry.published)
         kafka = settings.kafka
         self._leading = Leading(
             self.broker,
@@ -171,12 +174,13 @@ class PushService:
         return {
             "audiences": self.audiences,
             "pushes": self.pushes,
+            "connections": self.connections,
             "ledger": self.ledger,
             "erasures": self.erasures,
         }
 
     async def _make_topics(self) -> None:
-        own = self.plan.push_topics()
+        own = [*self.plan.push_topics(), self.plan.connections_topic()]
         cluster = await make_missing(self._admin, own, self.settings.topics.replication)
         raise_if_unusable(judge(own, cluster))
 

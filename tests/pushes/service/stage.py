@@ -11,18 +11,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.connections.parse import load_connections
+from agents.connections.published import PublishedConnection, connection_record
 from agents.kafka.broker import Broker
 from agents.kafka.clients import committed_consumer
 from agents.kafka.placement import partition_of
 from agents.pushes.contract.parse import load_pushes
 from agents.pushes.published import Pushes, plan_changes, push_record
 from agents.pushes.runs import Ledger, Request, Run, record_of
+from agents.pushes.targets.kafka_end import END_HEADER, LIST_HEADER
 from agents.registry.topic import publish, read_all
 from app.pushes.service import PushService
 from app.settings.tree import Settings
-from tests.pushes.service.topic_target import END, OneTopic, TopicTarget, read_topic
 from tests.stage.log import view
 from tests.stage.scene import Scene
 
@@ -31,6 +33,7 @@ audiences:
   - {id: brief, name: Brief, rule: {event: view, within: 2s}}
   - {id: ever, name: Ever, rule: {event: view}}
 """
+CONNECTION = "{name: own, kind: kafka, kafka: {}}"
 USERS = [f"user-{number}" for number in range(301)]
 
 
@@ -38,19 +41,27 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def environ_of(stage: Scene, folder: Path) -> dict[str, object]:
+    """The settings of a process of pushes."""
+    return {
+        "kafka.bootstrap": stage.bootstrap,
+        "kafka.session_timeout_ms": 6000,
+        "kafka.heartbeat_interval_ms": 500,
+        "topics.prefix": stage.prefix,
+        "topics.replication": 1,
+        "worker.app_id": stage.prefix,
+        "pushes.data_dir": str(folder),
+        "pushes.port": 0,
+        "pushes.probe_port": 0,
+    }
+
+
 def settings_of(stage: Scene, folder: Path) -> Settings:
-    return Settings.model_validate(
-        {
-            "kafka": {
-                "bootstrap": stage.bootstrap,
-                "session_timeout_ms": 6000,
-                "heartbeat_interval_ms": 500,
-            },
-            "topics": {"prefix": stage.prefix, "replication": 1},
-            "worker": {"app_id": stage.prefix},
-            "pushes": {"data_dir": str(folder), "port": 0, "probe_port": 0},
-        }
-    )
+    tree: dict[str, Any] = {}
+    for name, value in environ_of(stage, folder).items():
+        section, key = name.split(".")
+        tree.setdefault(section, {})[key] = value
+    return Settings.model_validate(tree)
 
 
 class PushStage:
@@ -58,10 +69,24 @@ class PushStage:
 
     def __init__(self, stage: Scene, folder: Path) -> None:
         self.stage = stage
-        self.topic = f"{stage.prefix}.lists"
-        self.settings = settings_of(stage, folder)
-        self.target = TopicTarget(stage.bootstrap, self.topic)
-        self.service: PushService | None = None
+        self.folder = folder
+        self.topic = f"{stage.prefix}-lists"
+
+    async def prepare(self) -> None:
+        """Make the topics, publish the connection."""
+        await self.stage.make(self.topic, 1)
+        compacted = {"cleanup.policy": "compact"}
+        for name in ("pushes", "push-runs", "connections"):
+            await self.stage.make(f"{self.stage.prefix}.{name}", 1, compacted)
+        (connection,) = load_connections([("c.yaml", CONNECTION)])
+        record = connection_record(PublishedConnection(connection, 1))
+        await publish(self.stage.producer, f"{self.stage.prefix}.connections", [record])
+
+    def push(self, name: str, audience: str, more: str = "") -> str:
+        """A definition."""
+        target = f"target: {{topic: {self.topic}}}"
+        rest = f"connection: own, content: {{format: kafka}}, {target}"
+        return f"{{name: {name}, audience: {audience}, {rest}{more and ', '}{more}}}"
 
     async def apply(self, text: str) -> None:
         """Publish pushes."""
@@ -74,7 +99,8 @@ class PushStage:
         await publish(self.stage.producer, f"{self.stage.prefix}.push-runs", [record_of(request)])
 
     async def ledger(self) -> Ledger:
-        return await self._read(Ledger(f"{self.stage.prefix}.push-runs"))
+        found: Ledger = await self._read(Ledger(f"{self.stage.prefix}.push-runs"))
+        return found
 
     async def run_of(self, push: str, number: int = 0) -> Run:
         """Once it is over."""
@@ -88,20 +114,26 @@ class PushStage:
         return found[number]
 
     async def lists(self) -> dict[str, list[str]]:
-        """Whose rows each list has, of those that have an end."""
-        records = await read_topic(self.stage.bootstrap, self.topic)
-        ends = [json.loads(value) for key, value, _ in records if key == END]
-        assert len({each["list"] for each in ends}) == len(ends), ends
-        found: dict[str, list[str]] = {each["list"]: [] for each in ends}
-        for key, value, of in records:
-            if key != END:
-                found[of].append(json.loads(value)["user_id"])
-        return found
+        """Whose rows each list has, of those that have an end; each has one end at most."""
+        found: dict[str, list[str]] = {}
+        ends: list[str] = []
+        tp = TopicPartition(self.topic, 0)
+        async with committed_consumer(Broker(self.stage.bootstrap)) as consumer:
+            for record in await _all(consumer, [tp]):
+                headers = dict(record.headers)
+                of = headers[LIST_HEADER].decode()
+                if END_HEADER in headers:
+                    ends.append(of)
+                else:
+                    found.setdefault(of, []).append(record.key.decode())
+        assert len(set(ends)) == len(ends)
+        assert found.keys() <= set(ends)
+        return {each: found.get(each, []) for each in ends}
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[PushService]:
         """A process of pushes, in this one."""
-        self.service = service = PushService(self.settings, lambda _: OneTopic(self.target))
+        service = PushService(settings_of(self.stage, self.folder))
         running = asyncio.create_task(service.run())
         try:
             yield service
@@ -112,7 +144,10 @@ class PushStage:
     async def members_at(self, audience: str, instant_ms: int) -> set[str]:
         """By the transitions that the worker wrote: the last one up to the instant decides."""
         last: dict[str, tuple[int, bool]] = {}
-        for each in await self._transitions():
+        tps = [TopicPartition(self.stage.transitions, each) for each in range(self.stage.partitions)]
+        async with committed_consumer(Broker(self.stage.bootstrap)) as consumer:
+            bodies = [json.loads(each.value) for each in await _all(consumer, tps)]
+        for each in bodies:
             at_ms = round(datetime.fromisoformat(each["at"]).timestamp() * 1000)
             if each["audience"] == audience and at_ms <= instant_ms:
                 seq, _ = last.get(each["user_id"], (0, False))
@@ -120,21 +155,21 @@ class PushStage:
                     last[each["user_id"]] = each["seq"], each["event"] == "enter"
         return {user for user, (_, is_in) in last.items() if is_in}
 
-    async def _transitions(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        tps = [TopicPartition(self.stage.transitions, each) for each in range(self.stage.partitions)]
-        async with committed_consumer(Broker(self.stage.bootstrap)) as consumer:
-            consumer.assign(tps)
-            await consumer.seek_to_beginning(*tps)
-            ends = await consumer.end_offsets(tps)
-            while any([await consumer.position(each) < ends[each] for each in tps]):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [json.loads(each.value) for each in records if each.value]
-        return found
-
     async def _read(self, registry: Any) -> Any:
         async with committed_consumer(Broker(self.stage.bootstrap)) as consumer:
             return await read_all(consumer, registry)
+
+
+async def _all(consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> list[Any]:
+    """Every record, up to the ends as they are now."""
+    found: list[Any] = []
+    consumer.assign(tps)
+    await consumer.seek_to_beginning(*tps)
+    ends = await consumer.end_offsets(tps)
+    while any([await consumer.position(each) < ends[each] for each in tps]):
+        for records in (await consumer.getmany(timeout_ms=200)).values():
+            found += records
+    return found
 
 
 async def send_views(stage: Scene, is_over: asyncio.Event, users: Iterable[str] = tuple(USERS)) -> None:

@@ -9,8 +9,7 @@ from agents.pushes.runs import Request
 from tests.pushes.service.stage import DEFINITIONS, USERS, PushStage, now_ms, send_views
 from tests.stage.scene import scene
 
-BRIEF = "{name: brief, audience: brief, connection: c, content: {format: kafka}}"
-RUNS = 5
+RUNS = 3
 
 
 async def test_every_list_is_who_was_in_at_its_instant_while_users_come_and_go(
@@ -20,18 +19,22 @@ async def test_every_list_is_who_was_in_at_its_instant_while_users_come_and_go(
         await stage.define(DEFINITIONS)
         worker = stage.worker()
         worker.start()
-        await worker.wait_ready()
         pushes = PushStage(stage, tmp_path / "pushes")
-        await stage.make(pushes.topic, 1)
+        await pushes.prepare()
+        await worker.wait_ready()
         is_over = asyncio.Event()
         sending = asyncio.create_task(send_views(stage, is_over, USERS))
         try:
             async with pushes.serving():
-                await pushes.apply(BRIEF)
+                await pushes.apply(pushes.push("brief", "brief"))
                 runs = [await pushes.run_of("brief")]
                 for number in range(1, RUNS):
                     await pushes.ask(Request(f"r{number}", "run", "default", "brief", now_ms()))
                     runs.append(await pushes.run_of("brief", number))
+                await pushes.apply(pushes.push("many", "ever", "max_ids: 5"))
+                many = await pushes.run_of("many")
+                await pushes.apply(pushes.push("nobody", "nowhere"))
+                nobody = await pushes.run_of("nobody")
         finally:
             is_over.set()
             await sending
@@ -45,3 +48,6 @@ async def test_every_list_is_who_was_in_at_its_instant_while_users_come_and_go(
             assert sorted(users) == sorted(await pushes.members_at("brief", run.instant_ms))
             assert run.rows == run.members == run.by_id["user_id"] == len(users)
         assert any(0 < each.members < len(USERS) for each in runs), runs
+        assert (many.state, many.code) == ("failed", "too_many_ids")
+        assert "ids, and this push takes fewer than 5" in many.reason
+        assert (nobody.state, nobody.code) == ("failed", "audience_missing")
