@@ -115,11 +115,13 @@ class Erasures(Registry[str, Receipt]):
         found = (each for each in self.published.values() if request in each.requests)
         return next(found, None)
 
+    def of_user(self, project: str, user_id: str) -> Receipt | None:
+        """The receipt of a user's last erasure; None: there was none."""
+        return self.published.get(pseudonym(row_key(project, user_id)).hex()) if self.published else None
+
     def erased_ms(self, project: str, user_id: str) -> int | None:
         """When a user was erased last, by the clock of the user's partition; None: never."""
-        if not self.published:
-            return None
-        found = self.published.get(pseudonym(row_key(project, user_id)).hex())
+        found = self.of_user(project, user_id)
         return None if found is None else parse_instant(found.at)
 
     def rewritten(self, topic: str) -> str | None:

@@ -13,6 +13,7 @@ from agents.topics.plan import TopicPlan
 from app.worker.erasing.request import ask_erasure
 from tables.erased import pseudonym
 from tests.stage.log import Line
+from tests.stage.readers import reader_of
 from tests.stage.scene import Scene, scene
 from tests.stage.workers import COMMAND, environment
 
@@ -36,7 +37,7 @@ async def send(stage: Scene, user: str, *bodies: dict[str, object]) -> None:
 
 async def command(stage: Scene, *words: str) -> str:
     """What ``turnstile`` prints, asked of the worker."""
-    (worker,) = stage.workers
+    worker = stage.workers[0]
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *words,
@@ -50,6 +51,12 @@ async def command(stage: Scene, *words: str) -> str:
     out, err = await process.communicate()
     assert process.returncode == 0, err
     return out.decode()
+
+
+async def places_of(stage: Scene, erasure: str) -> dict[str, str | None]:
+    """When each place is clean."""
+    _, receipt = await stage.workers[0].get(f"/v1/erasures/{erasure}")
+    return {each["place"]: each["clean_at"] for each in receipt["places"]}
 
 
 async def live_bytes(stage: Scene) -> bytes:
@@ -127,9 +134,7 @@ async def test_nothing_of_an_erased_user_is_found(kafka: str, topic_prefix: str,
         await stage.until(is_clean, "the row is buried and the identities are forgotten", 30)
 
         async def says_clean() -> bool:
-            receipt = json.loads(await command(stage, "erasures", "show", asked.id))
-            places = {each["place"]: each["clean_at"] for each in receipt["places"]}
-            return places["files of the partition's store"] is not None
+            return bool((await places_of(stage, asked.id))["files of the partition's store"])
 
         await stage.until(says_clean, "the receipt says that the files are clean", 60)
         rows = list(worker.data.glob("*-profiles-changelog-*"))
@@ -144,6 +149,69 @@ async def test_nothing_of_an_erased_user_is_found(kafka: str, topic_prefix: str,
         assert not any(files_with(each.encode(), worker.data) for each in (USER, FIRST, SECOND))
         assert BOBS.encode() in await live_bytes(stage)
         assert receipt["user"].encode() in await live_bytes(stage)
+
+
+async def test_what_was_known_is_gone_although_the_user_goes_on(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """A producer's own record erases; the worker is killed, and a reader follows."""
+    async with scene(kafka, topic_prefix, tmp_path, partitions=2) as stage:
+        await stage.define(SEEN)
+        worker, reader = stage.worker(), reader_of(stage)
+        worker.start()
+        await worker.wait_ready()
+        reader.start()
+        old: dict[str, object] = {"type": "profile", "set": {"note": FIRST, "cents": 5}}
+        view: dict[str, object] = {"event": "view"}
+        await send(stage, USER, view, old, view)
+        await send(stage, "bob", view, {"type": "profile", "set": {"note": BOBS}})
+        await stage.reach(2)
+        await stage.until(worker.is_quiet, "the rows are in the store")
+        worker.stop()  # which brings them to files
+        assert files_with(FIRST.encode(), worker.data)
+        worker.start()
+        await send(stage, USER, view, {"type": "delete"}, {"event": "view", "note": 1})
+        for _ in range(2):
+            worker.kill()
+            await send(stage, USER, {"type": "profile", "set": {"note": SECOND}}, view)
+            worker.start()
+            await worker.wait_ready()
+        await stage.define(BOTH)  # computed from the whole log
+
+        async def is_back() -> bool:
+            status, body = await worker.get(f"/v1/users/{USER}/audiences")
+            inside = {each["id"] for each in body["audiences"]} if status == 200 else set()
+            return inside == {"seen", "rich"} and await worker.is_quiet()
+
+        await stage.until(is_back, "the user is a new one, who viewed three times", 60)
+        await stage.until(stage.is_committed, "all is taken")
+        outcome = await stage.outcome()  # which refuses ids that come with another body
+        moves = [json.loads(each) for each in outcome.bodies.values()]
+        mine = sorted(
+            (each["seq"], each["event"], each["cause"]) for each in moves if each["user_id"] == USER
+        )
+        seen = [each for each in mine if each[2] != "backfill"]
+        assert seen == [(1, "enter", "event"), (2, "exit", "delete"), (3, "enter", "event")]
+
+        receipt = json.loads(await command(stage, "erasures", "of", USER))
+        assert receipt["requests"] == [receipt["id"]]
+        assert receipt["id"].startswith(f"{stage.events}-")
+
+        async def is_clean() -> bool:
+            files = files_with(FIRST.encode(), worker.data, reader.data)
+            return not files and FIRST.encode() not in await live_bytes(stage)
+
+        await stage.until(is_clean, "nothing of the first life is in files", 60)
+
+        async def says_clean() -> bool:
+            return bool((await places_of(stage, receipt["id"]))["files of the partition's store"])
+
+        await stage.until(says_clean, "the receipt says so", 30)
+        reader.stop()
+        worker.stop()
+        assert not files_with(FIRST.encode(), worker.data, reader.data)
+        assert files_with(BOBS.encode(), reader.data)
+        assert SECOND.encode() in await live_bytes(stage)
 
 
 async def test_the_command_erases_and_prints_the_receipt(

@@ -58,6 +58,19 @@ def show(
     _print(worker_client(url, key, project, settings).get("erasures", erasure), as_json)
 
 
+@cli.command("of")
+def of_user(
+    user: UserName,
+    project: Project = "default",
+    url: WorkerUrl = None,
+    key: WorkerKey = None,
+    as_json: AsJson = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Print the receipt of a user's last erasure, whoever asked for it."""
+    _print(worker_client(url, key, project, settings).get("users", user, "erasure"), as_json)
+
+
 @cli.command("rewrite")
 def rewrite(settings: SettingsFile = None) -> None:
     """Write history and dead-letter topics again without the users who were erased.

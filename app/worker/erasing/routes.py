@@ -1,4 +1,4 @@
-"""``DELETE /v1/users/{id}`` and ``GET /v1/erasures/{id}``."""
+"""``DELETE /v1/users/{id}``, ``GET /v1/erasures/{id}`` and ``GET /v1/users/{id}/erasure``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ class ErasureRoutes:
                 query=(PROJECT,),
                 problems=(404,),
             ),
+            Route(
+                "GET",
+                "/v1/users/{user_id:[^/]+}/erasure",
+                self._receipt_of_user,
+                "admin",
+                "The receipt of a user's last erasure, whoever asked for it",
+                query=(USER_ID, BY, PROJECT),
+                problems=(404,),
+            ),
         ]
 
     async def _erase(self, request: web.Request) -> Json[ErasureAsked]:
@@ -77,6 +86,15 @@ class ErasureRoutes:
         if receipt is None or receipt.project != project:
             raise _no_receipt(wanted)
         return Json(await self._shown(wanted, receipt))
+
+    async def _receipt_of_user(self, request: web.Request) -> Json[ErasureShown]:
+        """Also of one that a producer's record asked for, whose id nobody may know."""
+        project = project_of(request)
+        user_id = await self._user_of(request, project)
+        receipt = self._worker.erasures.registry.of_user(project, user_id)
+        if receipt is None:
+            raise HttpProblem(404, "No such erasure", f"nobody with the id {user_id!r} was erased")
+        return Json(await self._shown(receipt.requests[-1], receipt))
 
     async def _shown(self, wanted: str, receipt: Receipt) -> ErasureShown:
         places = places_of(receipt, self._worker.erasures.registry, self._worker.plan, await self._topics())
