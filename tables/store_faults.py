@@ -108,7 +108,7 @@ def set_aside(path: Path) -> Path | None:
     people to look at. The caller must have closed the store. Raises StoreInUse when another process works
     with it, and StoreUnusable when renaming fails.
     """
-    _check_unlocked(path)
+    check_unlocked(path)
     aside: Path | None = None
     try:
         if os.path.lexists(path):
@@ -153,7 +153,8 @@ def wipe(path: Path) -> None:
     _remove(_note(path))
 
 
-def _check_unlocked(path: Path) -> None:
+def check_unlocked(path: Path) -> None:
+    """Raises StoreInUse where another process has the store open."""
     try:
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -9,9 +9,12 @@ made room for a row that was written before the stretch's end was noted.
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final
 
 import msgspec
@@ -23,9 +26,16 @@ from rules.state.row import Row
 from tables.changelog.format import is_row
 from tables.codec import RowUnreadable, decode_row
 from tables.store import RocksMemory, RocksStore, Write
+from tables.store_faults import StoreInUse, check_unlocked
 
 log = structlog.get_logger("turnstile.deliver")
 
+PREFIX: Final = "turnstile-members-"
+ROWS: Final = "rows"
+LEFT_SECONDS: Final = 60
+"""A folder that is younger may be one whose store is just being opened."""
+_OURS: Final[set[Path]] = set()
+"""The folders of this process. To look whether a store of its own is locked would end the lock."""
 POLL_MS: Final = 500
 SCANNED: Final = 500
 """Rows that are in memory at a time."""
@@ -34,11 +44,13 @@ WRITE_BUFFER_BYTES: Final = 8 * 1024 * 1024
 
 
 class MemberRows:
-    """Rows by their keys, in a folder that is gone when this is closed."""
+    """Rows by their keys, in a folder that goes when this is closed; after a kill when another begins."""
 
     def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="turnstile-members-")
-        path = Path(self._folder.name) / "rows"
+        _remove_left()
+        self._folder = TemporaryDirectory(prefix=PREFIX)
+        _OURS.add(Path(self._folder.name))
+        path = Path(self._folder.name) / ROWS
         self._store = RocksStore(path, RocksMemory.of(CACHE_BYTES, WRITE_BUFFER_BYTES))
 
     def take(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
@@ -60,7 +72,25 @@ class MemberRows:
 
     def close(self) -> None:
         self._store.close()
+        _OURS.discard(Path(self._folder.name))
         self._folder.cleanup()
+
+
+def _is_in_use(path: Path) -> bool:
+    try:
+        check_unlocked(path)
+    except StoreInUse:
+        return True
+    return False
+
+
+def _remove_left() -> None:
+    """The folders of processes that were killed: rows of users who were erased since may lie in them."""
+    old = time.time() - LEFT_SECONDS
+    for folder in Path(gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # others' folders, and what another process removes just now
+            if folder not in _OURS and folder.stat().st_mtime < old and not _is_in_use(folder / ROWS):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 async def read_rows(

@@ -39,6 +39,9 @@ def places_of(
             "uses any more keeps what it had",
         ),
         ErasurePlace("scratch stores", None, "they go when the computations that are under way end"),
+        ErasurePlace(
+            "rows that delivery workers read", None, "they go when a new destination has its members"
+        ),
         ErasurePlace("destinations", None, "the exits go out like others, with the cause delete"),
     ]
     for name in sorted(topics):

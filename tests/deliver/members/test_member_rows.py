@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from agents.deliver.members.rows import MemberRows, read_rows
+from agents.deliver.members.rows import PREFIX, MemberRows, read_rows
 from rules.state.row import Membership, Row
 from tables.codec import encode_row, row_key, split_row_key
 from tests.stage.delivery import START_MS, DeliveryScene, scene
@@ -81,3 +85,40 @@ async def test_the_latest_row_counts_and_users_who_are_in_nothing_are_not_kept(
         assert list(rows) == [(row_key("default", "back"), member(3))]
         assert rows.get(row_key("default", "left")) is None
         rows.close()
+
+
+def test_what_a_killed_process_left_goes_when_the_next_members_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, young = tmp_path / f"{PREFIX}left", tmp_path / f"{PREFIX}young"
+    for folder in (left, young):
+        (folder / "rows").mkdir(parents=True)
+        (folder / "rows" / "000004.log").write_bytes(b"ann")
+    program = (
+        "import sys; from agents.deliver.members.rows import MemberRows\n"
+        "rows = MemberRows()\nprint(1, flush=True)\nsys.stdin.read()"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        (used,) = {*tmp_path.iterdir()} - {left, young}
+        for folder in (left, used):
+            os.utime(folder, (1, 1))
+        own = MemberRows()
+        (owned,) = {*tmp_path.iterdir()} - {left, young, used}
+        os.utime(owned, (1, 1))
+        rows = MemberRows()
+        assert owned.exists(), "it is this process's"
+        own.close()
+        assert not left.exists()
+        assert young.exists(), "its store may be about to be opened"
+        assert used.exists(), "another process has it open"
+        rows.close()
+        other.kill()
+    os.utime(used, (1, 1))
+    MemberRows().close()
+    assert not used.exists()
