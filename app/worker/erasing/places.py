@@ -23,7 +23,7 @@ def places_of(
     receipt: Receipt, erasures: Erasures, plan: TopicPlan, topics: Mapping[str, Topic]
 ) -> list[ErasurePlace]:
     """The places of one erasure; ``topics``: all of the cluster, with the settings of ours where known."""
-    erased_ms = parse_instant(receipt.at)
+    erased_ms = receipt.before_ms
     found = [
         ErasurePlace("row, members, timers, identities, event ids", receipt.at, "went with the erasure"),
         ErasurePlace(
