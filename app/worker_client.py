@@ -103,12 +103,12 @@ class WorkerClient:
                 f"no worker answers at {self.url} (--url or deliver.lookup_url): {reason}"
             ) from None
 
-    def patiently(self, *path: str, query: Mapping[str, str] = NO_QUERY) -> Any:
+    def patiently(self, *path: str, query: Mapping[str, str] = NO_QUERY, method: str = "GET") -> Any:
         """The same, asked again while partitions move: a long listing would hardly ever come to its end."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             try:
-                return self.get(*path, query=query)
+                return self.get(*path, query=query, method=method)
             except NotNow:
                 if time.monotonic() > deadline:
                     raise

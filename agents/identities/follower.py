@@ -22,7 +22,7 @@ from agents.identities.owner import Owner, Sweep
 from agents.restore.cleaning import StoreCleaner
 from agents.restore.stores import store_path
 from agents.warnings import Warnings
-from tables.claims import Identity, record_of
+from tables.claims import Identity, Record, record_of
 from tables.identities import Collision, Holder, IdentityStore
 from tables.opening import open_store
 from tables.store import RocksMemory
@@ -146,6 +146,19 @@ class IdentityFollower:
         most_ms = self._max_behind_ms
         is_old = most_ms is not None and self._wall_ms() - followed.as_of_ms > most_ms
         return None if is_old else followed
+
+    async def claim(self, partition: int, claims: Sequence[Record]) -> int:
+        """Write claims of as long ago as may be, but for those that are known to be there; how many.
+
+        Raises KafkaError.
+        """
+        assert self._owner is not None
+        followed = self._read(partition)
+        if followed is not None:
+            known = followed.store.standing([each.key or b"" for each in claims])
+            claims = [each for each, it in zip(claims, known, strict=True) if it is None]
+        await self._owner.write(partition, claims)
+        return len(claims)
 
     # -- following -----------------------------------------------------------------------------------
 

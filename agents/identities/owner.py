@@ -31,6 +31,9 @@ class Owner(Protocol):
         self, partition: int, store: IdentityStore, records: Sequence[Record]
     ) -> None: ...
 
+    async def write(self, partition: int, records: Sequence[Record]) -> None:
+        """Write claims, and wait."""
+
     async def look(self, partition: int, store: IdentityStore, sweep: Sweep | None) -> Sweep | None:
         """Look at some more claims of a store that is read to its end; None: all are as they must be."""
 
@@ -59,7 +62,7 @@ class OwnerOfClaims:
         """Raises KafkaError."""
         keys = claim_keys(records)
         known = dict(zip(keys, store.standing(keys), strict=True))
-        await self._write(partition, to_mend(records, known, self._erasures.registry.erased_ms))
+        await self.write(partition, to_mend(records, known, self._erasures.registry.erased_ms))
 
     async def look(self, partition: int, store: IdentityStore, sweep: Sweep | None) -> Sweep | None:
         """Raises KafkaError."""
@@ -70,14 +73,15 @@ class OwnerOfClaims:
             sweep = Sweep(registry.next_offset)
         claims = store.claims(sweep.after, PAGE)
         found = (forgetting(key, claim, registry.erased_ms) for key, claim in claims)
-        await self._write(partition, [each for each in found if each is not None])
+        await self.write(partition, [each for each in found if each is not None])
         if len(claims) < PAGE:
             store.note_erased(sweep.erased_next)
             return None
         sweep.after = claims[-1][0]
         return sweep
 
-    async def _write(self, partition: int, records: Sequence[Record]) -> None:
+    async def write(self, partition: int, records: Sequence[Record]) -> None:
+        """Raises KafkaError."""
         sent = [
             await self._producer.send(
                 self._topic,

@@ -172,7 +172,7 @@ def _partitions(wanted: Wanted, topic: Topic) -> Iterator[Fault]:
             f"has {topic.partitions} partitions",
             f"{wanted.partitions}, as many as the changelog has",
             "who has a partition of the table answers for the identities in the partition of the same number",
-            "Delete it while no worker runs: it is made again, and has identities as soon as they change",
+            "Delete it while no worker runs: it is made again; then run `turnstile identities rebuild`",
         )
     if wanted.role is Role.HISTORY and topic.partitions != wanted.partitions:
         yield Fault(

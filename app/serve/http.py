@@ -38,9 +38,9 @@ from app.worker.audiences.shown import Known
 from app.worker.audiences.sizes import KnownSizes
 from app.worker.following.answering import HeldByReader, ReaderAnswers, ReaderVersions
 from app.worker.following.reached import Reached
-from app.worker.http_identities import Identities, Kept
 from app.worker.http_members import AudienceMembers
 from app.worker.http_users import UserLookups
+from app.worker.identities.routes import Identities, Kept
 from rules.time.instants import format_instant
 
 

@@ -29,9 +29,10 @@ from app.worker.following.answering import HeldByReader
 from app.worker.following.fallback import or_standby
 from app.worker.held import HeldByWorker
 from app.worker.holder import Holder
-from app.worker.http_identities import Identities
 from app.worker.http_members import AudienceMembers
 from app.worker.http_users import UserLookups
+from app.worker.identities.rebuilding import IdentityRebuilding
+from app.worker.identities.routes import Identities
 
 PATIENCE_SECONDS = 0.5
 """How long an owner may take where standbys are kept."""
@@ -83,6 +84,7 @@ class Server:
             of_users = [or_standby(*each) for each in zip(of_users, of_standbys, strict=True)]
         routes = [*of_users, *lookup.routes(), *identities.routes(), *of_audiences, *sensors]
         routes += erasing.routes()
+        routes += IdentityRebuilding(worker, self._forwarding).routes()
         self._base = HttpBase(
             "http",
             http,

@@ -115,6 +115,7 @@ def test_both_servers_describe_every_route_that_they_serve(documents: dict[str, 
     assert set(documents["worker"]["paths"]) == common | sensors | {
         "/v1/lookup",
         "/v1/identities:resolve",
+        "/v1/identities:rebuild",
         "/v1/identities/collisions",
         "/v1/users/{user_id}",
         "/v1/users/{user_id}/audiences",

@@ -51,6 +51,8 @@ class Lab:
         self.engine = engine
         self._settings = settings
         self.identities = [IdentityStore(MemoryStore()) for _ in range(PARTITIONS)]
+        self.claimed: list[Record] = []
+        """By rebuilding."""
         self._keys = json.dumps(keys)
         self.state = state_of({0: Progress("ready")}, 1)
         """Of every version, as far as the progress topic tells."""
@@ -183,6 +185,16 @@ class _Kept:
         if self._lab.owner.get(partition) != self._number:
             return None
         return Found(self._lab.identities[partition].holders(identities), self._lab.now_ms)
+
+    async def claim(self, partition: int, claims: Sequence[Record]) -> int:
+        """As the follower does; where somebody else keeps them, all go out."""
+        store = self._lab.identities[partition]
+        if self._lab.owner.get(partition) == self._number:
+            known = store.standing([each.key or b"" for each in claims])
+            claims = [each for each, it in zip(claims, known, strict=True) if it is None]
+        self._lab.claimed += claims
+        store.take(claims, store.position + len(claims), b"")
+        return len(claims)
 
     def collided(self, partition: int, project: str, after: bytes, limit: int) -> Any:
         if self._lab.owner.get(partition) != self._number:

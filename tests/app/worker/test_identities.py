@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from hashlib import sha256
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.commands.operating import identities
+from app.worker.identities import rebuilding
+from tables.claims import Record, Standing, decode_key, decode_standing
 from tests.app.worker.partitions import PARTITIONS, T, lab
 
 EMAILS = {f"u{number}": f"u{number}@example.com" for number in range(8)}
@@ -99,8 +102,6 @@ async def test_all_that_is_wrong_with_identities_is_told() -> None:
 
 
 async def test_the_owner_of_an_identity_asks_for_the_callers_key() -> None:
-    from hashlib import sha256
-
     key = {"name": "k", "sha256": sha256(b"secret").hexdigest(), "scopes": ["lookup"]}
     async with lab(key) as stage:
         for user, email in EMAILS.items():
@@ -166,3 +167,38 @@ async def test_commands_name_users_by_identities_and_list_collisions(monkeypatch
         )
         told = [json.loads(line) for line in (await run(url, "identities", "--json")).stdout.splitlines()]
         assert {each["claimants"] for each in told} == {2}
+
+
+async def test_what_rows_have_is_claimed_as_of_their_first_record_page_by_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rebuilding, "ROWS", 3)
+    async with lab() as stage:
+        stage.view(EMAILS, T)
+        stage.view(["sue"], T, project="shop", identities={"email": "u0@example.com"})
+        for user, email in EMAILS.items():
+            stage.view([user], T + 5, identities={"email": email, "gone": "x"})
+            stage.view([user], T + 6, identities={"gone": None})
+        for each in stage.identities:  # as if they were from before there were claims
+            each.take([Record(key, None) for key, _ in each.claims(b"", 1_000)], each.position, b"")
+        told = (await run(stage.urls[1], "identities", "rebuild")).stdout
+        assert told.startswith("9 rows were looked at, and ")
+        assert {decode_standing(each.value or b"") for each in stage.claimed} == {Standing(T, False)}
+        assert {decode_key(each.key) for each in stage.claimed} == {
+            (("default", "email", email), user) for user, email in EMAILS.items()
+        }
+        _, body, _ = await stage.post(
+            "/v1/identities:resolve", {"identities": [{"email": each} for each in EMAILS.values()]}
+        )
+        assert [each["user_id"] for each in body["identities"]] == [*EMAILS]
+        assert "1 claims" in (await run(stage.urls[0], "identities", "rebuild", "--project", "shop")).stdout
+        stage.assign({0: 0, 1: 1, 2: 0})  # partition 3 is nobody's
+        assert (await stage.post("/v1/identities:rebuild?after=kwPEAAE", {}))[0] == 503
+        assert (await stage.post("/v1/identities:rebuild?after=x", {}))[0] == 400
+
+
+async def test_rebuilding_needs_the_scope_admin() -> None:
+    key = {"name": "k", "sha256": sha256(b"secret").hexdigest(), "scopes": ["lookup"]}
+    async with lab(key) as stage:
+        status, _, _ = await stage.post("/v1/identities:rebuild", {}, **{"api-key": "secret"})
+        assert status == 403

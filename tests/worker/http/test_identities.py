@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from typer.testing import CliRunner
+
 from agents.kafka.placement import partition_of
+from app.cli import cli
 from tests.stage.log import Line
 from tests.stage.readers import reader_of
 from tests.stage.scene import Scene, scene
@@ -16,6 +20,15 @@ from tests.stage.workers import Worker
 
 EVER = "audiences: [{id: ever, name: Ever, rule: {event: view}}]"
 USERS = [f"u{number}" for number in range(12)]
+
+
+async def identities_rebuild(worker: Worker) -> dict[str, int]:
+    """What ``turnstile identities rebuild`` says."""
+    words = ["identities", "rebuild", "--json", "--url", worker.url]
+    result = await asyncio.to_thread(CliRunner().invoke, cli, words)
+    assert result.exit_code == 0, result.output
+    told: dict[str, int] = json.loads(result.stdout)
+    return told
 
 
 async def claim(stage: Scene, of: Mapping[str, Mapping[str, str | None]]) -> None:
@@ -26,10 +39,10 @@ async def claim(stage: Scene, of: Mapping[str, Mapping[str, str | None]]) -> Non
         await stage.send(partition_of(user, stage.partitions), [line])
 
 
-async def resolved(worker: Worker, emails: list[str]) -> list[str | None] | None:
+async def resolved(worker: Worker, emails: list[str], namespace: str = "email") -> list[str | None] | None:
     """Whose these are; ``?`` where nobody can say it now. None: the worker doesn't answer."""
     status, body = await worker.post(
-        "/v1/identities:resolve", {"identities": [{"email": each} for each in emails]}
+        "/v1/identities:resolve", {"identities": [{namespace: each} for each in emails]}
     )
     if status != 200:
         assert status in (0, 503), body
@@ -71,7 +84,8 @@ async def test_identities_are_found_over_two_workers_a_kill_and_a_lost_disk(
 
         await stage.until(both_share, "each has a partition")
         reader.start()
-        await claim(stage, {user: {"email": email} for user, email in zip(USERS, emails, strict=True)})
+        given = zip(USERS, emails, strict=True)
+        await claim(stage, {user: {"email": email, "device": f"of {user}"} for user, email in given})
         known: list[str | None] = [None] * len(USERS)
         await stage.until(lambda: all_are(USERS), "all are found")
         known = [*USERS]
@@ -114,3 +128,17 @@ async def test_identities_are_found_over_two_workers_a_kill_and_a_lost_disk(
         assert (status, body["user_id"], body["reader"]) == (200, "u3", True)
         status, body = await reader.get("/v1/identities/collisions")
         assert (status, body["collisions"]) == (200, [])
+
+        # The topic is made again; what rows have is claimed again, and lookups say nothing wrong meanwhile.
+        topic = f"{stage.prefix}.identities"
+        await stage.admin.delete_topics([topic])
+        first.start()
+
+        async def are_found(wanted: list[str | None]) -> bool:
+            devices = [f"of {user}" for user in USERS]
+            return [await resolved(each, devices, "device") for each in (first, reader)] == [wanted, wanted]
+
+        await stage.until(lambda: are_found([None] * len(USERS)), "all is forgotten")
+        assert await identities_rebuild(first) == {"rows": len(USERS), "claims": len(USERS)}
+        await stage.until(lambda: are_found([*USERS]), "what rows have is found again")
+        assert await identities_rebuild(first) == {"rows": len(USERS), "claims": 0}
