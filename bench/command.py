@@ -15,6 +15,7 @@ from bench.engine.rules_command import rules
 from bench.estimate.command import estimate
 from bench.lookup.lookup_command import lookup
 from bench.options import Broker, Engine, Folder, Json, Partitions, Users, engine_settings
+from bench.push.push_command import push
 from bench.running import reporting, running
 from bench.worker.backfill_command import backfill
 from bench.worker.failover_command import failover
@@ -246,7 +247,7 @@ def delivery(
             show_eventhub(report, hubs, latencies)
 
 
-for command in (estimate, backfill, failover, lookup, members, rules, scale):
+for command in (estimate, backfill, failover, lookup, members, push, rules, scale):
     app.command()(command)
 
 

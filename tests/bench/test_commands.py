@@ -129,3 +129,11 @@ def test_an_interrupted_benchmark_leaves_nothing(tmp_path: Path, broker: str, en
 
 def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_push(tmp_path: Path, kafka: str) -> None:
+    """Without S3, whose server isn't everywhere."""
+    sizes = ["--members", "3000", "--partitions", "2", "--only", "files,sftp,kafka,plain_kafka"]
+    found = run(tmp_path, "push", *sizes, *kafka_options(tmp_path, kafka))
+    assert [each["kind"] for each in found["runs"]] == ["files", "sftp", "kafka", "plain_kafka"]
+    assert all(each["rows"] == 3_000 and each["seconds"] > 0 for each in found["runs"])

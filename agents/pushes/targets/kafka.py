@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from aiokafka import AIOKafkaProducer
@@ -22,11 +21,10 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from agents.kafka.placement import murmur2
 from agents.pushes.contract.push import Push
-from agents.pushes.contract.rows import read_frames
 from agents.pushes.contract.spooled import SpooledList
 from agents.pushes.contract.target import Delivered, Progress, QueueName, TargetRefused, TargetUnavailable
+from agents.pushes.targets.kafka_batches import list_batches
 from agents.pushes.targets.kafka_clients import KafkaPlace, started_consumer, started_producer
 from agents.pushes.targets.kafka_end import (
     END_HEADER,
@@ -37,7 +35,6 @@ from agents.pushes.targets.kafka_end import (
     encode_end,
     end_of,
 )
-from agents.pushes.targets.stream import part_pieces
 from agents.registry.fencing import note_failure
 from agents.sinks.kafka.errors import NOT_SUPPORTED, TOO_LARGE
 
@@ -147,7 +144,7 @@ class KafkaTarget:
         self, producer: AIOKafkaProducer, spooled: SpooledList, partitions: int, progress: Progress
     ) -> None:
         """Batches are made in a thread; as many as ``IN_HAND`` wait for brokers."""
-        made = _batches(producer, spooled, partitions)
+        made = list_batches(producer, spooled, partitions, self._place.compression == "none")
         waiting: list[asyncio.Future[Any]] = []
         rows = 0
         while (found := await asyncio.to_thread(next, made, None)) is not None:
@@ -177,31 +174,3 @@ class KafkaTarget:
         if isinstance(error, _REFUSED):
             raise TargetRefused(text) from None
         raise TargetUnavailable(text) from None
-
-
-def _batches(
-    producer: AIOKafkaProducer, spooled: SpooledList, partitions: int
-) -> Iterator[tuple[int, Any, int]]:
-    """(partition, finished batch, its rows), in the order of the spool. The key decides the partition, as in
-    all clients that follow Kafka's own."""
-    headers = [(LIST_HEADER, spooled.list_id.encode())]
-    timestamp_ms = spooled.instant_ms
-    builders: list[Any] = [None] * partitions
-    for part in spooled.parts:
-        for _ in part_pieces(part):
-            pass  # read once before, so that nothing of a broken spool is sent
-        with part.path.open("rb") as file:
-            for key, value in read_frames(file):
-                at = (murmur2(key) & 0x7FFFFFFF) % partitions
-                builder = builders[at]
-                if builder is None:
-                    builder = builders[at] = producer.create_batch()
-                if builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
-                    builder.close()
-                    yield at, builder, builder.record_count()
-                    builder = builders[at] = producer.create_batch()
-                    builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
-    for at, builder in enumerate(builders):
-        if builder is not None:
-            builder.close()
-            yield at, builder, builder.record_count()

@@ -18,7 +18,7 @@ from agents.pushes.contract.push import AttributeColumn, Content, IdColumn, RowF
 from agents.pushes.contract.spooled import SpooledList
 from agents.pushes.contract.target import TargetRefused, TargetUnavailable
 from agents.pushes.targets.kafka import KafkaTarget
-from agents.pushes.targets.kafka_clients import KafkaPlace, started_producer
+from agents.pushes.targets.kafka_clients import Compression, KafkaPlace, started_producer
 from agents.sinks.kafka.guard import KafkaGuard
 from app.kafka.embedded import free_ports
 from bench.kafka.clients import make_topic
@@ -70,7 +70,11 @@ def list_of(folder: Path, count: int, list_id: str = "list-1") -> SpooledList:
     return spooled(folder, CONTENT, [members(count)], list_id)
 
 
-async def test_a_list_is_there_once_with_its_end(place: KafkaPlace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", ["none", "lz4"], ids=["by the core", "by aiokafka"])
+async def test_a_list_is_there_once_with_its_end(
+    place: KafkaPlace, tmp_path: Path, compression: Compression
+) -> None:
+    place = replace(place, compression=compression)
     seen: list[int] = []
     list_, to = list_of(tmp_path, 5_000), KafkaTarget(place)
     delivered = await to.deliver(list_, seen.append)
