@@ -13,7 +13,7 @@ USERS_TURN = frozenset(
         "agents.kafka.membership.GroupRefused",
         "agents.restore.lost.PartitionsChanged",
         "agents.restore.lost.ChangelogLost",
-        "agents.topics.judge.TopicsUnusable",
+        "agents.topics.fault.TopicsUnusable",
         "app.kafka.embedded.BrokerNotInstalled",
         "app.kafka.embedded.BrokerNotReady",
         "app.failures.CommandFailed",

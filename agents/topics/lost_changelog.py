@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiokafka import TopicPartition
 
-from agents.topics.judge import Fault
+from agents.topics.fault import Fault
 from agents.topics.look import Topic
 from agents.topics.noted import lost
 from agents.topics.plan import TopicPlan

@@ -11,7 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from agents.kafka.requests import SET, SetConfigsRequest
-from agents.topics.judge import TopicsUnusable, judge, missing_sources, raise_if_unusable
+from agents.topics.fault import TopicsUnusable, raise_if_unusable
+from agents.topics.judge import judge, missing_sources
 from agents.topics.look import Cluster, known_everywhere, look
 from agents.topics.plan import TopicPlan, Wanted, copies, wanted_topics
 

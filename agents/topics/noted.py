@@ -9,7 +9,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.kafka.placement import MOST_PARTITIONS
-from agents.topics.judge import Fault
+from agents.topics.fault import Fault
 from agents.topics.look import shown_id
 from agents.topics.plan import TopicPlan
 from rules.compile.rule_set import EMPTY

@@ -39,7 +39,8 @@ from agents.registry.feed import Feed
 from agents.registry.topic import publish
 from agents.topics import ensure_topics, make_missing
 from agents.topics.delivery import destinations_topic
-from agents.topics.judge import judge, raise_if_unusable
+from agents.topics.fault import raise_if_unusable
+from agents.topics.judge import judge
 from agents.warnings import Warnings
 from app.deliver.clients import new_producer
 from app.deliver.destination import Running, Surroundings

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from agents.deliver.definitions.published import group_name
-from agents.topics.judge import TopicsUnusable
+from agents.topics.fault import TopicsUnusable
 from agents.topics.look import look, shown_id
 from agents.topics.plan import TopicPlan
 

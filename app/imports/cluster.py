@@ -16,7 +16,8 @@ from agents.kafka.clients import new_consumer
 from agents.kafka.placement import table_partition
 from agents.kafka.topic_limits import largest_batch_bytes
 from agents.registry.topic import everything_on
-from agents.topics.judge import judge, raise_if_unusable
+from agents.topics.fault import raise_if_unusable
+from agents.topics.judge import judge
 from agents.topics.look import look
 from agents.topics.make import make_missing, table_partitions
 from agents.topics.plan import TopicPlan

@@ -13,7 +13,7 @@ from agents.kafka.broker import Broker
 from agents.kafka.clients import new_consumer
 from agents.registry.audiences import Audiences, audience_record
 from agents.registry.audiences_together import as_parsed
-from agents.topics.judge import raise_if_unusable
+from agents.topics.fault import raise_if_unusable
 from agents.topics.look import look
 from agents.topics.noted import changed, emptied, last_checkpoints, missed_definitions
 from agents.topics.plan import TopicPlan, Wanted

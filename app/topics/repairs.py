@@ -22,7 +22,8 @@ from agents.topics.accept import (
     stale_partitions,
     write_checkpoints,
 )
-from agents.topics.judge import Fault, judge, missing_sources
+from agents.topics.fault import Fault
+from agents.topics.judge import judge, missing_sources
 from agents.topics.look import Cluster, look
 from agents.topics.make import make_missing, set_configs, table_partitions
 from agents.topics.noted import (

@@ -15,7 +15,7 @@ from agents.kafka.clients import committed_consumer, new_consumer
 from agents.registry.audience_keys import audience_of
 from agents.registry.topic import keys_on
 from agents.restore.stores import stores_of
-from agents.topics.judge import Fault
+from agents.topics.fault import Fault
 from agents.topics.look import Cluster
 from agents.topics.lost_changelog import changelog_faults
 from agents.topics.noted import (

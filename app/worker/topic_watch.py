@@ -25,7 +25,8 @@ from agents.registry.audiences_feed import AudiencesFeed
 from agents.restore.lost import ChangelogLost
 from agents.restore.stores import stores_of
 from agents.topics import ensure_topics
-from agents.topics.judge import Fault, judge, raise_if_unusable
+from agents.topics.fault import Fault, raise_if_unusable
+from agents.topics.judge import judge
 from agents.topics.look import Cluster, look
 from agents.topics.noted import (
     CHANGELOG_MEND,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rules.conditions.truth import CompiledRule
 from rules.model import language
-from rules.model.canonical import history_scope
+from rules.model.keys import history_scope
 from rules.time.schedules import ComputeInstants
 
 
@@ -30,7 +30,7 @@ class PublishedAudience:
 
     @property
     def scope(self) -> str:
-        """Of its conditions' keys (``rules.model.canonical.history_scope``)."""
+        """Of its conditions' keys (``rules.model.keys.history_scope``)."""
         return history_scope(self.computed or self.audience)
 
 

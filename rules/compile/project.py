@@ -21,7 +21,7 @@ from rules.conditions.build import build_condition, compile_row_condition
 from rules.conditions.nested import MembershipRule
 from rules.conditions.truth import CompiledRule, StateRule, compile_rule
 from rules.model import language
-from rules.model.canonical import audience_key, condition_key, schedule_scope
+from rules.model.keys import audience_key, condition_key, schedule_scope
 from rules.predicates.paths import prefixes_of
 from rules.state.condition import AnyCondition
 from rules.state.profile_update import Watched

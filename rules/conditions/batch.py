@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from rules.conditions.build import build_condition
 from rules.conditions.truth import CompiledRule
 from rules.model import language
-from rules.model.canonical import schedule_scope
+from rules.model.keys import schedule_scope
 from rules.state.condition import AnyCondition, Event, is_same
 from rules.state.row import Row, State
 from rules.time.instants import FAR_MS

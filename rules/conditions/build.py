@@ -15,7 +15,7 @@ from rules.conditions.nested import MembershipRule, SinceEntryCondition
 from rules.conditions.not_followed import NotFollowedCondition
 from rules.conditions.sequences import SequenceCondition
 from rules.model import language
-from rules.model.canonical import audience_key, condition_key
+from rules.model.keys import audience_key, condition_key
 from rules.model.spelling import spelled
 from rules.state.condition import AnyCondition
 from rules.time.calendar import Calendar, calendar_of

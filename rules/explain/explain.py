@@ -19,7 +19,7 @@ from rules.explain.past import counts_from_ms, short_history
 from rules.explain.sentences import batch_finding, batch_requirement, finding, requirement
 from rules.explain.wired import Wired, wire
 from rules.model import language
-from rules.model.canonical import audience_key
+from rules.model.keys import audience_key
 from rules.state.row import Row
 from rules.time.instants import FAR_MS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from rules.model import language
-from rules.model.canonical import audience_key, condition_key, history_scope, key_bytes, schedule_scope
+from rules.model.keys import audience_key, condition_key, history_scope, key_bytes, schedule_scope
 from rules.parse.audience import KEYS, ParsedAudience, parse_audience
 from rules.parse.document import Node
 from rules.parse.problems import DefinitionProblem, DefinitionsInvalid, sort_problems

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from rules.model import language
-from rules.model.canonical import is_order_of_dates
+from rules.model.keys import is_order_of_dates
 from rules.predicates.dates import DATE_OPERATORS, date_test, order_of_dates
 from rules.predicates.elements import decider_of, subject_of
 from rules.predicates.operators import compile_operator

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from agents.backfill.versions.catalog import Active
 from agents.evaluate.pipeline import Pipeline
-from rules.model.canonical import audience_key
+from rules.model.keys import audience_key
 from rules.time.instants import FAR_MS
 from rules.time.schedules import ComputeInstants
 

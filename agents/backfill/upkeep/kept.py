@@ -18,7 +18,7 @@ from agents.backfill.versions.catalog import Active
 from agents.backfill.versions.cuts import Short
 from agents.backfill.versions.pending import Pending, Target
 from agents.evaluate.pipeline import Pipeline
-from rules.model.canonical import audience_key
+from rules.model.keys import audience_key
 
 NOTHING: Final = Pending({}, ())
 _REPLAYING: Final = Progress("replaying")

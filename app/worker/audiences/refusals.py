@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from aiokafka.errors import KafkaError
 
-from agents.topics.judge import TopicsUnusable
+from agents.topics.fault import TopicsUnusable
 from app.failures import CommandFailed
 from app.http.answers import ProblemError
 from app.http.if_match import etag

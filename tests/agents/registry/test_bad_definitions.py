@@ -17,7 +17,7 @@ from agents.registry.audiences_together import compile_usable
 from app.kafka.configured import parse_published
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import RuleSet
-from rules.model.canonical import audience_key
+from rules.model.keys import audience_key
 from rules.parse.definitions import load_definitions
 from tests.driver.driver import Driver
 

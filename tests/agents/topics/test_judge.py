@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from agents.topics.judge import Fault, TopicsUnusable, judge, missing_sources, raise_if_unusable
+from agents.topics.fault import Fault, TopicsUnusable, raise_if_unusable
+from agents.topics.judge import judge, missing_sources
 from agents.topics.look import Cluster, Topic
 from agents.topics.noted import made_again
 from agents.topics.plan import TopicPlan, copies, wanted_topics

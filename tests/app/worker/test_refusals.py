@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.errors import NotEnoughReplicasError
 
-from agents.topics.judge import TopicsUnusable
+from agents.topics.fault import TopicsUnusable
 from app.failures import CommandFailed
 from app.http.problems import HttpProblem
 from app.publish.refused import (

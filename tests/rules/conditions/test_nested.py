@@ -13,7 +13,7 @@ from rules.conditions.build import build_condition, compile_row_condition
 from rules.conditions.truth import StateRule
 from rules.decide.take import take
 from rules.model import language
-from rules.model.canonical import audience_key
+from rules.model.keys import audience_key
 from rules.state.condition import Event as TakenEvent
 from rules.state.row import Membership, Row
 from rules.time.instants import FAR_MS
