@@ -29,6 +29,7 @@ from app.worker.askable import Asked
 from app.worker.asked import audience_of, require_ready
 from app.worker.held import HeldByWorker, membership_in
 from app.worker.http_explain import explanation
+from rules.compile.audience import CompiledAudience
 from rules.state.identities import known_identities
 from rules.state.row import Row
 from rules.time.instants import format_instant
@@ -167,19 +168,24 @@ class UserLookups:
         told = await self._held.told(answer, [user_id], asked)
         return None if told is None else as_shown(told[0])
 
-    async def _member(self, request: web.Request) -> Json[Member] | web.Response:
+    async def _user_and_audience(self, request: web.Request) -> tuple[str, str, CompiledAudience]:
+        """The project, the id of the user, and the audience, that the request names. Raises HttpProblem."""
         project = project_of(request)
         user_id = await self.user_id_of(request, project)
-        audience_id = request.match_info["audience"]
-        _, audience = audience_of(self._worker.evaluator.rules, project, audience_id)
+        rules = self._worker.evaluator.rules
+        _, audience = audience_of(rules, project, request.match_info["audience"])
+        return project, user_id, audience
+
+    async def _member(self, request: web.Request) -> Json[Member] | web.Response:
+        project, user_id, audience = await self._user_and_audience(request)
         answer = self._answer(user_id)
         if answer is None:
             return await self._elsewhere(request, user_id)
         require_ready(self._worker, answer.pipeline.rules, audience)
-        found = await self._looked_up(answer, user_id, LookupRequest(project, (), (audience_id,)))
+        found = await self._looked_up(answer, user_id, LookupRequest(project, (), (audience.id,)))
         if found is None:
             return await self._elsewhere(request, user_id)
-        return Json(_member_shown(found, audience_id, answer))
+        return Json(_member_shown(found, audience.id, answer))
 
     def _member_at_once(
         self, request: PlainRequest, caller: Caller, parts: Mapping[str, str]
@@ -199,10 +205,7 @@ class UserLookups:
         return None if told is None else _encode(_member_shown(as_shown(Raw(told[0])), audience_id, answer))
 
     async def _explain(self, request: web.Request) -> Json[Explanation] | web.Response:
-        project = project_of(request)
-        user_id = await self.user_id_of(request, project)
-        audience_id = request.match_info["audience"]
-        _, audience = audience_of(self._worker.evaluator.rules, project, audience_id)
+        project, user_id, audience = await self._user_and_audience(request)
         answer = self._answer(user_id)
         if answer is None:
             return await self._elsewhere(request, user_id)
@@ -213,7 +216,7 @@ class UserLookups:
             raise _no_such_user(project, user_id)
         cut, partition = answer.pipeline.last_cut, answer.pipeline.place.partition
         short = None if cut is None else cut.short.get(project, {})
-        name = f"{project}/{audience_id}"
+        name = f"{project}/{audience.id}"
         pending = self._worker.past.upkeep.pending_view(partition, name, user_id)
         at_ms = max(answer.at_ms, row.now_ms)
         told = explanation(rules, audience, user_id, row, at_ms, short, pending)
