@@ -39,7 +39,8 @@ from agents.registry.feed import Feed
 from agents.registry.leading import Leading, Write
 from agents.restore.opening import ChangelogStores
 from agents.topics import make_missing
-from agents.topics.judge import judge, raise_if_unusable
+from agents.topics.fault import raise_if_unusable
+from agents.topics.judge import judge
 from agents.wall_clock import WallClock
 from agents.warnings import Warnings
 from app.failures import message_for_users

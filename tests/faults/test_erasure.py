@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from pathlib import Path
@@ -12,10 +11,10 @@ from agents.kafka.placement import partition_of
 from agents.topics.plan import TopicPlan
 from app.worker.erasing.request import ask_erasure
 from tables.erased import pseudonym
+from tests.stage.commands import run_beside
 from tests.stage.log import Line
 from tests.stage.readers import reader_of
 from tests.stage.scene import Scene, scene
-from tests.stage.workers import COMMAND, environment
 
 USER = "ann-who-wants-to-be-forgotten"
 FIRST, SECOND, BOBS = "first@example.com", "second@example.com", "bob@example.com"
@@ -38,19 +37,9 @@ async def send(stage: Scene, user: str, *bodies: dict[str, object]) -> None:
 async def command(stage: Scene, *words: str) -> str:
     """What ``turnstile`` prints, asked of the worker."""
     worker = stage.workers[0]
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *words,
-        "--json",
-        "--url",
-        worker.url,
-        env=environment({}),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err
-    return out.decode()
+    done = await run_beside(*words, "--json", "--url", worker.url)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def places_of(stage: Scene, erasure: str) -> dict[str, str | None]:

@@ -73,10 +73,12 @@ class _Nursery:
         self._given = given
         self._process = start_tied(command, self._log, given)
 
-    def fork(self, arguments: Sequence[str], log_file: Path, environment: Mapping[str, str]) -> Forked:
+    def fork(
+        self, arguments: Sequence[str], out: Path, errors: Path, environment: Mapping[str, str]
+    ) -> Forked:
         differs = [each for each in INTERPRETER if environment.get(each) != self._given[each]]
         assert not differs, f"forked processes have the same {differs}"
-        asked = {"arguments": arguments, "log": str(log_file), "environment": environment}
+        asked = {"arguments": arguments, "environment": environment, "out": str(out), "errors": str(errors)}
         connection = self._connected()
         connection.sendall(json.dumps(asked).encode() + b"\n")
         pid = _line(connection)
@@ -114,15 +116,20 @@ def _line(connection: socket.socket) -> bytes:
 _nurseries: list[_Nursery] = []
 
 
-def start_forked(arguments: Sequence[str], log_file: Path, environment: dict[str, str]) -> Forked:
-    """Run ``turnstile`` with these arguments; it ends with this process, even when this one gets SIGKILL."""
+def start_forked(
+    arguments: Sequence[str], out: Path, environment: Mapping[str, str], errors: Path | None = None
+) -> Forked:
+    """Run ``turnstile`` with these arguments; it ends with this process, even when this one gets SIGKILL.
+
+    What it prints is added to the file ``out``; errors go there, too, if no file is named for them.
+    """
     # The kernel ends a nursery with the thread that started it (``app.kafka.embedded``).
     assert threading.current_thread() is threading.main_thread()
     if len(_nurseries) < NURSERIES:
         _nurseries.append(_Nursery())
     else:
         _nurseries.append(_nurseries.pop(0))
-    return _nurseries[-1].fork(arguments, log_file, environment)
+    return _nurseries[-1].fork(arguments, out, errors or out, environment)
 
 
 def end_nurseries() -> None:

@@ -1,7 +1,7 @@
 """The process that workers of tests are forked from: it has imported the program, and does nothing else.
 
 A worker takes 1.3 s of processor time until it is ready, 1.1 of them for imports, and tests start hundreds.
-What is forked is a process of its own, with a session, an environment and a log of its own, that ends in
+What is forked is a process of its own, with a session, an environment and outputs of its own, that ends in
 order as any interpreter does. ``tests.stage.forks`` starts this one and asks it.
 """
 
@@ -81,10 +81,10 @@ class Nursery:
         ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != mother:
             os._exit(1)
-        log = os.open(wanted["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        for number in (1, 2):
-            os.dup2(log, number)
-        os.close(log)
+        for number, path in ((1, wanted["out"]), (2, wanted["errors"])):
+            written = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            os.dup2(written, number)
+            os.close(written)
         os.environ.clear()
         os.environ.update(wanted["environment"])
         gc.enable()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
 from agents.deliver.definitions.published import destinations_topic
 from agents.deliver.definitions.starts import start_key
+from tests.stage.commands import run_beside
 from tests.stage.delivery import scene, transition
-from tests.stage.workers import COMMAND, environment, until
+from tests.stage.workers import environment, until
 
 DEEP = b'{"version": 1, "definition": {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}}"
 SINK = "{name: lake, kind: kafka, existing_members: true, kafka: {topic: %s}}"
@@ -89,15 +88,7 @@ async def test_bad_records_are_told_and_letters_go_in_the_form_that_fits(
             assert names in headers
             assert headers["error.code"] == b"unreadable"
         assert deliverer.logged("dead_letter ")
-        told = await asyncio.to_thread(
-            subprocess.run,
-            [*COMMAND, "deliver", "status"],
-            env=environment(deliverer.settings),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        told = await run_beside("deliver", "status", given=environment(deliverer.settings))
         assert told.returncode == 0, told.stderr
         assert "lake" in told.stdout
         assert f"{topic}, offset 1, key 'deep': it is nested too deep" in told.stderr

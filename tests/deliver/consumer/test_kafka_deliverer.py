@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from typing import Any
 from aiohttp import ClientSession
 
 from agents.deliver.engine.admission import LEAST_IN_FLIGHT
+from tests.stage.commands import Done, run_beside
 from tests.stage.delivery import DelivererProcess, DeliveryScene, many, scene, transition
 from tests.stage.receiver import close_mid_body, first, ok, receiver, slow, status
-from tests.stage.workers import COMMAND, environment, until
+from tests.stage.workers import environment, until
 
 QUICK = "retry: {first: 50ms, most: 300ms}"
 
@@ -155,22 +155,12 @@ async def replayed(stage: DeliveryScene, hook: Any, ids: set[str]) -> None:
     assert hook.repeats() == 0
 
 
-async def command(
-    stage: DeliveryScene, *arguments: str, **changed: object
-) -> subprocess.CompletedProcess[str]:
+async def command(stage: DeliveryScene, *arguments: str, **changed: object) -> Done:
     settings = stage.settings(**changed)
     if stage.deliverers:
         settings["deliver.port"] = stage.deliverers[0].settings["deliver.port"]
     secrets = stage.deliverers[0].secrets if stage.deliverers else {}
-    return await asyncio.to_thread(
-        subprocess.run,
-        [*COMMAND, *arguments],
-        env={**environment(settings), **secrets},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return await run_beside(*arguments, given={**environment(settings), **secrets})
 
 
 async def test_kills_lose_nothing_and_keep_each_users_order(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,9 +11,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from agents.deliver.definitions.published import group_name
 from agents.topics import existing
 from agents.topics.delivery import destinations_topic
+from tests.stage.commands import run_beside
 from tests.stage.delivery import DelivererProcess, many, scene, transition
 from tests.stage.receiver import receiver
-from tests.stage.workers import COMMAND, environment, until
+from tests.stage.workers import environment, until
 
 
 async def test_lost_destinations_stop_the_deliverer_and_go_on_when_published_again(
@@ -48,10 +48,8 @@ async def test_lost_destinations_stop_the_deliverer_and_go_on_when_published_aga
         assert "turnstile destinations apply" in said
         assert "Traceback" not in said
         (tmp_path / "crm.yaml").write_text(text)
-        arguments = [*COMMAND, "destinations", "apply", str(tmp_path / "crm.yaml")]
-        applied = await asyncio.to_thread(
-            subprocess.run, arguments, env=environment(deliverer.settings), capture_output=True, text=True
-        )
+        arguments = ("destinations", "apply", str(tmp_path / "crm.yaml"))
+        applied = await run_beside(*arguments, given=environment(deliverer.settings))
         assert applied.returncode == 0, applied.stderr
         deliverer.start()
         await until(lambda: stage.is_committed("crm"), "all is committed", 60, [deliverer])

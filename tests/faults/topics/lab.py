@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +14,10 @@ from agents.kafka.placement import partition_of
 from agents.topics import create_topics, existing
 from agents.topics.make import set_configs
 from tables.store import RocksMemory, RocksStore
+from tests.stage.commands import Done, run
 from tests.stage.log import Line, view
 from tests.stage.scene import Scene
-from tests.stage.workers import COMMAND, Worker, environment
+from tests.stage.workers import Worker, environment
 
 SEEN = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
 THRICE = "audiences: [{id: thrice, name: Thrice, rule: {event: view, count: {gte: 3}}}]"
@@ -31,18 +31,11 @@ main(["worker"])
 """
 
 
-def command(stage: Scene, *arguments: str, **changed: object) -> subprocess.CompletedProcess[str]:
+def command(stage: Scene, *arguments: str, **changed: object) -> Done:
     """A ``turnstile`` command with the settings of the scene's worker."""
     settings = stage.workers[0].settings if stage.workers else stage.worker().settings
     settings = {**settings, **{name.replace("__", "."): value for name, value in changed.items()}}
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run(*arguments, given=environment(settings))
 
 
 def one_worker(stage: Scene, **changed: object) -> Worker:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.stage.commands import Done, run
 from tests.stage.log import Line
 from tests.stage.scene import Scene, scene
 from tests.stage.workers import COMMAND, environment
@@ -22,17 +23,10 @@ COMPUTED_SECONDS = 10.0
 """An edit is computed from the history first; on a busy machine that takes some seconds."""
 
 
-def command(stage: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(stage: Scene, *arguments: str) -> Done:
     """A ``turnstile`` command on the scene's broker."""
     settings = {"kafka.bootstrap": stage.bootstrap, "topics.prefix": stage.prefix}
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run(*arguments, given=environment(settings))
 
 
 async def test_changes_are_taken_up_while_the_worker_runs(

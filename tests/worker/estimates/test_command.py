@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from app.estimate.change import estimate_change
 from app.settings.tree import Settings
 from rules.compile.audience import PublishedAudience
 from rules.parse.definitions import load_definitions
+from tests.stage.commands import Done, run, run_beside
 from tests.stage.log import Line
 from tests.stage.scene import Scene, scene
-from tests.stage.workers import COMMAND, environment
+from tests.stage.workers import environment
 
 Json = Any
 USERS, PARTITIONS = 240, 3
@@ -30,17 +30,10 @@ rule: {all: [{audience: viewers}, {event: buy, within: 7d}]}
 """
 
 
-def command(stage: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(stage: Scene, *arguments: str) -> Awaitable[Done]:
     """``turnstile audiences estimate`` on the scene's broker."""
     settings = {"kafka.bootstrap": stage.bootstrap, "topics.prefix": stage.prefix}
-    return subprocess.run(
-        [*COMMAND, "audiences", "estimate", *arguments],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_beside("audiences", "estimate", *arguments, given=environment(settings))
 
 
 async def fill(stage: Scene) -> None:
@@ -72,7 +65,7 @@ async def test_an_audience_is_estimated_before_it_is_published(
         await fill(stage)
         (file := tmp_path / "hot.yaml").write_text(NEW)
 
-        done = await asyncio.to_thread(command, stage, str(file), "--json", "--days", "3")
+        done = await command(stage, str(file), "--json", "--days", "3")
         assert done.returncode == 0, done.stderr
         (found,) = json.loads(done.stdout)["estimates"]
         assert found["size"] == {"users": 54, "low": 54, "high": 54, "exact": True}
@@ -84,12 +77,12 @@ async def test_an_audience_is_estimated_before_it_is_published(
         assert len(found["members"]) == 10
         assert found["members"][0]["why"]["value"] is True
 
-        told = await asyncio.to_thread(command, stage, str(file), "--error", "20%")
+        told = await command(stage, str(file), "--error", "20%")
         assert told.stdout.startswith("default/hot: 54 users at ")
         assert "The user is in audience" in told.stdout
 
         (tmp_path / "bad.yaml").write_text(NEW.replace("viewers", "viewrs"))
-        wrong = await asyncio.to_thread(command, stage, str(tmp_path / "bad.yaml"))
+        wrong = await command(stage, str(tmp_path / "bad.yaml"))
         assert wrong.returncode == 2
         assert "did you mean" in wrong.stderr
 
@@ -104,7 +97,7 @@ async def test_history_topics_count(broker: str, topic_prefix: str, tmp_path: Pa
             partition = partition_of(user, PARTITIONS)
             await stage.producer.send_and_wait(history, body, user.encode(), partition, before_ms)
         (file := tmp_path / "joined.yaml").write_text("{id: joined, name: Joined, rule: {event: join}}")
-        done = await asyncio.to_thread(command, stage, str(file), "--json")
+        done = await command(stage, str(file), "--json")
         assert done.returncode == 0, done.stderr
         (found,) = json.loads(done.stdout)["estimates"]
         assert sorted(each["user_id"] for each in found["members"]) == ["old", "u1"]
@@ -115,7 +108,7 @@ async def test_without_a_log_it_is_said(broker: str, topic_prefix: str, tmp_path
     async with scene(broker, topic_prefix, tmp_path, partitions=1, idempotence=False) as stage:
         (file := tmp_path / "hot.yaml").write_text("{id: hot, name: Hot, rule: {event: buy}}")
         stage.prefix += "-none"
-        done = await asyncio.to_thread(command, stage, str(file))
+        done = await command(stage, str(file))
         assert done.returncode == 2
         assert "topics.events" in done.stderr
 
@@ -145,8 +138,6 @@ async def test_an_edit_tells_who_would_enter_and_leave(
 @pytest.mark.parametrize("wrong", [("--error", "0"), ("--error", "x%"), ("--at", "noon")])
 def test_wrong_options_are_told(wrong: tuple[str, str], tmp_path: Path) -> None:
     (file := tmp_path / "hot.yaml").write_text(NEW)
-    done = subprocess.run(
-        [*COMMAND, "audiences", "estimate", str(file), *wrong], capture_output=True, text=True, check=False
-    )
+    done = run("audiences", "estimate", str(file), *wrong)
     assert done.returncode == 2
     assert wrong[0] in done.stderr

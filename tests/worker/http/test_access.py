@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,9 +16,10 @@ from agents.kafka.placement import partition_of
 from app.kafka.embedded import free_ports
 from app.worker_client import WorkerClient
 from tests.app.http.lab import api_key, talk
+from tests.stage.commands import Done, run_beside
 from tests.stage.log import view
 from tests.stage.scene import Scene, scene
-from tests.stage.workers import COMMAND, Worker, environment
+from tests.stage.workers import Worker, environment
 
 EVER = "audiences: [{id: ever, name: Ever, rule: {event: view}}]"
 ODD = [
@@ -44,13 +45,13 @@ ODD = [
 ]
 
 
-def run(stage: Scene, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(stage: Scene, *arguments: str) -> Awaitable[Done]:
     given = environment({"kafka.bootstrap": stage.bootstrap, "topics.prefix": stage.prefix})
-    return subprocess.run([*COMMAND, *arguments], env=given, capture_output=True, text=True, check=False)
+    return run_beside(*arguments, given=given)
 
 
 async def command(stage: Scene, *arguments: str) -> str:
-    done = await asyncio.to_thread(run, stage, *arguments)
+    done = await run(stage, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -101,7 +102,7 @@ async def test_keys_are_made_and_revoked_while_workers_run(
         assert await answers({"api-key": "one"}, "one") == {200}
         assert await answers({"api-key": "one"}) == {403}
         assert await answers({"api-key": made}, "one") == {403}
-        again = await asyncio.to_thread(run, stage, "keys", "create", "app", "--scope", "lookup")
+        again = await run(stage, "keys", "create", "app", "--scope", "lookup")
         assert (again.returncode, again.stdout) == (2, "")
         assert "turnstile keys rotate app" in again.stderr
         listed = await command(stage, "keys", "list")
@@ -167,7 +168,7 @@ async def test_any_id_is_answered_alike_by_owner_and_others(
             answers = [await each.get(path) for each in (first, second)]
             assert answers[0] == answers[1]
             assert answers[0][0] in (400, 404)
-        looked = await asyncio.to_thread(run, stage, "lookup", "..", "ever", "--url", first.url)
+        looked = await run(stage, "lookup", "..", "ever", "--url", first.url)
         assert (looked.returncode, looked.stdout[:8]) == (0, "ever  in"), looked.stderr
 
 
@@ -189,9 +190,7 @@ async def test_a_process_that_cannot_listen_ends_with_one_plain_line(
                 f"{section}.port": port,
             }
         )
-        done = await asyncio.to_thread(
-            subprocess.run, [*COMMAND, *arguments], env=given, capture_output=True, text=True, check=False
-        )
+        done = await run_beside(*arguments, given=given)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"{section}.port = {port}: another process listens on ")

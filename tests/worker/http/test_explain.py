@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,9 @@ from jsonschema import Draft202012Validator
 
 from agents.kafka.placement import partition_of
 from rules.time.instants import format_instant
+from tests.stage.commands import run_beside
 from tests.stage.log import view
 from tests.stage.scene import scene
-from tests.stage.workers import COMMAND, ROOT, environment
 
 DEFINITIONS = """
 audiences:
@@ -28,15 +26,7 @@ PATH = "ann%2F%C3%BC%201"
 
 async def shell(*arguments: str) -> tuple[int, str, str]:
     """(exit code, output, errors) of ``turnstile``."""
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        env=environment({}),
-        cwd=ROOT,
-        timeout=60,
-    )
+    done = await run_beside(*arguments)
     return done.returncode, done.stdout, done.stderr
 
 
