@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.stage.commands import run
 from tests.stage.workers import environment
 
 
@@ -15,10 +14,7 @@ def turnstile(broker: str, prefix: str, *arguments: str, **settings: str) -> tup
         {"kafka.bootstrap": broker, "topics.prefix": prefix, "topics.create": "true"}
         | {name.replace("__", "."): value for name, value in settings.items()}
     )
-    program = [sys.executable, "-c", "from app.main import main; main()", *arguments]
-    ran = subprocess.run(
-        program, capture_output=True, text=True, timeout=60, env=env, stdin=subprocess.DEVNULL
-    )
+    ran = run(*arguments, given=env)
     return ran.returncode, ran.stdout, ran.stderr
 
 

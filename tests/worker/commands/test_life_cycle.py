@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 
+from tests.stage.commands import run
 from tests.stage.log import Line
 from tests.stage.scene import Scene, scene
-from tests.stage.workers import COMMAND, Worker, environment
+from tests.stage.workers import Worker, environment
 
 FANS = "{id: fans, name: Fans, rule: {event: view, count: {gte: 2}}}"
 USERS = [f"u{number}" for number in range(20)]
@@ -20,14 +20,7 @@ def command(stage: Scene, *arguments: str) -> tuple[int, list[str], list[str]]:
     settings = {"kafka.bootstrap": stage.bootstrap, "topics.prefix": stage.prefix}
     settings |= {"worker.app_id": stage.prefix, "topics.partitions": str(stage.partitions)}
     settings |= {"topics.events": stage.events}
-    ran = subprocess.run(
-        [*COMMAND, "audiences", *arguments],
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ran = run("audiences", *arguments, given=environment(settings))
     assert "Traceback" not in ran.stderr, ran.stderr
     return ran.returncode, ran.stdout.splitlines(), ran.stderr.splitlines()
 
