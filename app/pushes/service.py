@@ -47,7 +47,7 @@ from app.failures import message_for_users
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
-from app.pushes.targets import ConnectedTargets
+from app.pushes.targets import connected_targets
 from app.settings.limits import limits_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
@@ -74,7 +74,7 @@ class PushService:
     ``run`` returns after an orderly stop, or raises what it can't go on with.
     """
 
-    def __init__(self, settings: Settings, targets_of: TargetsOf = ConnectedTargets) -> None:
+    def __init__(self, settings: Settings, targets_of: TargetsOf = connected_targets) -> None:
         self.settings = settings
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)

@@ -33,6 +33,7 @@ BATCH_BYTES: Final = 256 * 1024
 TRANSACTION_MS: Final = 900_000
 """After so long a broker gives up the transaction of a process that is gone; the most that brokers allow by
 default. Who starts again ends it at once."""
+TRANSACTIONAL_PREFIX: Final = "turnstile.push."
 REQUEST_MS: Final = 60_000
 _CANT: Final = (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion)
 """What a broker without transactions answers."""
@@ -55,7 +56,7 @@ class KafkaPlace:
     guard: KafkaGuard | None = None
     own: Broker | None = None
     why_not: Callable[[str], str | None] = _all_allowed
-    transactional_prefix: str = "turnstile.push."
+    transactional_prefix: str = TRANSACTIONAL_PREFIX
     compression: Compression = "none"
     mask: Mask = no_mask
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from agents.connections.connection import ObjectStore, Sftp, WebhookTemplate
+from agents.connections.connection import Kind, ObjectStore, Sftp, WebhookTemplate
 from agents.connections.published import PublishedConnections
 from agents.connections.resolve import ConnectionUnusable, find_connection
 from agents.deliver.contract.sink import SinkContext
@@ -19,10 +19,12 @@ from agents.pushes.contract.target import QueueName, Target, TargetRefused
 from agents.pushes.profiles.profiles import profile_problems
 from agents.pushes.targets.files import FilesTarget
 from agents.pushes.targets.kafka import KafkaTarget
+from agents.pushes.targets.kafka_clients import TRANSACTIONAL_PREFIX
 from agents.pushes.targets.notification import Notifier
 from agents.pushes.targets.reached import kafka_place, receiver_of, storage_of
 from rules.parse.problems import name_hint
 
+KINDS: Final[tuple[Kind, ...]] = ("kafka", "object_store", "sftp")
 OF_FILES: Final = ("folder", "notify", "profile")
 OF_KAFKA: Final = ("topic",)
 _FOLDER: Final = re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[^\x00-\x1f\x7f\\]*")
@@ -54,41 +56,27 @@ class ConnectedTargets:
         context_of: Callable[[str], SinkContext],
         origins: Callable[[str], Mapping[str, str]] = _nothing,
         callbacks: Callbacks | None = None,
+        transactional_prefix: str = TRANSACTIONAL_PREFIX,
     ) -> None:
         self._published = published
         self._context_of = context_of
         self._origins = origins
         self._callbacks = callbacks
+        self._transactional_prefix = transactional_prefix
 
     def queue_of(self, push: Push) -> QueueName:
-        """``module`` where the push has a profile or tells somebody."""
-        if "topic" in push.target:
+        """``module`` where files are for a system, or somebody is told of them."""
+        try:
+            kind = find_connection(push.connection, push.project, self._published(), KINDS).kind
+        except ConnectionUnusable:
+            return "other"
+        if kind == "kafka":
             return "kafka"
         return "module" if {"profile", "notify"} & push.target.keys() else "other"
 
     def problems(self, push: Push) -> tuple[str, ...]:
-        """Why it couldn't be delivered, all reasons at once; for when it is published."""
-        try:
-            connection = find_connection(
-                push.connection, push.project, self._published(), ("kafka", "object_store", "sftp")
-            )
-        except ConnectionUnusable as error:
-            return (str(error),)
-        is_kafka = isinstance(connection.reached, KafkaCluster)
-        found = list(_wrong_target(push, OF_KAFKA if is_kafka else OF_FILES))
-        if is_kafka and push.content.format.kind != "kafka":
-            found.append("content.format: a push to Kafka has the format kafka")
-        if not is_kafka and push.content.format.kind == "kafka":
-            found.append("content.format: a file has the format csv or jsonl")
-        if isinstance(push.target.get("profile"), str):
-            found += profile_problems(push, str(push.target["profile"]), self._origins(push.project))
-        notify = push.target.get("notify")
-        if isinstance(notify, str):
-            try:
-                find_connection(notify, push.project, self._published(), ("webhook",))
-            except ConnectionUnusable as error:
-                found.append(f"target.notify: {error}")
-        return tuple(found)
+        """Why it couldn't be delivered, all reasons at once."""
+        return push_problems(push, self._published(), self._origins(push.project))
 
     async def of(self, push: Push) -> Target:
         """Raises TargetRefused. It connects when it is first used."""
@@ -96,13 +84,12 @@ class ConnectedTargets:
         if problems:
             raise TargetRefused("; ".join(problems))
         published = self._published()
-        connection = find_connection(
-            push.connection, push.project, published, ("kafka", "object_store", "sftp")
-        )
+        connection = find_connection(push.connection, push.project, published, KINDS)
         context = self._context_of(connection.project)
         try:
             if isinstance(connection.reached, KafkaCluster):
-                return KafkaTarget(kafka_place(connection.reached, str(push.target["topic"]), context))
+                topic, prefix = str(push.target["topic"]), self._transactional_prefix
+                return KafkaTarget(kafka_place(connection.reached, topic, context, prefix))
             assert isinstance(connection.reached, ObjectStore | Sftp)
             storage = storage_of(connection.reached, context)
             folder = str(push.target.get("folder", ""))
@@ -121,6 +108,33 @@ class ConnectedTargets:
         url = None if callbacks is None else callbacks.url_of(push)
         secret = None if callbacks is None else callbacks.secret
         return Notifier(receiver_of(connection.reached, context, url, secret), context.secrets.masked)
+
+
+def push_problems(
+    push: Push, published: PublishedConnections, origins: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Why a push can't use its connection, all reasons at once; for when it is published.
+
+    ``origins``: the system that each attribute came from.
+    """
+    try:
+        connection = find_connection(push.connection, push.project, published, KINDS)
+    except ConnectionUnusable as error:
+        return (str(error),)
+    is_kafka, kind = connection.kind == "kafka", push.content.format.kind
+    found = list(_wrong_target(push, OF_KAFKA if is_kafka else OF_FILES))
+    if is_kafka != (kind == "kafka"):
+        fitting = "kafka" if is_kafka else "csv, jsonl"
+        found.append(f"content.format is {kind}; a connection of the kind {connection.kind} takes {fitting}")
+    profile, notify = push.target.get("profile"), push.target.get("notify")
+    if isinstance(profile, str):
+        found += profile_problems(push, profile, origins)
+    if isinstance(notify, str):
+        try:
+            find_connection(notify, push.project, published, ("webhook",))
+        except ConnectionUnusable as error:
+            found.append(f"target.notify: {error}")
+    return tuple(found)
 
 
 def _wrong_target(push: Push, allowed: tuple[str, ...]) -> Iterator[str]:

@@ -102,7 +102,8 @@ def _url(text: str) -> UrlTemplate:
         raise SinkMisconfigured(f"the address of the notification: {error}") from None
 
 
-def kafka_place(reached: KafkaCluster, topic: str, context: SinkContext) -> KafkaPlace:
+def kafka_place(reached: KafkaCluster, topic: str, context: SinkContext, prefix: str) -> KafkaPlace:
+    """``prefix`` begins the transactional ids."""
     connection = KafkaConnection(reached.with_topic(KafkaTopic(topic)), context, RefusedTopics(topic, None))
     own = context.own_topics
     return KafkaPlace(
@@ -111,5 +112,6 @@ def kafka_place(reached: KafkaCluster, topic: str, context: SinkContext) -> Kafk
         guard=connection.guard,
         own=context.broker,
         why_not=(lambda _: None) if own is None else own.why_not,
+        transactional_prefix=prefix,
         mask=context.secrets.masked,
     )

@@ -131,7 +131,9 @@ def test_all_that_is_wrong_with_a_target_is_told_at_once(server: Running) -> Non
         "no connection 'stor'; did you mean 'store'?" in made.problems(replace(push(), connection="stor"))[0]
     )
     to_file = replace(push(), content=Content(format=RowFormat("kafka")))
-    assert made.problems(to_file) == ("content.format: a file has the format csv or jsonl",)
+    assert made.problems(to_file) == (
+        "content.format is kafka; a connection of the kind sftp takes csv, jsonl",
+    )
 
 
 async def test_a_list_goes_to_the_topic_that_its_push_names(
