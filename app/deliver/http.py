@@ -30,7 +30,7 @@ from app.deliver.answers import (
     status_of,
 )
 from app.deliver.connections.routes import ConnectionRoutes
-from app.deliver.connections.using import usable_by
+from app.deliver.connections.using import shown_to, usable_by
 from app.deliver.destination import Running
 from app.deliver.metrics import DeliveryCollector
 from app.deliver.replay import Replayed, replay
@@ -208,7 +208,8 @@ class DeliverServer:
         result = await send_test(
             self._service.settings, running.published.destination, wanted, self._service.keys.digests
         )
-        return Json(result)
+        published = self._service.connections.registry.published
+        return Json(shown_to(request[CALLER], running.published.destination, published, result))
 
     async def _replay(self, request: web.Request) -> Json[Replayed]:
         running = self._running(request)

@@ -92,7 +92,12 @@ async def _list(settings: Settings) -> None:
     async with connected(settings) as topic:
         published = await topic.read()
     rows = [
-        (name, each.destination.kind, f"version {each.version}", each.destination.description)
+        (
+            name,
+            each.destination.kind,
+            f"version {each.version}",
+            each.destination.label or each.destination.description,
+        )
         for name, each in sorted(published.items())
         if not each.deleted
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Set
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from agents.connections.connection import Connection, ObjectStore, Sftp, WebhookTemplate
 from agents.deliver.contract.outcomes import Delivered
 from agents.deliver.contract.sink import SinkContext
-from agents.deliver.definitions.destination import Destination, EventHub, KafkaTopic, Webhook
+from agents.deliver.definitions.destination import Destination, EventHub, Filled, KafkaTopic
 from agents.deliver.definitions.systems import KafkaCluster
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
 from agents.deliver.secrets.secrets import Secrets
@@ -79,7 +80,7 @@ async def _found(settings: Settings, connection: Connection, wanted: ConnectionT
     reached = connection.reached
     context = context_of(settings, secrets, lambda _: None)
     if isinstance(reached, WebhookTemplate):
-        return await _webhook(connection, reached.webhook, context)
+        return await _webhook(connection, reached, context)
     if isinstance(reached, KafkaCluster):
         return await _kafka(reached.with_topic(KafkaTopic("")), context)
     if isinstance(reached, ObjectStore | Sftp):
@@ -90,10 +91,12 @@ async def _found(settings: Settings, connection: Connection, wanted: ConnectionT
     return await _event_hub(connection, hub, context)
 
 
-async def _webhook(connection: Connection, webhook: Webhook, context: SinkContext) -> str:
+async def _webhook(connection: Connection, template: WebhookTemplate, context: SinkContext) -> str:
     from agents.sinks.webhook.sink import WebhookSink
 
     # Parameters have no values here; where the address holds one, its root is asked.
+    empty = dict.fromkeys(template.parameters, Filled(None))
+    webhook = replace(template.webhook, variables={**template.webhook.variables, **empty})
     sink = WebhookSink(Destination(connection.name, webhook, connection.project), context)
     try:
         await sink.open()

@@ -60,6 +60,14 @@ async def test_a_receiver_is_asked_with_the_secrets_and_without_a_message() -> N
     assert all("X-User" not in headers for *_, headers in seen)
 
 
+async def test_an_address_that_is_a_secret_may_hold_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with receiver() as hook:
+        monkeypatch.setenv("CRM_TOKEN", f"{hook.url}/tok-3f9a1c77/${{text}}")
+        secret = "{name: crm, kind: webhook, webhook: {url: {secret: TOKEN}, parameters: {text: {}}}}"
+        found = await tried(secret)
+    assert (found.ok, found.outcome) == (True, "the receiver answered 200 to HEAD")
+
+
 @pytest.mark.parametrize(
     ("status", "told"), [(401, "doesn't let us in"), (302, "answered 302"), (503, "503")]
 )

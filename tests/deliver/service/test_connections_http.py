@@ -106,6 +106,14 @@ webhook:
         await until(is_taken, "the receiver has it", 40, [deliverer])
         assert hook.taken[0] == {"text": "Dear u1", "percent": 5}
 
+        # A test send shows where it went to those alone who may see the connection's definition.
+        for key, is_seen in (("user", False), ("team", True)):
+            code, tried = await ask(key, "destinations/mine:test", "POST", '{"variables": {"who": "Zed"}}')
+            (exchange,) = tried["exchanges"]
+            assert (code, tried["ok"], hook.url in str(tried)) == (200, True, is_seen)
+            assert json.loads(exchange["request"]["body"])["text"] == "Dear Zed"
+        del hook.taken[1:]
+
         # A change reaches those who use it; one that breaks them is refused, and so is deletion.
         code, told = await ask("team", one, "PUT", crm.replace("text: {required", "txt: {required"), '"1"')
         assert (code, told["title"]) == (422, "Not a connection")
