@@ -55,9 +55,14 @@ def _of_topic(
     place = f"topic {name}"
     if role in (Role.CHANGELOG, Role.IDENTITIES):
         lag_ms = _setting(topic, "max.compaction.lag.ms")
-        clean = None if lag_ms is None else _after(erased_ms, lag_ms + _DAY_MS)
         what = "the row is" if role is Role.CHANGELOG else "all claims are"
-        yield ErasurePlace(place, clean, f"{what} deleted; the records go when the broker compacts the log")
+        how = f"{what} deleted; the records go when the broker compacts the log"
+        if lag_ms is None:
+            yield ErasurePlace(place, None, f"{how}: with max.compaction.lag.ms it is known by when")
+        else:
+            # Once for what was deleted, and once more for the deletion itself, which names the user.
+            kept_ms = _setting(topic, "delete.retention.ms") or _DAY_MS
+            yield ErasurePlace(place, _after(erased_ms, 2 * lag_ms + kept_ms), how)
     elif role in _REWRITTEN:
         rewritten = erasures.rewritten(name)
         if rewritten is not None and parse_instant(rewritten) >= erased_ms:
@@ -72,7 +77,9 @@ def _kept(place: str, topic: Topic, erased_ms: int, otherwise: str) -> ErasurePl
     kept_ms = _setting(topic, "retention.ms")
     if kept_ms is None:
         return ErasurePlace(place, None, otherwise)
-    return ErasurePlace(place, _after(erased_ms, kept_ms), "records go by the topic's retention.ms")
+    segment_ms = _setting(topic, "segment.ms") or 0  # a file goes when the last of its records is old enough
+    how = "records go by the topic's retention.ms and segment.ms"
+    return ErasurePlace(place, _after(erased_ms, kept_ms + segment_ms), how)
 
 
 def _setting(topic: Topic, name: str) -> int | None:
