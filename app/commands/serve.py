@@ -20,7 +20,7 @@ def serve(
 
     from app.kafka.admin import unreachable
     from app.logs import configure_logs
-    from app.serve.process import run, run_several
+    from app.serve.process import new_loop, run, run_several
     from app.settings.tree import load_settings
 
     loaded = load_settings(settings)
@@ -29,6 +29,7 @@ def serve(
         code = asyncio.run(run_several(loaded))
         raise typer.Exit(code)
     try:
-        asyncio.run(run(loaded, number or 0))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(run(loaded, number or 0))
     except KafkaConnectionError as error:
         raise asyncio.run(unreachable(loaded, error)) from None

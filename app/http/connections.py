@@ -230,7 +230,7 @@ class Connection(asyncio.Protocol):
 
 def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
     """The connection that a request came by; None when it is gone."""
-    if not isinstance(transport, asyncio.Transport):
+    if transport is None:
         return None
-    protocol = transport.get_protocol()
+    protocol = transport.get_protocol()  # uvloop's transports are no asyncio.Transport, and have it, too
     return protocol if isinstance(protocol, Connection) else None

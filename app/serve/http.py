@@ -27,7 +27,7 @@ from app.live.routes import LiveFeeds
 from app.lookup.lookups import Lookups
 from app.lookup.others import OtherProcesses
 from app.lookup.routes import LookupRoutes
-from app.sensors.exists import ONLINE, look_for_callers
+from app.sensors.exists import look_for_callers
 from app.sensors.routes import FORMS, sensors_routes
 from app.serve.metrics import ReaderMetrics
 from app.settings.tree import Settings
@@ -41,6 +41,7 @@ from app.worker.following.reached import Reached
 from app.worker.http_members import AudienceMembers
 from app.worker.http_users import UserLookups
 from app.worker.identities.routes import Identities, Kept
+from app.worker.serving import ServesLookups
 from rules.time.instants import format_instant
 
 
@@ -87,14 +88,16 @@ class ServedReader(Protocol):
     def url_of(self, partition: int) -> str | None: ...
 
 
-class ReaderServer:
+class ReaderServer(ServesLookups):
     """The HTTP side of one reader."""
 
     def __init__(self, reader: ServedReader) -> None:
+        super().__init__(reader.metrics)
         self._reader = reader
         settings, warnings = reader.settings, reader.warnings
         trust = Trust(settings.http.tls_ca_file, warnings)
-        self._forwarding = Forwarding(reader.url_of, "", reader.keys, trust)
+        forwarding = Forwarding(reader.url_of, "", reader.keys, trust)
+        self._forwarding = (forwarding,)
         health = Health(
             lambda: reader.crashed is None,
             reader.not_ready,
@@ -102,14 +105,14 @@ class ReaderServer:
             reader.metrics.registry,
             warnings,
         )
-        identities = Identities(reader, self._forwarding)
+        identities = Identities(reader, forwarding)
         resolver = identities.resolver
         held = HeldByReader(reader, reader.evaluator, reader.reached, reader.metrics)
-        lookups = Lookups(held, OtherProcesses(self._forwarding), resolver)
-        members = AudienceMembers(reader, self._forwarding)
+        lookups = Lookups(held, OtherProcesses(forwarding), resolver)
+        members = AudienceMembers(reader, forwarding)
         self._definitions = Definitions(settings)
         sizes = KnownSizes(reader, members).of
-        users = UserLookups(reader, self._forwarding, resolver)
+        users = UserLookups(reader, forwarding, resolver)
         self._live = LiveFeeds(
             broker_of(settings),
             plan_of(settings).transitions,
@@ -119,12 +122,12 @@ class ReaderServer:
         )
         routes = [
             *(self._or_owner(each) for each in users.routes()),
-            *LookupRoutes(lookups, self._forwarding).routes(),
+            *LookupRoutes(lookups, forwarding).routes(),
             *identities.routes(),
             *members.routes(),
             *self._live.routes(),
             *ReadRoutes(Known(reader), self._definitions, sizes).routes(),
-            *sensors_routes(reader, look_for_callers(lookups, self._forwarding)),
+            *sensors_routes(reader, look_for_callers(lookups, forwarding)),
         ]
         serve = settings.serve
         if serve.probe_port and reader.number:
@@ -142,21 +145,6 @@ class ReaderServer:
             is_shared=serve.processes > 1,
         )
 
-    @property
-    def url(self) -> str:
-        return self._base.url
-
-    async def start(self) -> None:
-        """Raises CommandFailed when it can't listen."""
-        await self._forwarding.start()
-        await self._base.start()
-
-    async def stop(self) -> None:
-        self._live.close()
-        await self._base.stop()
-        await self._forwarding.stop()
-        self._definitions.close()
-
     def _or_owner(self, route: Route) -> Route:
         """The same route; what only the user's owner can tell is asked of it."""
         asked, reader = route.handler, self._reader
@@ -167,7 +155,7 @@ class ReaderServer:
                 return await asked(request)
             except RowElsewhere as elsewhere:
                 reader.metrics.asked_owner.inc()
-                return await self._forwarding.fetch(request, elsewhere.partition)
+                return await self._forwarding[0].fetch(request, elsewhere.partition)
 
         return replace(route, handler=handler)
 
@@ -184,8 +172,3 @@ class ReaderServer:
             unfollowed=reader.unfollowed,
             audiences=sum(len(each.audiences) for each in reader.evaluator.rules.projects.values()),
         )
-
-    def _answered(self, route: str, status: int, seconds: float) -> None:
-        if route.startswith(("/v1/", ONLINE)):
-            self._reader.metrics.lookups.labels(route.replace(":[^/]+", ""), str(status)).inc()
-            self._reader.metrics.lookup_seconds.observe(seconds)

@@ -24,6 +24,16 @@ log = structlog.get_logger("turnstile.serve")
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of a reader: where uvloop is, a request costs a fifth less."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
 def _stop_or_end(reader: Reader) -> None:
     """The first signal asks for an orderly end, the second doesn't wait for it."""
     if reader.stopping.is_set():

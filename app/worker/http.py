@@ -18,7 +18,7 @@ from app.lookup.lookups import Lookups
 from app.lookup.others import OtherProcesses
 from app.lookup.resolver import Resolver
 from app.lookup.routes import LookupRoutes
-from app.sensors.exists import ONLINE, look_for_callers
+from app.sensors.exists import look_for_callers
 from app.sensors.routes import FORMS, sensors_routes
 from app.worker.answers import WorkerReadiness
 from app.worker.asked import audience_of
@@ -33,15 +33,17 @@ from app.worker.http_members import AudienceMembers
 from app.worker.http_users import UserLookups
 from app.worker.identities.rebuilding import IdentityRebuilding
 from app.worker.identities.routes import Identities
+from app.worker.serving import ServesLookups
 
 PATIENCE_SECONDS = 0.5
 """How long an owner may take where standbys are kept."""
 
 
-class Server:
+class Server(ServesLookups):
     """The HTTP side of one worker."""
 
     def __init__(self, worker: Holder) -> None:
+        super().__init__(worker.metrics)
         self._worker = worker
         http, warnings = worker.settings.http, worker.warnings
         trust = Trust(http.tls_ca_file, warnings)
@@ -49,8 +51,9 @@ class Server:
         has_standbys, silence = worker.settings.worker.standbys > 0, Silence()
         # Where a standby answers instead, nobody waits long for an owner.
         patience = (PATIENCE_SECONDS, silence) if has_standbys else ()
-        self._forwarding = Forwarding(worker.url_of, *known, *patience)
-        self._to_standbys = Forwarding(lambda each: worker.standbys.url_of(each), *known)
+        forwarding = Forwarding(worker.url_of, *known, *patience)
+        to_standbys = Forwarding(lambda each: worker.standbys.url_of(each), *known)
+        self._forwarding = forwarding, to_standbys
         health = Health(
             lambda: worker.crashed is None,
             worker.not_ready,
@@ -59,15 +62,16 @@ class Server:
             warnings,
         )
         certificate = certificate_of(http, warnings)
-        members = AudienceMembers(worker, self._forwarding)
-        identities = Identities(worker, self._forwarding)
+        members = AudienceMembers(worker, forwarding)
+        identities = Identities(worker, forwarding)
         resolver = identities.resolver
-        others = OtherProcesses(self._forwarding)
-        then = self._lookups_of_standbys(resolver) if has_standbys else None
+        others = OtherProcesses(forwarding)
+        then = self._lookups_of_standbys(to_standbys, resolver) if has_standbys else None
         lookups = Lookups(HeldByWorker(worker), others, resolver, then)
-        lookup = LookupRoutes(lookups, self._forwarding)
-        users = UserLookups(worker, self._forwarding, resolver)
-        self._definitions = AudienceRoutes(worker, KnownSizes(worker, members).of)
+        lookup = LookupRoutes(lookups, forwarding)
+        users = UserLookups(worker, forwarding, resolver)
+        self._definitions = definitions = AudienceRoutes(worker, KnownSizes(worker, members).of)
+        self._uncounted = definitions.paths
         self._live = LiveFeeds(
             broker_of(worker.settings),
             plan_of(worker.settings).transitions,
@@ -76,15 +80,15 @@ class Server:
             worker.metrics.registry,
         )
         erasing = ErasureRoutes(worker, users.user_id_of)
-        sensors = sensors_routes(worker, look_for_callers(lookups, self._forwarding))
-        of_audiences = [*members.routes(), *self._live.routes(), *self._definitions.routes()]
+        sensors = sensors_routes(worker, look_for_callers(lookups, forwarding))
+        of_audiences = [*members.routes(), *self._live.routes(), *definitions.routes()]
         of_users = users.routes()
         if has_standbys:
-            of_standbys = UserLookups(worker.standbys, self._to_standbys, resolver).routes()
+            of_standbys = UserLookups(worker.standbys, to_standbys, resolver).routes()
             of_users = [or_standby(*each) for each in zip(of_users, of_standbys, strict=True)]
         routes = [*of_users, *lookup.routes(), *identities.routes(), *of_audiences, *sensors]
         routes += erasing.routes()
-        routes += IdentityRebuilding(worker, self._forwarding).routes()
+        routes += IdentityRebuilding(worker, forwarding).routes()
         self._base = HttpBase(
             "http",
             http,
@@ -97,27 +101,10 @@ class Server:
             rate_limits_of(http),
         )
 
-    def _lookups_of_standbys(self, resolver: Resolver) -> Lookups:
+    def _lookups_of_standbys(self, forwarding: Forwarding, resolver: Resolver) -> Lookups:
         standbys = self._worker.standbys
         held = HeldByReader(standbys, standbys.evaluator, standbys.reached, self._worker.metrics)
-        return Lookups(held, OtherProcesses(self._to_standbys), resolver)
-
-    @property
-    def url(self) -> str:
-        return self._base.url
-
-    async def start(self) -> None:
-        """Raises CommandFailed when it can't listen."""
-        await self._forwarding.start()
-        await self._to_standbys.start()
-        await self._base.start()
-
-    async def stop(self) -> None:
-        self._live.close()
-        await self._base.stop()
-        await self._forwarding.stop()
-        await self._to_standbys.stop()
-        self._definitions.close()
+        return Lookups(held, OtherProcesses(forwarding), resolver)
 
     # -- health --------------------------------------------------------------------------------------
 
@@ -141,8 +128,3 @@ class Server:
                 key.decode("utf-8", "replace"): text for key, text in worker.feed.unreadable.items()
             },
         )
-
-    def _answered(self, route: str, status: int, seconds: float) -> None:
-        if route.startswith(("/v1/", ONLINE)) and route not in self._definitions.paths:
-            self._worker.metrics.lookups.labels(route.replace(":[^/]+", ""), str(status)).inc()
-            self._worker.metrics.lookup_seconds.observe(seconds)

@@ -204,6 +204,8 @@ class ProgressOfVersions(Registry[ProgressKey, Progress]):
     def __init__(self, topic: str) -> None:
         super().__init__(topic)
         self._by_version: dict[tuple[str, str, int], dict[int, Progress]] = {}
+        self._states: dict[tuple[str, str, int, int], VersionState] = {}
+        """Those that were asked for since the last record."""
 
     def id_of(self, key: bytes) -> ProgressKey:
         return decode_key(key)
@@ -219,7 +221,11 @@ class ProgressOfVersions(Registry[ProgressKey, Progress]):
 
     def state(self, project: str, audience: str, version: int, partitions: int) -> VersionState:
         """A version over all ``partitions`` of the table."""
-        return state_of(self.of(project, audience, version), partitions)
+        known_as = project, audience, version, partitions
+        found = self._states.get(known_as)
+        if found is None:
+            found = self._states[known_as] = state_of(self.of(project, audience, version), partitions)
+        return found
 
     def versions_of(self, project: str, audience: str) -> list[int]:
         """The versions of an audience that something is known of, the oldest first."""
@@ -242,6 +248,7 @@ class ProgressOfVersions(Registry[ProgressKey, Progress]):
 
     def _put_in_force(self, key: bytes, value: bytes | None) -> None:
         super()._put_in_force(key, value)
+        self._states.clear()
         known_as = decode_key(key)
         version = known_as[:3]
         if known_as in self.published:

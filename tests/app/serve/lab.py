@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from agents.backfill.progress.progress import Progress, ProgressKey, encode_key, encode_progress
@@ -73,6 +74,8 @@ class Lab:
         environ = {"TURNSTILE_SERVE__PORT": "0", "TURNSTILE_SERVE__PROBE_PORT": "0"}
         environ |= {"TURNSTILE_HTTP__API_KEYS": json.dumps([*keys]), **settings}
         self.reader = reader = Reader(load_settings(environ=environ))
+        nothing_kept: Any = SimpleNamespace(holders=lambda *_: None, collided=lambda *_: None)
+        reader.identities = nothing_kept
         reader.keys._feed.loaded.set()
         topic = reader.plan.changelog
         reader.topics.counts = {topic: PARTITIONS}

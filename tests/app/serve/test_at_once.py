@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.evaluate.native.engine import Engine
+from app.serve.process import new_loop
 from tests.app.http.lab import api_key
 from tests.app.serve.lab import client, lab
+from tests.certificates import Authority
 from tests.core.engines import is_built, native_engine
 
 pytestmark = pytest.mark.skipif(not is_built(), reason="the native core isn't built: `make core`")
@@ -292,6 +297,30 @@ async def test_what_cannot_be_told_at_once_is_told_by_the_other_way() -> None:
             assert b'"not_ready"' in body
             assert b"Retry-After: 1" in body
         assert made.asked[True] == 0
+
+
+async def test_through_tls_it_is_the_same(tmp_path: Path) -> None:
+    cert, key = Authority(tmp_path).issue(tmp_path, "127.0.0.1", "localhost")
+    files = {"TURNSTILE_HTTP__TLS_CERT_FILE": str(cert), "TURNSTILE_HTTP__TLS_KEY_FILE": str(key)}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    requests = [AT_ONCE["many"], AT_ONCE["member"], THE_LONG_WAY["of a user"], AT_ONCE["member"]]
+    async with lab(engine=native_engine(), **files) as made:
+        filled(made)
+        async with client(made.url, ssl=context) as first, client(made.url, ssl=context) as second:
+            for request in requests:
+                assert await first.ask(request) == await second.ask(the_other_way(request))
+        assert made.asked == {True: 3, False: 1}
+
+
+def test_on_the_event_loop_of_readers_it_is_the_same(tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert "uvloop" in type(runner.get_loop()).__module__
+        runner.run(test_every_request_has_the_same_answer_on_either_way())
+        runner.run(test_what_is_not_plain_is_refused_or_answered_by_the_other_way_alone())
+        runner.run(test_requests_that_come_together_are_answered_in_their_order())
+        runner.run(test_a_request_that_comes_in_pieces_is_the_same_request(60))
+        runner.run(test_through_tls_it_is_the_same(tmp_path))
 
 
 async def test_without_the_core_python_answers_the_same() -> None:

@@ -17,6 +17,7 @@ from yarl import URL
 from tests.app.http.lab import api_key
 from tests.stage.delivery import DelivererProcess
 from tests.stage.fuzz import Request, Requests
+from tests.stage.readers import reader_of
 from tests.stage.scene import scene
 
 EACH, FEWER = 24, 3
@@ -24,7 +25,9 @@ EACH, FEWER = 24, 3
 SLOW = (":release", ":take-back", ":rebuild", ":restore", "-notify/delete", "/openapi.json", "/metrics")
 FANS = "audiences: [{id: fans, name: Fans, rule: {event: view}}]"
 SENSORS = "/api/v3/focus/v1/"
-ROOT, NOBODY = {"api-key": "root"}, {"api-key": "nobody"}
+ROOT, NOBODY, WRONG, MAILER = ({"api-key": each} for each in ("root", "nobody", "wrong", "mailer"))
+LOOKUPS = ("/v1/lookup", "/v1/users/{user_id}", "/v1/audiences/{audience}/members/{user_id}")
+"""Some that the scope ``destinations`` isn't for."""
 
 
 class Fuzzed:
@@ -43,7 +46,8 @@ class Fuzzed:
         async with self._session.request(
             request.method, url, data=data, headers=headers, allow_redirects=False
         ) as answer:
-            body = await answer.read()
+            is_endless = answer.content_type == "text/event-stream"
+            body = b"" if is_endless else await answer.read()
             self.statuses[answer.status] += 1
             shown = (request, answer.status, body[:300])
             assert answer.status in (503, 501) or answer.status < 500, shown
@@ -83,13 +87,15 @@ async def test_no_request_is_a_fault_of_ours_and_every_refusal_has_its_form(
         ClientSession(timeout=timeout) as session,
     ):
         await stage.define(FANS)
-        keys = json.dumps([api_key("root", "admin"), api_key("nobody", "admin", projects=["nobody"])])
+        nobody, mailer = api_key("nobody", "admin", projects=["nobody"]), api_key("mailer", "destinations")
+        keys = json.dumps([api_key("root", "admin"), nobody, mailer])
         worker = stage.worker(http__api_keys=keys)
         deliverer = DelivererProcess("d1", tmp_path, worker.settings)
         stage.workers.append(deliverer)
-        for each in (worker, deliverer):
+        reader = reader_of(stage, http__api_keys=keys)
+        for each in (worker, deliverer, reader):
             each.start()
-        for each in (worker, deliverer):
+        for each in (worker, deliverer, reader):
             await each.wait_ready()
 
         async def fuzz(url: str) -> Counter[int]:
@@ -100,13 +106,16 @@ async def test_no_request_is_a_fault_of_ours_and_every_refusal_has_its_form(
                 security = operation.get("security")
                 if number == 0 and security and {} not in security:
                     # 404: no route has such a path, whoever asks.
-                    assert await fuzzed.ask(request, operation, {}) in (401, 404), request
+                    for key in ({}, WRONG):
+                        assert await fuzzed.ask(request, operation, key) in (401, 404), (request, key)
+                    if request.template in LOOKUPS:
+                        assert await fuzzed.ask(request, operation, MAILER) in (403, 404), request
                 await fuzzed.ask(request, operation, NOBODY if number % 4 == 3 else ROOT)
             return fuzzed.statuses
 
-        found = await asyncio.gather(fuzz(worker.url), fuzz(deliverer.url))
+        found = await asyncio.gather(*(fuzz(each.url) for each in (worker, deliverer, reader)))
         for statuses in found:
             assert {200, 400, 401} <= statuses.keys(), statuses
-        for each in (worker, deliverer):
+        for each in (worker, deliverer, reader):
             each.check()
             assert not each.logged("request_failed")
