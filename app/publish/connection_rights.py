@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents.connections.connection import Connection
+from agents.connections.published import PublishedConnections
 from agents.connections.resolve import may_use
 from app.http.api_keys import Caller
 from app.http.problems import HttpProblem
@@ -21,6 +22,11 @@ def uses(caller: Caller, connection: Connection, project: str) -> bool:
         return True
     keys = connection.use.keys
     return may_use(connection, project) and (keys is None or caller.name in keys)
+
+
+def usable(caller: Caller, project: str, published: PublishedConnections) -> PublishedConnections:
+    """Those that it may name in definitions of a project; the others are as if they weren't there."""
+    return {key: each for key, each in published.items() if uses(caller, each.connection, project)}
 
 
 def sees(caller: Caller, connection: Connection) -> bool:

@@ -12,7 +12,7 @@ from app.deliver.trial import TestSendResult
 from app.http.answers import ProblemError
 from app.http.api_keys import Caller
 from app.http.problems import HttpProblem
-from app.publish.connection_rights import administers, uses
+from app.publish.connection_rights import administers, usable
 
 
 def shown_to(
@@ -38,11 +38,8 @@ def _without_address(exchange: object) -> object:
 def usable_by(caller: Caller, destination: Destination, published: PublishedConnections) -> Destination:
     """The destination with what its connection says. Raises HttpProblem: 422 with all that is wrong; one that
     this key may not use is as if it weren't there."""
-    usable = {
-        name: each for name, each in published.items() if uses(caller, each.connection, destination.project)
-    }
     try:
-        return resolved(destination, usable)
+        return resolved(destination, usable(caller, destination.project, published))
     except ConnectionUnusable as error:
         errors = [ProblemError(each.code, each.path, each.message, "") for each in error.problems]
         raise HttpProblem(422, "Not a destination", str(error), errors=errors) from None
