@@ -33,6 +33,9 @@ def lookup(
     ] = None,
     project: Project = "default",
     by: By = None,
+    attributes: Annotated[
+        bool, typer.Option("--attributes", help="Print the user's attributes as well; not with AUDIENCE.")
+    ] = False,
     url: WorkerUrl = None,
     key: WorkerKey = None,
     as_json: AsJson = False,
@@ -40,7 +43,10 @@ def lookup(
 ) -> None:
     """List the audiences that a user is in; or say of some whether the user is: exit code 1 if not in all."""
     from app.commands.output import columns
-    from app.shown_bytes import safe_json
+    from app.shown_bytes import safe, safe_json
+
+    if audiences and attributes:
+        raise typer.BadParameter("goes without audiences: it prints the user", param_hint="--attributes")
 
     client = worker_client(url, key, project, settings)
     named, query = user_named(user, by)
@@ -50,12 +56,14 @@ def lookup(
         body = _members(client, named, query, audiences)
         rows = [(each["audience"], "in" if each["member"] else "out", *_stay(each)) for each in body]
     else:
-        body = client.get("users", named, "audiences", query=query)
+        body = client.get("users", named, *(() if attributes else ("audiences",)), query=query)
         rows = [(each["id"], *_stay(each)) for each in body["audiences"]]
     if as_json:
         typer.echo(safe_json(body))
     else:
         typer.echo("\n".join(columns(rows)) if rows else "in no audience")
+        for name, value in sorted(body["attributes"].items()) if attributes else ():
+            typer.echo(f"{safe(name)}: {safe_json(value, indent=None)}")
     if audiences and not all(each["member"] for each in body):
         raise typer.Exit(OUTSIDE)
 

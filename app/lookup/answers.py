@@ -49,6 +49,15 @@ class UserLookedUp(Struct, frozen=True):
     resolved_as_of: (
         Annotated[Instant, Meta(description="Of an identity: claims up to this instant count")] | UnsetType
     ) = UNSET
+    attributes: (
+        Annotated[
+            dict[str, object],
+            Meta(
+                description="Those that were asked for and that the user has; not there: none were asked for"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class LookedUp(Struct, frozen=True):
@@ -108,6 +117,7 @@ def as_object(told: Told) -> UserAnswer:
         None if shown.behind_ms is UNSET else shown.behind_ms,
         None if shown.records_as_of is UNSET else _ms(shown.records_as_of),
         None if shown.resolved_as_of is UNSET else _ms(shown.resolved_as_of),
+        None if shown.attributes is UNSET else shown.attributes,
     )
 
 
@@ -121,6 +131,7 @@ def user_shown(answer: UserAnswer) -> UserLookedUp:
         UNSET if answer.behind_ms is None else answer.behind_ms,
         UNSET if answer.records_ms is None else format_instant(answer.records_ms),
         UNSET if answer.resolved_ms is None else format_instant(answer.resolved_ms),
+        UNSET if answer.attributes is None else answer.attributes,
     )
 
 

@@ -15,7 +15,15 @@ from app.http.answers import ProblemError
 from app.http.problems import HttpProblem
 from app.http.routes import Body
 from app.http.users import UserRef, UserUnreadable, user_of_json
-from app.lookup.model import DEADLINE_MS, MOST_DEADLINE_MS, MOST_HINTS, MOST_PAIRS, MOST_USERS, LookupRequest
+from app.lookup.model import (
+    ALL_COUNT,
+    DEADLINE_MS,
+    MOST_DEADLINE_MS,
+    MOST_HINTS,
+    MOST_PAIRS,
+    MOST_USERS,
+    LookupRequest,
+)
 from app.lookup.positions import MOST_POSITION_CHARS, WRITTEN, PositionUnreadable, positions_of
 from rules.compile.rule_set import RuleSet
 from rules.parse.problems import name_hint
@@ -52,6 +60,13 @@ class LookupAsked(Struct, frozen=True):
     ] = DEADLINE_MS
     min_position: (
         Annotated[str, Meta(description=f"A reader answers only when it has come as far: {WRITTEN}")]
+        | UnsetType
+    ) = UNSET
+    attributes: (
+        Annotated[
+            list[str] | bool,
+            Meta(description="Names of attributes that are told of each user, too; true: all of them"),
+        ]
         | UnsetType
     ) = UNSET
 
@@ -98,10 +113,13 @@ class LookupBody(Body):
             reading.wrong("$", "a lookup is an object", f"fields: {', '.join(FIELDS)}")
         asked = reading.asked(project)
         unknown = [] if rules is None else list(_unknown(rules, asked))
-        pairs = len(asked.users) * _audiences(rules, asked)
+        pairs = len(asked.users) * (_audiences(rules, asked) + _attributes(asked))
         if pairs > MOST_PAIRS:
             hint = f"at most {MOST_PAIRS:,}: ask for fewer users at once, or name fewer audiences"
-            reading.wrong("$", f"{pairs:,} pairs of a user and an audience are asked for", hint)
+            of = "an audience" if asked.attributes is None else "an audience or attribute"
+            if asked.attributes is not None:
+                hint += f" and attributes; all attributes of a user count as {ALL_COUNT}"
+            reading.wrong("$", f"{pairs:,} pairs of a user and {of} are asked for", hint)
         if reading.errors:
             errors = [*reading.errors, *unknown]
             raise HttpProblem(400, TITLE, _told(errors), errors=errors)
@@ -148,6 +166,10 @@ def _audiences(rules: RuleSet | None, asked: LookupRequest) -> int:
     return 1 if rules is None else len(rules.project(asked.project).audiences)
 
 
+def _attributes(asked: LookupRequest) -> int:
+    return 0 if asked.attributes is None else len(asked.attributes) or ALL_COUNT
+
+
 def _told(errors: list[ProblemError]) -> str:
     first = f"{errors[0].path}: {errors[0].message}"
     return first if len(errors) == 1 else f"{first}; and {len(errors) - 1} more, see errors"
@@ -173,6 +195,7 @@ class _Reading:
             self._audiences(),
             deadline_ms=self._deadline_ms(),
             min_position=self._min_position(),
+            attributes=self._attributes(),
         )
 
     def _users(self) -> tuple[UserRef, ...]:
@@ -207,6 +230,21 @@ class _Reading:
             self.wrong("deadline_ms", f"deadline_ms is a whole number, 1 to {MOST_DEADLINE_MS:,}")
             return DEADLINE_MS
         return given
+
+    def _attributes(self) -> tuple[str, ...] | None:
+        given = self.document.get("attributes")
+        if given is None or given is False:
+            return None
+        if given is True:
+            return ()
+        if not isinstance(given, list) or not given:
+            self.wrong("attributes", "attributes is a list of names, or true for all of them")
+            return None
+        for number, each in enumerate(given):
+            if not isinstance(each, str) or not 0 < len(each) <= MAX_NAME_CHARS:
+                text = f"the name of an attribute is a text of 1 to {MAX_NAME_CHARS} characters"
+                self.wrong(f"attributes[{number}]", text)
+        return tuple(dict.fromkeys(each for each in given if isinstance(each, str)))
 
     def _min_position(self) -> str | None:
         given = self.document.get("min_position")

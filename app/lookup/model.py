@@ -13,6 +13,8 @@ MOST_PAIRS = 10_000
 """Of users and audiences in one request."""
 MOST_HINTS = 10
 """For so many unknown audiences of a request the nearest one is looked for: thousands would take long."""
+ALL_COUNT = 100
+"""All attributes of a user count as so many pairs."""
 DEADLINE_MS = 2_000
 """How long an answer may take where the request doesn't say."""
 MOST_DEADLINE_MS = 20_000
@@ -35,6 +37,8 @@ class LookupRequest(Struct, frozen=True):
     """After so long who hasn't answered is ``unavailable``."""
     min_position: str | None = None
     """Who answers has come as far (``app.lookup.positions``)."""
+    attributes: tuple[str, ...] | None = None
+    """Names of attributes that are told, too; empty: all; None: none."""
 
 
 class Membership(Struct, frozen=True):
@@ -67,6 +71,8 @@ class UserAnswer(Struct, frozen=True):
     """Records up to this instant count; None: up to that of the answer."""
     resolved_ms: int | None = None
     """As of when the user of the identity is known; None: there is no identity, or who keeps it is silent."""
+    attributes: dict[str, object] | None = None
+    """Those that were asked for and that the user has; None: none were asked for, or nobody tells."""
 
 
 Told: TypeAlias = UserAnswer | Raw

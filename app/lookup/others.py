@@ -43,6 +43,8 @@ class OtherProcesses:
             body["audiences"] = asked.audiences
         if asked.min_position is not None:
             body["min_position"] = asked.min_position
+        if asked.attributes is not None:
+            body["attributes"] = asked.attributes or True
         target = f"{url}{PATH}?{urlencode({PROJECT.name: asked.project})}"
         try:
             answer = await self._forwarding.send(target, credentials, msgspec.json.encode(body))

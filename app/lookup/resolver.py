@@ -39,16 +39,3 @@ class Resolver(Protocol):
         ``credentials`` None: only what is kept here is known. ``seconds``: after so long others are silent.
         """
         ...
-
-
-class UserIdsOnly:
-    """No identity is kept anywhere: all of them can't be asked."""
-
-    async def resolve(
-        self,
-        project: str,
-        identities: Sequence[Identity],
-        credentials: Credentials | None,
-        seconds: float | None = None,
-    ) -> list[Resolution]:
-        return [Resolution(None, is_known=False) for _ in identities]

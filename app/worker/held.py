@@ -97,6 +97,8 @@ class HeldByWorker:
     async def told(self, answer: Answer, user_ids: Sequence[str], asked: LookupRequest) -> list[Told] | None:
         """Of users of one partition, by the native core where it can tell; None: the partition is gone."""
         try:
+            if asked.attributes is not None:  # the core tells of memberships only
+                return [*self._said(answer, user_ids, asked)]
             told = await answer.pipeline.tell(self.question(answer, asked), user_ids)
         except StoreClosed:
             return None
@@ -128,7 +130,8 @@ class HeldByWorker:
                 found = {name: each for name, each in found.items() if each.member}
             status: Status = "ok" if is_ready else "not_ready"
             then_ms = max(at_ms, row.now_ms)
-            answers.append(UserAnswer(status, user_id, found, then_ms, *told_by))
+            has = None if asked.attributes is None else _attributes(row, asked.attributes)
+            answers.append(UserAnswer(status, user_id, found, then_ms, *told_by, attributes=has))
         return answers
 
     def _audiences(self, answer: Answer, asked: LookupRequest) -> tuple[list[CompiledAudience], bool]:
@@ -146,6 +149,12 @@ class HeldByWorker:
             except AudienceNotReady:
                 pass
         return found, len(found) == len(asked.audiences)
+
+
+def _attributes(row: Row, names: Sequence[str]) -> dict[str, object]:
+    """No names: all."""
+    of = row.attributes
+    return {name: of[name] for name in names if name in of} if names else dict(of)
 
 
 def _at_ms(answer: Answer, asked: LookupRequest) -> int:

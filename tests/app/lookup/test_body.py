@@ -118,3 +118,23 @@ async def test_pairs_are_limited_with_and_without_audiences() -> None:
     assert isinstance(
         await read({"users": users, "audiences": [f"a{n}" for n in range(10)]}, many), LookupRequest
     )
+
+
+async def test_attributes_are_named_or_all_and_count_as_pairs() -> None:
+    def asking(users: int, attributes: object) -> dict[str, object]:
+        return {"users": [{"user_id": f"u{n}"} for n in range(users)], "attributes": attributes}
+
+    for given, wanted in [(["a", "b", "a"], ("a", "b")), (True, ()), (False, None), (None, None)]:
+        found = await read(asking(1, given))
+        assert isinstance(found, LookupRequest)
+        assert found.attributes == wanted
+    for wrong in ("a", [], {}, 1):
+        assert errors(await read(asking(1, wrong))) == [("invalid_value", "attributes")]
+    assert errors(await read(asking(1, ["a", "", 3]))) == [
+        ("invalid_value", "attributes[1]"),
+        ("invalid_value", "attributes[2]"),
+    ]
+    assert isinstance(await read(asking(90, True)), LookupRequest)
+    problem = await read(asking(100, True))
+    assert errors(problem) == [("invalid_value", "$")]
+    assert "an audience or attribute" in str(problem)

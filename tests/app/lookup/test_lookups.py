@@ -9,7 +9,7 @@ from app.http.users import UserRef
 from app.lookup.held import Credentials, NoAnswer
 from app.lookup.lookups import Lookups
 from app.lookup.model import LookupRequest, Membership, Told, UserAnswer
-from app.lookup.resolver import Identity, Resolution, UserIdsOnly
+from app.lookup.resolver import Identity, Resolution
 from rules.compile.rule_set import EMPTY, RuleSet
 
 IN = Membership(True, 1_000, None, 1)
@@ -71,13 +71,26 @@ class Emails:
         return [Resolution("u1" if value == "ada" else None, 500) for _, value in identities]
 
 
+class Nobody:
+    """Keeps no identities, and nobody can be asked."""
+
+    async def resolve(
+        self,
+        project: str,
+        identities: Sequence[Identity],
+        credentials: Credentials | None,
+        seconds: float | None = None,
+    ) -> list[Resolution]:
+        return [Resolution(None, is_known=False) for _ in identities]
+
+
 def request(*names: str, deadline_ms: int = 2_000) -> LookupRequest:
     return LookupRequest("default", tuple(UserRef(each) for each in names), deadline_ms=deadline_ms)
 
 
 async def test_answers_are_in_the_order_asked_whoever_gives_them() -> None:
     owners = Owners()
-    answers = await Lookups(Digits(0, 1), owners, UserIdsOnly()).answer(
+    answers = await Lookups(Digits(0, 1), owners, Nobody()).answer(
         request("a2", "a1", "b3", "a0", "a1", "c2"), KEY
     )
     assert [(each.user_id, each.as_of_ms) for each in answers] == [
@@ -103,20 +116,20 @@ class AllButEve(Digits):
 
 async def test_a_user_of_whom_only_the_owner_can_tell_is_asked_of_it_and_the_others_are_not() -> None:
     owners = Owners()
-    answers = await Lookups(AllButEve(1), owners, UserIdsOnly()).answer(request("ann1", "eve1", "bob1"), KEY)
+    answers = await Lookups(AllButEve(1), owners, Nobody()).answer(request("ann1", "eve1", "bob1"), KEY)
     assert [each.as_of_ms for each in answers] == [2_000, 3_000, 2_000]
     assert owners.asked == [("http://6", ["eve1"])]
 
 
 async def test_an_owner_that_is_away_or_late_costs_its_own_users_their_answers() -> None:
-    lookups = Lookups(Digits(1), Owners(), UserIdsOnly())
+    lookups = Lookups(Digits(1), Owners(), Nobody())
     answers = await lookups.answer(request("a1", "a7", "a8", "a9", "a2", deadline_ms=50), KEY)
     assert [each.status for each in answers] == ["ok", "unavailable", "unavailable", "unavailable", "ok"]
 
 
 async def test_a_request_from_another_process_goes_no_further() -> None:
     owners = Owners()
-    answers = await Lookups(Digits(1), owners, UserIdsOnly()).answer(request("a1", "a2"), None)
+    answers = await Lookups(Digits(1), owners, Nobody()).answer(request("a1", "a2"), None)
     assert [each.status for each in answers] == ["ok", "unavailable"]
     assert owners.asked == []
 
@@ -131,14 +144,14 @@ async def test_identities_are_resolved_before_their_users_are_looked_up() -> Non
         ("unknown_user", None),
     ]
     assert [each.resolved_ms for each in answers] == [500, None, 500]
-    answers = await Lookups(Digits(1), Owners(), UserIdsOnly()).answer(asked, KEY)
+    answers = await Lookups(Digits(1), Owners(), Nobody()).answer(asked, KEY)
     assert [each.status for each in answers] == ["unavailable", "ok", "unavailable"]
 
 
 async def test_what_no_owner_tells_is_asked_of_those_who_keep_a_standby() -> None:
     keepers = Owners()
-    standbys = Lookups(Digits(7, 8), keepers, UserIdsOnly())
-    lookups = Lookups(Digits(1), Owners(), UserIdsOnly(), standbys)
+    standbys = Lookups(Digits(7, 8), keepers, Nobody())
+    lookups = Lookups(Digits(1), Owners(), Nobody(), standbys)
     answers = await lookups.answer(request("a1", "a7", "a9", "b6"), KEY)
     assert [each.status for each in answers] == ["ok", "ok", "unavailable", "ok"]
     assert keepers.asked == [("http://9", ["a9"])], "nobody else is asked of what is here, or told"

@@ -149,6 +149,16 @@ class Lab:
                     [Record(*encode_claim(claim))], self.offset, b""
                 )
 
+    def update(self, user: str, at_ms: int = T, **attributes: object) -> None:
+        """A profile update that sets attributes."""
+        self.offset += 1
+        value = json.dumps({"user_id": user, "type": "profile", "set": attributes}).encode()
+        partition = partition_of(user, PARTITIONS)
+        pipeline = self.pipelines[partition]
+        pipeline.durable(
+            [pipeline.apply([Rec("events", partition, self.offset, at_ms, user.encode(), value)])]
+        )
+
     async def get(self, path: str, worker: int = 0, **headers: str) -> tuple[int, Any, Any]:
         async with self.session.get(self.urls[worker] + path, headers=headers) as answer:
             text = await answer.text()

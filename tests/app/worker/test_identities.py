@@ -202,3 +202,41 @@ async def test_rebuilding_needs_the_scope_admin() -> None:
     async with lab(key) as stage:
         status, _, _ = await stage.post("/v1/identities:rebuild", {}, **{"api-key": "secret"})
         assert status == 403
+
+
+async def test_attributes_of_many_users_are_told_wherever_the_users_are() -> None:
+    async with lab() as stage:
+        users = [f"u{number}" for number in range(8)]
+        for number, user in enumerate(users):
+            stage.view([user], identities={"email": EMAILS[user]})
+            stage.update(user, country="DE", number=number, tags=["a", {"b": None}])
+        named = [{"identity": {"email": EMAILS["u3"]}}, *({"user_id": each} for each in (*users, "nobody"))]
+        for worker in (0, 1):
+            asked = {"users": named, "audiences": ["viewers"], "attributes": ["number", "no", "tags"]}
+            _, body, _ = await stage.post("/v1/lookup", asked, worker)
+            found = [each.get("attributes") for each in body["users"]]
+            assert found == [
+                {"number": 3, "tags": ["a", {"b": None}]},
+                *({"number": number, "tags": ["a", {"b": None}]} for number in range(8)),
+                None,
+            ]
+            assert all(each["memberships"]["viewers"]["member"] for each in body["users"][:-1])
+            _, body, _ = await stage.post("/v1/lookup", {**asked, "attributes": True}, worker)
+            assert body["users"][1]["attributes"] == {
+                "country": "DE",
+                "number": 0,
+                "tags": ["a", {"b": None}],
+            }
+            _, body, _ = await stage.post("/v1/lookup", {"users": named}, worker)
+            assert not any("attributes" in each for each in body["users"])
+
+
+async def test_the_command_prints_attributes() -> None:
+    async with lab() as stage:
+        stage.view(["ann"])
+        stage.update("ann", country="DE\x1b", tags=[1])
+        told = (await run(stage.urls[1], "lookup", "ann", "--attributes")).stdout
+        assert told.splitlines()[-2:] == ['country: "DE\\u001b"', "tags: [1]"]
+        told = (await run(stage.urls[1], "lookup", "ann", "--attributes", "--json")).stdout
+        assert json.loads(told)["attributes"] == {"country": "DE\x1b", "tags": [1]}
+        assert (await run(stage.urls[1], "lookup", "ann", "viewers", "--attributes")).exit_code == 2

@@ -121,8 +121,10 @@ async def test_identities_are_found_over_two_workers_a_kill_and_a_lost_disk(
 
         first.kill()
         second.kill()
-        status, body = await reader.post("/v1/lookup", {"users": named, "audiences": ["ever"]})
+        asked = {"users": named, "audiences": ["ever"], "attributes": True}
+        status, body = await reader.post("/v1/lookup", asked)
         assert [each["user_id"] for each in body["users"]] == [*USERS, None]
+        assert [each.get("attributes") for each in body["users"]] == [*([{}] * len(USERS)), None]
         assert all(each["reader"] for each in body["users"][:-1])
         status, body = await reader.get(by_email)
         assert (status, body["user_id"], body["reader"]) == (200, "u3", True)
