@@ -124,6 +124,12 @@ class Erasures(Registry[str, Receipt]):
         found = self.of_user(project, user_id)
         return None if found is None else parse_instant(found.at)
 
+    def is_over(self, project: str, user_id: str, at: str, cause: str) -> bool:
+        """Whether a transition was before its user was erased; not one of that millisecond, and no exit of an
+        erasure."""
+        erased_ms = self.erased_ms(project, user_id)
+        return erased_ms is not None and cause != "delete" and parse_instant(at) < erased_ms
+
     def rewritten(self, topic: str) -> str | None:
         """When the last rewriting of a topic began; None: there was none."""
         found = self.published.get(REWRITTEN + topic)

@@ -30,6 +30,7 @@ from agents.deliver.members.first import MemberReader
 from agents.evaluate.outputs import Told
 from agents.kafka.clients import committed_consumer
 from agents.kafka.watch import KafkaWatch
+from agents.registry.erasures import Erasures
 from agents.sinks.make import make_sink
 from agents.topics import make_missing
 from app.deliver.clients import context_of, users_of
@@ -62,6 +63,7 @@ class Surroundings:
     kafka: KafkaWatch
     digests: Callable[[], Set[str]]
     """Of our API keys, as they are now."""
+    erasures: Erasures
 
 
 class Running:
@@ -203,6 +205,7 @@ class Running:
             backlog,
             members,
             around.told.warnings,
+            around.erasures,
         )
         return engine
 

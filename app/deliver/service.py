@@ -35,6 +35,7 @@ from agents.kafka.watch import KafkaWatch
 from agents.registry.api_keys_topic import api_keys_feed
 from agents.registry.audiences import Audiences
 from agents.registry.audit import Action, audit_record
+from agents.registry.erasures import erasures_feed
 from agents.registry.feed import Feed
 from agents.registry.topic import publish
 from agents.topics import ensure_topics, make_missing
@@ -88,6 +89,7 @@ class DeliveryService:
         # Workers warn of definitions that can't be used; here it makes no difference.
         self._audiences = Feed(new, found, "definition_unreadable", changed=self._reconcile_soon)
         self.connections = connections_feed(new, self.plan.connections, self.warnings, self._reconcile_soon)
+        self.erasures = erasures_feed(new, self.plan.erasures, self.warnings)
         self._reconcile = asyncio.Event()
         self.notices: Notices | None = None
         """None: not yet."""
@@ -141,12 +143,15 @@ class DeliveryService:
                 self.told,
                 self.kafka,
                 self.keys.digests,
+                self.erasures.registry,
             )
             life.start("keys", self.keys.follow())
             life.start("audiences", self._audiences.run())
             life.start("connections", self.connections.run())
+            life.start("erasures", self.erasures.run())
             await self.keys.wait_loaded()
             await life.unless_stopped(self._audiences.loaded.wait())
+            await life.unless_stopped(self.erasures.loaded.wait())
             await server.start()
             life.start("kafka", self.kafka.run())
             life.start("feed", self.feed.run())
@@ -180,6 +185,7 @@ class DeliveryService:
         topics = self.settings.topics
         plan = self.plan
         own = [plan.destinations_topic(), plan.connections_topic(), plan.notices_topic()]
+        own.append(plan.erasures_topic())
         counts = await ensure_topics(
             self._admin,
             plan,

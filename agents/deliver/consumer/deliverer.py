@@ -19,7 +19,9 @@ from agents.deliver.engine.dead_letters import DeadLetters
 from agents.deliver.engine.engine import Engine
 from agents.deliver.input_topics import InputTopics
 from agents.deliver.members.first import MemberReader, PartitionMembers
+from agents.evaluate.transitions import TransitionBody
 from agents.kafka.lost_records import lost_text
+from agents.registry.erasures import Erasures
 from agents.warnings import Warnings
 
 log = structlog.get_logger("turnstile.deliver")
@@ -47,7 +49,9 @@ class Deliverer:
         backlog: Backlog,
         members: MemberReader,
         warnings: Warnings | None = None,
+        erasures: Erasures | None = None,
     ) -> None:
+        """``erasures``: transitions from before their users were erased aren't sent any more."""
         self._destination = destination
         self._engine = engine
         self._dead_letters = dead_letters
@@ -56,6 +60,7 @@ class Deliverer:
         self._commit = commit
         self._failed = failed
         self._warnings = warnings or Warnings()
+        self._erasures = erasures
         self._selector = Selector(destination)
         self._is_merged = is_merged(destination)
         self._progress = backlog
@@ -142,7 +147,7 @@ class Deliverer:
                 progress.reach(record.offset + 1)
                 continue
             known = 0 if sent is None else sent.seq_sent(transition.user_id, transition.audience)
-            if transition.seq <= known or not wants(transition):
+            if transition.seq <= known or not wants(transition) or self._is_over(transition):
                 self._engine.report.filtered += 1
             else:
                 message = Message(transition.user_id, (transition,), (original,), partition, record.offset)
@@ -161,6 +166,10 @@ class Deliverer:
             loop = asyncio.get_running_loop()
             loop.call_later(HOLD_SECONDS, self._release, partition, held, len(held.transitions), self._epoch)
         return messages
+
+    def _is_over(self, each: TransitionBody) -> bool:
+        erasures = self._erasures
+        return erasures is not None and erasures.is_over(each.project, each.user_id, each.at, each.cause)
 
     async def _look_into_gap(self, partition: int, reached: int, found: int) -> None:
         """A consumer that waits for a dead destination may be overtaken by retention, and skips silently."""
