@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from agents.evaluate.native.engine import Engine
+from app.http import routes
+from app.http.at_once import connection as at_once
 from app.serve.process import new_loop
 from tests.app.http.lab import api_key
 from tests.app.serve.lab import client, lab
@@ -249,6 +251,16 @@ async def test_keys_scopes_and_projects_hold_on_both_ways(fields: str) -> None:
                 made.asked[True] = 0
 
 
+async def test_a_request_must_say_its_host_whoever_sent_it() -> None:
+    async with lab(*KEYS, engine=native_engine()) as made:
+        filled(made)
+        for host in (b"", b"Host:\r\n"):
+            request = get(member("user-001"), b"api-key: good\r\n").replace(HOST, host)
+            async with client(made.url) as first, client(made.url) as second:
+                assert await first.ask(request) == await second.ask(the_other_way(request))
+        assert made.asked[True] == 0
+
+
 async def test_each_request_counts_once_against_the_limit_of_its_key_on_whichever_way() -> None:
     limits = {"TURNSTILE_HTTP__RATE_LIMIT": "1", "TURNSTILE_HTTP__RATE_BURST": "4"}
     fields = b"api-key: good\r\n"
@@ -297,6 +309,27 @@ async def test_what_cannot_be_told_at_once_is_told_by_the_other_way() -> None:
             assert b'"not_ready"' in body
             assert b"Retry-After: 1" in body
         assert made.asked[True] == 0
+
+
+async def test_a_connection_ends_with_its_process() -> None:
+    async with lab(engine=native_engine()) as made:
+        filled(made)
+        async with client(made.url) as asked, client(made.url) as silent:
+            assert (await asked.ask(AT_ONCE["member"])).startswith(b"HTTP/1.1 200")
+            await made.server.stop()
+            assert await asked.is_closed()
+            assert await silent.is_closed()
+
+
+async def test_a_body_that_comes_too_slowly_is_refused_as_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_once, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(routes, "BODY_SECONDS", 0.1)
+    async with lab(engine=native_engine()) as made:
+        filled(made)
+        async with client(made.url) as asked:
+            answer = await asked.ask(AT_ONCE["many"][:-1])
+        assert answer.startswith(b"HTTP/1.1 408"), answer
+        assert b"problem+json" in answer
 
 
 async def test_through_tls_it_is_the_same(tmp_path: Path) -> None:
