@@ -11,6 +11,7 @@ from agents.kafka.placement import partition_of
 from agents.topics.plan import TopicPlan
 from app.worker.erasing.request import ask_erasure
 from tables.erased import pseudonym
+from tables.store import RocksMemory, RocksStore
 from tests.stage.commands import run_beside
 from tests.stage.log import Line
 from tests.stage.readers import reader_of
@@ -71,6 +72,16 @@ def files_with(word: bytes, *folders: Path) -> list[str]:
         if word in content or word.hex().encode() in content.lower():
             found.append(str(path))
     return found
+
+
+def stored_bytes(folder: Path) -> bytes:
+    """All that the stores hold, as it is read: files may be packed."""
+    found: list[object] = []
+    for path in [*folder.glob("*-profiles-changelog-*"), *folder.glob("*.identities-*")]:
+        store = RocksStore(path, RocksMemory.of(8 << 20, 8 << 20))
+        found.append((store.scan(b"", 1000), store.notes(), store.timers(0, 1 << 60, 1000), store.sizes()))
+        store.close()
+    return repr(found).encode()
 
 
 async def test_nothing_of_an_erased_user_is_found(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
@@ -136,6 +147,9 @@ async def test_nothing_of_an_erased_user_is_found(kafka: str, topic_prefix: str,
         worker.stop()
         assert len(files_with(BOBS.encode(), worker.data)) > 1, "in the row and among the claims"
         assert not any(files_with(each.encode(), worker.data) for each in (USER, FIRST, SECOND))
+        stored = stored_bytes(worker.data)
+        assert stored.count(BOBS.encode()) > 1
+        assert not any(each.encode() in stored for each in (USER, FIRST, SECOND))
         assert BOBS.encode() in await live_bytes(stage)
         assert receipt["user"].encode() in await live_bytes(stage)
 

@@ -42,6 +42,11 @@ def places_of(
         ErasurePlace(
             "rows that delivery workers read", None, "they go when a new destination has its members"
         ),
+        ErasurePlace(
+            "lists of pushes that are under way",
+            None,
+            "a list is deleted with its run, and made anew where a user was erased before it was sent",
+        ),
         ErasurePlace("destinations", None, "the exits go out like others, with the cause delete"),
     ]
     for name in sorted(topics):
