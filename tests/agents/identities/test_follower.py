@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from agents.identities.follower import STALE_MS, UNFOLLOWED, UNREADABLE, IdentityFollower
+from agents.identities.owner import Owner
 from agents.warnings import Warnings
 from rules.state.identities import Claim
 from tables.claims import encode_claim
@@ -23,11 +24,14 @@ EMAIL = ("default", "email", "a@b.c")
 NOW = 1_700_000_000_000
 
 
+Headers = Sequence[tuple[str, bytes]]
+
+
 class Topic:
     """Partition 0 of the topic of claims, and a consumer of it; ``gives`` records at a time."""
 
     def __init__(self) -> None:
-        self.records: list[tuple[bytes | None, bytes | None]] = []
+        self.records: list[tuple[bytes | None, bytes | None, Headers]] = []
         self.gives = 100
         self.read_from: list[int] = []
         """Where readers began."""
@@ -37,7 +41,7 @@ class Topic:
         self._assigned: list[TopicPartition] = []
 
     def claim(self, user: str, time_ms: int, unset: bool = False) -> None:
-        self.records.append(encode_claim(Claim(*EMAIL, user, time_ms, unset)))
+        self.records.append((*encode_claim(Claim(*EMAIL, user, time_ms, unset)), ()))
 
     async def __aenter__(self) -> Topic:
         return self
@@ -71,21 +75,26 @@ class Topic:
         await asyncio.sleep(0)
         start, self._at = self._at, min(len(self.records), self._at + self.gives)
         found = [
-            SimpleNamespace(offset=at, key=key, value=value, headers=())
-            for at, (key, value) in enumerate(self.records[start : self._at], start)
+            SimpleNamespace(offset=at, key=key, value=value, headers=headers)
+            for at, (key, value, headers) in enumerate(self.records[start : self._at], start)
         ]
         return {self._assigned[0]: found} if found else {}
 
 
 @asynccontextmanager
 async def following(
-    topic: Topic, folder: Path, topic_id: bytes = b"one", now_ms: int = NOW, most_ms: int | None = None
+    topic: Topic,
+    folder: Path,
+    topic_id: bytes = b"one",
+    now_ms: int = NOW,
+    most_ms: int | None = None,
+    owner: Owner | None = None,
 ) -> AsyncIterator[tuple[IdentityFollower, Warnings]]:
     warnings = Warnings()
     memory = RocksMemory.of(1 << 20, 1 << 20)
     consumer: Callable[[], Any] = lambda: topic  # noqa: E731
     clock = lambda: now_ms  # noqa: E731
-    follower = IdentityFollower(consumer, "claims", topic_id, folder, memory, warnings, clock, most_ms)
+    follower = IdentityFollower(consumer, "claims", topic_id, folder, memory, warnings, clock, most_ms, owner)
     task = asyncio.create_task(follower.run())
     try:
         yield follower, warnings
@@ -152,7 +161,7 @@ async def test_a_store_that_may_lie_is_read_anew(tmp_path: Path, why: str) -> No
     async with following(topic, tmp_path) as (follower, _):
         await until_read(follower)
         assert holder(follower) == "bob"
-    topic.records = topic.records[:1] if why == "a shorter topic" else [*topic.records[:1], (None, b"{}")]
+    topic.records = topic.records[:1] if why == "a shorter topic" else [*topic.records[:1], (None, b"{}", ())]
     changed: dict[str, Any] = {
         "another topic": {"topic_id": b"two"},
         "a shorter topic": {},
