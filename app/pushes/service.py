@@ -15,39 +15,44 @@ from aiokafka import AIOKafkaConsumer
 
 from agents.backfill.versions.catalog import Catalog
 from agents.connections.published import PublishedConnections, connections_feed
-from agents.deliver.definitions.destination import RetryPolicy
 from agents.evaluate.native.engine import Engine
 from agents.follow.follower import Follower
 from agents.follow.replicas import Replicas
 from agents.follow.source_ends import SourceEnds
 from agents.follow.topics import FollowedTopics
 from agents.kafka.clients import committed_consumer, new_admin, new_consumer
+from agents.kafka.producer import Producer
 from agents.kafka.watch import KafkaWatch
 from agents.pushes.contract.target import Targets
 from agents.pushes.engine.book import Book
-from agents.pushes.engine.leader import Leader
-from agents.pushes.engine.runner import Runner
-from agents.pushes.published import PublishedPush, pushes_feed
-from agents.pushes.runs import Ledger
+from agents.pushes.published import PublishedPush, push_record, pushes_feed
+from agents.pushes.runs import Ledger, Request, record_of
 from agents.pushes.snapshot.hold import Hold
 from agents.pushes.snapshot.snapshot import Snapshots
 from agents.pushes.spool import Spools
 from agents.registry.api_keys_topic import api_keys_feed
 from agents.registry.audiences_feed import AudiencesFeed
+from agents.registry.audit import Action, audit_record
 from agents.registry.erasures import erasures_feed
 from agents.registry.feed import Feed
 from agents.registry.leading import Leading, Write
+from agents.registry.topic import publish
 from agents.restore.opening import ChangelogStores
 from agents.topics import make_missing
 from agents.topics.fault import raise_if_unusable
 from agents.topics.judge import judge
 from agents.wall_clock import WallClock
 from agents.warnings import Warnings
+from app.deliver.clients import new_producer
 from app.failures import message_for_users
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
+from app.publish.author import Author
+from app.pushes.http import PushServer
+from app.pushes.leading import leader_of
 from app.pushes.targets import connected_targets
+from app.pushes.topic import told_of
 from app.settings.limits import limits_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
@@ -59,6 +64,7 @@ from tables.store_faults import make_directory
 log = structlog.get_logger("turnstile.pushes")
 
 STOP_SECONDS: Final = 20
+READ_SECONDS: Final = 0.02
 STOPPED: Final = "pushes_stopped"
 """The code of the warning that this process can't lead."""
 LEDGER_UNREADABLE: Final = "push_run_unreadable"
@@ -100,6 +106,7 @@ class PushService:
         self._admin = new_admin(self.broker)
         self._topics = FollowedTopics(self._admin, self.plan)
         self._follower: Follower | None = None
+        self._producer: Producer | None = None
         self.connections = connections_feed(new, plan.connections, warnings)
         self._targets = targets_of(settings, lambda: self.connections.registry.published)
         kafka = settings.kafka
@@ -138,7 +145,7 @@ class PushService:
 
     async def run(self) -> None:
         """Start, follow and carry out until ``stop``, stop."""
-        life = self._supervisor
+        life, server = self._supervisor, PushServer(self)
         await self._admin.start()
         try:
             life.start("kafka", self.kafka.run())
@@ -147,8 +154,11 @@ class PushService:
             if life.stopping.is_set():
                 return
             self.spools.make_folder()
+            self._producer = new_producer(self.settings)
+            await self._producer.start()
             life.start("keys", self.keys.follow())
             await life.unless_stopped(self.keys.wait_loaded())
+            await server.start()
             for name, feed in self._feeds.items():
                 life.start(name, feed.run())
             for feed in self._feeds.values():
@@ -158,11 +168,14 @@ class PushService:
             life.start("ends", self.ends.run())
             life.start("topics", self._topics.run(follower.begin_anew, self._grown))
             life.start("leading", self._leading.run())
-            log.info("push_worker_started", partitions=self._topics.changelog.partitions)
+            log.info("push_worker_started", http=server.url, partitions=self._topics.changelog.partitions)
             await life.stopping.wait()
         finally:
             await life.end()
             async with asyncio.timeout(STOP_SECONDS):
+                await server.stop()
+                if self._producer is not None:
+                    await self._producer.stop()
                 await self._admin.close()
             if self._follower is not None:
                 self._follower.close()
@@ -211,23 +224,19 @@ class PushService:
     # -- leading -------------------------------------------------------------------------------------
 
     async def _lead(self, ledger: Ledger, write: Write) -> None:
-        book, pushes = Book(ledger, write, self.wall.now_ms), self.settings.pushes
-        snapshots = Snapshots(self.hold, lambda: self.replicas, lambda: self.catalog, self.wall.now_ms)
-        retry = RetryPolicy(for_ms=pushes.retry_ms, most_ms=60_000)
-        runner = Runner(book, self._targets, snapshots, self.spools, self._erased_since, retry)
-        leader = Leader(
-            book,
-            lambda: self.pushes.registry.published,
-            lambda: self.ledger.registry.requests,
-            runner,
-            self._targets,
-            self.spools,
-            {"kafka": pushes.kafka_runs, "module": pushes.module_runs, "other": pushes.other_runs},
-            history=pushes.history,
-            spool_ms=pushes.keep_lists_ms,
-        )
         log.info("push_worker_leads")
-        await leader.run()
+        snapshots = Snapshots(self.hold, lambda: self.replicas, lambda: self.catalog, self.wall.now_ms)
+        book = Book(ledger, write, self.wall.now_ms)
+        await leader_of(
+            self.settings.pushes,
+            book,
+            self.published,
+            lambda: self.ledger.registry.requests,
+            self._targets,
+            snapshots,
+            self.spools,
+            self._erased_since,
+        ).run()
 
     def _erased_since(self, project: str, instant_ms: int) -> bool:
         return any(
@@ -264,6 +273,32 @@ class PushService:
     def published(self) -> Mapping[str, PublishedPush]:
         """By ``project/name``, deleted ones included."""
         return self.pushes.registry.published
+
+    def unusable_versions(self) -> Mapping[str, int]:
+        """Of definitions that can't be read."""
+        return self.pushes.registry.unusable_versions
+
+    def known_connections(self) -> PublishedConnections:
+        return self.connections.registry.published
+
+    def known_runs(self) -> Ledger:
+        return self.ledger.registry
+
+    async def publish(self, published: PublishedPush, action: Action, author: Author) -> None:
+        """Write a definition, and tell the audit topic; returns once this process has read it."""
+        assert self._producer is not None
+        await publish(self._producer, self.plan.pushes, [push_record(published)])
+        told = [audit_record(told_of(published, action, author))]
+        await publish(self._producer, self.plan.audit, told)
+        key = published.push.key
+        async with asyncio.timeout(STOP_SECONDS):
+            while self.published().get(key) != published:
+                await asyncio.sleep(READ_SECONDS)
+
+    async def ask(self, request: Request) -> None:
+        """Have whoever leads do something."""
+        assert self._producer is not None
+        await publish(self._producer, self.plan.push_runs, [record_of(request)])
 
     def not_ready(self) -> list[str]:
         """Why the process couldn't carry out a run now; empty when it could."""

@@ -1,0 +1,315 @@
+"""HTTP on a process of pushes: definitions, runs, health, metrics.
+
+All of it takes the scope ``destinations``, and a key sees and changes its own projects' only. Any process
+answers, whichever leads: what is asked for goes through the ledger. Errors are problem+json.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
+
+from aiohttp import web
+from aiokafka.errors import KafkaError
+from prometheus_client import CollectorRegistry
+
+from agents.connections.published import PublishedConnections
+from agents.pushes.contract.parse import load_pushes
+from agents.pushes.contract.push import Push
+from agents.pushes.published import PublishedPush, plan_changes
+from agents.pushes.runs import Action as Asked
+from agents.pushes.runs import Ledger, Request, Run, run_id
+from agents.registry.api_keys import Scope
+from agents.registry.audit import Action
+from agents.warnings import Warnings
+from app.http.answers import Json, ProblemError
+from app.http.api_keys import KeyRing
+from app.http.base import CALLER, Health, HttpBase
+from app.http.problems import Handler, HttpProblem
+from app.http.projects import PROJECT, project_of
+from app.http.rate_limits import rate_limits_of
+from app.http.routes import Body, JsonBody, Query, Route
+from app.http.tls import certificate_of
+from app.http.warnings import WarningsCollector, shown_warnings
+from app.publish.author import Author
+from app.pushes.answers import (
+    AskedRun,
+    Confirmation,
+    PublishedPushVersion,
+    PushReadiness,
+    PushStatus,
+    PushStatuses,
+    RunStatus,
+    RunStatuses,
+    push_status,
+    run_status,
+)
+from app.pushes.metrics import PushCollector
+from app.pushes.targets import push_problems
+from app.pushes.topic import now_ms, request_of
+from app.settings.tree import Settings
+from rules.parse.problems import DefinitionsInvalid, name_hint
+
+DEFINITION_BYTES = 128 * 1024
+DEFINITION = Body("application/json", "application/yaml", most_bytes=DEFINITION_BYTES)
+CONFIRMATION = JsonBody(Confirmation, "Not a confirmation")
+PUBLISH_SECONDS = 45.0
+MOST_RUNS = 1_000
+PUSH = Query("push", "Runs of the push with this name alone")
+
+
+class ServedPushes(Protocol):
+    """What the HTTP side needs of a process."""
+
+    settings: Settings
+    warnings: Warnings
+    keys: KeyRing
+
+    @property
+    def crashed(self) -> BaseException | None: ...
+
+    @property
+    def leads(self) -> bool: ...
+
+    def not_ready(self) -> list[str]: ...
+
+    def published(self) -> Mapping[str, PublishedPush]: ...
+
+    def unusable_versions(self) -> Mapping[str, int]: ...
+
+    def known_connections(self) -> PublishedConnections: ...
+
+    def known_runs(self) -> Ledger: ...
+
+    async def publish(self, published: PublishedPush, action: Action, author: Author) -> None: ...
+
+    async def ask(self, request: Request) -> None: ...
+
+
+class PushServer:
+    """The HTTP side of one process."""
+
+    def __init__(self, service: ServedPushes) -> None:
+        self._service = service
+        self._parsing = ThreadPoolExecutor(1, "pushes")  # so that many of them don't take all the time
+        registry = CollectorRegistry()
+        registry.register(PushCollector(service.published, service.known_runs, lambda: service.leads))
+        registry.register(WarningsCollector(service.warnings))
+        health = Health(
+            lambda: service.crashed is None, service.not_ready, self._readiness, registry, service.warnings
+        )
+        self._base = HttpBase(
+            "pushes",
+            service.settings.pushes,
+            service.keys,
+            health,
+            self._routes(),
+            certificate=certificate_of(service.settings.http, service.warnings),
+            limits=rate_limits_of(service.settings.http),
+        )
+
+    def _routes(self) -> list[Route]:
+        scope: Scope = "destinations"
+        every, one = "/v1/pushes", "/v1/pushes/{name:[^/]+}"
+        runs, run = "/v1/push-runs", "/v1/push-runs/{run:[^/]+}"
+        query = (PROJECT,)
+        return [
+            Route("GET", every, self._pushes, scope, "Pushes of a project, their last runs", query=query),
+            _asks(one + ":run", self._run, "Run it now, once"),
+            Route("GET", one, self._push, scope, "One of them", query=query, problems=(404,)),
+            Route(
+                "PUT",
+                one,
+                self._put,
+                scope,
+                "Publish a definition, YAML or JSON; 422 with every error found",
+                PUBLISH_SECONDS,
+                query=query,
+                body=DEFINITION,
+                statuses=(200, 201),
+                problems=(422,),
+            ),
+            Route(
+                "DELETE",
+                one,
+                self._delete,
+                scope,
+                "Delete it; its history stays",
+                PUBLISH_SECONDS,
+                query=query,
+                statuses=(204,),
+                problems=(404,),
+            ),
+            Route("GET", runs, self._runs, scope, "Runs, the latest first", query=(PROJECT, PUSH)),
+            _asks(run + ":repush", self._repush, "Push once more what a run pushed"),
+            _asks(run + ":cancel", self._cancel, "End a run that isn't over"),
+            _asks(run + ":confirm", self._confirm, "Its reader has the list", CONFIRMATION),
+            Route("GET", run, self._one_run, scope, "One run", query=query, problems=(404,)),
+        ]
+
+    @property
+    def url(self) -> str:
+        return self._base.url
+
+    async def start(self) -> None:
+        """Raises CommandFailed when it can't listen."""
+        await self._base.start()
+
+    async def stop(self) -> None:
+        await self._base.stop()
+        self._parsing.shutdown(wait=False, cancel_futures=True)
+
+    def _readiness(self) -> PushReadiness:
+        service = self._service
+        reasons = service.not_ready()
+        return PushReadiness(
+            ready=not reasons,
+            reasons=reasons,
+            warnings=shown_warnings(service.warnings),
+            leads=service.leads,
+        )
+
+    # -- definitions -----------------------------------------------------------------------------------
+
+    async def _pushes(self, request: web.Request) -> Json[PushStatuses]:
+        project, ledger, at_ms = project_of(request), self._service.known_runs(), now_ms()
+        found = [
+            push_status(each, ledger, at_ms)
+            for _, each in sorted(self._service.published().items())
+            if each.push.project == project and not each.deleted
+        ]
+        return Json(PushStatuses(found))
+
+    async def _push(self, request: web.Request) -> Json[PushStatus]:
+        return Json(push_status(self._found(request), self._service.known_runs(), now_ms()))
+
+    async def _put(self, request: web.Request) -> Json[PublishedPushVersion]:
+        project, name = project_of(request), request.match_info["name"]
+        body, service = await DEFINITION.read(request), self._service
+        push = await asyncio.get_running_loop().run_in_executor(self._parsing, _parsed, name, body)
+        if (push.project, push.name) != (project, name):
+            detail = f"the definition is of {push.key!r}, the path of {f'{project}/{name}'!r}"
+            raise HttpProblem(422, "Not a push", detail)
+        if problems := push_problems(push, service.known_connections()):
+            errors = [ProblemError("not_permitted", "", each, "") for each in problems]
+            raise HttpProblem(422, "Not a push", "\n".join(problems), errors=errors)
+        (change,) = plan_changes(service.published(), [push], now_ms(), service.unusable_versions())
+        if change.action != "unchanged":
+            await self._publish(request, change.published, change.action)
+        told = PublishedPushVersion(name, change.action, change.published.version)
+        return Json(told, 201 if change.action == "created" else 200)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        found = self._found(request)
+        gone = replace(found, version=found.version + 1, deleted=True)
+        await self._publish(request, gone, "deleted")
+        return web.Response(status=204)
+
+    async def _publish(self, request: web.Request, published: PublishedPush, action: Action) -> None:
+        try:
+            await self._service.publish(published, action, Author(request[CALLER].name, "http"))
+        except KafkaError as error:
+            raise HttpProblem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
+
+    def _found(self, request: web.Request) -> PublishedPush:
+        project, name = project_of(request), request.match_info["name"]
+        published = self._service.published()
+        found = published.get(f"{project}/{name}")
+        if found is None or found.deleted:
+            names = [each.push.name for each in published.values() if each.push.project == project]
+            hint = name_hint(name, names) if names else ""
+            raise HttpProblem(404, "No such push", f"no push {name!r} is published in {project}", hint=hint)
+        return found
+
+    # -- runs ------------------------------------------------------------------------------------------
+
+    async def _run(self, request: web.Request) -> Json[AskedRun]:
+        found = self._found(request)
+        push = found.push
+        asked = request_of("run", push.project, push.name, by=request[CALLER].name)
+        await self._ask(asked)
+        return Json(AskedRun(run_id(push.project, push.name, found.generation, asked.id)), 202)
+
+    async def _runs(self, request: web.Request) -> Json[RunStatuses]:
+        project, name = project_of(request), PUSH.of(request)
+        found = [
+            each
+            for each in reversed(self._service.known_runs().runs)
+            if each.project == project and name in (None, each.push)
+        ]
+        return Json(RunStatuses([run_status(each) for each in found[:MOST_RUNS]]))
+
+    async def _one_run(self, request: web.Request) -> Json[RunStatus]:
+        return Json(run_status(self._found_run(request)))
+
+    async def _repush(self, request: web.Request) -> Json[AskedRun]:
+        run = self._found_run(request)
+        if not run.is_done:
+            raise HttpProblem(409, "Not over", f"run {run.id} isn't over: it is {run.state}")
+        asked = await self._asked(request, "repush", run)
+        return Json(AskedRun(run_id(run.project, run.push, run.generation, asked.id)), 202)
+
+    async def _cancel(self, request: web.Request) -> Json[AskedRun]:
+        run = self._found_run(request)
+        if run.is_done:
+            raise HttpProblem(409, "Over", f"run {run.id} is over: it is {run.state}")
+        await self._asked(request, "cancel", run)
+        return Json(AskedRun(run.id), 202)
+
+    async def _confirm(self, request: web.Request) -> Json[AskedRun]:
+        run, confirmation = self._found_run(request), await CONFIRMATION.decoded(request)
+        if run.list_id != confirmation.list or run.state not in ("delivered", "confirmed"):
+            detail = f"run {run.id} is {run.state}, with the list {run.list_id or 'none'}"
+            raise HttpProblem(409, "Not delivered", detail)
+        await self._asked(request, "confirm", run)
+        return Json(AskedRun(run.id), 202)
+
+    def _found_run(self, request: web.Request) -> Run:
+        project, name = project_of(request), request.match_info["run"]
+        found = self._service.known_runs().find(name)
+        if found is None or found.project != project:
+            raise HttpProblem(404, "No such run", f"project {project} has no run {name!r}")
+        return found
+
+    async def _asked(self, request: web.Request, action: Asked, run: Run) -> Request:
+        asked = request_of(action, run.project, run.push, run.id, request[CALLER].name)
+        await self._ask(asked)
+        return asked
+
+    async def _ask(self, asked: Request) -> None:
+        try:
+            await self._service.ask(asked)
+        except KafkaError as error:
+            raise HttpProblem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
+
+
+def _asks(path: str, handler: Handler, summary: str, body: Body | None = None) -> Route:
+    """A route by which somebody asks whoever leads for something."""
+    return Route(
+        "POST",
+        path,
+        handler,
+        "destinations",
+        summary,
+        query=(PROJECT,),
+        body=body,
+        statuses=(202,),
+        problems=(404, 409),
+    )
+
+
+def _parsed(name: str, body: bytes) -> Push:
+    """Raises HttpProblem with every problem."""
+    try:
+        found = load_pushes([(name, body.decode())])
+    except DefinitionsInvalid as invalid:
+        errors = [ProblemError(each.code, each.path, each.message, each.hint) for each in invalid.problems]
+        raise HttpProblem(422, "Not a push", str(invalid), errors=errors) from None
+    except UnicodeDecodeError as error:
+        raise HttpProblem(400, "Bad request", f"the body isn't UTF-8: {error}") from None
+    if len(found) != 1:
+        raise HttpProblem(422, "Not a push", f"the body has {len(found)} definitions, and must have one")
+    return found[0]
