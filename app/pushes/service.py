@@ -122,6 +122,7 @@ class PushService:
             heartbeat_interval_ms=kafka.heartbeat_interval_ms,
         )
         self._supervisor = Supervisor(_tell)
+        self._server = PushServer(self)
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -135,6 +136,11 @@ class PushService:
         return self._supervisor.failure
 
     @property
+    def url(self) -> str:
+        """Of its HTTP interface, once that listens."""
+        return self._server.url
+
+    @property
     def leads(self) -> bool:
         """Whether this process carries runs out."""
         return self._leading.is_held
@@ -145,7 +151,7 @@ class PushService:
 
     async def run(self) -> None:
         """Start, follow and carry out until ``stop``, stop."""
-        life, server = self._supervisor, PushServer(self)
+        life, server = self._supervisor, self._server
         await self._admin.start()
         try:
             life.start("kafka", self.kafka.run())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
-from agents.pushes.runs import Request
+import aiohttp
+
+from agents.pushes.runs import Request, Run
 from tests.pushes.service.stage import DEFINITIONS, USERS, PushStage, now_ms, send_views
 from tests.stage.scene import scene
 
@@ -25,12 +28,13 @@ async def test_every_list_is_who_was_in_at_its_instant_while_users_come_and_go(
         is_over = asyncio.Event()
         sending = asyncio.create_task(send_views(stage, is_over, USERS))
         try:
-            async with pushes.serving():
+            async with pushes.serving() as service:
                 await pushes.apply(pushes.push("brief", "brief"))
                 runs = [await pushes.run_of("brief")]
                 for number in range(1, RUNS):
                     await pushes.ask(Request(f"r{number}", "run", "default", "brief", now_ms()))
                     runs.append(await pushes.run_of("brief", number))
+                runs.append(await over_http(pushes, service.url, runs[0]))
                 await pushes.apply(pushes.push("many", "ever", "max_ids: 5"))
                 many = await pushes.run_of("many")
                 await pushes.apply(pushes.push("nobody", "nowhere"))
@@ -51,3 +55,36 @@ async def test_every_list_is_who_was_in_at_its_instant_while_users_come_and_go(
         assert (many.state, many.code) == ("failed", "too_many_ids")
         assert "ids, and this push takes fewer than 5" in many.reason
         assert (nobody.state, nobody.code) == ("failed", "audience_missing")
+
+
+async def over_http(pushes: PushStage, url: str, first: Run) -> Run:
+    """A push that was run already is shown, confirmed, run once more; the run that came of that."""
+    async with aiohttp.ClientSession(url) as session:
+
+        async def asked(method: str, path: str, **given: Any) -> tuple[int, Any]:
+            async with session.request(method, path, **given) as answer:
+                is_json = "json" in answer.content_type
+                return answer.status, await (answer.json(content_type=None) if is_json else answer.text())
+
+        status, body = await asked("GET", "/v1/pushes")
+        assert (status, [each["name"] for each in body["pushes"]]) == (200, ["brief"])
+        wrong = {"name": "brief", "audience": "brief", "connection": "lost"}
+        status, body = await asked("PUT", "/v1/pushes/brief", json=wrong)
+        assert (status, "no connection 'lost'" in body["detail"]) == (422, True)
+        confirm = f"/v1/push-runs/{first.id}:confirm"
+        assert (await asked("POST", confirm, json={"list": "another"}))[0] == 409
+        assert (await asked("POST", confirm, json={"list": first.list_id}))[0] == 202
+        assert (await asked("POST", f"/v1/push-runs/{first.id}:cancel"))[0] == 409
+
+        async def is_confirmed() -> bool:
+            return (await asked("GET", f"/v1/push-runs/{first.id}"))[1]["state"] == "confirmed"
+
+        await pushes.stage.until(is_confirmed, "the run is confirmed")
+        status, body = await asked("POST", f"/v1/push-runs/{first.id}:repush")
+        assert status == 202
+        run = await pushes.run_of("brief", RUNS)
+        assert (run.id, run.of) == (body["run"], first.id)
+        _, text = await asked("GET", "/metrics")
+        assert 'turnstile_push_last_good_seconds{connection="own",project="default",push="brief"}' in text
+        assert (await asked("GET", "/v1/push-runs?push=nobody"))[1] == {"runs": []}
+        return run
