@@ -23,7 +23,7 @@ def with_values(
     found: dict[str, Variable | Filled] = {}
     for name, each in variables.items():
         if name in given:
-            found[name] = Filled(_or_default(each, given[name]))
+            found[name] = Filled(_or_default(each, given[name]), is_data=True)
         elif isinstance(each, Filled):
             found[name] = Filled(each.value, with_values(each.variables, given))
         else:

@@ -49,7 +49,8 @@ def is_shared(
     if variable is None:
         return name in shared
     if isinstance(variable, Filled):
-        named = names_in(variable.value) if isinstance(variable.value, str) else ()
+        is_text = isinstance(variable.value, str) and not variable.is_data
+        named = names_in(str(variable.value)) if is_text else []
         return all(is_shared(each, variable.variables, shared) for each in named)
     if variable.source == "field":
         return variable.path[0] in shared

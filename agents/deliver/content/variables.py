@@ -22,7 +22,7 @@ def values_of(delivery: Delivery, variables: Mapping[str, Variable | Filled]) ->
             return field_of(delivery, (name,))
         if isinstance(variable, Filled):
             given = variable.value
-            if isinstance(given, str) and "$" in given:
+            if isinstance(given, str) and "$" in given and not variable.is_data:
                 return fill_text(given, values_of(delivery, variable.variables))
             return given
         if variable.source == "field":

@@ -55,11 +55,13 @@ class Variable:
 class Filled:
     """``${name}`` of a connection's template: a parameter, as a destination fills it in.
 
-    ``value``: a constant, or a text that may hold ``variables`` of the destination.
+    ``value``: a constant, or a text that may hold ``variables`` of the destination. ``is_data``: it is what a
+    user might have, so nothing in it is a variable.
     """
 
     value: Scalar | None
     variables: Mapping[str, Variable | Filled] = field(default_factory=dict)
+    is_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)

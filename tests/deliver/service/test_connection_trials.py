@@ -9,6 +9,7 @@ from agents.connections.connection import Connection
 from agents.connections.parse import load_connections
 from app.deliver.connections.trial import ConnectionTest, ConnectionTestResult, try_connection
 from app.settings.tree import Settings
+from tests.eventhub.reading import ReadableHub
 from tests.stage.receiver import receiver
 
 TOKEN = "Bearer tok-3f9a/+ 1c77"
@@ -112,3 +113,16 @@ async def test_a_kafka_cluster_tells_its_brokers(kafka: str) -> None:
     found = await tried(f"{{name: lake, kind: kafka, kafka: {{bootstrap: '{kafka}'}}}}", own)
     assert (found.ok, found.kind) == (True, "kafka")
     assert found.outcome in ("one broker answered", "3 brokers answered")
+
+
+async def test_an_event_hub_tells_its_partitions(
+    event_hub: ReadableHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRM_TOKEN", event_hub.connection_string)
+    known = settings(eventhub_hosts=["localhost", "127.0.0.1"])
+    found = await tried("{name: hubs, kind: eventhub, eventhub: {connection_string: {secret: TOKEN}}}", known)
+    assert (found.ok, found.outcome.partition(" it has ")[0]) == (True, "the hub answered:"), found
+    named = await tried(
+        "{name: hubs, kind: eventhub, eventhub: {namespace: x.servicebus.windows.net}}", known
+    )
+    assert "say which one is to be asked" in named.outcome

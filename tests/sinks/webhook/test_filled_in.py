@@ -114,14 +114,14 @@ async def test_a_test_send_takes_an_id_of_a_type_and_values_of_variables() -> No
         id="ann",
         id_type="nickname",
         identities={"email": "a@x.example"},
-        variables={"name": "Zed", "percent": 9},
+        variables={"name": "Zed ${user_id}", "percent": 9},
     )
     async with receiver() as hook:
         result = await send_test(settings, of_crm(hook), wanted)
         assert (result.ok, result.outcome) == (True, "delivered")
         (taken,) = hook.taken
         assert taken["to"] == ["nickname", "ann", "email", "a@x.example"]
-        assert (taken["text"], taken["percent"]) == ("Dear Zed, about test", 9)
+        assert (taken["text"], taken["percent"]) == ("Dear Zed ${user_id}, about test", 9)
         empty = TestSend(id="1", identities={"email": "e"}, variables={"name": ""})
         assert (await send_test(settings, of_crm(hook), empty)).ok
         assert hook.taken[1]["text"] == "Dear Member, about test"
