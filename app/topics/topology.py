@@ -178,6 +178,8 @@ def _evaluation(plan: TopicPlan, topics: _Topics, profiles: Part) -> Iterator[Fl
     yield Flow(evaluate, repartition, "another partition's records")
     yield Flow(evaluate, topics.one(Role.IDENTITIES), "claims, after the rows are durable")
     yield Flow(topics.one(Role.IDENTITIES), holders, "claims")
+    yield Flow(topics.one(Role.ERASURES), holders, "who was erased")
+    yield Flow(holders, topics.one(Role.IDENTITIES), "what erased users claimed is forgotten")
     yield Flow(holders, callers, "who an identity belongs to")
     for each in topics.all(Role.DEAD_LETTERS):
         yield Flow(evaluate, each, f"refused {_refused(plan).get(each.name, 'records')}")
