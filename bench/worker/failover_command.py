@@ -61,7 +61,7 @@ def show_failover(report: Report, runs: Sequence[Failover]) -> None:
     columns = ("", "lookups", "unavailable", "longest gap", "age before", "oldest answer", "wrong")
     report.table("lookups of a killed worker's users, ms", columns, rows)
     report.say(
-        "The gap without a reader is mostly the session timeout (6 s here): so long the group waits for the "
-        "dead worker's heartbeat."
+        "The gap of workers alone is mostly the session timeout (6 s here): so long the group waits for the "
+        "dead worker's heartbeat. Standbys answer meanwhile, and are silent when they become owners."
     )
     report.keep("runs", [asdict(run) for run in runs])
