@@ -14,7 +14,8 @@ from typing import Any
 from agents.follow.followed import Followed
 from agents.follow.replicas import Replica
 from agents.pushes.snapshot.undone import InstantPassed, Undone
-from tables.codec import CHECKPOINT_KEY, decode_checkpoint
+from tables.changelog.format import is_row
+from tables.codec import CHECKPOINT_KEY, Checkpoint, decode_checkpoint, decode_head
 
 LOOK_SECONDS = 0.05
 
@@ -27,10 +28,16 @@ class Hold:
         """By partition; empty: nothing is held."""
         self._shut: set[int] = set()
         self._passed: InstantPassed | None = None
+        self._steps: dict[int, OpenStep] = {}
 
     # -- the follower's gate ---------------------------------------------------------------------------
 
     def admit(self, followed: Followed, records: Sequence[Any]) -> int:
+        count = self._admitted(followed, records)
+        self._steps.setdefault(followed.partition, OpenStep()).take(records[:count])
+        return count
+
+    def _admitted(self, followed: Followed, records: Sequence[Any]) -> int:
         undone = self._undone.get(followed.partition)
         if undone is None:
             return len(records)
@@ -64,6 +71,11 @@ class Hold:
         self._shut = set()
         self._passed = None
 
+    def least_ms(self) -> int:
+        """No instant before this one can be chosen now: rows of steps that aren't read to their ends are
+        later."""
+        return max((each.latest_ms() for each in self._steps.values()), default=0)
+
     def undone(self, partition: int) -> Undone:
         """Of a partition that is held."""
         return self._undone[partition]
@@ -86,6 +98,32 @@ class Hold:
             if not self.waits_for:
                 return
             await asyncio.sleep(LOOK_SECONDS)
+
+
+class OpenStep:
+    """The rows of one partition that no checkpoint behind them covers yet."""
+
+    def __init__(self) -> None:
+        self._rows: list[bytes] = []
+
+    def take(self, records: Sequence[Any]) -> None:
+        """Records in order, as they are taken."""
+        for record in records:
+            if record.value is None:
+                continue
+            if is_row(record.key):
+                self._rows.append(record.value)
+            elif record.key == CHECKPOINT_KEY and self._rows:
+                self._cover(decode_checkpoint(record.value))
+
+    def latest_ms(self) -> int:
+        """The instant of the latest of them; 0: there are none."""
+        return max((decode_head(each).now_ms for each in self._rows), default=0)
+
+    def _cover(self, checkpoint: Checkpoint) -> None:
+        """Of a step that a crash cut short some rows may be later than the checkpoint that comes next."""
+        stream_time_ms = checkpoint.stream_time_ms
+        self._rows = [each for each in self._rows if decode_head(each).now_ms > stream_time_ms]
 
 
 def _is_behind(record: Any, instant_ms: int) -> bool:

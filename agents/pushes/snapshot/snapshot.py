@@ -67,7 +67,8 @@ class Snapshots:
         async with self._turn:
             try:
                 known = await self._ready(project, audience, waits)
-                instant_ms = max(self._wall_ms(), *(each.view.stream_time_ms for each in known.values()))
+                clocks = (each.view.stream_time_ms for each in known.values())
+                instant_ms = max(self._wall_ms(), self._hold.least_ms(), *clocks)
                 self._hold.begin(project, audience, instant_ms, known)
                 past = asyncio.create_task(self._hold.all_past(known))
                 while not (await asyncio.wait([past], timeout=LOOK_SECONDS))[0]:
