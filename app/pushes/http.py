@@ -35,6 +35,7 @@ from app.http.routes import Body, JsonBody, Query, Route
 from app.http.tls import certificate_of
 from app.http.warnings import WarningsCollector, shown_warnings
 from app.publish.author import Author
+from app.publish.connection_rights import usable
 from app.pushes.answers import (
     AskedRun,
     Confirmation,
@@ -193,7 +194,8 @@ class PushServer:
         if (push.project, push.name) != (project, name):
             detail = f"the definition is of {push.key!r}, the path of {f'{project}/{name}'!r}"
             raise HttpProblem(422, "Not a push", detail)
-        if problems := push_problems(push, service.known_connections()):
+        connections = usable(request[CALLER], project, service.known_connections())
+        if problems := push_problems(push, connections):
             errors = [ProblemError("not_permitted", "", each, "") for each in problems]
             raise HttpProblem(422, "Not a push", "\n".join(problems), errors=errors)
         (change,) = plan_changes(service.published(), [push], now_ms(), service.unusable_versions())
