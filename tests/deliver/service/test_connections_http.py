@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,11 @@ webhook:
         assert (code, "'mine'" in str(told["detail"])) == (409, True)
         assert (await ask("team", one, "PUT", crm.replace("[team]", "[team, user]"), '"1"'))[0] == 403
         assert (await ask("team", one, "PUT", crm.replace("default: 5", "default: 7"), '"1"'))[0] == 200
-        await until(is_running, "it runs again", 40, [deliverer])
-        await stage.send([transition("u2", 1, project="one")])
+        numbers = count(1)
 
         async def is_changed() -> bool:
+            # The first ones may still go the way that they went before.
+            await stage.send([transition("u2", next(numbers), project="one")])
             return {"text": "Dear u2", "percent": 7} in hook.taken
 
         await until(is_changed, "the receiver has the change", 40, [deliverer])
