@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -69,6 +69,11 @@ class Follower:
         self._wanted = frozenset(partitions)
         for partition in self.followed.keys() - self._wanted:
             self._close(partition)
+
+    @property
+    def in_use(self) -> Set[int]:
+        """Partitions whose stores are open, or may be opened at any moment."""
+        return self._wanted | self.followed.keys()
 
     def begin_anew(self, topics: WrittenTopics) -> None:
         """The changelog is another topic now."""

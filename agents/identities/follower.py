@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,6 +106,11 @@ class IdentityFollower:
         """Follow these partitions from now on, and no others."""
         self._wanted = frozenset(partitions)
         self._changed.set()
+
+    @property
+    def in_use(self) -> Set[int]:
+        """Partitions whose stores are open, or may be opened at any moment."""
+        return self._wanted | self._followed.keys()
 
     def begin_anew(self, topic_id: bytes) -> None:
         """The topic was made again: what was known of the one before doesn't count."""

@@ -86,6 +86,8 @@ class Erasures(Registry[str, Receipt]):
         """By partition of the table, the pseudonyms of whom the owner's files may hold something."""
         self.before_ms: dict[bytes, int] = {}
         """``Receipt.before_ms`` by pseudonym."""
+        self.latest_ms: dict[int, int] = {}
+        """The highest of them, by partition of the table."""
 
     def take(self, record: RegistryRecord) -> bool:
         self._offset = record.offset
@@ -103,7 +105,8 @@ class Erasures(Registry[str, Receipt]):
             known = self.published.get(receipt.user)
             if known is None or known.at != receipt.at:
                 self.next_offset = self._offset + 1
-            self.before_ms[name] = receipt.before_ms
+            self.before_ms[name] = before_ms = receipt.before_ms
+            self.latest_ms[receipt.partition] = max(before_ms, self.latest_ms.get(receipt.partition, 0))
             if receipt.cleaned:
                 self.unclean[receipt.partition].discard(name)
             else:

@@ -4,7 +4,7 @@ so that lookups are answered while their owner doesn't answer."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping, Set
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -161,6 +161,11 @@ class Standbys:
     @property
     def feed(self) -> AudiencesFeed:
         return self._worker.feed
+
+    @property
+    def in_use(self) -> Set[int]:
+        """Partitions whose stores are open, or may be opened at any moment."""
+        return set() if self._follower is None else self._follower.in_use
 
     @property
     def kept(self) -> dict[int, int]:

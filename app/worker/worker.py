@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import structlog
@@ -41,6 +42,7 @@ from app.settings.tree import Settings
 from app.supervisor import Supervisor
 from app.worker.assigned import Assigned
 from app.worker.engine import engine_of, raw_fetches_of
+from app.worker.erasing.left_stores import LeftStores
 from app.worker.erasing.owned_files import OwnedFiles
 from app.worker.faust_app import SharedOut, app_of
 from app.worker.http import Server
@@ -136,8 +138,7 @@ class Worker:
             await life.unless_stopped(self.feed.loaded.wait())
             await life.unless_stopped(self.progress.loaded.wait())
             life.start("progress writer", self.past.writer.run())
-            owned = OwnedFiles(self.evaluator, self.erasures.registry, producer)
-            life.start("owned files", owned.run())
+            life.start("owned files", self._owned_files(producer).run())
             life.start("identities", self.identities.run())
             self.evaluator.start()
             life.start("watchdog", watch(self))
@@ -259,6 +260,22 @@ class Worker:
             self.crash(WorkerStalled(f"{text}; the next start reads again the records that were in hand"))
         self.told.letters.close()
         log.info("worker_stopped")
+
+    def _owned_files(self, producer: Producer) -> OwnedFiles:
+        folder, erasures = Path(self.settings.worker.data_dir), self.erasures.registry
+        rows = LeftStores(
+            folder,
+            self.plan.changelog,
+            lambda: self.evaluator.tasks.keys() | self.standbys.in_use,
+            erasures.latest_ms.get,
+        )
+        claims = LeftStores(
+            folder,
+            self.plan.identities,
+            lambda: self.identities.in_use,
+            lambda _: max(erasures.latest_ms.values(), default=None),
+        )
+        return OwnedFiles(self.evaluator, erasures, producer, [rows, claims])
 
     # -- what others call ----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -16,12 +16,16 @@ from agents.evaluate.pipeline import Pipeline
 from agents.registry.erasures import Erasures, receipt_of, receipt_record
 from agents.registry.topic import publish
 from agents.restore.cleaning import StoreCleaner
+from app.worker.erasing.left_stores import LeftStores
 from rules.time.instants import format_instant
 from tables.erased import Erased
+from tables.store_faults import wipe
 
 log = structlog.get_logger("turnstile.worker")
 
 LOOK_SECONDS: Final = 1.0
+LEFT_SECONDS: Final = 60.0
+"""Between two looks at the stores that were left behind."""
 
 
 class OwnedFiles:
@@ -32,10 +36,13 @@ class OwnedFiles:
         evaluator: Evaluator,
         erasures: Erasures,
         producer: AIOKafkaProducer,
+        left: Sequence[LeftStores] = (),
     ) -> None:
         self._evaluator = evaluator
         self._erasures = erasures
         self._producer = producer
+        self._left = left
+        self._next_look = time.monotonic() + LEFT_SECONDS
         self._cleaner = StoreCleaner()
 
     async def run(self) -> None:
@@ -47,6 +54,11 @@ class OwnedFiles:
                     await self._look(partition, task.pipeline)
                 except KafkaError as error:
                     log.warning("receipts_not_written", partition=partition, error=repr(error))
+            if time.monotonic() >= self._next_look and not self._evaluator.paused:
+                self._next_look = time.monotonic() + LEFT_SECONDS
+                for path in [path for each in self._left for path in each.put_away()]:
+                    await asyncio.to_thread(wipe, path)
+                    log.info("left_store_removed", path=str(path))
 
     async def _look(self, partition: int, pipeline: Pipeline) -> None:
         if pipeline.is_burying or not self._owns(partition, pipeline):
