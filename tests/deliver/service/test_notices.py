@@ -17,7 +17,7 @@ from rules.compile.audience import PublishedAudience
 from rules.parse.definitions import load_definitions
 from tests.stage.delivery import DelivererProcess, DeliveryScene, scene
 from tests.stage.receiver import Receiver, receiver, status
-from tests.stage.workers import until
+from tests.stage.workers import Worker, until
 
 AUDIENCES = """
 audiences:
@@ -26,6 +26,7 @@ audiences:
   - {id: fans, name: Fans, project: once, rule: {event: view}}
 """
 PARTITIONS = 2
+FAILED = {"REALTIME_AUDIENCE_COMPUTE_FAILED", "BATCH_AUDIENCE_COMPUTE_FAILED"}
 THREE = ["BATCH_AUDIENCE_COMPUTE_SUCCESS", "BATCH_AUDIENCE_QUERY_READY", "REALTIME_AUDIENCE_QUERY_READY"]
 
 
@@ -43,10 +44,11 @@ class Stage:
         address = NotifyAddress("n", f"{self._hook.url}/{project}", "API_KEY", mode, headers, 1, now_ms)
         await self._write("notify", *address_record(project, address))
 
-    async def publish(self) -> None:
+    async def publish(self, version: int = 1) -> None:
         now_ms = int(time.time() * 1000)
-        for at, each in enumerate(load_definitions([("a.yaml", AUDIENCES)])):
-            published = PublishedAudience(each, 1, created_ms=now_ms + at)
+        definitions = AUDIENCES if version == 1 else AUDIENCES.replace("view", "buy")
+        for at, each in enumerate(load_definitions([("a.yaml", definitions)])):
+            published = PublishedAudience(each, version, created_ms=now_ms + at)
             await self._write("audiences", *audience_record(published))
 
     async def tell(self, partition: int, state: State) -> None:
@@ -116,3 +118,45 @@ async def test_a_kill_while_notices_are_sent_loses_none_that_is_retryable_and_re
         assert (request.method, request.headers["key1"]) == ("POST", "value1")
         assert request.content_type == "application/json"
         assert {each["audience_version"] for each in hook.taken} == {1}
+
+
+async def owns_one_each(workers: list[Worker]) -> bool:
+    found = [await each.get("/readyz?verbose") for each in workers]
+    return [len(body["partitions"]) for status, body in found if status == 200] == [1, 1]
+
+
+async def test_partitions_of_two_workers_make_one_notice_and_so_does_their_silence(
+    kafka: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with scene(kafka, topic_prefix, tmp_path, PARTITIONS) as delivery, receiver() as hook:
+        stage = Stage(delivery, hook)
+        teller = stage.workers[0]
+        workers = [Worker(name, tmp_path, delivery.settings()) for name in ("w1", "w2")]
+        try:
+            for each in workers:
+                each.start()
+            await until(lambda: owns_one_each(workers), "each has a partition", 60, workers)
+            teller.start()
+            await until(teller.is_ready, "it is ready", 40, [teller])
+            await stage.address("default", "RETRYABLE")
+            await stage.publish()
+
+            def codes(version: int) -> Counter[str]:
+                of = [each for each in hook.taken if each["audience_version"] == version]
+                return Counter(each["type_code"] for each in of)
+
+            await until(
+                lambda: codes(1).keys() == set(THREE), "the audiences are ready", 60, [*workers, teller]
+            )
+            for each in workers:
+                each.kill()
+            teller.end()
+            teller.start(deliver__notices_stalled_seconds=1)
+            await stage.publish(version=2)
+            await until(lambda: codes(2).keys() >= FAILED, "nobody computes, and that is told", 60, [teller])
+            assert codes(2).keys() == FAILED
+            assert max((codes(1) + codes(2)).values()) == 1
+        finally:
+            for each in workers:
+                if each.process is not None:
+                    each.kill()
