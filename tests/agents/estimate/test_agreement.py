@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from agents.estimate.evaluate import Decided
@@ -70,6 +71,7 @@ def bodies(example: Example) -> tuple[list[tuple[int, Json]], int]:
     return found, at_ms
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(examples())
 def test_sampled_users_get_the_transitions_of_a_whole_log(example: Example) -> None:

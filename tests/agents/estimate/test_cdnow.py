@@ -60,6 +60,7 @@ def figures(lines: Lines, end: date) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 def test_a_sample_of_all_customers_holds_the_figures_of_the_file(lines: Lines) -> None:
     last = max(day for _, day, _ in lines)
     made = estimated(log(lines), rules_of(RULES), *RULES, at_ms=at_ms(last) + DAY_MS - 1, error=0.1, days=5)

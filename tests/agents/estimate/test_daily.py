@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import pytest
+
 from agents.estimate.daily import Daily
 from agents.estimate.sampling import Effort
 from app.simulate.simulate import Simulation
@@ -70,6 +72,7 @@ def test_a_days_size_is_what_simulate_gives_for_its_midnight() -> None:
     assert len({str([day.size.users for day in each.days]) for each in estimates}) == len(DEFINITIONS)
 
 
+@pytest.mark.slow
 def test_days_of_a_sample_have_intervals_around_those_of_all() -> None:
     given = bodies(seed=2, users=9_000)
     rules = rules_of({"lately": DEFINITIONS["lately"]})

@@ -7,6 +7,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import pytest
+
 from agents.estimate.answer import Estimate, PartSize, Size
 from agents.estimate.sampling import Effort
 from rules.time.instants import format_instant
@@ -63,6 +65,7 @@ def test_with_everybody_evaluated_sizes_are_points_and_right() -> None:
         assert 0 < wanted < 900
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_in_95_of_100_runs_also_where_it_stops_early() -> None:
     """200 samples: the standard error of 95 % is 1.5 %."""
     log = shop(2, 5_000)
@@ -78,6 +81,7 @@ def test_the_interval_holds_the_truth_in_95_of_100_runs_also_where_it_stops_earl
     assert min(looks[1], looks[2]) > 20, looks
 
 
+@pytest.mark.slow
 def test_so_does_that_of_nested_and_batch_audiences_and_of_attributes() -> None:
     """40 samples of each: at 95 % five misses or more are as rare as 1 in 20."""
     log, rules = shop(13, 2_200), rules_of(RULES)
