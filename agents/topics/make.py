@@ -50,9 +50,9 @@ async def ensure_topics(
     ``partitions`` is for a new table and new source topics. These are made only with ``create_sources``;
     where one is missing otherwise, nothing at all is made. Raises TopicsUnusable with all that is wrong.
     """
-    cluster = await look(admin, configs_of=plan.names)
-    if not create_sources:
-        raise_if_unusable(missing_sources(plan, cluster))
+    cluster = await look(admin, plan.names, plan.names)
+    if not create_sources and missing_sources(plan, cluster):
+        raise_if_unusable(missing_sources(plan, await look(admin)))  # with the nearest names of all there are
     known = {name: each.partitions for name, each in cluster.topics.items()}
     wanted = wanted_topics(plan, table_partitions(plan, cluster, partitions), known)
     raise_if_unusable(judge(wanted, cluster))

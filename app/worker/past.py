@@ -129,11 +129,12 @@ class Past:
         admin = new_admin(self._broker)
         await admin.start()
         try:
-            cluster = await look(admin)
+            cluster = await look(admin, [*self._plan.history, self._plan.imports])
         finally:
             await admin.close()
+        if cluster.topics.keys().isdisjoint(self._plan.history):
+            return []  # and no consumer: one that was asked nothing can't be stopped in order
         async with self.new_consumer() as consumer:
-            await consumer.topics()  # one that was asked nothing can't be stopped in order
             found: Mapping[int, Sequence[Run]] = await history_runs(
                 consumer, lambda: committed_consumer(self._broker), cluster, self._plan, self._partitions
             )

@@ -178,7 +178,7 @@ class TopicWatch:
     async def _check_missing(self) -> None:
         """Before anything is made: whether a topic that is missing was there before."""
         plan = self.plan
-        cluster = await look(self._admin)
+        cluster = await look(self._admin, plan.names)
         missing = [name for name in plan.names if name not in cluster.topics]
         if plan.changelog in missing:
             stores = stores_of(Path(self._settings.worker.data_dir), plan.changelog)
