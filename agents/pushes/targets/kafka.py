@@ -25,7 +25,7 @@ from agents.pushes.contract.push import Push
 from agents.pushes.contract.spooled import SpooledList
 from agents.pushes.contract.target import Delivered, Progress, QueueName, TargetRefused, TargetUnavailable
 from agents.pushes.targets.kafka_batches import list_batches
-from agents.pushes.targets.kafka_clients import KafkaPlace, started_consumer, started_producer
+from agents.pushes.targets.kafka_clients import KafkaPlace, started_consumer, started_producer, stop_producer
 from agents.pushes.targets.kafka_end import (
     END_HEADER,
     END_PARTITION,
@@ -42,6 +42,9 @@ CLOCKS_DIFFER_MS: Final = 600_000
 """How far the clocks of brokers and ours may be apart."""
 TOPIC_SECONDS: Final = 3.0
 """How long a topic is waited for that was made a moment ago."""
+COMMIT_SECONDS: Final = 120.0
+ABORT_SECONDS: Final = 10.0
+"""If it takes longer, the next one to deliver the push aborts the transaction."""
 IN_HAND: Final = 64
 """Batches that are sent and not acknowledged."""
 _REFUSED: Final = (
@@ -95,8 +98,7 @@ class KafkaTarget:
         except (KafkaError, OSError) as error:
             self._raise_for(error)
         finally:
-            with contextlib.suppress(KafkaError, OSError):
-                await producer.stop()
+            await stop_producer(producer)
             note_failure(producer)
 
     async def _see_topic(self, producer: AIOKafkaProducer) -> None:
@@ -133,10 +135,12 @@ class KafkaTarget:
                 timestamp_ms=max(spooled.instant_ms, time.time_ns() // 1_000_000),
                 headers=headers,
             )
-            await producer.commit_transaction()
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await producer.commit_transaction()
         except BaseException:
             with contextlib.suppress(KafkaError, OSError, asyncio.CancelledError):
-                await producer.abort_transaction()
+                async with asyncio.timeout(ABORT_SECONDS):
+                    await producer.abort_transaction()
             raise
         return end
 
@@ -149,7 +153,9 @@ class KafkaTarget:
         rows = 0
         while (found := await asyncio.to_thread(next, made, None)) is not None:
             partition, builder, count = found
-            waiting.append(await producer.send_batch(builder, self._place.topic, partition=partition))
+            sent = await producer.send_batch(builder, self._place.topic, partition=partition)
+            sent.add_done_callback(_seen)
+            waiting.append(sent)
             if len(waiting) >= IN_HAND:
                 await asyncio.gather(*waiting[: IN_HAND // 2])
                 del waiting[: IN_HAND // 2]
@@ -174,3 +180,9 @@ class KafkaTarget:
         if isinstance(error, _REFUSED):
             raise TargetRefused(text) from None
         raise TargetUnavailable(text) from None
+
+
+def _seen(sent: asyncio.Future[Any]) -> None:
+    """Of batches that fail together the first is told; asyncio would log the others."""
+    if not sent.cancelled():
+        sent.exception()

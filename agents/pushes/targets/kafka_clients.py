@@ -5,6 +5,8 @@ Of a cluster that isn't our own each connection is checked (``agents.sinks.kafka
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import (
     IncompatibleBrokerVersion,
     KafkaError,
+    ProducerClosed,
     TransactionalIdAuthorizationFailed,
     UnknownError,
     UnsupportedVersionError,
@@ -35,6 +38,8 @@ TRANSACTION_MS: Final = 900_000
 default. Who starts again ends it at once."""
 TRANSACTIONAL_PREFIX: Final = "turnstile.push."
 REQUEST_MS: Final = 60_000
+START_SECONDS: Final = 120.0
+STOP_SECONDS: Final = 10.0
 _CANT: Final = (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion)
 """What a broker without transactions answers."""
 
@@ -89,30 +94,46 @@ async def started_producer(place: KafkaPlace, push_key: str) -> AIOKafkaProducer
     if place.guard is not None:
         guard_producer(producer, place.guard)
     try:
-        await producer.start()
+        async with asyncio.timeout(START_SECONDS):
+            await producer.start()
         if place.guard is not None:
             for each in producer.client.cluster.brokers():
                 await place.guard.check(each.host, each.port)
             await _refuse_own(place, producer)
     except (TargetRefused, TargetUnavailable):
-        await producer.stop()
+        await stop_producer(producer)
         raise
     except _CANT:
-        await producer.stop()
+        await stop_producer(producer)
         raise TargetRefused(f"{place.broker.bootstrap} has no transactions, which a list needs") from None
     except TransactionalIdAuthorizationFailed:
-        await producer.stop()
+        await stop_producer(producer)
         raise TargetRefused(
             f"the account may not write under the transactional id {transactional_id}: it needs the "
             "operations Write and Describe on it"
         ) from None
     except (KafkaError, OSError) as error:
-        await producer.stop()
+        await stop_producer(producer)
         raise await _opening(place, error) from None
     except BaseException:
-        await producer.stop()
+        await stop_producer(producer)
         raise
     return producer
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """aiokafka's own waits for as long as the coordinator of transactions is away."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await producer.stop()
+    except (KafkaError, OSError):
+        # What waits for batches ends with them; otherwise the sender's task would wait for it for ever.
+        producer._message_accumulator.fail_all(ProducerClosed())
+        # A batch that is about to be sent again isn't where it looks for it (KeyError).
+        with contextlib.suppress(KafkaError, OSError, KeyError, asyncio.CancelledError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await producer._sender.close()
+        await producer.client.close()
 
 
 async def _refuse_own(place: KafkaPlace, producer: AIOKafkaProducer) -> None:

@@ -17,6 +17,8 @@ from agents.pushes.targets.sftp_connecting import connected
 
 BLOCKS_AT_ONCE: Final = 64
 """Write requests of 16 to 256 KiB, as the server allows, that wait for an answer."""
+FLUSH_SECONDS: Final = 300.0
+"""For a server to bring a whole file to its disk."""
 _REFUSED: Final = (
     asyncssh.SFTPPermissionDenied,
     asyncssh.SFTPOpUnsupported,
@@ -41,25 +43,48 @@ class SftpStorage:
         folder, name = posixpath.split(final)
         temporary = posixpath.join(folder, f".{name}.{uuid.uuid4().hex[:12]}{PART}")
         async with self._told(f"writing {self.place(path)}") as client:
-            await client.makedirs(folder, exist_ok=True)
-            await _remove_parts(client, folder, name)
+            with self._limit():
+                await client.makedirs(folder, exist_ok=True)
+                await _remove_parts(client, folder, name)
             try:
-                size = await _written(client, temporary, pieces())
-                found = (await client.stat(temporary)).size
-                if found != size:
-                    raise TargetUnavailable(f"writing {name}: {found} of {size} bytes are there")
-                await _renamed(client, temporary, final)
+                size = await self._written(client, temporary, pieces())
+                with self._limit():
+                    found = (await client.stat(temporary)).size
+                    if found != size:
+                        raise TargetUnavailable(f"writing {name}: {found} of {size} bytes are there")
+                    await _renamed(client, temporary, final)
             except BaseException:
-                with contextlib.suppress(asyncssh.Error, OSError, asyncio.CancelledError):
+                with contextlib.suppress(asyncssh.Error, OSError, asyncio.CancelledError), self._limit():
                     await client.remove(temporary)
                 raise
+
+    async def _written(self, client: asyncssh.SFTPClient, path: str, pieces: Iterator[bytes]) -> int:
+        """How many bytes. Pieces are made in a thread, while those before are on their way."""
+        size = 0
+        with self._limit():
+            file = await client.open(path, "wb", max_requests=BLOCKS_AT_ONCE)
+        making = asyncio.create_task(asyncio.to_thread(next, pieces, None))
+        try:
+            while (piece := await making) is not None:
+                making = asyncio.create_task(asyncio.to_thread(next, pieces, None))
+                with self._limit():
+                    await file.write(piece)
+                size += len(piece)
+            with contextlib.suppress(asyncssh.SFTPOpUnsupported), self._limit(FLUSH_SECONDS):
+                await file.fsync()
+            with self._limit():
+                await file.close()
+        finally:
+            await asyncio.gather(making, return_exceptions=True)
+        return size
 
     async def get(self, path: str) -> bytes | None:
         async with self._told(f"reading {self.place(path)}") as client:
             try:
-                async with client.open(self._full(path), "rb") as file:
-                    found: Any = await file.read()  # bytes, because it is open as such
-                    return bytes(found)
+                with self._limit():
+                    async with client.open(self._full(path), "rb") as file:
+                        found: Any = await file.read()  # bytes, because it is open as such
+                        return bytes(found)
             except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
                 return None
 
@@ -89,8 +114,24 @@ class SftpStorage:
         async with self._opening:
             if self._client is None:
                 self._connection = await connected(self._place)
-                self._client = await self._connection.start_sftp_client()
+                with self._limit():
+                    self._client = await self._connection.start_sftp_client()
             return self._client
+
+    @contextlib.contextmanager
+    def _limit(self, seconds: float | None = None) -> Iterator[None]:
+        """What lasts longer ends with the connection: asyncssh doesn't clean up after cancelled requests."""
+        connection, loop = self._connection, asyncio.get_running_loop()
+        assert connection is not None
+        ending = loop.call_later(seconds or self._place.timeout_s, connection.abort)
+        try:
+            yield
+        except (asyncssh.ConnectionLost, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+            if ending.when() <= loop.time():
+                raise TimeoutError("the server didn't answer in time") from None
+            raise
+        finally:
+            ending.cancel()
 
     @contextlib.asynccontextmanager
     async def _told(self, what: str) -> AsyncIterator[asyncssh.SFTPClient]:
@@ -110,23 +151,6 @@ class SftpStorage:
 
     def _reason(self, error: Exception) -> str:
         return self._mask(f"{type(error).__name__}: {error}")
-
-
-async def _written(client: asyncssh.SFTPClient, path: str, pieces: Iterator[bytes]) -> int:
-    """How many bytes. Pieces are made in a thread, while those before are on their way."""
-    size = 0
-    async with client.open(path, "wb", max_requests=BLOCKS_AT_ONCE) as file:
-        making = asyncio.create_task(asyncio.to_thread(next, pieces, None))
-        try:
-            while (piece := await making) is not None:
-                making = asyncio.create_task(asyncio.to_thread(next, pieces, None))
-                await file.write(piece)
-                size += len(piece)
-        finally:
-            await asyncio.gather(making, return_exceptions=True)
-        with contextlib.suppress(asyncssh.SFTPOpUnsupported):
-            await file.fsync()
-    return size
 
 
 async def _renamed(client: asyncssh.SFTPClient, temporary: str, final: str) -> None:

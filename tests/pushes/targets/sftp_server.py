@@ -25,7 +25,10 @@ class Faults:
     refuses_writes: bool = False
     has_posix_rename: bool = True
     drops_after_bytes: int | None = None
+    seconds_a_write: float = 0.0
     written: int = 0
+    opened: list[Any] = field(default_factory=list)
+    """Files; asyncssh forgets those that are written to when the connection ends."""
     shown: list[set[str]] = field(default_factory=list)
     """The names that were there at each write."""
 
@@ -52,7 +55,9 @@ class _Files(asyncssh.SFTPServer):
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
         if self.faults.refuses_writes and pflags & asyncssh.FXF_WRITE:
             raise asyncssh.SFTPPermissionDenied("not here")
-        return super().open(path, pflags, attrs)
+        file: Any = super().open(path, pflags, attrs)
+        self.faults.opened.append(file)
+        return file
 
     def write(self, file_obj: Any, offset: int, data: bytes) -> Any:
         faults = self.faults
@@ -63,7 +68,13 @@ class _Files(asyncssh.SFTPServer):
         if faults.drops_after_bytes is not None and faults.written > faults.drops_after_bytes:
             faults.drops_after_bytes = None
             self._channel.get_connection().abort()
+        if faults.seconds_a_write:
+            return self._write_later(file_obj, offset, data)
         return super().write(file_obj, offset, data)
+
+    async def _write_later(self, file_obj: Any, offset: int, data: bytes) -> int:
+        await asyncio.sleep(self.faults.seconds_a_write)
+        return int(super().write(file_obj, offset, data))  # type: ignore[call-overload]
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         if not self.faults.has_posix_rename:
@@ -102,3 +113,5 @@ async def sftp_server(root: Path, host_key: asyncssh.SSHKey) -> AsyncIterator[Ru
     finally:
         server.close()
         await asyncio.wait_for(server.wait_closed(), 30)
+        for file in faults.opened:
+            file.close()

@@ -147,6 +147,23 @@ async def test_a_store_that_is_down_is_tried_again(
     assert SECRET not in str(raised.value)
 
 
+async def test_a_store_that_never_answers_is_given_up_for_now(
+    place: ObjectStorePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.pushes.targets.object_store.RETRIES", 0)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with silent:
+        slow = replace(place, endpoint=f"http://127.0.0.1:{port}", timeout_s=0.3)
+        with pytest.raises(TargetUnavailable):
+            await target(slow).deliver(spooled(tmp_path), no_progress)
+
+
 @pytest.mark.parametrize("endpoint", ["ftp://x", "nonsense", "http://"])
 async def test_an_endpoint_that_is_no_address_is_refused(
     place: ObjectStorePlace, tmp_path: Path, endpoint: str

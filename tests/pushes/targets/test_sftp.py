@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -188,6 +189,31 @@ async def test_a_server_that_is_down_is_tried_again(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     place = SftpPlace("127.0.0.1", "x", port, fingerprints=("SHA256:x",), allow_private=True)
     assert f"no connection to 127.0.0.1:{port}" in await unavailable(place, tmp_path)
+
+
+async def test_a_server_that_never_answers_is_given_up_for_now(server: Running, tmp_path: Path) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with silent:
+        told = await unavailable(replace(server.place, port=port, timeout_s=0.3), tmp_path)
+    assert "no connection to 127.0.0.1: TimeoutError" in told
+
+    server.faults.seconds_a_write = 1.5
+    told = await unavailable(replace(server.place, timeout_s=0.5), tmp_path)
+    assert "TimeoutError: the server didn't answer in time" in told
+    assert not any(not each.startswith(".") for each in files(server))
+
+
+async def test_a_slow_server_is_waited_for(server: Running, tmp_path: Path) -> None:
+    server.faults.seconds_a_write = 0.05
+    to = target(server.place)
+    await to.deliver(spooled(tmp_path, parts=[members(5_000)]), no_progress)
+    await to.close()
+    assert "_SUCCESS" in files(server)
 
 
 async def test_a_spool_that_changed_is_not_delivered(server: Running, tmp_path: Path) -> None:
