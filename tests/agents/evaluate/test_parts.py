@@ -76,7 +76,7 @@ def letters(driver: Driver) -> list[tuple[str, bytes | None]]:
     return sorted((each.code, each.record.value) for each in driver.dead)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(each, marks=pytest.mark.slow) for each in range(1, 8))])
 def test_a_batch_gives_what_its_records_give_one_by_one_through_any_crashes(seed: int) -> None:
     random = Random(seed)
     batches = [bodies(random, random.randint(1, 12)) for _ in range(25)]

@@ -251,6 +251,7 @@ def test_a_port_that_is_taken_while_the_demo_starts_is_told_in_a_line(
     assert list(demo.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_told_in_a_line(start: Callable[..., Demo]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

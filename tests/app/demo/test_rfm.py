@@ -100,6 +100,7 @@ def test_the_classes_of_every_customer_are_those_of_the_file(lines: Lines) -> No
     assert all(members.values()), "somebody is in every class in the end"
 
 
+@pytest.mark.slow
 def test_audiences_published_after_the_fact_have_the_members_of_the_file(lines: Lines) -> None:
     """At each of the dates to a partition that has run without them, as of then and of the date after."""
     way = Way(cache_rows=100_000, batches=(500,))

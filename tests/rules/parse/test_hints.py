@@ -110,6 +110,7 @@ def test_one_slip_has_one_answer(text: str) -> None:
     assert len(problems) == 1, "\n".join(map(str, problems))
 
 
+@pytest.mark.slow
 def test_any_slip_in_any_key_of_any_definition_has_one_answer() -> None:
     tried = 0
     for definitions in [*_of_files(), *_random_ones()]:
