@@ -37,6 +37,10 @@ OWNED: Final = {
     "serve.port": "serve.port, outside of settings, sets it",
     "serve.probe_port": "serve.probePort sets it",
     "serve.data_dir": "the chart mounts the volume",
+    "pushes.host": "the pods listen on all addresses",
+    "pushes.port": "push.port, outside of settings, sets it",
+    "pushes.probe_port": "push.probePort sets it",
+    "pushes.data_dir": "the chart mounts the volume",
     "worker.id": "the name of the pod is the id",
     "worker.data_dir": "the chart mounts the volume",
 }

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from agents.pushes.runs import Ledger
 from agents.warnings import Warnings
 from app.deliver.metrics import DeliveryCollector
+from app.pushes.metrics import PushCollector
 from app.worker.metrics import WorkerMetrics
 from tests.helm.objects import Object, Render, of_kind
 
@@ -25,6 +27,7 @@ def known() -> set[str]:
     service: Any = SimpleNamespace(running={}, plan=SimpleNamespace(transitions="t"), notices=None)
     delivery.register(DeliveryCollector(service))
     names = set()
+    delivery.register(PushCollector(dict, lambda: Ledger("t"), bool))
     for registry in (WorkerMetrics(Warnings()).registry, delivery):
         for metric in registry.collect():
             names |= {metric.name + ("_total" if metric.type == "counter" else "")}
@@ -40,7 +43,7 @@ def rules(objects: list[Object]) -> list[Object]:
 def test_alerts_ask_for_metrics_that_there_are(render: Render) -> None:
     asked = {
         name
-        for rule in rules(render(**ON, deliver={"enabled": True}))
+        for rule in rules(render(**ON, deliver={"enabled": True}, push={"enabled": True}))
         for name in re.findall(r"\b([a-z_]+)\{", rule["expr"])
     }
     assert asked - {"up"} <= known()

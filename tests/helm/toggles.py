@@ -75,6 +75,13 @@ TOGGLES: dict[str, Object] = {
         "serviceMonitor": {"enabled": True},
         "persistence": {"storageClass": "fast"},
     },
+    "push, all of it": {
+        "push": {"enabled": True, "egressTo": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "deliver": {"secrets": {"existingSecret": "receivers"}},
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+    },
+    "push, long names": {"fullnameOverride": "a" * 70, "push": {"enabled": True}},
     "serve, long names": {"fullnameOverride": "a" * 70, "serve": {"enabled": True}},
     "deliver, long names": {"fullnameOverride": "a" * 70, "deliver": {"enabled": True}},
     "long names": {"fullnameOverride": "a" * 70},

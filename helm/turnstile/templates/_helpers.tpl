@@ -68,6 +68,21 @@ app.kubernetes.io/component: serve
 {{ include "turnstile.release" . }}
 {{- end -}}
 
+{{- define "turnstile.push.fullname" -}}
+{{ include "turnstile.fullname" . | trunc 44 | trimSuffix "-" }}-push
+{{- end -}}
+
+{{- define "turnstile.push.selector" -}}
+app.kubernetes.io/name: {{ include "turnstile.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: push
+{{- end -}}
+
+{{- define "turnstile.push.labels" -}}
+{{ include "turnstile.push.selector" . }}
+{{ include "turnstile.release" . }}
+{{- end -}}
+
 {{- define "turnstile.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "turnstile.fullname" .) .Values.serviceAccount.name -}}
@@ -108,7 +123,8 @@ app.kubernetes.io/component: serve
 {{- end -}}
 {{- $deliver := dict "host" "0.0.0.0" "port" (int .Values.deliver.port) "probe_port" (int .Values.deliver.probePort) "secrets_dir" "/run/turnstile/destinations" -}}
 {{- $serve := dict "host" "0.0.0.0" "port" (int .Values.serve.port) "probe_port" (int .Values.serve.probePort) "data_dir" "/var/lib/turnstile" -}}
-{{- $own := dict "http" $http "deliver" $deliver "serve" $serve "worker" (dict "data_dir" "/var/lib/turnstile") -}}
+{{- $pushes := dict "host" "0.0.0.0" "port" (int .Values.push.port) "probe_port" (int .Values.push.probePort) "data_dir" "/var/lib/turnstile" -}}
+{{- $own := dict "http" $http "deliver" $deliver "serve" $serve "pushes" $pushes "worker" (dict "data_dir" "/var/lib/turnstile") -}}
 {{- $kafka := dict -}}
 {{- if or .Values.kafka.ca.existingSecret .Values.kafka.ca.existingConfigMap -}}
 {{- $_ := set $kafka "ssl_cafile" (printf "/run/turnstile/kafka-ca/%s" .Values.kafka.ca.key) -}}
