@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -88,3 +89,14 @@ def _wrong_rest(push: Push, profile: Profile, origins: Mapping[str, str]) -> Ite
         yield f"{profile.label} takes files; allowed formats: csv, jsonl"
     if push.schedule.kind not in profile.every:
         yield f"{profile.label} takes lists {', '.join(profile.every)}, not {push.schedule.kind}"
+
+
+def started_definition(profile: Profile) -> str:
+    """A definition to begin with, as YAML; comments say what is assumed."""
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    text = StringIO()
+    writer.dump(profile.push, text)
+    assumed = "".join(f"# - {each}\n" for each in profile.assumed)
+    return f"# For {profile.label}. Assumed, because no document of it says so:\n{assumed}{text.getvalue()}"

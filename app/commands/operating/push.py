@@ -250,3 +250,23 @@ def worker(settings: SettingsFile = None) -> None:
         asyncio.run(run_process(loaded))
     except KafkaConnectionError as error:
         raise asyncio.run(unreachable(loaded, error)) from None
+
+
+@cli.command()
+def profiles(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Of a profile.", show_default=False)
+    ] = None,
+) -> None:
+    """List the systems that lists are made for; with a name, print a definition to begin with."""
+    from agents.pushes.profiles.profiles import profiles as shipped
+    from agents.pushes.profiles.profiles import started_definition
+    from app.failures import CommandFailed
+    from rules.parse.problems import name_hint
+
+    if name is None:
+        typer.echo("\n".join(columns([(each.name, each.label) for each in shipped().values()])))
+        return
+    if name not in shipped():
+        raise CommandFailed(f"there is no profile '{name}'; {name_hint(name, shipped())}")
+    typer.echo(started_definition(shipped()[name]), nl=False)

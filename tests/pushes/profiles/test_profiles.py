@@ -8,12 +8,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 from agents.pushes.content.rows import Rows
 from agents.pushes.contract.member import Member
 from agents.pushes.contract.parse import load_pushes
 from agents.pushes.contract.push import AttributeColumn, IdColumn, Push, RowFormat, Schedule
 from agents.pushes.profiles.profiles import profile_problems, profiles
+from app.commands.operating.push import cli
 
 IDENTITIES = {
     "mobile": "13800138000",
@@ -99,3 +101,14 @@ def test_labels_of_other_systems_go_to_social_interaction() -> None:
 def test_a_profile_that_is_not_there_is_told_with_the_nearest() -> None:
     (told,) = profile_problems(push_of("retail_crm"), "retail_cmr")
     assert "did you mean 'retail_crm'?" in told
+
+
+def test_a_definition_to_begin_with_is_printed() -> None:
+    runner = CliRunner()
+    listed = runner.invoke(cli, ["profiles"])
+    assert "retail_crm" in listed.output
+    printed = runner.invoke(cli, ["profiles", "retail_crm"]).output
+    assert "# - CSV with a header and one column, mobile" in printed
+    assert load_pushes([("p.yaml", printed)]) == [push_of("retail_crm")]
+    refused = runner.invoke(cli, ["profiles", "retail"])
+    assert "did you mean 'retail_crm'?" in str(refused.exception)
