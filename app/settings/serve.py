@@ -42,7 +42,8 @@ class ServeSettings(ListenerSettings):
         10_000,
         1,
         24 * HOUR_MS,
-        "A reader whose answer would be older than this (ms) refuses it; nobody else is asked.",
+        "A reader whose answer would be older than this (ms) refuses it; nobody else is asked. So does a "
+        "worker that answers from a standby, or while partitions move.",
     )
 
     def follows(self, partition: int) -> bool:

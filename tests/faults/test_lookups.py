@@ -162,9 +162,10 @@ SETTINGS: dict[str, Any] = {
 
 
 async def is_settled(play: Play) -> bool:
+    """The new version decides in every partition, whichever worker has it: that is written in Kafka."""
     for worker in play.workers:
-        status, body = await worker.get("/readyz?verbose")
-        if status != 200 or body["pending"] or body["sweeping"]:
+        status, body = await worker.get("/v1/audiences/edited")
+        if status != 200 or (body["version"], body["state"]) != (2, "ready"):
             return False
     return True
 

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -164,12 +165,13 @@ class Worker:
     def _asked(self, path: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, Any]:
         request = urllib.request.Request(self.url + path, body, headers=dict(headers))
         try:
-            with urllib.request.urlopen(request, timeout=10, context=self._tls()) as answer:
-                return answer.status, _body(answer.headers["Content-Type"], answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, _body(error.headers["Content-Type"], error.read())
-        except OSError:
+            try:
+                with urllib.request.urlopen(request, timeout=10, context=self._tls()) as answer:
+                    return answer.status, _body(answer.headers["Content-Type"], answer.read())
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, _body(error.headers["Content-Type"], error.read())
+        except (OSError, HTTPException):  # killed before it answered, or in the middle of its answer
             return 0, None
 
     def _tls(self) -> ssl.SSLContext | None:
