@@ -131,7 +131,7 @@ class Leader:
         for run in self._book.runs.values():
             by_push.setdefault(run.push_key, []).append(run)
         for runs in by_push.values():
-            await self._book.forget(_outdated(runs, self._history))
+            await self._book.forget(outdated(runs, self._history))
         least_ms = self._book.now_ms() - self._spool_ms
         kept = [
             each.id
@@ -142,7 +142,7 @@ class Leader:
             await asyncio.to_thread(self._spools.keep, kept)
 
 
-def _outdated(runs: list[Run], history: int) -> list[Run]:
+def outdated(runs: list[Run], history: int) -> list[Run]:
     """Runs of one push that needn't be kept. The last time of the schedule is: it must not come again."""
     done = sorted((each for each in runs if each.is_done), key=lambda each: each.created_ms)
     last = max(
