@@ -17,8 +17,6 @@ from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
 from agents.connections.published import PublishedConnections
-from agents.pushes.contract.parse import load_pushes
-from agents.pushes.contract.push import Push
 from agents.pushes.published import PublishedPush, plan_changes
 from agents.pushes.runs import Action as Asked
 from agents.pushes.runs import Ledger, Request, Run, run_id
@@ -49,10 +47,11 @@ from app.pushes.answers import (
     run_status,
 )
 from app.pushes.metrics import PushCollector
+from app.pushes.one_push import parsed_push
 from app.pushes.targets import push_problems
 from app.pushes.topic import now_ms, request_of
 from app.settings.tree import Settings
-from rules.parse.problems import DefinitionsInvalid, name_hint
+from rules.parse.problems import name_hint
 
 DEFINITION_BYTES = 128 * 1024
 DEFINITION = Body("application/json", "application/yaml", most_bytes=DEFINITION_BYTES)
@@ -71,22 +70,14 @@ class ServedPushes(Protocol):
 
     @property
     def crashed(self) -> BaseException | None: ...
-
     @property
     def leads(self) -> bool: ...
-
     def not_ready(self) -> list[str]: ...
-
     def published(self) -> Mapping[str, PublishedPush]: ...
-
     def unusable_versions(self) -> Mapping[str, int]: ...
-
     def known_connections(self) -> PublishedConnections: ...
-
     def known_runs(self) -> Ledger: ...
-
     async def publish(self, published: PublishedPush, action: Action, author: Author) -> None: ...
-
     async def ask(self, request: Request) -> None: ...
 
 
@@ -190,7 +181,7 @@ class PushServer:
     async def _put(self, request: web.Request) -> Json[PublishedPushVersion]:
         project, name = project_of(request), request.match_info["name"]
         body, service = await DEFINITION.read(request), self._service
-        push = await asyncio.get_running_loop().run_in_executor(self._parsing, _parsed, name, body)
+        push = await asyncio.get_running_loop().run_in_executor(self._parsing, parsed_push, name, body)
         if (push.project, push.name) != (project, name):
             detail = f"the definition is of {push.key!r}, the path of {f'{project}/{name}'!r}"
             raise HttpProblem(422, "Not a push", detail)
@@ -301,17 +292,3 @@ def _asks(path: str, handler: Handler, summary: str, body: Body | None = None) -
         statuses=(202,),
         problems=(404, 409),
     )
-
-
-def _parsed(name: str, body: bytes) -> Push:
-    """Raises HttpProblem with every problem."""
-    try:
-        found = load_pushes([(name, body.decode())])
-    except DefinitionsInvalid as invalid:
-        errors = [ProblemError(each.code, each.path, each.message, each.hint) for each in invalid.problems]
-        raise HttpProblem(422, "Not a push", str(invalid), errors=errors) from None
-    except UnicodeDecodeError as error:
-        raise HttpProblem(400, "Bad request", f"the body isn't UTF-8: {error}") from None
-    if len(found) != 1:
-        raise HttpProblem(422, "Not a push", f"the body has {len(found)} definitions, and must have one")
-    return found[0]

@@ -11,24 +11,15 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 
-from agents.backfill.versions.catalog import Catalog
 from agents.connections.published import PublishedConnections, connections_feed
-from agents.evaluate.native.engine import Engine
-from agents.follow.follower import Follower
-from agents.follow.replicas import Replicas
-from agents.follow.source_ends import SourceEnds
-from agents.follow.topics import FollowedTopics
-from agents.kafka.clients import committed_consumer, new_admin, new_consumer
+from agents.kafka.clients import committed_consumer, new_admin
 from agents.kafka.producer import Producer
 from agents.kafka.watch import KafkaWatch
 from agents.pushes.contract.target import Targets
 from agents.pushes.engine.book import Book
 from agents.pushes.published import PublishedPush, push_record, pushes_feed
 from agents.pushes.runs import Ledger, Request, record_of
-from agents.pushes.snapshot.hold import Hold
-from agents.pushes.snapshot.snapshot import Snapshots
 from agents.pushes.spool import Spools
 from agents.registry.api_keys_topic import api_keys_feed
 from agents.registry.audiences_feed import AudiencesFeed
@@ -37,29 +28,24 @@ from agents.registry.erasures import erasures_feed
 from agents.registry.feed import Feed
 from agents.registry.leading import Leading, Write
 from agents.registry.topic import publish
-from agents.restore.opening import ChangelogStores
 from agents.topics import make_missing
 from agents.topics.fault import raise_if_unusable
 from agents.topics.judge import judge
-from agents.wall_clock import WallClock
 from agents.warnings import Warnings
 from app.deliver.clients import new_producer
 from app.failures import message_for_users
 from app.http.api_keys import KeyRing
-from app.kafka.configured import broker_of, parse_published, plan_of
+from app.kafka.configured import broker_of, plan_of
 from app.logs import folded_lines
 from app.publish.author import Author
+from app.pushes.following import Following
 from app.pushes.http import PushServer
 from app.pushes.leading import leader_of
 from app.pushes.targets import connected_targets
 from app.pushes.topic import told_of
-from app.settings.limits import limits_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
-from rules.compile.rule_set import RuleSet
 from rules.time.instants import parse_instant
-from tables.store import RocksMemory
-from tables.store_faults import make_directory
 
 log = structlog.get_logger("turnstile.pushes")
 
@@ -92,20 +78,9 @@ class PushService:
         self.pushes = pushes_feed(new, plan.pushes, warnings)
         self.ledger = Feed(new, Ledger(plan.push_runs), LEDGER_UNREADABLE, warnings)
         self.erasures = erasures_feed(new, plan.erasures, warnings)
-        parse = partial(parse_published, max_samples=settings.state.max_samples)
-        self.audiences = AudiencesFeed(
-            new, plan.audiences, parse, self._defined, settings.state.max_samples, warnings
-        )
-        self.catalog = Catalog({}, {})
-        self.wall = WallClock(settings.clock.max_lead_ms, warnings)
-        self.ends = SourceEnds(self.consumer, self.wall.now_ms, self._ends_told)
-        self.replicas: Replicas | None = None
-        """None: the changelog isn't followed yet."""
-        self.hold = Hold()
         self.spools = Spools(settings.pushes.data_dir / LISTS)
         self._admin = new_admin(self.broker)
-        self._topics = FollowedTopics(self._admin, self.plan)
-        self._follower: Follower | None = None
+        self._following = Following(settings, self._admin, warnings)
         self._producer: Producer | None = None
         self.connections = connections_feed(new, plan.connections, warnings)
         self._targets = targets_of(settings, lambda: self.connections.registry.published)
@@ -155,7 +130,7 @@ class PushService:
         await self._admin.start()
         try:
             life.start("kafka", self.kafka.run())
-            await life.unless_stopped(self._topics.wait())
+            await life.unless_stopped(self._following.topics.wait())
             await life.unless_stopped(self._make_topics())
             if life.stopping.is_set():
                 return
@@ -169,12 +144,9 @@ class PushService:
                 life.start(name, feed.run())
             for feed in self._feeds.values():
                 await life.unless_stopped(feed.loaded.wait())
-            follower = self._follow()
-            life.start("follower", follower.run())
-            life.start("ends", self.ends.run())
-            life.start("topics", self._topics.run(follower.begin_anew, self._grown))
+            self._following.begin(self.settings.pushes.data_dir / ROWS, life)
             life.start("leading", self._leading.run())
-            log.info("push_worker_started", http=server.url, partitions=self._topics.changelog.partitions)
+            log.info("push_worker_started", http=server.url)
             await life.stopping.wait()
         finally:
             await life.end()
@@ -183,8 +155,7 @@ class PushService:
                 if self._producer is not None:
                     await self._producer.stop()
                 await self._admin.close()
-            if self._follower is not None:
-                self._follower.close()
+            self._following.close()
             log.info("push_worker_stopped")
         if self.crashed is not None:
             raise self.crashed
@@ -192,7 +163,7 @@ class PushService:
     @property
     def _feeds(self) -> Mapping[str, Feed[Any] | AudiencesFeed]:
         return {
-            "audiences": self.audiences,
+            "audiences": self._following.audiences,
             "pushes": self.pushes,
             "connections": self.connections,
             "ledger": self.ledger,
@@ -204,42 +175,18 @@ class PushService:
         cluster = await make_missing(self._admin, own, self.settings.topics.replication)
         raise_if_unusable(judge(own, cluster))
 
-    def _follow(self) -> Follower:
-        settings, changelog = self.settings, self._topics.changelog
-        folder = settings.pushes.data_dir / ROWS
-        make_directory(folder)
-        memory = RocksMemory.of(settings.cache.block_bytes, settings.cache.write_buffer_bytes)
-        stores = ChangelogStores(self.consumer, folder, memory, changelog, self.warnings)
-        self.replicas = replicas = Replicas(
-            changelog.partitions,
-            self._topics.sources_of,
-            limits_of(settings),
-            self.ends,
-            self.wall.now_ms,
-            settings.clock.grace_ms,
-            max_behind_ms=0,
-            engine=Engine(settings.worker.engine),
-        )
-        replicas.define(self.catalog)
-        exact = partial(new_consumer, self.broker, auto_offset_reset="none")
-        self._follower = Follower(stores, exact, replicas.changed, replicas.lost, self.hold)
-        self._follower.follow(range(changelog.partitions))
-        self._grown()
-        return self._follower
-
     # -- leading -------------------------------------------------------------------------------------
 
     async def _lead(self, ledger: Ledger, write: Write) -> None:
         log.info("push_worker_leads")
-        snapshots = Snapshots(self.hold, lambda: self.replicas, lambda: self.catalog, self.wall.now_ms)
-        book = Book(ledger, write, self.wall.now_ms)
+        book = Book(ledger, write, self._following.wall.now_ms)
         await leader_of(
             self.settings.pushes,
             book,
             self.published,
             lambda: self.ledger.registry.requests,
             self._targets,
-            snapshots,
+            self._following.snapshots(),
             self.spools,
             self._erased_since,
         ).run()
@@ -250,31 +197,7 @@ class PushService:
             for each in self.erasures.registry.published.values()
         )
 
-    # -- what is told --------------------------------------------------------------------------------
-
-    def _defined(self, rules: RuleSet) -> None:
-        feed = self.audiences
-        self.catalog = Catalog(
-            {key.decode(): dict(each) for key, each in feed.versions.items()},
-            {key.decode(): version for key, version in feed.wanted.items()},
-            max_samples=self.settings.state.max_samples,
-        )
-        if self.replicas is not None:
-            self.replicas.define(self.catalog)
-
-    def _grown(self) -> None:
-        """The source topics have other partitions than before."""
-        partitions = range(self._topics.changelog.partitions)
-        self.ends.sources = frozenset(tp for each in partitions for tp in self._topics.sources_of(each))
-
-    def _ends_told(self) -> None:
-        if self.replicas is not None:
-            self.replicas.ends_told()
-
     # -- what others ask -----------------------------------------------------------------------------
-
-    def consumer(self) -> AIOKafkaConsumer:
-        return new_consumer(self.broker)
 
     def published(self) -> Mapping[str, PublishedPush]:
         """By ``project/name``, deleted ones included."""
@@ -308,11 +231,7 @@ class PushService:
 
     def not_ready(self) -> list[str]:
         """Why the process couldn't carry out a run now; empty when it could."""
-        if self.replicas is None:
-            return ["the changelog isn't followed yet"]
-        known, partitions = self.replicas.known, range(self.replicas.partitions)
-        behind = [each for each in partitions if each not in known or not known[each].stands]
-        return [f"partitions are not read to their ends: {', '.join(map(str, behind))}"] if behind else []
+        return self._following.not_ready()
 
 
 def _tell(error: BaseException) -> None:
