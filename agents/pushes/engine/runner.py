@@ -45,6 +45,7 @@ CODES: Final = {
     "TooManyIds": "too_many_ids",
     "AudienceMissing": "audience_missing",
     "GaveUp": "unavailable",
+    "TargetBroken": "bug",
 }
 """By the name of the error; all others are ``refused``."""
 Answer = TypeVar("Answer")
@@ -55,6 +56,10 @@ ErasedSince = Callable[[str, int], bool]
 
 class GaveUp(TargetRefused):
     """The target wasn't available for as long as it is tried."""
+
+
+class TargetBroken(TargetRefused):
+    """The code for this kind of target failed in a way that nobody thought of."""
 
 
 class Runner:
@@ -219,7 +224,13 @@ class Runner:
                     del rows[:]
         finally:
             await _ended(delivering)
-        return delivering.result()
+        try:
+            return delivering.result()
+        except (TargetRefused, TargetUnavailable):
+            raise
+        except Exception as bug:  # of one kind of target: it must not stop all other pushes again and again
+            log.error("push_target_failed", run=run_id, error=repr(bug), exc_info=bug)
+            raise TargetBroken(f"a bug: the target raised {type(bug).__name__}") from None
 
     # -- waiting, and ends -----------------------------------------------------------------------------
 

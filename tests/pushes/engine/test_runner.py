@@ -151,3 +151,22 @@ def test_a_cancelled_run_leaves_nothing_unless_its_target_has_the_list(tmp_path:
     asyncio.run(lab.book.change(after.id, state="delivering"))
     asyncio.run(lab.runner.stop(after.id))
     assert lab.book.runs["r2"].state == "delivered"
+
+
+def test_a_bug_in_a_target_fails_its_run_alone(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.targets.folder.mkdir()
+    run = lab.spooled("r1", 1)
+
+    class Broken(FilesTarget):
+        async def deliver(self, spooled: Any, progress: Any) -> Any:
+            raise RuntimeError("a secret")
+
+    async def broken(push: Push) -> FilesTarget:
+        place = ObjectStorePlace("file", str(lab.targets.folder))
+        return Broken(ObjectStorage(place), push.name)
+
+    lab.targets.of = broken  # type: ignore[method-assign]
+    failed = lab.carry_out(run)
+    assert (failed.state, failed.code) == ("failed", "bug")
+    assert "secret" not in failed.reason
