@@ -111,7 +111,7 @@ class TopicRepairs:
         partitions = table_partitions(plan, cluster, self._settings.topics.partitions)
         known = {name: each.partitions for name, each in cluster.topics.items()}
         wanted = [*wanted_topics(plan, partitions, known), plan.destinations_topic()]
-        wanted.append(plan.connections_topic())
+        wanted += [plan.connections_topic(), *plan.push_topics()]
         destinations = await DestinationsTopic(self._settings, self._admin).read()
         return wanted + [
             plan.undelivered_topic(name, partitions)

@@ -113,6 +113,7 @@ def print_topics(
     loaded = load_settings(settings)
     plan, partitions = plan_of(loaded), loaded.topics.partitions
     wanted = [*wanted_topics(plan, partitions), plan.destinations_topic(), plan.connections_topic()]
+    wanted += plan.push_topics()
     wanted += [plan.undelivered_topic(name, partitions) for name in destinations or ()]
     typer.echo(advice(kind, wanted, loaded.topics.replication))
 
