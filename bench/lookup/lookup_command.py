@@ -27,6 +27,7 @@ def lookup(
     warm_up: Annotated[float, typer.Option(min=1, help="Seconds of events before, for rows.")] = 10.0,
     partitions: Partitions = 8,
     reader: Annotated[bool, typer.Option("--reader", help="Ask a reader, not the worker.")] = False,
+    redis: Annotated[bool, typer.Option(help="Ask Redis, too, where it is installed.")] = True,
     repeat: Annotated[int, typer.Option(min=1, help="Runs; each is shown.")] = 1,
     engine: Engine = None,
     broker: Broker = None,
@@ -44,7 +45,7 @@ def lookup(
     from bench.lookup.measure import Plan, measure
 
     paced = per_second or (2_000 if reader else 200)
-    plan = Plan(rate, paced, seconds, warm_up, partitions, reader)
+    plan = Plan(rate, paced, seconds, warm_up, partitions, reader, redis)
     with running(broker, json, folder) as (report, started, scratch_folder):
         runs = []
         for turn in range(repeat):

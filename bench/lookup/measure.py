@@ -52,6 +52,7 @@ class Plan:
     partitions: int
     by_reader: bool = False
     """A reader is asked, beside the worker."""
+    with_redis: bool = True
 
 
 async def measure(
@@ -95,16 +96,16 @@ async def measure(
         everything = (single, *most, many)
         asked = [await asking.ask(ours, "no events", each) for each in everything]
         beside = [(ours, each) for each in (everything if plan.by_reader else (single, many))]
-        if shutil.which(PROGRAM) is None:
-            say(HOW_TO_INSTALL)
-        else:
+        without = "" if not plan.with_redis or shutil.which(PROGRAM) else HOW_TO_INSTALL
+        if without:
+            say(without)
+        elif plan.with_redis:
             redis = stack.enter_context(_redis(folder))
             await redis.fill(await members_by_user(broker, topics.transitions, plan.partitions))
             theirs = Whom("redis", "redis", redis.port, redis.pid)
             asked += [await asking.ask(theirs, "no events", each) for each in everything]
             beside += [(theirs, each) for each in everything if plan.by_reader]
         busy, rate, fresh = await _busy(broker, topics, plan, folder, asking, ours, beside)
-    without = "" if shutil.which(PROGRAM) else HOW_TO_INSTALL
     return LookupRun(rate, (*asked, *busy), fresh, without)
 
 

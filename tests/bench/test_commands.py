@@ -58,8 +58,21 @@ def test_lookup(tmp_path: Path, broker: str) -> None:
 
 
 def test_lookup_on_a_reader(tmp_path: Path, broker: str) -> None:
-    sizes = ["--reader", "--rate", "200", "--per-second", "50", "--seconds", "0.5", "--warm-up", "1"]
-    (found,) = run(tmp_path, "lookup", *sizes, *kafka_options(tmp_path, broker))["runs"]
+    sizes = [
+        "--reader",
+        "--no-redis",
+        "--rate",
+        "200",
+        "--per-second",
+        "50",
+        "--seconds",
+        "0.5",
+        "--warm-up",
+        "1",
+    ]
+    (found,) = run(tmp_path, "lookup", "--reader", "--no-redis", *sizes, *kafka_options(tmp_path, broker))[
+        "runs"
+    ]
     ours = [each for each in found["asked"] if each["whom"] == "reader"]
     assert len(ours) == 10, "five questions, idle and beside events"
     assert all(0 < each["milliseconds"]["p50"] <= each["milliseconds"]["max"] for each in ours)
