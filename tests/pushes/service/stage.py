@@ -131,9 +131,9 @@ class PushStage:
         return {each: found.get(each, []) for each in ends}
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[PushService]:
-        """A process of pushes, in this one."""
-        service = PushService(settings_of(self.stage, self.folder))
+    async def serving(self, name: str = "first") -> AsyncIterator[PushService]:
+        """A process of pushes, in this one, with a disk of its own by its name."""
+        service = PushService(settings_of(self.stage, self.folder / name))
         running = asyncio.create_task(service.run())
         try:
             yield service

@@ -35,10 +35,15 @@ async def test_every_list_is_who_was_in_at_its_instant_while_users_come_and_go(
                     await pushes.ask(Request(f"r{number}", "run", "default", "brief", now_ms()))
                     runs.append(await pushes.run_of("brief", number))
                 runs.append(await over_http(pushes, service.url, runs[0]))
-                await pushes.apply(pushes.push("many", "ever", "max_ids: 5"))
-                many = await pushes.run_of("many")
-                await pushes.apply(pushes.push("nobody", "nowhere"))
-                nobody = await pushes.run_of("nobody")
+                async with pushes.serving("second") as second:
+                    await stage.until(lambda: not second.not_ready(), "another one follows")
+                    await stage.until(lambda: service.leads != second.leads, "one of them leads")
+                    service.stop()
+                    await stage.until(lambda: second.leads, "the other one leads")
+                    await pushes.apply(pushes.push("many", "ever", "max_ids: 5"))
+                    many = await pushes.run_of("many")
+                    await pushes.apply(pushes.push("nobody", "nowhere"))
+                    nobody = await pushes.run_of("nobody")
         finally:
             is_over.set()
             await sending
