@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,12 +63,14 @@ def test_it_has_the_environment_that_it_was_given_and_no_more(
     assert "given:9092" not in (tmp_path / "bare").read_text()
 
 
+def worker_of(log: Path, port: int) -> Forked:
+    """A worker that looks for a broker at a port of loopback."""
+    return fork(log, "worker", **{"kafka.bootstrap": f"127.0.0.1:{port}", "worker.data_dir": str(log.parent)})
+
+
 def waiting(log: Path, silent: socket.socket) -> Forked:
-    """A worker that waits for the answer of a broker."""
-    port = silent.getsockname()[1]
-    forked = fork(
-        log, "worker", **{"kafka.bootstrap": f"127.0.0.1:{port}", "worker.data_dir": str(log.parent)}
-    )
+    """One that waits for the broker's answer."""
+    forked = worker_of(log, silent.getsockname()[1])
     silent.accept()[0].detach()  # it has come so far, and nobody closes the connection
     return forked
 
@@ -102,24 +105,32 @@ def test_two_in_turn_have_another_order_of_sets(tmp_path: Path, silent: socket.s
 
 
 FORKS_AND_WAITS = """
-import socket, sys, time
+import sys, time
 from pathlib import Path
-from tests.test_forks import waiting
-with socket.create_server(("127.0.0.1", 0)) as silent:
-    print(waiting(Path(sys.argv[1]), silent).pid, flush=True)
-    time.sleep(600)
+from tests.test_forks import worker_of
+print(worker_of(Path(sys.argv[1]), int(sys.argv[2])).pid, flush=True)
+time.sleep(600)
 """
 
 
-def test_none_outlives_the_process_that_asked_for_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", FORKS_AND_WAITS, str(tmp_path / "log")]
+def test_none_outlives_the_process_that_asked_for_it(tmp_path: Path, silent: socket.socket) -> None:
+    port = str(silent.getsockname()[1])
+    command = [sys.executable, "-c", FORKS_AND_WAITS, str(tmp_path / "log"), port]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as asking:
         assert asking.stdout is not None
         forked = int(asking.stdout.readline())
-        os.kill(forked, 0)
+        silent.accept()[0].detach()
+        os.kill(forked, signal.SIGSTOP)  # so that it can't end by itself
         asking.kill()
-    until(
-        lambda: (
-            not Path(f"/proc/{forked}/cmdline").exists() or not Path(f"/proc/{forked}/cmdline").read_bytes()
-        )
-    )
+    try:
+        until(lambda: is_gone(forked))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(forked, signal.SIGKILL)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
