@@ -20,6 +20,7 @@ from agents.connections.published import PublishedConnections
 from agents.pushes.published import PublishedPush, plan_changes
 from agents.pushes.runs import Action as Asked
 from agents.pushes.runs import Ledger, Request, Run, run_id
+from agents.pushes.targets.confirmation import is_confirmation
 from agents.registry.api_keys import Scope
 from agents.registry.audit import Action
 from agents.warnings import Warnings
@@ -48,7 +49,7 @@ from app.pushes.answers import (
 )
 from app.pushes.metrics import PushCollector
 from app.pushes.one_push import parsed_push
-from app.pushes.targets import push_problems
+from app.pushes.targets import CONFIRMATIONS, callbacks_of, push_problems
 from app.pushes.topic import now_ms, request_of
 from app.settings.tree import Settings
 from rules.parse.problems import name_hint
@@ -140,6 +141,15 @@ class PushServer:
             _asks(run + ":cancel", self._cancel, "End a run that isn't over"),
             _asks(run + ":confirm", self._confirm, "Its reader has the list", CONFIRMATION),
             Route("GET", run, self._one_run, scope, "One run", query=query, problems=(404,)),
+            Route(
+                "POST",
+                CONFIRMATIONS + "/{run:[^/]+}/{list:[^/]+}",
+                self._confirm_by_token,
+                None,
+                "A module has the list: `Authorization: Bearer` with the token of its notification",
+                statuses=(202,),
+                problems=(401, 409),
+            ),
         ]
 
     @property
@@ -258,6 +268,23 @@ class PushServer:
             detail = f"run {run.id} is {run.state}, with the list {run.list_id or 'none'}"
             raise HttpProblem(409, "Not delivered", detail)
         await self._asked(request, "confirm", run)
+        return Json(AskedRun(run.id), 202)
+
+    async def _confirm_by_token(self, request: web.Request) -> Json[AskedRun]:
+        callbacks = callbacks_of(self._service.settings.pushes)
+        name, of_list = request.match_info["run"], request.match_info["list"]
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if (
+            callbacks is None
+            or kind != "Bearer"
+            or not is_confirmation(callbacks.secret, name, of_list, token)
+        ):
+            raise HttpProblem(401, "Not allowed", "the token is not the one of this list")
+        run = self._service.known_runs().find(name)
+        if run is None or run.list_id != of_list or run.state not in ("delivered", "confirmed"):
+            raise HttpProblem(409, "Not delivered", f"run {name} is over, or has another list now")
+        if run.state == "delivered":
+            await self._ask(request_of("confirm", run.project, run.push, run.id, "module"))
         return Json(AskedRun(run.id), 202)
 
     def _found_run(self, request: web.Request) -> Run:

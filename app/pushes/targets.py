@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from agents.connections.published import PublishedConnections
 from agents.deliver.contract.sink import SinkContext
-from agents.pushes.targets.made import ConnectedTargets, push_problems
+from agents.pushes.targets.made import Callbacks, ConnectedTargets, push_problems
 from app.deliver.clients import context_of
 from app.publish.permitted import secrets_of
+from app.settings.pushes import PushesSettings
 from app.settings.tree import Settings
 
 __all__ = ["connected_targets", "push_problems"]
+
+CONFIRMATIONS: Final = "/v1/push-confirmations"
+"""The path, before the ids of run and list."""
 
 
 def connected_targets(settings: Settings, published: Callable[[], PublishedConnections]) -> ConnectedTargets:
@@ -20,4 +25,16 @@ def connected_targets(settings: Settings, published: Callable[[], PublishedConne
     def context(project: str) -> SinkContext:
         return context_of(settings, secrets_of(settings, project=project))
 
-    return ConnectedTargets(published, context, transactional_prefix=f"{settings.topics.prefix}.push.")
+    return ConnectedTargets(
+        published,
+        context,
+        callbacks=callbacks_of(settings.pushes),
+        transactional_prefix=f"{settings.topics.prefix}.push.",
+    )
+
+
+def callbacks_of(settings: PushesSettings) -> Callbacks | None:
+    """None: modules are told of no way to confirm a list."""
+    if settings.public_url is None or settings.confirmation_secret is None:
+        return None
+    return Callbacks(settings.public_url + CONFIRMATIONS, settings.confirmation_secret.get_secret_value())

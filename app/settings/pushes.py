@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from app.settings.listener import ListenerSettings, port, probe_port
-from app.settings.values import HOUR_MS, Whole, setting, whole
+from app.settings.values import HOUR_MS, BaseUrl, Whole, setting, whole
 
 
 class PushesSettings(ListenerSettings):
@@ -34,3 +37,23 @@ class PushesSettings(ListenerSettings):
         31 * 24 * HOUR_MS,
         "How long (ms) a target that isn't available is tried again before the run fails.",
     )
+    public_url: BaseUrl | None = setting(
+        None,
+        "http://host:port",
+        "Where modules reach these processes; a notification then says where and how to confirm the list.",
+    )
+    confirmation_secret: SecretStr | None = setting(
+        None,
+        "at least 32 characters",
+        "What makes the tokens with which modules confirm lists; the same for all processes.",
+        secret=True,
+        min_length=32,
+    )
+
+
+def confirmation_disagreements(pushes: PushesSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong with confirmations: the names of settings (the one to blame first), the text."""
+    url, secret = "pushes.public_url", "pushes.confirmation_secret"
+    if (pushes.public_url is None) is not (pushes.confirmation_secret is None):
+        given, lacking = (secret, url) if pushes.public_url is None else (url, secret)
+        yield (given, lacking), f"needs {lacking}, too"

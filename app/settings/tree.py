@@ -22,7 +22,7 @@ from app.settings.deliver import DeliverSettings
 from app.settings.formats import SourcesSettings
 from app.settings.http import HttpSettings, rate_disagreements, tls_disagreements
 from app.settings.kafka import KafkaSettings, kafka_disagreements
-from app.settings.pushes import PushesSettings
+from app.settings.pushes import PushesSettings, confirmation_disagreements
 from app.settings.serve import ServeSettings
 from app.settings.sources import (
     FILE_VARIABLE,
@@ -281,6 +281,7 @@ def _disagreements(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (f"{name}.probe_port", f"{name}.port"), f"is {name}.port already: each needs its own"
     yield from tls_disagreements(http)
     yield from rate_disagreements(http)
+    yield from confirmation_disagreements(settings.pushes)
     names = [key.name for key in http.api_keys]
     if len(set(names)) < len(names):
         yield ("http.api_keys",), "two keys have one name"

@@ -1,4 +1,4 @@
-"""A module confirms that it has a list: the token that it was given, and what follows from it.
+"""The token by which a module confirms that it has a list.
 
 That a list lies in a store says nothing of whether its reader fetched it. So a run that was delivered is
 ``delivered`` until the module confirms it, and ``confirmed`` from then on.
@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Final, Literal, TypeAlias
-
-Handover: TypeAlias = Literal["delivered", "confirmed", "refused"]
-"""In storage; taken by the module; the module says that it can't use the list."""
-Answer: TypeAlias = Literal["taken", "refused"]
+from typing import Final
 
 _PURPOSE: Final = b"turnstile push confirmation v1"
 
@@ -27,10 +23,3 @@ def is_confirmation(secret: str, run_id: str, list_id: str, token: str) -> bool:
     """Whether a token is the one of this list; takes as long for a wrong one as for the right one."""
     expected = confirmation_token(secret, run_id, list_id)
     return hmac.compare_digest(expected.encode(), token.encode("utf-8", "surrogatepass"))
-
-
-def after_answer(before: Handover, answer: Answer) -> Handover:
-    """The state after the module answered. What was confirmed stays so: an answer may come twice, or late."""
-    if before == "confirmed":
-        return before
-    return "confirmed" if answer == "taken" else "refused"

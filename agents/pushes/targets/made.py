@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from agents.connections.connection import Kind, ObjectStore, Sftp, WebhookTemplate
@@ -33,10 +33,10 @@ _FOLDER: Final = re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[^\x00-\x1f\x7f\\]*")
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """Where modules confirm lists. ``url_of``: of a run of a push; ``secret`` makes the tokens."""
+    """Where modules confirm lists: behind ``url`` come run and list. ``secret`` makes the tokens."""
 
-    url_of: Callable[[Push], str]
-    secret: str
+    url: str
+    secret: str = field(repr=False)
 
 
 def _nothing(project: str) -> Mapping[str, str]:
@@ -105,7 +105,7 @@ class ConnectedTargets:
         connection = find_connection(str(name), push.project, published, ("webhook",))
         assert isinstance(connection.reached, WebhookTemplate)
         context, callbacks = self._context_of(connection.project), self._callbacks
-        url = None if callbacks is None else callbacks.url_of(push)
+        url = None if callbacks is None else callbacks.url
         secret = None if callbacks is None else callbacks.secret
         return Notifier(receiver_of(connection.reached, context, url, secret), context.secrets.masked)
 

@@ -62,7 +62,8 @@ def notification_of(
     callback = None
     if receiver.callback_url is not None and receiver.callback_secret is not None:
         token = confirmation_token(receiver.callback_secret, manifest.run_id, manifest.list_id)
-        callback = Callback(receiver.callback_url, token)
+        url = f"{receiver.callback_url}/{manifest.run_id}/{manifest.list_id}"
+        callback = Callback(url, token)
     return Notification(
         type="push.delivered",
         project=manifest.project,

@@ -66,7 +66,7 @@ class Receiver:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     signing_secret: str | None = field(default=None, repr=False)
     callback_url: str | None = None
-    """Where the module may confirm that it has the list."""
+    """Where modules confirm that they have a list; the ids of run and list come behind it."""
     callback_secret: str | None = field(default=None, repr=False)
     """What tokens for that are made of (``agents.pushes.targets.confirmation``)."""
     allow_private: bool = False

@@ -193,6 +193,11 @@ KAFKA_TOKENS = {
             "records are read from there",
         ),
         (
+            {"TURNSTILE_PUSHES__PUBLIC_URL": "https://lists.example"},
+            "pushes.public_url = 'https://lists.example' (TURNSTILE_PUSHES__PUBLIC_URL): needs "
+            "pushes.confirmation_secret, too",
+        ),
+        (
             {"TURNSTILE_TOPICS__PREFIX": "a b"},
             "topics.prefix = 'a b' (TURNSTILE_TOPICS__PREFIX): must be 1 to 200 of A-Z a-z 0-9 . _ -",
         ),

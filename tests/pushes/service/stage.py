@@ -33,6 +33,7 @@ audiences:
   - {id: brief, name: Brief, rule: {event: view, within: 2s}}
   - {id: ever, name: Ever, rule: {event: view}}
 """
+CONFIRMATION_SECRET = "a secret of the tests, of 32 characters or more"
 CONNECTION = "{name: own, kind: kafka, kafka: {}}"
 USERS = [f"user-{number}" for number in range(301)]
 
@@ -53,6 +54,8 @@ def environ_of(stage: Scene, folder: Path) -> dict[str, object]:
         "pushes.data_dir": str(folder),
         "pushes.port": 0,
         "pushes.probe_port": 0,
+        "pushes.public_url": "http://lists.example",
+        "pushes.confirmation_secret": CONFIRMATION_SECRET,
     }
 
 

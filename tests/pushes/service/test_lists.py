@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 
 from agents.pushes.runs import Request, Run
-from tests.pushes.service.stage import DEFINITIONS, USERS, PushStage, now_ms, send_views
+from agents.pushes.targets.confirmation import confirmation_token
+from tests.pushes.service.stage import CONFIRMATION_SECRET, DEFINITIONS, USERS, PushStage, now_ms, send_views
 from tests.stage.scene import scene
 
 RUNS = 3
@@ -34,7 +35,7 @@ async def test_every_list_is_who_was_in_at_its_instant_while_users_come_and_go(
                 for number in range(1, RUNS):
                     await pushes.ask(Request(f"r{number}", "run", "default", "brief", now_ms()))
                     runs.append(await pushes.run_of("brief", number))
-                runs.append(await over_http(pushes, service.url, runs[0]))
+                runs.append(await over_http(pushes, service.url, runs[0], runs[1]))
                 async with pushes.serving("second") as second:
                     await stage.until(lambda: not second.not_ready(), "another one follows")
                     await stage.until(lambda: service.leads != second.leads, "one of them leads")
@@ -62,8 +63,11 @@ async def test_every_list_is_who_was_in_at_its_instant_while_users_come_and_go(
         assert (nobody.state, nobody.code) == ("failed", "audience_missing")
 
 
-async def over_http(pushes: PushStage, url: str, first: Run) -> Run:
-    """A push that was run already is shown, confirmed, run once more; the run that came of that."""
+async def over_http(pushes: PushStage, url: str, first: Run, second: Run) -> Run:
+    """A push that was run already is shown, confirmed, run once more; the run that came of that.
+
+    ``second`` is confirmed by its reader's token.
+    """
     async with aiohttp.ClientSession(url) as session:
 
         async def asked(method: str, path: str, **given: Any) -> tuple[int, Any]:
@@ -81,10 +85,18 @@ async def over_http(pushes: PushStage, url: str, first: Run) -> Run:
         assert (await asked("POST", confirm, json={"list": first.list_id}))[0] == 202
         assert (await asked("POST", f"/v1/push-runs/{first.id}:cancel"))[0] == 409
 
-        async def is_confirmed() -> bool:
-            return (await asked("GET", f"/v1/push-runs/{first.id}"))[1]["state"] == "confirmed"
+        of_second = f"/v1/push-confirmations/{second.id}/{second.list_id}"
+        token = confirmation_token(CONFIRMATION_SECRET, second.id, second.list_id)
+        for wrong_token in ("", confirmation_token(CONFIRMATION_SECRET, first.id, first.list_id)):
+            headers = {"Authorization": f"Bearer {wrong_token}"}
+            assert (await asked("POST", of_second, headers=headers))[0] == 401
+        assert (await asked("POST", of_second, headers={"Authorization": f"Bearer {token}"}))[0] == 202
 
-        await pushes.stage.until(is_confirmed, "the run is confirmed")
+        async def are_confirmed() -> bool:
+            told = [await asked("GET", f"/v1/push-runs/{each.id}") for each in (first, second)]
+            return [body["state"] for _, body in told] == ["confirmed"] * 2
+
+        await pushes.stage.until(are_confirmed, "the runs are confirmed")
         status, body = await asked("POST", f"/v1/push-runs/{first.id}:repush")
         assert status == 202
         run = await pushes.run_of("brief", RUNS)

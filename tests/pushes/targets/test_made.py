@@ -96,7 +96,7 @@ async def test_a_module_is_told_by_a_webhook_of_its_own(server: Running, tmp_pat
         f"{{name: crm, kind: webhook, webhook: {{url: 'http://127.0.0.1:{port}/lists', "
         "headers: {x-module: crm}, signing_secret: {secret: signing}}}"
     )
-    callbacks = Callbacks(lambda push: f"https://us.example/{push.name}", "callback-secret")
+    callbacks = Callbacks("https://us.example/confirmed", "callback-secret")
     made = targets(f"connections:\n- {sftp_yaml(server)}\n- {webhook}\n", callbacks=callbacks)
     to = await made.of(push(notify="crm", folder="crm"))
     await to.deliver(spooled(tmp_path), no_progress)
@@ -105,7 +105,7 @@ async def test_a_module_is_told_by_a_webhook_of_its_own(server: Running, tmp_pat
 
     ((header, body),) = got
     assert (to.queue, header, body["rows"]) == ("module", "crm", 5)
-    assert body["callback"]["url"] == "https://us.example/buyers"
+    assert body["callback"]["url"] == "https://us.example/confirmed/run-1/list-1"
     assert is_confirmation("callback-secret", "run-1", "list-1", body["callback"]["token"])
     assert (server.root / "lists/crm/run-1/_SUCCESS").exists()
 

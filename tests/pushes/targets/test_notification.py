@@ -12,7 +12,7 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from agents.pushes.contract.target import TargetRefused, TargetUnavailable
-from agents.pushes.targets.confirmation import after_answer, confirmation_token, is_confirmation
+from agents.pushes.targets.confirmation import confirmation_token, is_confirmation
 from agents.pushes.targets.files import FilesTarget
 from agents.pushes.targets.notification import Notifier
 from agents.pushes.targets.object_store import ObjectStorage
@@ -74,7 +74,7 @@ async def test_a_module_is_told_the_place_the_counts_and_the_checksum(module: Mo
     assert told["files"][0]["sha256"] == delivered.checksum
     assert told["urls"] == list(delivered.places)
     assert told["place"] == f"file://{tmp_path / 's'}/daily/run-1/"
-    assert told["callback"]["url"] == "https://us.example/confirm"
+    assert told["callback"]["url"] == "https://us.example/confirm/run-1/list-1"
     assert is_confirmation(CALLBACKS, "run-1", "list-1", told["callback"]["token"])
     assert headers["webhook-id"] == "list-1"
     assert headers["authorization"] == "Bearer of-the-module"
@@ -123,10 +123,3 @@ def test_a_token_confirms_its_own_list_alone() -> None:
     assert not is_confirmation("s", "runl", "ist", token)
     assert not is_confirmation("other", "run", "list", token)
     assert not is_confirmation("s", "run", "list", "\ud800é")
-
-
-def test_what_was_confirmed_stays_confirmed() -> None:
-    assert after_answer("delivered", "taken") == "confirmed"
-    assert after_answer("delivered", "refused") == "refused"
-    assert after_answer("refused", "taken") == "confirmed"
-    assert after_answer("confirmed", "refused") == "confirmed"
