@@ -74,6 +74,9 @@ async def everything(broker: Broker, prefix: str) -> tuple[Audiences, list[Audit
     return registry, [each for each in told if isinstance(each, AuditRecord)]
 
 
+pytestmark = pytest.mark.broker  # each asks for one by its name
+
+
 @pytest.fixture(params=["kafka", "embedded"])
 def address(request: pytest.FixtureRequest) -> str:
     """With transactions, and without."""

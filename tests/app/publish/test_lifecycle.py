@@ -41,6 +41,9 @@ def fans(event: str = "view") -> ParsedAudience:
     return found
 
 
+pytestmark = pytest.mark.broker  # each asks for one by its name
+
+
 @pytest.fixture(params=["kafka", "embedded"])
 def settings(request: pytest.FixtureRequest, topic_prefix: str, tmp_path: Path) -> Settings:
     return settings_of(request.getfixturevalue(request.param), topic_prefix, tmp_path)
