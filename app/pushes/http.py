@@ -51,6 +51,7 @@ from app.pushes.metrics import PushCollector
 from app.pushes.one_push import parsed_push
 from app.pushes.targets import CONFIRMATIONS, callbacks_of, push_problems
 from app.pushes.topic import now_ms, request_of
+from app.settings.pushes import origins_of
 from app.settings.tree import Settings
 from rules.parse.problems import name_hint
 
@@ -87,6 +88,7 @@ class PushServer:
 
     def __init__(self, service: ServedPushes) -> None:
         self._service = service
+        self._origins = origins_of(service.settings.pushes)
         self._parsing = ThreadPoolExecutor(1, "pushes")  # so that many of them don't take all the time
         registry = CollectorRegistry()
         registry.register(PushCollector(service.published, service.known_runs, lambda: service.leads))
@@ -196,7 +198,7 @@ class PushServer:
             detail = f"the definition is of {push.key!r}, the path of {f'{project}/{name}'!r}"
             raise HttpProblem(422, "Not a push", detail)
         connections = usable(request[CALLER], project, service.known_connections())
-        if problems := push_problems(push, connections):
+        if problems := push_problems(push, connections, self._origins):
             errors = [ProblemError("not_permitted", "", each, "") for each in problems]
             raise HttpProblem(422, "Not a push", "\n".join(problems), errors=errors)
         (change,) = plan_changes(service.published(), [push], now_ms(), service.unusable_versions())

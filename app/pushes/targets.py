@@ -10,7 +10,7 @@ from agents.deliver.contract.sink import SinkContext
 from agents.pushes.targets.made import Callbacks, ConnectedTargets, push_problems
 from app.deliver.clients import context_of
 from app.publish.permitted import secrets_of
-from app.settings.pushes import PushesSettings
+from app.settings.pushes import PushesSettings, origins_of
 from app.settings.tree import Settings
 
 __all__ = ["connected_targets", "push_problems"]
@@ -28,6 +28,7 @@ def connected_targets(settings: Settings, published: Callable[[], PublishedConne
     return ConnectedTargets(
         published,
         context,
+        lambda project: origins_of(settings.pushes),
         callbacks=callbacks_of(settings.pushes),
         transactional_prefix=f"{settings.topics.prefix}.push.",
     )

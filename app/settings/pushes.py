@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from app.settings.listener import ListenerSettings, port, probe_port
-from app.settings.values import HOUR_MS, BaseUrl, Whole, setting, whole
+from app.settings.values import HOUR_MS, BaseUrl, Whole, setting, text_list, whole
+
+
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    from agents.pushes.profiles.profiles import profiles  # only here: they are files
+
+    pairs = [each.rpartition("=") for each in value]
+    systems = {each.system for each in profiles().values()}
+    if not all(attribute and system in systems for attribute, _, system in pairs):
+        raise ValueError("not an attribute and a system")
+    if len({attribute for attribute, _, _ in pairs}) < len(pairs):
+        raise ValueError("an attribute given twice")
+    return value
+
+
+Origins = Annotated[tuple[str, ...], BeforeValidator(text_list), AfterValidator(_origins)]
+SYSTEMS = "data_bank, damengpan, social_interaction, retail_crm or media_placement"
 
 
 class PushesSettings(ListenerSettings):
@@ -37,6 +54,11 @@ class PushesSettings(ListenerSettings):
         31 * 24 * HOUR_MS,
         "How long (ms) a target that isn't available is tried again before the run fails.",
     )
+    origins: Origins = setting(
+        (),
+        f"a list of ATTRIBUTE=SYSTEM, each attribute once; SYSTEM: {SYSTEMS}",
+        "Attributes that came from a system: a push with its profile doesn't take them back there.",
+    )
     public_url: BaseUrl | None = setting(
         None,
         "http://host:port",
@@ -49,6 +71,11 @@ class PushesSettings(ListenerSettings):
         secret=True,
         min_length=32,
     )
+
+
+def origins_of(pushes: PushesSettings) -> dict[str, str]:
+    """The system that attributes came from, by attribute."""
+    return {attribute: system for attribute, _, system in (each.rpartition("=") for each in pushes.origins)}
 
 
 def confirmation_disagreements(pushes: PushesSettings) -> Iterator[tuple[tuple[str, ...], str]]:

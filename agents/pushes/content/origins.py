@@ -18,11 +18,6 @@ def pushed_back(content: Content, origins: Mapping[str, str], system: str) -> tu
     )
 
 
-def offered(attributes: Mapping[str, str | None], system: str) -> tuple[str, ...]:
-    """The attributes that can be pushed to a system, of all with the system that each came from."""
-    return tuple(sorted(name for name, origin in attributes.items() if origin != system))
-
-
 def _origin_of(path: tuple[str, ...], origins: Mapping[str, str]) -> str | None:
     names = (".".join(path[:size]) for size in range(len(path), 0, -1))
     return next((origins[name] for name in names if name in origins), None)

@@ -51,7 +51,7 @@ def profiles() -> Mapping[str, Profile]:
     return {each.name: each for each in (msgspec.convert(data, Profile) for data in found)}
 
 
-def profile_problems(push: Push, name: str, origins: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def profile_problems(push: Push, name: str, origins: Mapping[str, str]) -> tuple[str, ...]:
     """Why a push isn't for the system of a profile, all reasons at once.
 
     ``origins``: the system that each attribute came from.
@@ -59,7 +59,7 @@ def profile_problems(push: Push, name: str, origins: Mapping[str, str] | None = 
     profile = profiles().get(name)
     if profile is None:
         return (f"there is no profile '{name}'; {name_hint(name, profiles())}",)
-    return (*_wrong_ids(push, profile), *_wrong_rest(push, profile, origins or {}))
+    return (*_wrong_ids(push, profile), *_wrong_rest(push, profile, origins))
 
 
 def _wrong_ids(push: Push, profile: Profile) -> Iterator[str]:

@@ -110,9 +110,7 @@ class ConnectedTargets:
         return Notifier(receiver_of(connection.reached, context, url, secret), context.secrets.masked)
 
 
-def push_problems(
-    push: Push, published: PublishedConnections, origins: Mapping[str, str] | None = None
-) -> tuple[str, ...]:
+def push_problems(push: Push, published: PublishedConnections, origins: Mapping[str, str]) -> tuple[str, ...]:
     """Why a push can't use its connection, all reasons at once; for when it is published.
 
     ``origins``: the system that each attribute came from.

@@ -42,11 +42,15 @@ async def _apply(settings: Settings, wanted: Sequence[Push], dry_run: bool) -> N
     from app.failures import CommandFailed
     from app.pushes.targets import push_problems
     from app.pushes.topic import connected, now_ms
+    from app.settings.pushes import origins_of
 
     async with connected(settings) as topics:
         connections = await topics.connections.read()
+        origins = origins_of(settings.pushes)
         problems = [
-            f"push {each.key}: {problem}" for each in wanted for problem in push_problems(each, connections)
+            f"push {each.key}: {problem}"
+            for each in wanted
+            for problem in push_problems(each, connections, origins)
         ]
         if problems:
             raise CommandFailed("\n".join(problems))

@@ -193,6 +193,12 @@ KAFKA_TOKENS = {
             "records are read from there",
         ),
         (
+            {"TURNSTILE_PUSHES__ORIGINS": "social.level=social"},
+            "pushes.origins = 'social.level=social' (TURNSTILE_PUSHES__ORIGINS): must be a list of "
+            "ATTRIBUTE=SYSTEM, each attribute once; SYSTEM: data_bank, damengpan, social_interaction, "
+            "retail_crm or media_placement",
+        ),
+        (
             {"TURNSTILE_PUSHES__PUBLIC_URL": "https://lists.example"},
             "pushes.public_url = 'https://lists.example' (TURNSTILE_PUSHES__PUBLIC_URL): needs "
             "pushes.confirmation_secret, too",

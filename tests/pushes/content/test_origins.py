@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.pushes.content.origins import offered, pushed_back
+from agents.pushes.content.origins import pushed_back
 from agents.pushes.contract.push import AttributeColumn, Content
 
 
@@ -13,8 +13,3 @@ def test_an_attribute_is_not_pushed_back_to_the_system_that_it_came_from() -> No
 
     assert pushed_back(content, origins, "social_interaction") == ("social.level",)
     assert pushed_back(content, origins, "data_bank") == ()
-
-
-def test_only_attributes_of_other_systems_are_offered() -> None:
-    attributes = {"level": "social_interaction", "city": None, "shop": "retail_crm"}
-    assert offered(attributes, "social_interaction") == ("city", "shop")

@@ -45,7 +45,7 @@ def test_all_systems_of_the_source_document_are_there() -> None:
 
 @pytest.mark.parametrize("name", sorted(profiles()))
 def test_the_definition_that_a_profile_ships_fits_it(name: str) -> None:
-    assert profile_problems(push_of(name), name) == ()
+    assert profile_problems(push_of(name), name, {}) == ()
     assert profiles()[name].assumed
 
 
@@ -99,7 +99,7 @@ def test_labels_of_other_systems_go_to_social_interaction() -> None:
 
 
 def test_a_profile_that_is_not_there_is_told_with_the_nearest() -> None:
-    (told,) = profile_problems(push_of("retail_crm"), "retail_cmr")
+    (told,) = profile_problems(push_of("retail_crm"), "retail_cmr", {})
     assert "did you mean 'retail_crm'?" in told
 
 
