@@ -20,6 +20,7 @@ from agents.pushes.targets.places import ObjectStorePlace
 from app.kafka.embedded import free_ports
 from tests.app.imports.s3 import MISSING, s3_server
 from tests.pushes.targets.spools import GZIPPED, members, no_progress, spooled
+from tests.pushes.targets.strange_server import strange_server
 
 BUCKET = "lists"
 SECRET = "hush-hush"
@@ -152,13 +153,7 @@ async def test_a_store_that_never_answers_is_given_up_for_now(
 ) -> None:
     monkeypatch.setattr("agents.pushes.targets.object_store.RETRIES", 0)
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    silent = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    async with silent:
+    async with strange_server() as port:
         slow = replace(place, endpoint=f"http://127.0.0.1:{port}", timeout_s=0.3)
         with pytest.raises(TargetUnavailable):
             await target(slow).deliver(spooled(tmp_path), no_progress)
@@ -182,11 +177,8 @@ async def test_tokens_of_our_own_environment_do_not_go_along(
         seen.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
+    async with strange_server(answer) as port:
         storage = ObjectStorage(replace(place, endpoint=f"http://127.0.0.1:{port}"))
         assert await storage.get("nothing") is None
     assert b"Credential=key/" in seen[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from agents.pushes.targets.sftp import SftpStorage
 from app.kafka.embedded import free_ports
 from tests.pushes.targets.sftp_server import PASSWORD, Running, sftp_server
 from tests.pushes.targets.spools import GZIPPED, members, no_progress, spooled
+from tests.pushes.targets.strange_server import strange_server
 
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -192,13 +192,7 @@ async def test_a_server_that_is_down_is_tried_again(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_never_answers_is_given_up_for_now(server: Running, tmp_path: Path) -> None:
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    silent = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    async with silent:
+    async with strange_server() as port:
         told = await unavailable(replace(server.place, port=port, timeout_s=0.3), tmp_path)
     assert "no connection to 127.0.0.1: TimeoutError" in told
 
