@@ -40,8 +40,8 @@ from app.settings.tree import Settings
 from app.topics.state import count_definitions, faults_of_state
 from rules.parse.problems import name_hint
 
-DELIVERY = (Role.DESTINATIONS, Role.CONNECTIONS, Role.UNDELIVERED)
-"""Not wrong where they are missing: nothing was ever to be delivered, or its deliverer makes them."""
+DELIVERY = (Role.DESTINATIONS, Role.CONNECTIONS, Role.UNDELIVERED, Role.PUSHES, Role.PUSH_RUNS)
+"""Not wrong where they are missing: nothing was ever delivered or pushed, or whoever does that makes them."""
 LEAVE_SECONDS = 5.0
 """Beyond the session's length, until a group has forgotten a member that ended without a word."""
 
