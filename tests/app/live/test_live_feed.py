@@ -71,7 +71,9 @@ async def test_a_client_that_does_not_read_is_cut_with_the_reason(lab: LiveLab) 
         await lab.write(*(transition(number, pad=600_000) for number in range(3)))
         if cuts():
             break
-    assert cuts() == 1
+    async with asyncio.timeout(60):
+        while cuts() != 1:  # the feed may be behind what was written
+            await asyncio.sleep(0.02)
     text = b""
     while more := await asyncio.wait_for(reader.read(1 << 20), 30):
         text = (text + more)[-2000:]
