@@ -11,10 +11,10 @@ from agents.connections.connection import EVERY_PROJECT, Connection, Reached, Us
 from agents.connections.parse_kinds import PARSERS
 from agents.deliver.definitions.destination import Json
 from agents.deliver.definitions.parse_destination import NAME as CONNECTION_NAME
+from agents.deliver.definitions.parse_listed import load_listed, parse_listed
 from agents.deliver.definitions.parse_values import Fields, plain
 from rules.parse.document import Entry, Node
-from rules.parse.problems import DefinitionProblem, DefinitionsInvalid, sort_problems
-from rules.parse.text import parse_text
+from rules.parse.problems import DefinitionProblem
 from rules.parse.values import NAME, Reader, join
 
 _PROJECT: Final = re.compile(NAME)
@@ -38,16 +38,7 @@ def load_connections(
 
     Raises DefinitionsInvalid with every problem, those that were found before included.
     """
-    parsed: list[ParsedConnection] = []
-    problems = list(found_before)
-    for file, text in files:
-        found, wrong = parse_connections(text, file)
-        parsed += found
-        problems += wrong
-    problems += _given_twice(parsed)
-    if problems:
-        raise DefinitionsInvalid(problems)
-    return [each.connection for each in parsed]
+    return [each.connection for each in load_listed(files, parse_connections, _named, found_before)]
 
 
 def parse_connections(text: str, file: str) -> tuple[list[ParsedConnection], list[DefinitionProblem]]:
@@ -55,28 +46,11 @@ def parse_connections(text: str, file: str) -> tuple[list[ParsedConnection], lis
 
     A document is one connection or a list of them under ``connections``; YAML may hold several documents.
     """
-    documents, unreadable = parse_text(text, file)
-    reader = Reader(file, 0, list(unreadable))
-    parsed = [
-        _connection(reader, node, path)
-        for document in documents
-        for node, path in _definitions(reader, document)
-    ]
-    usable = [] if unreadable else [each for each in parsed if each is not None]
-    return usable, list(sort_problems(reader.problems))
+    return parse_listed(text, file, "connections", _connection)
 
 
-def _definitions(reader: Reader, document: Node) -> Iterable[tuple[Node, str]]:
-    if isinstance(document.value, Mapping) and "connections" in document.value:
-        reader.keys(document.value, "", ("connections",))
-        node = document.value["connections"].node
-        for at, item in enumerate(reader.items(node, "connections", "connections") or ()):
-            yield item, join("connections", at)
-    elif isinstance(document.value, tuple):
-        hint = "put it under the key connections"
-        reader.problem("wrong_type", "a list can't stand on its own", "", document, hint)
-    else:
-        yield document, ""
+def _named(parsed: ParsedConnection) -> tuple[str, str]:
+    return parsed.connection.id, f"name '{parsed.connection.name}' is taken"
 
 
 def _connection(reader: Reader, node: Node, path: str) -> ParsedConnection | None:
@@ -139,17 +113,3 @@ def _document(node: Node) -> Mapping[str, Json]:
     found = plain(node)
     assert isinstance(found, Mapping)
     return found
-
-
-def _given_twice(parsed: Sequence[ParsedConnection]) -> list[DefinitionProblem]:
-    first: dict[str, ParsedConnection] = {}
-    problems = []
-    for each in parsed:
-        at, other = each.name_at, first.setdefault(each.connection.id, each)
-        if other is not each:
-            hint = f"first used at {other.file}:{other.name_at.line}:{other.name_at.column}"
-            message, path = f"name '{each.connection.name}' is taken", join(each.path, "name")
-            problems.append(
-                DefinitionProblem("duplicate", message, path, each.file, at.line, at.column, hint)
-            )
-    return problems

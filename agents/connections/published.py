@@ -15,11 +15,11 @@ from aiokafka import AIOKafkaConsumer
 
 from agents.connections.connection import Connection
 from agents.connections.parse import parse_connections
+from agents.deliver.definitions.parse_listed import only_one
 from agents.registry.feed import Feed
 from agents.registry.registry import Registry, Version
 from agents.registry.unusable import Unusable
 from agents.warnings import Warnings
-from rules.parse.problems import DefinitionProblem, DefinitionsInvalid
 
 UNREADABLE: Final = "connection_unreadable"
 """The code of the warning about a record that can't be used."""
@@ -59,12 +59,8 @@ def decode_connection(value: bytes) -> PublishedConnection:
     """Raises DefinitionsInvalid or a decode error for a record that this program can't read."""
     record = _decode(value)
     source = "connections topic.json"
-    parsed, problems = parse_connections(str(record.definition, "utf-8"), source)
-    if len(parsed) != 1 and not problems:
-        problems = [DefinitionProblem("wrong_value", "must be one connection", "", source, 1, 1)]
-    if problems:
-        raise DefinitionsInvalid(problems)
-    return PublishedConnection(parsed[0].connection, record.version, record.deleted)
+    parsed = only_one(parse_connections(str(record.definition, "utf-8"), source), "one connection", source)
+    return PublishedConnection(parsed.connection, record.version, record.deleted)
 
 
 class Connections(Registry[str, PublishedConnection]):
