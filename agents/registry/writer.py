@@ -19,7 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from agents.kafka.broker import Broker
 from agents.kafka.clients import committed_consumer, new_producer
@@ -153,17 +153,24 @@ class AudiencesWriter:
     async def _write(
         self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, change: Change[Result]
     ) -> None:
-        """Raises _Lost where another writer came first, ProducerFenced when one came after."""
+        """Raises _Lost where another writer came first or the transaction was not committed, ProducerFenced
+        when one came after."""
         own: list[int] = []
+        sent = False
         try:
             async with self._together(producer):
                 own = await self._send(producer, self._registry.topic, change.records)
                 if self._fences:
                     await self._send(producer, self._audit, change.audit)
-        except ProducerFenced:
+                sent = True
+        except KafkaError as error:
             # The next writer's begin ended this transaction, or it was committed and the answer never came.
+            # Kafka answers a commit with UNKNOWN_SERVER_ERROR, too, while it begins the next writer's.
             if own and await self._was_committed(consumer, own):
                 return
+            if sent and not isinstance(error, ProducerFenced):
+                log.warning("transaction_not_ended", error=repr(error), cause=repr(error.__cause__))
+                raise _Lost from error
             raise
         await self._see(consumer, producer, own, change.records)
         if not self._fences:

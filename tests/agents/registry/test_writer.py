@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from aiokafka.admin import NewTopic
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import ProducerFenced, UnknownError
+from aiokafka.producer.sender import EndTxnHandler
 
 from agents.kafka.broker import Broker
 from agents.kafka.clients import committed_consumer, new_admin, new_consumer, new_producer
@@ -169,6 +171,35 @@ async def test_what_decide_raises_ends_the_change_and_nothing_is_written(
     assert (await one.read()).published == {}
     assert await one.change(edit("x", 0)) == 1
     assert (await one.read()).published == {KEY: version(1, "x")}
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["committed", "not committed"])
+async def test_a_commit_that_is_answered_with_an_unknown_error_is_made_once(
+    kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """As Kafka answers while another writer's begin fences this one; nobody knows what became of it."""
+    broker = Broker(kafka)
+    await make_topics(broker, topic_prefix)
+    one, end, answers = writer(broker, topic_prefix), EndTxnHandler.do, [UnknownError()]
+
+    async def answered(handler: EndTxnHandler, node_id: int) -> Any:
+        if not answers:
+            return await end(handler, node_id)
+        if ended:
+            await end(handler, node_id)
+        raise answers.pop()
+
+    monkeypatch.setattr(EndTxnHandler, "do", answered)
+    assert await one.change(edit("x")) == 1
+    assert answers == []
+    assert await one.change(edit("y", 1)) == 2
+    registry, told = await everything(broker, topic_prefix)
+    assert registry.versions == {KEY: {1: version(1, "x"), 2: version(2, "y")}}
+    assert not registry.unusable
+    async with committed_consumer(broker) as consumer:
+        written = [each.key async for each in everything_on(consumer, f"{topic_prefix}.audiences")]
+    assert len(written) == 2
+    assert {each.by for each in told} == {"x", "y"}
 
 
 async def test_a_writer_that_died_in_its_transaction_published_nothing_and_holds_nobody_up(
