@@ -17,6 +17,9 @@ REPARTITION_BYTES = 1024 * 1024 * 1024
 """Kept per partition of the repartition topic."""
 AUDIT_MS = 365 * 24 * 3600 * 1000
 """How long the audit topic keeps what it is made with; a broker keeps records for a week by default."""
+COMPACTED_WITHIN_MS = 7 * 24 * 3600 * 1000
+"""After so long at most a broker compacts a topic of personal data that we make: receipts of erasures name
+the instant (docs/erasure.md). By default a broker compacts when it sees fit."""
 COPIES = 3
 """Of a topic that is made, where there are as many brokers and ``topics.replication`` says nothing else."""
 
@@ -212,8 +215,9 @@ class Wanted:
 
 _LARGE = {"max.message.bytes": str(LARGE_MESSAGE_BYTES)}
 _COMPACTED = {"cleanup.policy": "compact"}
+_PERSONAL = {**_COMPACTED, "max.compaction.lag.ms": str(COMPACTED_WITHIN_MS)}
 # The broker compresses rows to less than half of their bytes (docs/decisions/0014).
-_CHANGELOG = {**_COMPACTED, "compression.type": "zstd"}
+_CHANGELOG = {**_PERSONAL, "compression.type": "zstd"}
 # Repartitioned records keep their timestamps, and a broker's retention by time looks at those.
 _BY_SIZE = {"retention.ms": "-1", "retention.bytes": str(REPARTITION_BYTES)}
 _FOR_EVER = {"retention.ms": "-1"}
@@ -227,7 +231,7 @@ def wanted_topics(plan: TopicPlan, partitions: int, known: Mapping[str, int] = N
         Wanted(plan.repartition, Role.REPARTITION, partitions, {**_LARGE, **_BY_SIZE}),
         Wanted(plan.transitions, Role.TRANSITIONS, known.get(plan.transitions, partitions), {}),
     ]
-    identities = Wanted(plan.identities, Role.IDENTITIES, partitions, _COMPACTED)
+    identities = Wanted(plan.identities, Role.IDENTITIES, partitions, _PERSONAL)
     refusing = [*own, identities]
     return [
         *own,

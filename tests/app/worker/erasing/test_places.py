@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agents.registry.erasures import Erasures, Receipt, receipt_of, receipt_record
 from agents.topics.look import Topic
-from agents.topics.plan import TopicPlan
+from agents.topics.plan import TopicPlan, wanted_topics
 from app.worker.erasing.places import places_of
 from rules.time.instants import format_instant
 from tables.erased import Erased, pseudonym
@@ -58,6 +58,14 @@ def test_topics_are_clean_as_their_settings_have_it() -> None:
     assert {known[f"topic {each}"] for each in (PLAN.changelog, PLAN.identities)} == {after(1 + 6 + 24)}
     for_ever = told(an_erasure(), retention_ms="-1", max_compaction_lag_ms="9223372036854775807")
     assert {for_ever["topic web"], for_ever[f"topic {PLAN.changelog}"]} == {None}
+
+
+def test_topics_of_personal_data_are_made_so_that_a_receipt_names_the_instant() -> None:
+    made = {each.name: Topic(each.name, b"", 1, 1, dict(each.configs)) for each in wanted_topics(PLAN, 1)}
+    places = places_of(an_erasure(), Erasures("shop.erasures"), PLAN, made)
+    clean = {each.place: each.clean_at for each in places}
+    week_and_week_and_day = after(1 + 2 * 7 * 24 + 24)
+    assert {clean[f"topic {each}"] for each in (PLAN.changelog, PLAN.identities)} == {week_and_week_and_day}
 
 
 def test_a_rewriting_cleans_what_was_erased_before_it_began() -> None:
