@@ -1,86 +1,67 @@
-"""Members out of nothing, and their list in a spool as the core writes it."""
+"""Lists as they lie at their targets, compared with who should be in them."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
-from agents.pushes.content.rows import Rows
-from agents.pushes.contract.member import Member
-from agents.pushes.contract.push import AttributeColumn, Content, Format, IdColumn, Push, RowFormat
-from agents.pushes.contract.spooled import SpooledList, SpooledPart
-
-AT_ONCE: Final = 1_000
-CITIES: Final = ("Oslo", "Bergen", "Shanghai", "München", "Paris, 5e")
-TIERS: Final = ("gold", "silver", "none")
-INSTANT_MS: Final = 1_790_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A list, and what its rows and its spool took, without what the members themselves took."""
-
-    spooled: SpooledList
-    seconds: float
-    cpu_seconds: float
+from agents.kafka.broker import Broker
+from agents.kafka.clients import committed_consumer
+from agents.pushes.runs import Run
+from agents.pushes.targets.kafka_end import END_HEADER
+from agents.pushes.targets.object_store import ObjectStorage
+from agents.pushes.targets.places import ObjectStorePlace
+from bench.kafka.brokers import BenchBroker
+from bench.processes import BenchFailed
+from bench.push.people import People
 
 
-def content(kind: Format, gzip: bool = False) -> Content:
-    """One hashed id and three attributes."""
-    return Content(
-        ids=(IdColumn("email", "sha256", column="email"),),
-        attributes=tuple(AttributeColumn((name,), name) for name in ("city", "tier", "spent")),
-        format=RowFormat(kind, gzip),
-    )
+class Expected:
+    """Who should be in every list."""
 
+    def __init__(self, people: People) -> None:
+        self._ids = frozenset(each.encode() for each in people.hashes())
 
-def members(first: int, count: int) -> Iterator[list[Member]]:
-    for begin in range(first, first + count, AT_ONCE):
-        yield [
-            Member(
-                f"user-{at}",
-                {"email": f"User.{at}@Example.com"},
-                {"city": CITIES[at % 5], "tier": TIERS[at % 3], "spent": at % 1_000 + 0.5},
-                INSTANT_MS - at,
+    def check(self, what: str, ids: Iterable[bytes]) -> None:
+        """Raises BenchFailed unless each of them is there once, and nobody else."""
+        found = list(ids)
+        if len(found) != len(self._ids) or self._ids.symmetric_difference(found):
+            raise BenchFailed(
+                f"{what}: {len(found):,} rows, {len(set(found) & self._ids):,} of {len(self._ids):,} members"
             )
-            for at in range(begin, min(begin + AT_ONCE, first + count))
-        ]
+
+    def check_csv(self, what: str, data: bytes, checksum: str = "", is_packed: bool = False) -> None:
+        """Of a file with a header. Raises BenchFailed."""
+        if checksum and hashlib.sha256(data).hexdigest() != checksum:
+            raise BenchFailed(f"{what}: the file isn't the one that was delivered")
+        lines = (gzip.decompress(data) if is_packed else data).splitlines()
+        self.check(what, (each.partition(b",")[0].strip(b'"') for each in lines[1:]))
 
 
-def make_list(folder: Path, kind: Format, count: int, partitions: int, gzip: bool = False) -> Made:
-    """The list of so many members, in parts of partitions."""
-    own = content(kind, gzip)
-    maker = Rows(own)
-    parts, seconds, cpu_seconds = [], 0.0, 0.0
-    for partition in range(partitions):
-        path = folder / f"{kind}-{partition}"
-        begin, end = partition * count // partitions, (partition + 1) * count // partitions
-        digest, rows, size = hashlib.sha256(), 0, 0
-        with path.open("wb") as file:
-            for some in members(begin, end - begin):
-                began, cpu_began = time.perf_counter(), time.process_time()
-                made = maker.make(some)
-                file.write(made.data)
-                digest.update(made.data)
-                seconds += time.perf_counter() - began
-                cpu_seconds += time.process_time() - cpu_began
-                rows += made.rows
-                size += len(made.data)
-        parts.append(SpooledPart(partition, path, end - begin, rows, size, digest.hexdigest()))
-    push = Push("bench", "buyers", "target", content=own)
-    spooled = SpooledList(
-        run_id="run",
-        list_id=f"list-{time.time_ns()}",
-        push=push,
-        instant_ms=INSTANT_MS,
-        header=maker.header,
-        is_framed=maker.is_framed,
-        parts=tuple(parts),
-        by_id={"email": count},
-        without={"email": 0},
-    )
-    return Made(spooled, seconds, cpu_seconds)
+async def object_of(run: Run, place: ObjectStorePlace) -> bytes:
+    """What a run left in a bucket."""
+    storage = ObjectStorage(place)
+    data = await storage.get(run.places[0].split("/", 3)[3])
+    await storage.close()
+    return data or b""
+
+
+def file_of(run: Run, root: Path) -> bytes:
+    """What a run left in the folder of an SFTP server."""
+    return (root / run.places[0].split("/", 3)[3]).read_bytes()
+
+
+async def keys_of(broker: BenchBroker, topic: str, rows: int) -> list[bytes]:
+    """Of the committed records of a topic, without the end of a list."""
+    found: list[bytes] = []
+    async with committed_consumer(Broker(broker.bootstrap)) as consumer:
+        consumer.subscribe([topic])
+        while len(found) < rows:
+            polled = await consumer.getmany(timeout_ms=10_000)
+            if not polled:
+                break
+            for records in polled.values():
+                found += [each.key for each in records if END_HEADER not in dict(each.headers)]
+    return found

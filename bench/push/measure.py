@@ -1,149 +1,209 @@
-"""One list to each target, checked there, with seconds and memory."""
+"""``bench push``: lists of a million members out of millions of rows, by the real processes."""
 
 from __future__ import annotations
 
-import hashlib
-import resource
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import orjson
+import aiohttp
 
-from agents.kafka.broker import Broker
-from agents.kafka.clients import committed_consumer, new_producer
-from agents.pushes.contract.rows import read_frames
-from agents.pushes.contract.target import Target
-from agents.pushes.targets.files import FilesTarget, Storage
-from agents.pushes.targets.kafka import KafkaTarget
-from agents.pushes.targets.kafka_clients import KafkaPlace
-from agents.pushes.targets.object_store import ObjectStorage
-from agents.pushes.targets.places import ObjectStorePlace
-from agents.pushes.targets.sftp import SftpStorage
+from agents.pushes.targets.places import ObjectStorePlace, SftpPlace
+from agents.topics import TopicPlan
 from bench.kafka.brokers import BenchBroker
 from bench.kafka.clients import make_topic
-from bench.processes import BenchFailed
-from bench.push.lists import Made, make_list
-from bench.push.servers import minio, sftp
+from bench.lookup.asking import settled
+from bench.push.lists import Expected, file_of, keys_of, object_of
+from bench.push.live import Live, Window
+from bench.push.people import People
+from bench.push.pusher import SECRET, Pushing, PushProcess, Watched
+from bench.push.servers import KEY, minio, sftp
+from bench.push.state import copy_stores, make_state
+from bench.worker.ours import BenchWorker, worker_plan
 
-KINDS: Final = ("files", "s3", "sftp", "kafka", "plain_kafka")
+KINDS: Final = ("s3", "sftp", "kafka")
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """One list. ``rows_…``: rows made and spooled; ``seconds``: delivered, to the last acknowledgement.
-
-    CPU and ``peak_rss_bytes`` (so far) are of this process.
-    """
+    """One run. Seconds by phase, and CPU seconds of the process of pushes: until an instant holds in all
+    partitions, from the stores into the spool, from the spool to the target. Memory: the most meanwhile."""
 
     kind: str
+    beside: str
     rows: int
     bytes: int
-    rows_seconds: float
-    rows_cpu_seconds: float
-    seconds: float
-    cpu_seconds: float
-    peak_rss_bytes: int
+    wait_seconds: float
+    spool_seconds: float
+    deliver_seconds: float
+    spool_cpu_seconds: float
+    deliver_cpu_seconds: float
+    rss_bytes: int
 
     @property
     def rate(self) -> float:
-        """Rows a second, from members to the target."""
-        return self.rows / (self.rows_seconds + self.seconds)
+        """Rows a second, from the rows in the stores to the whole list at its target."""
+        return self.rows / (self.spool_seconds + self.deliver_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    members: int
+    """``rate``: events a second beside pushes, 0: no live part; ``seconds``: the window without a push."""
+
+    people: People
     partitions: int
+    kinds: Sequence[str]
     gzip: bool
     given_s3: ObjectStorePlace | None
+    rate: int
+    seconds: float
+    warm_up: float
+    repeat: int
+    settings: Mapping[str, str]
 
 
-async def measure(
-    kind: str, plan: PushPlan, broker: BenchBroker | None, folder: Path, say: Callable[[str], None]
-) -> Pushed:
-    """Raises BenchFailed where what came there isn't the list."""
-    say(f"{plan.members:,} members to {kind}")
-    is_kafka = kind in ("kafka", "plain_kafka")
-    made = make_list(folder, "kafka" if is_kafka else "csv", plan.members, plan.partitions, plan.gzip)
-    if kind == "files":
-        place = ObjectStorePlace("file", str(folder / "files"))
-        return await _files(kind, ObjectStorage(place), made)
-    if kind == "s3" and plan.given_s3 is not None:
-        return await _files(kind, ObjectStorage(plan.given_s3), made)
-    if kind == "s3":
-        with minio(folder) as s3:
-            return await _files(kind, ObjectStorage(s3), made)
-    if kind == "sftp":
-        with sftp(folder) as server:
-            return await _files(kind, SftpStorage(server), made)
-    assert broker is not None
-    topic = f"bench-push-{time.time_ns()}"
-    await make_topic(broker.bootstrap, topic, plan.partitions)
-    if kind == "plain_kafka":
-        return await _plain_kafka(broker, topic, made)
-    pushed = await _timed(kind, KafkaTarget(KafkaPlace(Broker(broker.bootstrap), topic)), made)
-    await _check_topic(broker, topic, plan.members + 1)
-    return pushed
+@dataclass(slots=True)
+class PushRuns:
+    """``peak_bytes``: of the process of pushes, over everything."""
+
+    pushed: list[Pushed] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+    peak_bytes: int = 0
 
 
-async def _files(kind: str, storage: Storage, made: Made) -> Pushed:
-    target = FilesTarget(storage, "bench")
-    pushed = await _timed(kind, target, made)
-    delivered = await target.find(made.spooled.push, made.spooled.run_id, made.spooled.list_id)
-    name = "" if delivered is None else delivered.places[0].rpartition("/")[2]
-    found = await storage.get(f"bench/run/{name}")
-    await target.close()
-    if delivered is None or found is None or hashlib.sha256(found).hexdigest() != delivered.checksum:
-        raise BenchFailed(f"{kind}: the file isn't the list")
-    return pushed
+async def measure(broker: BenchBroker, folder: Path, plan: PushPlan, say: Callable[[str], None]) -> PushRuns:
+    """Raises BenchFailed where what came to a target isn't the list."""
+    topics = worker_plan(f"bench-{time.time_ns() // 1_000_000}")
+    data = await make_state(broker, topics, plan.people, plan.partitions, folder, say)
+    own = folder / "pushing"
+    copy_stores(data, topics.changelog, own / "pushes" / "rows")
+    with ExitStack() as started:
+        sides = Sides(broker, topics, plan, started.enter_context(_servers(plan, folder)), say)
+        worker = BenchWorker(broker, topics, plan.partitions, folder / "worker", plan.settings)
+        process = PushProcess(broker, topics, plan.partitions, own, KEY)
+        started.enter_context(worker)
+        started.enter_context(process)
+        async with aiohttp.ClientSession() as session:
+            await worker.ready(session)
+            await process.ready(session)
+            sides.pushing = Pushing(broker, topics, process)
+            async with sides.pushing.following():
+                await sides.pushing.connect(sides.connections())
+                found = PushRuns()
+                for _ in range(plan.repeat):
+                    for kind in plan.kinds:
+                        found.pushed.append(await sides.push(kind))
+                if plan.rate:
+                    live = Live(broker, topics, plan.partitions, plan.rate, folder)
+                    say(f"{plan.rate:,} events/s, without a push and beside pushes")
+
+                    async def beside(live: Live) -> None:
+                        for kind in plan.kinds:
+                            with live.window(kind):
+                                found.pushed.append(await sides.push(kind, f"{plan.rate:,} events/s"))
+
+                    await live.run(plan.seconds, plan.warm_up, beside, lambda: settled(worker, session))
+                    found.windows = live.windows
+                found.peak_bytes = process.used().peak_bytes
+                await sides.check()
+    return found
 
 
-async def _timed(kind: str, target: Target, made: Made) -> Pushed:
-    began, cpu_began = time.perf_counter(), time.process_time()
-    delivered = await target.deliver(made.spooled, lambda rows: None)
-    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
-    return _pushed(kind, delivered.rows, delivered.bytes, made, seconds, cpu_seconds)
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """``files``: the folder that the SFTP server writes to."""
+
+    s3: ObjectStorePlace | None
+    sftp: SftpPlace | None
+    files: Path
 
 
-async def _plain_kafka(broker: BenchBroker, topic: str, made: Made) -> Pushed:
-    """What a script does: aiokafka's ``send`` for each row of a ready table, idempotent, no transaction."""
-    producer = new_producer(Broker(broker.bootstrap), idempotence=True, linger_ms=5, max_batch_size=1 << 18)
-    await producer.start()
-    began, cpu_began = time.perf_counter(), time.process_time()
-    rows, size = 0, 0
-    last: Any = None
-    for part in made.spooled.parts:
-        with part.path.open("rb") as file:
-            for key, value in read_frames(file):
-                data = orjson.dumps(orjson.loads(value))
-                last = await producer.send(topic, data, key=key)
-                rows += 1
-                size += len(data)
-    await producer.flush()
-    if last is not None:
-        await last
-    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
-    await producer.stop()
-    return _pushed("plain_kafka", rows, size, made, seconds, cpu_seconds)
+@contextmanager
+def _servers(plan: PushPlan, folder: Path) -> Iterator[Servers]:
+    with ExitStack() as started:
+        s3 = plan.given_s3
+        if s3 is None and "s3" in plan.kinds:
+            s3 = started.enter_context(minio(folder))
+        server = started.enter_context(sftp(folder)) if "sftp" in plan.kinds else None
+        yield Servers(s3, server, folder / "sftp")
 
 
-async def _check_topic(broker: BenchBroker, topic: str, expected: int) -> None:
-    """As many committed records as rows, and the end record."""
-    found = 0
-    async with committed_consumer(replace(Broker(broker.bootstrap))) as consumer:
-        consumer.subscribe([topic])
-        while found < expected:
-            polled = await consumer.getmany(timeout_ms=10_000)
-            if not polled:
-                break
-            found += sum(map(len, polled.values()))
-    if found != expected:
-        raise BenchFailed(f"the topic holds {found:,} committed records instead of {expected:,}")
+class Sides:
+    """The targets, and the lists that went there."""
 
+    def __init__(
+        self,
+        broker: BenchBroker,
+        topics: TopicPlan,
+        plan: PushPlan,
+        servers: Servers,
+        say: Callable[[str], None],
+    ) -> None:
+        self._broker = broker
+        self._topics = topics
+        self._plan = plan
+        self._servers = servers
+        self._say = say
+        self._delivered: list[tuple[str, str, Watched]] = []
+        """Kind, topic, run."""
+        self.pushing: Pushing
 
-def _pushed(kind: str, rows: int, size: int, made: Made, seconds: float, cpu_seconds: float) -> Pushed:
-    peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Pushed(kind, rows, size, made.seconds, made.cpu_seconds, seconds, cpu_seconds, peak_rss_bytes)
+    def connections(self) -> dict[str, str]:
+        """YAML by name."""
+        secret, found = f"{{secret: {SECRET}}}", {}
+        if (s3 := self._servers.s3) is not None:
+            found["s3"] = (
+                f"{{name: s3, kind: object_store, object_store: {{url: 's3://{s3.bucket}', endpoint: "
+                f"'{s3.endpoint}', region: us-east-1, key_id: {s3.key_id}, key: {secret}}}}}"
+            )
+        if (server := self._servers.sftp) is not None:
+            found["sftp"] = (
+                f"{{name: sftp, kind: sftp, sftp: {{host: {server.host}, port: {server.port}, user: bench, "
+                f"password: {secret}, fingerprints: ['{server.fingerprints[0]}']}}}}"
+            )
+        return found | {"kafka": "{name: kafka, kind: kafka, kafka: {}}"}
+
+    async def push(self, kind: str, beside: str = "") -> Pushed:
+        """Raises BenchFailed."""
+        self._say(f"{self._plan.people.members:,} members to {kind}{beside and f', beside {beside}'}")
+        topic = ""
+        if kind == "kafka":
+            topic = f"{self._topics.prefix}-lists-{len(self._delivered)}"
+            await make_topic(self._broker.bootstrap, topic, self._plan.partitions)
+            watched = await self.pushing.push(kind, "kafka", f"{{topic: {topic}}}")
+        else:
+            packed = "true" if self._plan.gzip else "false"
+            watched = await self.pushing.push(kind, f"{{kind: csv, gzip: {packed}}}", "{}")
+        self._delivered.append((kind, topic, watched))
+        return Pushed(
+            kind,
+            beside,
+            watched.run.rows,
+            watched.run.bytes,
+            watched.seconds("snapshot", "spooling"),
+            watched.seconds("spooling", "spooled"),
+            watched.seconds("spooled", "delivered"),
+            watched.cpu_seconds("spooling", "spooled"),
+            watched.cpu_seconds("spooled", "delivered"),
+            watched.most_rss_bytes,
+        )
+
+    async def check(self) -> None:
+        """Every list, where it lies. Raises BenchFailed."""
+        self._say("reading every list")
+        expected = Expected(self._plan.people)
+        for kind, topic, watched in self._delivered:
+            run = watched.run
+            if kind == "kafka":
+                expected.check(kind, await keys_of(self._broker, topic, run.rows))
+                continue
+            s3 = self._servers.s3
+            if kind == "s3":
+                assert s3 is not None
+                data = await object_of(run, s3)
+            else:
+                data = file_of(run, self._servers.files)
+            expected.check_csv(kind, data, run.checksum, self._plan.gzip)

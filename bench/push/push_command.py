@@ -1,98 +1,139 @@
-"""The command ``turnstile bench push``, and its table."""
+"""The command ``turnstile bench push``, and its tables."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.options import Broker, Folder, Json, Partitions
-from bench.running import reporting
+from bench.options import Broker, Engine, Folder, Json, Partitions, engine_settings
+from bench.running import running
 
 if TYPE_CHECKING:
-    from bench.push.measure import Pushed
+    from bench.push.live import Window
+    from bench.push.measure import Pushed, PushRuns
     from bench.report import Report
 
 
 def push(
-    members: Annotated[int, typer.Option(min=1, help="Members of the audience, and so rows.")] = 1_000_000,
-    only: Annotated[
-        str | None, typer.Option(help="Which targets: files, s3, sftp, kafka, plain_kafka [default: all]")
-    ] = None,
+    rows: Annotated[int, typer.Option(min=100, help="Users that have rows.")] = 5_000_000,
+    members: Annotated[
+        int, typer.Option(min=10, help="How many of them are in the audience; so many rows has a list.")
+    ] = 1_000_000,
+    only: Annotated[str | None, typer.Option(help="Which targets: s3, sftp, kafka [default: all]")] = None,
     gzip: Annotated[bool, typer.Option("--gzip", help="Pack the files.")] = False,
     s3: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
             help="A running S3 server with a bucket `lists`; key id and key are `turnstile-bench` and "
-            "`turnstile-bench-secret`; without it `minio` is started.",
+            "`turnstile-bench-secret`; without it MinIO is started (built once, by go).",
         ),
     ] = None,
+    rate: Annotated[int, typer.Option(min=0, help="Events a second beside pushes; 0: none.")] = 5_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long live traffic runs without a push.")] = 20.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds of it before that don't count.")] = 5.0,
     partitions: Partitions = 8,
-    repeat: Annotated[int, typer.Option(min=1, help="Runs; each is shown.")] = 1,
+    repeat: Annotated[int, typer.Option(min=1, help="Runs to each target; each is shown.")] = 1,
+    engine: Engine = None,
     broker: Broker = None,
     json: Json = None,
     folder: Folder = None,
 ) -> None:
-    """Rows a second of a list from its members to its target: hashed ids, three attributes, CSV or records.
+    """Lists of an audience's members, out of millions of rows in RocksDB, to S3, SFTP and Kafka.
 
-    Members are made up: what reading them out of the stores costs isn't measured here. Targets: a folder
-    (the floor), S3 (MinIO), SFTP (asyncssh's server), Kafka in one transaction; beside it a plain aiokafka
-    script. Each list is checked where it lies, otherwise the run fails.
+    A worker and a process of pushes, both real, on stores with so many rows. Each list has a hashed id and
+    three attributes, and is compared with who should be in it, otherwise the run fails. Shown by phase: from
+    the stores to the spool, from the spool to the target. Then the same beside live traffic, with the time
+    from events to transitions without a push and beside each.
     """
     from agents.pushes.targets.places import ObjectStorePlace
-    from bench.kafka.brokers import bench_broker
-    from bench.processes import BenchFailed, scratch
+    from bench.processes import BenchFailed
     from bench.push.measure import KINDS, PushPlan, measure
+    from bench.push.people import MOST, People
     from bench.push.servers import BUCKET, KEY, KEY_ID
 
-    with reporting(json) as report, contextlib.ExitStack() as started:
+    with running(broker, json, folder) as (report, started, scratch_folder):
         kinds = KINDS if only is None else tuple(only.split(","))
         if unknown := [each for each in kinds if each not in KINDS]:
             raise BenchFailed(f"--only {', '.join(unknown)}: allowed are {', '.join(KINDS)}")
-        scratch_folder = started.enter_context(scratch(folder))
-        needs_broker = bool({"kafka", "plain_kafka"} & set(kinds))
-        kafka = started.enter_context(bench_broker(broker)) if needs_broker else None
+        if not members <= rows <= MOST:
+            raise BenchFailed(f"--rows {rows}: allowed are {members} (--members) to {MOST}")
         given = (
             None
             if s3 is None
             else ObjectStorePlace("s3", BUCKET, "", s3, None, KEY_ID, KEY, allow_private=True)
         )
-        plan = PushPlan(members, partitions, gzip, given)
-        runs = []
-        for turn in range(repeat):
-            for kind in kinds:
-                to = scratch_folder / f"{turn}-{kind}"
-                to.mkdir()
-                try:
-                    runs.append(asyncio.run(measure(kind, plan, kafka, to, report.say)))
-                except BenchFailed as failed:
-                    if kind != "s3" or only is not None:
-                        raise
-                    report.say(str(failed))  # what isn't installed is left out
-        show_push(report, runs)
+        plan = PushPlan(
+            People(rows, members),
+            partitions,
+            kinds,
+            gzip,
+            given,
+            rate,
+            seconds,
+            warm_up,
+            repeat,
+            engine_settings(engine),
+        )
+        show_push(report, plan.people.rows, asyncio.run(measure(started, scratch_folder, plan, report.say)))
 
 
-def show_push(report: Report, runs: Sequence[Pushed]) -> None:
+def show_push(report: Report, rows: int, found: PushRuns) -> None:
     from bench.report import mebibytes
 
-    columns = ("target", "rows/s", "made/s", "delivered/s", "CPU µs/row made", "delivered", "MB", "peak RSS")
-    rows = [
+    _show_lists(report, rows, found.pushed)
+    if found.windows:
+        _show_windows(report, found.windows)
+    report.facts("process of pushes", {"highest memory": mebibytes(found.peak_bytes)})
+    report.keep("runs", [{**asdict(each), "rate": each.rate} for each in found.pushed])
+    report.keep("windows", [asdict(each) for each in found.windows])
+    report.keep("peak_rss_bytes", found.peak_bytes)
+
+
+def _show_lists(report: Report, rows: int, pushed: Sequence[Pushed]) -> None:
+    from bench.report import mebibytes
+
+    columns = ("target", "beside", "rows/s", "spooled/s", "delivered/s", "µs/row spooled", "delivered")
+    shown = [
         (
             each.kind,
+            each.beside,
             f"{each.rate:,.0f}",
-            f"{each.rows / each.rows_seconds:,.0f}",
-            f"{each.rows / each.seconds:,.0f}",
-            f"{each.rows_cpu_seconds / each.rows * 1e6:.2f}",
-            f"{each.cpu_seconds / each.rows * 1e6:.2f}",
-            f"{each.bytes / 1e6:,.1f}",
-            mebibytes(each.peak_rss_bytes),
+            f"{each.rows / each.spool_seconds:,.0f}",
+            f"{each.rows / each.deliver_seconds:,.0f}",
+            f"{each.spool_cpu_seconds / each.rows * 1e6:.2f}",
+            f"{each.deliver_cpu_seconds / each.rows * 1e6:.2f}",
+            f"{each.wait_seconds:.1f}",
+            f"{each.bytes / 1e6:,.0f}",
+            mebibytes(each.rss_bytes),
         )
-        for each in runs
+        for each in pushed
     ]
-    report.table(f"push: {runs[0].rows:,} rows from members to the target", columns, rows)
-    report.keep("runs", [asdict(each) for each in runs])
+    title = f"{pushed[0].rows:,} members of {rows:,} rows; CPU of the process of pushes"
+    report.table(title, (*columns, "s to the instant", "MB", "memory"), shown)
+
+
+def _show_windows(report: Report, windows: Sequence[Window]) -> None:
+    from bench.worker.reader import PERCENTILES
+
+    alone = windows[0].milliseconds.get("p99")
+
+    def ratio(each: Window) -> str:
+        return f"{each.milliseconds['p99'] / alone:.2f}" if alone and each.measured else ""
+
+    shown = [
+        (
+            each.beside or "no push",
+            f"{each.seconds:.0f}",
+            f"{each.measured:,}",
+            *(f"{each.milliseconds[name]:,.0f}" if each.measured else "" for name in PERCENTILES),
+            ratio(each),
+        )
+        for each in windows
+    ]
+    columns = ("beside", "s", "measured", *PERCENTILES, "p99 to no push")
+    report.table("from an event to its transition, ms", columns, shown)

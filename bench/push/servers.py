@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,8 @@ import asyncssh
 from agents.pushes.targets.places import ObjectStorePlace, SftpPlace
 from app.kafka.embedded import end_process, free_ports, log_end, start_tied
 from bench.processes import STOP_SECONDS, BenchFailed, Child
+from bench.push.minio import minio_program
 
-MINIO: Final = "minio"
-HOW_TO_INSTALL: Final = (
-    f"{MINIO} isn't installed, so S3 is left out; `go install github.com/minio/minio@latest` makes it, "
-    "or --s3 names a running server"
-)
 START_SECONDS: Final = 60.0
 KEY_ID, KEY = "turnstile-bench", "turnstile-bench-secret"
 BUCKET: Final = "lists"
@@ -29,10 +24,8 @@ BUCKET: Final = "lists"
 
 @contextlib.contextmanager
 def minio(folder: Path) -> Iterator[ObjectStorePlace]:
-    """One disk; the bucket is a folder that was there before. Raises BenchFailed where it isn't installed."""
-    program = shutil.which(MINIO)
-    if program is None:
-        raise BenchFailed(HOW_TO_INSTALL)
+    """One disk; the bucket is a folder that was there before. Raises BenchFailed where it can't be had."""
+    program = str(minio_program())
     data, log = folder / "minio", folder / "minio.log"
     (data / BUCKET).mkdir(parents=True)
     (port,) = free_ports(1)
@@ -45,7 +38,7 @@ def minio(folder: Path) -> Iterator[ObjectStorePlace]:
         deadline = time.monotonic() + START_SECONDS
         while not _answers(f"{url}/minio/health/live"):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise BenchFailed(f"{MINIO} didn't start: {log_end(log, 2000)}")
+                raise BenchFailed(f"MinIO didn't start: {log_end(log, 2000)}")
             time.sleep(0.1)
         yield ObjectStorePlace("s3", BUCKET, "", url, "us-east-1", KEY_ID, KEY, allow_private=True)
     finally:

@@ -41,8 +41,8 @@ class BenchWorker(Child):
         self.started = time.monotonic()
         super().__init__(
             "app.main",
-            [command],
-            folder / f"{command}.log",
+            command.split(),
+            folder / f"{command.replace(' ', '-')}.log",
             {
                 "TURNSTILE_KAFKA__BOOTSTRAP": broker.bootstrap,
                 "TURNSTILE_TOPICS__PREFIX": plan.prefix,

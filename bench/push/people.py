@@ -1,0 +1,64 @@
+"""The users of ``bench push``: millions of rows, an exact number of them in the audience that is pushed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+AUDIENCE: Final = "subscribers"
+DEFINITION: Final = (
+    '{"id": "subscribers", "name": "Subscribers", "rule": {"attribute": "subscribed", "eq": true}}\n'
+)
+MOST: Final = 10_000_000
+"""Names have seven digits, as those of the other benchmarks."""
+SAMPLED: Final = 4_000
+"""Users whose rows a worker makes out of events; the rows of all others are copies with other names."""
+CITIES: Final = ("Oslo", "Bergen", "Shanghai", "München", "Paris, 5e")
+TIERS: Final = ("gold", "silver", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """``rows`` users, ``members`` of them in the audience, evenly spread."""
+
+    rows: int
+    members: int
+
+    @property
+    def sampled(self) -> int:
+        return min(SAMPLED, self.rows // 2)
+
+    def is_member(self, number: int) -> bool:
+        return number * self.members // self.rows != (number + 1) * self.members // self.rows
+
+    def hashes(self) -> Iterator[str]:
+        """What a list with ``email`` as ``sha256`` holds, in no order."""
+        for number in range(self.rows):
+            if self.is_member(number):
+                yield hashed(number)
+
+    def profile(self, number: int, at: str) -> str:
+        """The profile update of a user, JSON; ``at``: its instant."""
+        subscribed = "true" if self.is_member(number) else "false"
+        return (
+            f'{{"type":"profile","user_id":"{name_of(number)}","time":"{at}","set":{{'
+            f'"city":"{CITIES[number % len(CITIES)]}","tier":"{TIERS[number % len(TIERS)]}",'
+            f'"spent":{number % 1_000 + 0.5},"subscribed":{subscribed}}},'
+            f'"identities":{{"email":"{email_of(number)}"}}}}'
+        )
+
+
+def name_of(number: int) -> str:
+    """As ``bench.workload.events.Places`` calls users."""
+    return f"u{number:07d}"
+
+
+def email_of(number: int) -> str:
+    return f"User.{number:07d}@Example.com"
+
+
+def hashed(number: int) -> str:
+    """The normalised email's hash."""
+    return hashlib.sha256(email_of(number).lower().encode()).hexdigest()
