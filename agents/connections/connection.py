@@ -41,8 +41,8 @@ class ObjectStore:
     """Where files lie: ``s3://bucket/folder``, ``gs://bucket/folder``, ``az://container/folder``.
 
     Without ``key_id`` and ``key`` the process's own identity is used. ``endpoint`` (an URL) is for services
-    that speak S3's or Azure's protocol elsewhere. For ``az`` ``key_id`` is the account's name. For ``gs``
-    ``key`` is the JSON of a service account.
+    that speak S3's, Azure's or Google Cloud's protocol elsewhere. For ``az`` ``key_id`` is the account's
+    name. For ``gs`` ``key`` is the JSON of a service account.
     """
 
     url: str

@@ -64,7 +64,7 @@ def _object_store(fields: Fields) -> ObjectStore:
 
 
 def _check_keys(fields: Fields, made: ObjectStore) -> None:
-    for key in {"s3": (), "gs": ("endpoint", "region", "key_id"), "az": ("region",)}.get(made.scheme, ()):
+    for key in {"s3": (), "gs": ("region", "key_id"), "az": ("region",)}.get(made.scheme, ()):
         if key in fields.entries:
             fields.wrong(key, f"'{key}' has no effect with {made.scheme}://")
     if made.scheme != "s3":

@@ -10,11 +10,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from yarl import URL
+import msgspec
 
 from agents.pushes.contract.target import TargetRefused, TargetUnavailable
 from agents.pushes.targets.places import PROBE, Mask, ObjectStorePlace, no_mask
-from agents.sinks.addresses.guard import AddressNotAllowed, check_address
+from agents.pushes.targets.store_address import (
+    DEFAULT_REGION,
+    checked_addresses,
+    client_options,
+    endpoint_of,
+)
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -24,7 +29,6 @@ PART_BYTES: Final = 8 * 1024 * 1024
 PARTS_AT_ONCE: Final = 4
 RETRIES: Final = 4
 RETRY_SECONDS: Final = 60
-DEFAULT_REGION: Final = "us-east-1"
 _SHOWN_CHARACTERS: Final = 500
 
 
@@ -36,6 +40,9 @@ class ObjectStorage:
         self._place = place
         self._mask = mask
         self._store: ObjectStore | None = None
+        self._address: str | None = None
+        """That the store's client connects to; None: there is no endpoint."""
+        self._failures = 0
 
     async def put(self, path: str, pieces: Callable[[], Iterator[bytes]]) -> None:
         import obstore
@@ -102,12 +109,14 @@ class ObjectStorage:
 
     async def _opened(self) -> ObjectStore:
         """Raises TargetRefused, TargetUnavailable. Whether it may be connected to is asked each time."""
-        endpoint = endpoint_of(self._place)
+        endpoint, found = endpoint_of(self._place), tuple[str, ...]()
         if endpoint is not None:
-            await check_endpoint(endpoint, self._place.allow_private)
-        if self._store is None:
+            found = await checked_addresses(endpoint, self._place.allow_private)
+        if self._store is None or (found and self._address not in found):
+            # After a failure the next address, if the name has several.
+            self._address = found[self._failures % len(found)] if found else None
             async with self._told("opening the store"):
-                self._store = _open(self._place)
+                self._store = _open(self._place, self._address)
         return self._store
 
     @contextlib.asynccontextmanager
@@ -130,6 +139,8 @@ class ObjectStorage:
         except (UnknownConfigurationKeyError, ValueError) as error:
             raise TargetRefused(f"{what}: {self._reason(error)}") from None
         except (BaseError, OSError) as error:
+            self._store = None
+            self._failures += 1
             raise TargetUnavailable(f"{what}: {self._reason(error)}") from None
 
     def _reason(self, error: Exception) -> str:
@@ -141,56 +152,20 @@ class _Stopped(Exception):
     """The upload is given up."""
 
 
-def endpoint_of(place: ObjectStorePlace) -> str | None:
-    """The URL that is connected to; None: the one that the cloud's client knows by itself."""
-    if place.scheme != "s3":
-        return place.endpoint
-    if place.endpoint is not None:
-        scheme, _, host = place.endpoint.partition("://")
-        return place.endpoint if place.path_style else f"{scheme}://{place.bucket}.{host}"
-    region = place.region or DEFAULT_REGION
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://s3.{region}.{domain}"
-
-
-async def check_endpoint(endpoint: str, allow_private: bool) -> None:
-    """Raises TargetRefused where one of its addresses may not be connected to, TargetUnavailable where its
-    name has none. The client resolves the name once more, so this holds off mistakes rather than a name
-    server that lies; who makes connections is trusted for that."""
-    try:
-        url = URL(endpoint)
-    except ValueError:
-        url = URL()
-    host, port = url.host, url.port
-    if host is None or url.scheme not in ("http", "https"):
-        raise TargetRefused("the endpoint isn't an address that begins with http:// or https://")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port)
-    except OSError as error:
-        raise TargetUnavailable(f"the endpoint's host {host} has no address: {error}") from None
-    for *_, where in found:
-        try:
-            check_address(str(where[0]), allow_private)
-        except AddressNotAllowed as error:
-            raise TargetRefused(str(error)) from None
-
-
-def _open(place: ObjectStorePlace) -> ObjectStore:
-    """With all settings given: obstore would take missing ones from the environment."""
+def _open(place: ObjectStorePlace, address: str | None) -> ObjectStore:
+    """With all settings given: obstore would take missing ones from the environment. Raises TargetRefused."""
     from datetime import timedelta
 
     from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
-    endpoint = endpoint_of(place)
-    is_plain = endpoint is not None and endpoint.startswith("http://")
-    client: Any = {"allow_http": is_plain, "timeout": timedelta(seconds=place.timeout_s)}
+    client: Any = {"timeout": timedelta(seconds=place.timeout_s), **client_options(place, address)}
     retry: Any = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
     if place.scheme == "file":
         return LocalStore(Path(place.bucket), automatic_cleanup=False, mkdir=True)
     config: dict[str, Any]
     if place.scheme == "s3":
         config = {
-            "endpoint": endpoint,
+            "endpoint": endpoint_of(place),
             "region": place.region or DEFAULT_REGION,
             "virtual_hosted_style_request": not place.path_style and place.endpoint is not None,
             "skip_signature": False,
@@ -198,12 +173,25 @@ def _open(place: ObjectStorePlace) -> ObjectStore:
         own = {} if place.key is None else {"credential_provider": lambda: _s3_credential(place)}
         return S3Store(place.bucket, config=config, client_options=client, retry_config=retry, **own)  # type: ignore[arg-type]
     if place.scheme == "gs":
-        config = {} if place.key is None else {"service_account_key": place.key}
+        config = {} if place.endpoint is None else {"base_url": place.endpoint.rstrip("/")}
+        config |= {} if place.key is None else {"service_account_key": _service_account(place.key)}
         return GCSStore(place.bucket, config=config, client_options=client, retry_config=retry)  # type: ignore[arg-type]
     config = {} if place.key is None else {"account_key": place.key}
     config |= {} if place.key_id is None else {"account_name": place.key_id}
-    config |= {} if endpoint is None else {"endpoint": endpoint}
+    config |= {} if place.endpoint is None else {"endpoint": place.endpoint}
     return AzureStore(place.bucket, config=config, client_options=client, retry_config=retry)  # type: ignore[arg-type]
+
+
+def _service_account(key: str) -> str:
+    """Raises TargetRefused for a key that isn't one, or that says where the store is."""
+    try:
+        found = msgspec.json.decode(key, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError):
+        raise TargetRefused("the key of the store isn't the JSON of a service account") from None
+    for name in ("gcs_base_url", "disable_oauth"):
+        if name in found:
+            raise TargetRefused(f"the key of the store may not say '{name}': 'endpoint' says where it is")
+    return key
 
 
 def _s3_credential(place: ObjectStorePlace) -> Any:

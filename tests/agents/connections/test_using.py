@@ -168,7 +168,10 @@ def test_uses_are_known_and_a_change_that_breaks_one_is_told() -> None:
 
 def test_the_examples_of_the_page_fit_each_other() -> None:
     page = (Path(__file__).parents[3] / "docs/connections.md").read_text(encoding="utf-8")
-    crm, coupons = re.findall(r"^```yaml\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
+    crm, oss, coupons = re.findall(r"^```yaml\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
     (found,) = resolved_all(load_parsed([("page.yaml", coupons)]), published(crm))
     assert isinstance(found.target, Webhook)
     assert found.target.parameters["campaign"] == "spring"
+    assert [str(each) for each in endpoints_of(connection(oss))] == [
+        "lists.s3.oss-cn-hangzhou.aliyuncs.com:443"
+    ]

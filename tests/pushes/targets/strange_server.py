@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,9 @@ async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 @asynccontextmanager
-async def strange_server(serve: Serve = says_nothing) -> AsyncIterator[int]:
+async def strange_server(
+    serve: Serve = says_nothing, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Its port."""
     serving: set[asyncio.Task[None]] = set()
 
@@ -31,7 +34,7 @@ async def strange_server(serve: Serve = says_nothing) -> AsyncIterator[int]:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(served, "127.0.0.1", 0)
+    server = await asyncio.start_server(served, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
