@@ -24,51 +24,65 @@ class DueTime:
     is_skipped: bool = False
 
 
-def due_time(
-    push: Push, first_published_ms: int, published_ms: int, last_due_ms: int | None, now_ms: int
-) -> DueTime | None:
+def due_time(push: Push, scheduled_ms: int, last_due_ms: int | None, now_ms: int) -> DueTime | None:
     """What is due at ``now_ms``, all missed times together; None: nothing.
 
-    ``first_published_ms`` is when the push was published first, ``published_ms`` when it was as it is now;
-    ``last_due_ms`` the last time of its schedule that is in the ledger.
+    ``scheduled_ms`` is when the push was published with the schedule that it has now; ``last_due_ms`` the
+    last time of its schedules that is in the ledger.
     """
     schedule = push.schedule
     if schedule.kind == "once":
-        return _once(schedule, first_published_ms, last_due_ms, now_ms)
-    cron = _cron(schedule.zone, schedule.cron)
-    after_ms = max(published_ms, -1 if last_due_ms is None else last_due_ms)
-    if schedule.start_ms is not None:
-        after_ms = max(after_ms, schedule.start_ms - 1)
+        once_ms = _once_ms(schedule, scheduled_ms, last_due_ms)
+        if once_ms is None or once_ms > now_ms:
+            return None
+        return DueTime(once_ms, 1, _is_skipped(schedule, max(once_ms, scheduled_ms), now_ms))
+    after_ms = _after_ms(schedule, scheduled_ms, last_due_ms)
     until_ms = now_ms if schedule.end_ms is None else min(now_ms, schedule.end_ms - 1)
+    cron = _cron(schedule.zone, schedule.cron)
     due_ms = cron.latest(until_ms)
     if due_ms is None or due_ms <= after_ms:
         return None
-    times = _count(cron, after_ms, due_ms)
-    return DueTime(due_ms, times, _is_skipped(schedule, due_ms, now_ms))
+    return DueTime(due_ms, _count(cron, after_ms, due_ms), _is_skipped(schedule, due_ms, now_ms))
 
 
-def next_due_ms(push: Push, first_published_ms: int, last_due_ms: int | None, now_ms: int) -> int | None:
+def first_due_ms(push: Push, scheduled_ms: int, last_due_ms: int | None) -> int | None:
+    """The first time that has no run yet, passed or to come; None: there is none."""
+    schedule = push.schedule
+    if schedule.kind == "once":
+        return _once_ms(schedule, scheduled_ms, last_due_ms)
+    return _time_after(schedule, _after_ms(schedule, scheduled_ms, last_due_ms))
+
+
+def next_due_ms(push: Push, scheduled_ms: int, last_due_ms: int | None, now_ms: int) -> int | None:
     """The next time after now; None: there is none. For people."""
     schedule = push.schedule
     if not push.enabled:
         return None
     if schedule.kind == "once":
-        due_ms = schedule.start_ms if schedule.start_ms is not None else first_published_ms
-        return due_ms if last_due_ms is None and due_ms > now_ms else None
-    after_ms = now_ms if schedule.start_ms is None else max(now_ms, schedule.start_ms - 1)
-    due_ms_or_none = _cron(schedule.zone, schedule.cron).next(after_ms)
-    if due_ms_or_none is None or (schedule.end_ms is not None and due_ms_or_none >= schedule.end_ms):
-        return None
-    return due_ms_or_none
+        due_ms = _once_ms(schedule, scheduled_ms, last_due_ms)
+        return due_ms if due_ms is not None and due_ms > now_ms else None
+    return _time_after(schedule, _after_ms(schedule, now_ms, None))
 
 
-def _once(
-    schedule: Schedule, first_published_ms: int, last_due_ms: int | None, now_ms: int
-) -> DueTime | None:
-    due_ms = schedule.start_ms if schedule.start_ms is not None else first_published_ms
-    if last_due_ms is not None or due_ms > now_ms:
+def _once_ms(schedule: Schedule, scheduled_ms: int, last_due_ms: int | None) -> int | None:
+    """A push that had its time has another one only where its author moves ``start`` into the future."""
+    start_ms = schedule.start_ms
+    if last_due_ms is None:
+        return scheduled_ms if start_ms is None else start_ms
+    if start_ms is None or start_ms <= max(last_due_ms, scheduled_ms):
         return None
-    return DueTime(due_ms, 1, _is_skipped(schedule, max(due_ms, first_published_ms), now_ms))
+    return start_ms
+
+
+def _after_ms(schedule: Schedule, since_ms: int, last_due_ms: int | None) -> int:
+    """After this instant the times come that have no run yet."""
+    least_ms = since_ms if last_due_ms is None else max(since_ms, last_due_ms)
+    return least_ms if schedule.start_ms is None else max(least_ms, schedule.start_ms - 1)
+
+
+def _time_after(schedule: Schedule, after_ms: int) -> int | None:
+    found_ms = _cron(schedule.zone, schedule.cron).next(after_ms)
+    return found_ms if schedule.end_ms is None or found_ms is None or found_ms < schedule.end_ms else None
 
 
 def _is_skipped(schedule: Schedule, due_ms: int, now_ms: int) -> bool:

@@ -27,12 +27,13 @@ UNREADABLE: Final = "push_unreadable"
 
 @dataclass(frozen=True, slots=True)
 class PublishedPush:
-    """A push, and when it was published: for the first time in its generation, and as it is now (ms)."""
+    """A push, and when it was published: for the first time in its generation, and with the schedule that it
+    has now (ms). A change of all else takes no time from it that is due already."""
 
     push: Push
     version: int
     first_published_ms: int
-    published_ms: int
+    scheduled_ms: int
     generation: int = 1
     deleted: bool = False
 
@@ -44,7 +45,7 @@ class PushRecord(msgspec.Struct, omit_defaults=True):
     definition: msgspec.Raw
     """As its author wrote it; JSON."""
     first_published_ms: int
-    published_ms: int
+    scheduled_ms: int
     generation: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)] = 1
     deleted: bool = False
 
@@ -63,7 +64,7 @@ def push_record(published: PublishedPush) -> tuple[bytes, bytes]:
         published.version,
         definition_of(published.push),
         published.first_published_ms,
-        published.published_ms,
+        published.scheduled_ms,
         published.generation,
         published.deleted,
     )
@@ -90,7 +91,7 @@ class Pushes(Registry[str, PublishedPush]):
             push,
             record.version,
             record.first_published_ms,
-            record.published_ms,
+            record.scheduled_ms,
             record.generation,
             record.deleted,
         )
@@ -139,8 +140,12 @@ def plan_changes(
                 push,
                 max(before.version, unusable) + 1,
                 before.first_published_ms,
-                now_ms,
+                before.scheduled_ms if _is_scheduled_alike(before.push, push) else now_ms,
                 before.generation,
             )
             changes.append(PushChange(after, "changed"))
     return changes
+
+
+def _is_scheduled_alike(before: Push, after: Push) -> bool:
+    return before.schedule == after.schedule and before.enabled == after.enabled

@@ -108,6 +108,10 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str = ""
     """Id of the run that is meant; empty for ``run``."""
     by: str = ""
+    version: int = 0
+    """Of the definition that a ``run`` means, or a later one."""
+    list: str = ""
+    """Id of the list that is confirmed; empty: whichever the run has."""
 
     @property
     def key(self) -> str:

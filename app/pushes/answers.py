@@ -131,7 +131,7 @@ def push_status(published: PublishedPush, ledger: Ledger, now_ms: int) -> PushSt
         name=push.name,
         project=push.project,
         version=published.version,
-        next=_instant(next_due_ms(push, published.first_published_ms, last_ms, now_ms)),
+        next=_instant(next_due_ms(push, published.scheduled_ms, last_ms, now_ms)),
         last_run=run_status(runs[-1]) if runs else None,
         definition=msgspec.json.decode(msgspec.json.encode(push.document)),
     )

@@ -49,10 +49,11 @@ from app.pushes.answers import (
 )
 from app.pushes.metrics import PushCollector
 from app.pushes.one_push import parsed_push
-from app.pushes.targets import CONFIRMATIONS, callbacks_of, push_problems
+from app.pushes.permitted import CODE, PushChecks
+from app.pushes.targets import CONFIRMATIONS, callbacks_of
 from app.pushes.topic import now_ms, request_of
-from app.settings.pushes import origins_of
 from app.settings.tree import Settings
+from rules.compile.audience import PublishedAudience
 from rules.parse.problems import name_hint
 
 DEFINITION_BYTES = 128 * 1024
@@ -78,6 +79,7 @@ class ServedPushes(Protocol):
     def published(self) -> Mapping[str, PublishedPush]: ...
     def unusable_versions(self) -> Mapping[str, int]: ...
     def known_connections(self) -> PublishedConnections: ...
+    def known_audiences(self) -> Mapping[bytes, PublishedAudience]: ...
     def known_runs(self) -> Ledger: ...
     async def publish(self, published: PublishedPush, action: Action, author: Author) -> None: ...
     async def ask(self, request: Request) -> None: ...
@@ -88,7 +90,6 @@ class PushServer:
 
     def __init__(self, service: ServedPushes) -> None:
         self._service = service
-        self._origins = origins_of(service.settings.pushes)
         self._parsing = ThreadPoolExecutor(1, "pushes")  # so that many of them don't take all the time
         registry = CollectorRegistry()
         registry.register(PushCollector(service.published, service.known_runs, lambda: service.leads))
@@ -198,9 +199,11 @@ class PushServer:
             detail = f"the definition is of {push.key!r}, the path of {f'{project}/{name}'!r}"
             raise HttpProblem(422, "Not a push", detail)
         connections = usable(request[CALLER], project, service.known_connections())
-        if problems := push_problems(push, connections, self._origins):
-            errors = [ProblemError("not_permitted", "", each, "") for each in problems]
-            raise HttpProblem(422, "Not a push", "\n".join(problems), errors=errors)
+        checks = PushChecks(service.settings, connections, service.known_audiences())
+        if refusals := checks.refusals(push):
+            errors = [ProblemError(CODE, each.key, each.message, "") for each in refusals]
+            detail = "\n".join(each.message for each in refusals)
+            raise HttpProblem(422, "Not a push", detail, errors=errors)
         (change,) = plan_changes(service.published(), [push], now_ms(), service.unusable_versions())
         if change.action != "unchanged":
             await self._publish(request, change.published, change.action)
@@ -234,7 +237,7 @@ class PushServer:
     async def _run(self, request: web.Request) -> Json[AskedRun]:
         found = self._found(request)
         push = found.push
-        asked = request_of("run", push.project, push.name, by=request[CALLER].name)
+        asked = request_of("run", push.project, push.name, by=request[CALLER].name, version=found.version)
         await self._ask(asked)
         return Json(AskedRun(run_id(push.project, push.name, found.generation, asked.id)), 202)
 
@@ -266,10 +269,7 @@ class PushServer:
 
     async def _confirm(self, request: web.Request) -> Json[AskedRun]:
         run, confirmation = self._found_run(request), await CONFIRMATION.decoded(request)
-        if run.list_id != confirmation.list or run.state not in ("delivered", "confirmed"):
-            detail = f"run {run.id} is {run.state}, with the list {run.list_id or 'none'}"
-            raise HttpProblem(409, "Not delivered", detail)
-        await self._asked(request, "confirm", run)
+        await self._confirmed(run, confirmation.list, request[CALLER].name)
         return Json(AskedRun(run.id), 202)
 
     async def _confirm_by_token(self, request: web.Request) -> Json[AskedRun]:
@@ -283,11 +283,18 @@ class PushServer:
         ):
             raise HttpProblem(401, "Not allowed", "the token is not the one of this list")
         run = self._service.known_runs().find(name)
-        if run is None or run.list_id != of_list or run.state not in ("delivered", "confirmed"):
-            raise HttpProblem(409, "Not delivered", f"run {name} is over, or has another list now")
-        if run.state == "delivered":
-            await self._ask(request_of("confirm", run.project, run.push, run.id, "module"))
+        if run is None:
+            raise HttpProblem(409, "Not delivered", f"run {name} is no longer known")
+        await self._confirmed(run, of_list, "module")
         return Json(AskedRun(run.id), 202)
+
+    async def _confirmed(self, run: Run, of_list: str, by: str) -> None:
+        """Have it noted. A reader may be faster than the note that its list was delivered."""
+        if run.list_id != of_list or run.state not in ("delivering", "delivered", "confirmed"):
+            detail = f"run {run.id} is {run.state}, with the list {run.list_id or 'none'}"
+            raise HttpProblem(409, "Not delivered", detail)
+        if run.state != "confirmed":
+            await self._ask(request_of("confirm", run.project, run.push, run.id, by, list=of_list))
 
     def _found_run(self, request: web.Request) -> Run:
         project, name = project_of(request), request.match_info["run"]

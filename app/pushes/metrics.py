@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agents.pushes.due import next_due_ms
+from agents.pushes.due import first_due_ms
 from agents.pushes.published import PublishedPush
 from agents.pushes.runs import GOOD, Ledger, Run, last_due_ms
 from app.pushes.topic import now_ms
@@ -72,13 +72,7 @@ class PushCollector(Collector):
 def overdue_ms(published: PublishedPush, runs: list[Run], at_ms: int) -> int:
     """How long a time of the schedule waits for its list; 0: none does."""
     waiting = [each.due_ms for each in runs if not each.is_done]
-    last_ms = last_due_ms(runs, published.generation)
-    next_ms = next_due_ms(
-        published.push,
-        published.first_published_ms,
-        last_ms,
-        published.published_ms if last_ms is None else last_ms,
-    )
-    if next_ms is not None:
-        waiting.append(next_ms)
+    first_ms = first_due_ms(published.push, published.scheduled_ms, last_due_ms(runs, published.generation))
+    if published.push.enabled and first_ms is not None:
+        waiting.append(first_ms)
     return max(0, at_ms - min(waiting, default=at_ms))

@@ -45,6 +45,7 @@ from app.pushes.targets import connected_targets
 from app.pushes.topic import told_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
+from rules.compile.audience import PublishedAudience
 from rules.time.instants import parse_instant
 
 log = structlog.get_logger("turnstile.pushes")
@@ -209,6 +210,10 @@ class PushService:
 
     def known_connections(self) -> PublishedConnections:
         return self.connections.registry.published
+
+    def known_audiences(self) -> Mapping[bytes, PublishedAudience]:
+        """By ``project/id``, deleted ones included."""
+        return self._following.audiences.published
 
     def known_runs(self) -> Ledger:
         return self.ledger.registry

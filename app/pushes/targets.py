@@ -7,13 +7,11 @@ from typing import Final
 
 from agents.connections.published import PublishedConnections
 from agents.deliver.contract.sink import SinkContext
-from agents.pushes.targets.made import Callbacks, ConnectedTargets, push_problems
+from agents.pushes.targets.made import Callbacks, ConnectedTargets
 from app.deliver.clients import context_of
 from app.publish.permitted import secrets_of
 from app.settings.pushes import PushesSettings, origins_of
 from app.settings.tree import Settings
-
-__all__ = ["connected_targets", "push_problems"]
 
 CONFIRMATIONS: Final = "/v1/push-confirmations"
 """The path, before the ids of run and list."""

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from aiokafka.admin import AIOKafkaAdminClient
+
 from agents.connections.published import Connections, PublishedConnections
-from agents.pushes.contract.parse import load_pushes
-from agents.pushes.contract.push import Push
+from agents.pushes.contract.parse import load_parsed
+from agents.pushes.contract.parse_push import ParsedPush
 from agents.pushes.published import PublishedPush, Pushes, push_record
 from agents.pushes.runs import Action as Asked
 from agents.pushes.runs import Ledger, Request, Run, record_of
@@ -18,6 +20,7 @@ from agents.registry.audit import Action, AuditRecord
 from agents.topics.plan import TopicPlan, Wanted
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
+from app.publish.audiences import AudiencesTopic
 from app.publish.author import Author, shell_author
 from app.publish.files import read_definition_files
 from app.publish.topic import DefinitionsTopic
@@ -25,10 +28,10 @@ from app.settings.tree import Settings
 from rules.parse.problems import name_hint
 
 
-def load_push_files(paths: Sequence[Path]) -> list[Push]:
+def load_push_files(paths: Sequence[Path]) -> list[ParsedPush]:
     """The pushes of files and folders. Raises DefinitionsInvalid with every problem."""
     texts, problems = read_definition_files(paths)
-    return load_pushes(texts, problems)
+    return load_parsed(texts, problems)
 
 
 def now_ms() -> int:
@@ -41,9 +44,18 @@ def told_of(published: PublishedPush, action: Action, author: Author) -> AuditRe
     return author.told("push", push.name, action, now_ms(), project=push.project, version=published.version)
 
 
-def request_of(action: Asked, project: str, push: str, run: str = "", by: str = "") -> Request:
+def request_of(
+    action: Asked,
+    project: str,
+    push: str,
+    run: str = "",
+    by: str = "",
+    *,
+    version: int = 0,
+    list: str = "",
+) -> Request:
     """A new one, made now."""
-    return Request(secrets.token_hex(8), action, project, push, now_ms(), run, by)
+    return Request(secrets.token_hex(8), action, project, push, now_ms(), run, by, version, list)
 
 
 class PushesTopic(DefinitionsTopic):
@@ -113,18 +125,17 @@ class RunsTopic(DefinitionsTopic):
 
 
 class PushTopics:
-    """Both of them, and the connections."""
+    """Both of them, and what definitions name: connections and audiences."""
 
-    def __init__(self, pushes: PushesTopic, runs: RunsTopic, connections: ConnectionsRead) -> None:
-        self.pushes = pushes
-        self.runs = runs
-        self.connections = connections
+    def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
+        self.pushes = PushesTopic(settings, admin)
+        self.runs = RunsTopic(settings, admin)
+        self.connections = ConnectionsRead(settings, admin)
+        self.audiences = AudiencesTopic(settings, admin)
 
 
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[PushTopics]:
     """The topics, on a broker that answers. Raises CommandFailed when none does."""
     async with connected_admin(settings) as admin:
-        yield PushTopics(
-            PushesTopic(settings, admin), RunsTopic(settings, admin), ConnectionsRead(settings, admin)
-        )
+        yield PushTopics(settings, admin)

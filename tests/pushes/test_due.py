@@ -18,7 +18,7 @@ def at(text: str) -> int:
 def due(schedule: str, published: str, last: str | None, now: str) -> DueTime | None:
     (push,) = load_pushes([("p", f"{{name: p, audience: a, connection: c, schedule: {schedule}}}")])
     published_ms = at(published)
-    return due_time(push, published_ms, published_ms, None if last is None else at(last), at(now))
+    return due_time(push, published_ms, None if last is None else at(last), at(now))
 
 
 def test_a_push_that_runs_once_is_due_when_it_is_published_or_at_its_start_and_never_again() -> None:
@@ -81,3 +81,14 @@ def test_the_next_time_is_told_and_a_disabled_push_has_none() -> None:
     now_ms = at("2026-11-28T10:20:00Z")
     assert next_due_ms(push, now_ms, None, now_ms) == at("2026-11-28T11:00:00Z")
     assert next_due_ms(off, now_ms, None, now_ms) is None
+
+
+def test_a_push_that_ran_once_runs_again_only_where_its_start_is_moved_into_the_future() -> None:
+    published, last = "2026-11-28T10:00:00Z", "2026-11-27T00:00:00Z"
+    assert due("once", published, last, "2026-11-28T10:00:01Z") is None
+    past = '{every: once, start: "2026-11-28T09:00:00Z"}'
+    assert due(past, published, last, "2026-11-28T10:00:01Z") is None
+    moved = '{every: once, start: "2026-11-29T00:00:00Z"}'
+    assert due(moved, published, last, "2026-11-28T23:59:59Z") is None
+    assert due(moved, published, last, "2026-11-29T00:00:00Z") == DueTime(at("2026-11-29T00:00:00Z"))
+    assert due(moved, published, "2026-11-29T00:00:00Z", "2026-11-30T00:00:00Z") is None

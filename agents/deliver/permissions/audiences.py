@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from agents.deliver.definitions.destination import Destination
 from rules.compile.audience import PublishedAudience
@@ -19,13 +19,23 @@ def lacking_audiences(destination: Destination, published: Iterable[PublishedAud
     return [each for each, _ in _lacking(destination, published)]
 
 
+def lacking_audience(project: str, audience: str, published: Iterable[PublishedAudience]) -> str | None:
+    """Why nobody decides an audience that is named in a project; None: it is there."""
+    return next((reason for _, reason in _not_there(project, [audience], published)), None)
+
+
 def _lacking(destination: Destination, published: Iterable[PublishedAudience]) -> Iterator[tuple[str, str]]:
-    if destination.audiences is None:
+    return _not_there(destination.project, destination.audiences or (), published)
+
+
+def _not_there(
+    project: str, audiences: Collection[str], published: Iterable[PublishedAudience]
+) -> Iterator[tuple[str, str]]:
+    if not audiences:
         return
-    project = destination.project
     ours = {each.audience.id: each for each in published if each.audience.project == project}
     there = [each for each, found in ours.items() if not found.deleted]
-    for audience in sorted(destination.audiences.difference(there)):
+    for audience in sorted(set(audiences).difference(there)):
         if audience in ours:
             yield audience, f"audience {audience!r} of project {project!r} was deleted"
         else:

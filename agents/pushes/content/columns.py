@@ -49,6 +49,14 @@ def called(id: IdColumn) -> str:
 
 def counted_names(ids: Sequence[IdColumn]) -> tuple[str, ...]:
     """Under which name the rows of each id type are counted: the type, with the encryption where the same
-    type is there more than once."""
+    type is there more than once, and with what it is called where that doesn't tell them apart."""
     types = Counter(each.type for each in ids)
-    return tuple(each.type if types[each.type] == 1 else f"{each.type}/{each.encryption}" for each in ids)
+    encrypted = Counter((each.type, each.encryption) for each in ids)
+
+    def name(id: IdColumn) -> str:
+        if types[id.type] == 1:
+            return id.type
+        told = f"{id.type}/{id.encryption}"
+        return told if encrypted[id.type, id.encryption] == 1 else f"{told}/{called(id)}"
+
+    return tuple(map(name, ids))

@@ -25,7 +25,14 @@ def load_pushes(
 
     Raises DefinitionsInvalid with every problem, those that were found before included.
     """
-    return [each.push for each in load_listed(files, parse_pushes, _named, found_before)]
+    return [each.push for each in load_parsed(files, found_before)]
+
+
+def load_parsed(
+    files: Iterable[tuple[str, str]], found_before: Sequence[DefinitionProblem] = ()
+) -> list[ParsedPush]:
+    """As ``load_pushes``, with the places of the pushes."""
+    return load_listed(files, parse_pushes, _named, found_before)
 
 
 def load_published(text: str, source: str) -> Push:

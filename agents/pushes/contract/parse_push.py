@@ -27,11 +27,12 @@ MOST_IDS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class ParsedPush:
-    """A push and where its name stands."""
+    """A push, where it stands, and where its name does."""
 
     push: Push
     file: str
     path: str
+    node: Node
     name_at: Node
 
 
@@ -61,7 +62,7 @@ def parse_push(reader: Reader, node: Node, path: str) -> ParsedPush | None:
         fields.wrong("project", "project must be 1 to 64 letters, digits or underscores")
     if len(reader.problems) > faults:
         return None
-    return ParsedPush(push, reader.file, path, entries["name"].node)
+    return ParsedPush(push, reader.file, path, node, entries["name"].node)
 
 
 def _node(fields: Fields, key: str) -> Node | None:

@@ -73,14 +73,14 @@ def _map(fields: Fields) -> Schedule:
     missed, overlap = get_args(Missed), get_args(Overlap)
     schedule = Schedule(
         kind or "once",
-        _times(fields, kind or "once"),
+        "" if kind is None else _times(fields, kind),
         zone,
         _instant(fields, "start", zone),
         _instant(fields, "end", zone),
         fields.choice("missed", missed, "run_once") or "run_once",  # type: ignore[arg-type]
         fields.choice("overlap", overlap, "wait") or "wait",  # type: ignore[arg-type]
     )
-    if schedule.kind == "once":
+    if kind == "once":
         for key in ("end", "overlap"):
             if key in fields.entries:
                 fields.wrong(key, f"'{key}' has no effect, because a push that runs once has one time")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -12,6 +13,9 @@ from agents.pushes.engine.book import Book
 from agents.pushes.published import PublishedPush, definition_of
 from agents.pushes.runs import Request, Run, Trigger, last_due_ms, run_id
 from rules.time.instants import format_instant
+
+MOST_BEHIND_MS: Final = 30_000
+"""So long a request waits for the definition that it means: the ledger may be read before that is."""
 
 
 @dataclass(slots=True)
@@ -33,8 +37,7 @@ def due_runs(pushes: Mapping[str, PublishedPush], book: Book) -> list[Run]:
         last_ms = last_due_ms(runs, published.generation)
         due = due_time(
             published.push,
-            published.first_published_ms,
-            published.published_ms,
+            published.scheduled_ms,
             last_ms,
             book.now_ms(),
         )
@@ -67,6 +70,8 @@ def asked_runs(pushes: Mapping[str, PublishedPush], book: Book) -> Planned:
         run = book.runs.get(request.run)
         if request.action == "run":
             published = pushes.get(f"{request.project}/{request.push}")
+            if _is_to_come(published, request) and book.now_ms() - request.at_ms < MOST_BEHIND_MS:
+                continue
             if published is not None and not published.deleted:
                 planned.runs.append(_run(published, "manual", request.id, request.at_ms, book.now_ms()))
         elif run is None or run.push_key != f"{request.project}/{request.push}":
@@ -76,17 +81,23 @@ def asked_runs(pushes: Mapping[str, PublishedPush], book: Book) -> Planned:
         elif request.action == "cancel":
             if not run.is_done:
                 planned.cancelled.append(run)
-        elif run.state == "delivered":
-            planned.runs.append(
-                replace(
-                    run,
-                    state="confirmed",
-                    changed_ms=book.now_ms(),
-                    told=(*run.told, f"confirmed at {format_instant(book.now_ms())}"),
-                )
-            )
+        elif request.list in ("", run.list_id):
+            if run.state == "delivering":
+                continue  # its reader is faster than the note that it was delivered
+            if run.state == "delivered":
+                planned.runs.append(_confirmed(run, book.now_ms()))
         planned.answered.append(request)
     return planned
+
+
+def _is_to_come(published: PublishedPush | None, request: Request) -> bool:
+    """Whether the definition that the request means isn't read here yet."""
+    return published is None or published.version < request.version
+
+
+def _confirmed(run: Run, now_ms: int) -> Run:
+    told = (*run.told, f"confirmed at {format_instant(now_ms)}")
+    return replace(run, state="confirmed", changed_ms=now_ms, told=told)
 
 
 def _run(published: PublishedPush, trigger: Trigger, due: int | str, due_ms: int, now_ms: int) -> Run:

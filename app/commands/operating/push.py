@@ -12,7 +12,7 @@ from app.commands.options import Definitions, SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
-    from agents.pushes.contract.push import Push
+    from agents.pushes.contract.parse_push import ParsedPush
     from agents.pushes.runs import Action, Run
     from app.settings.tree import Settings
 
@@ -37,23 +37,14 @@ def apply(
     asyncio.run(_apply(load_quiet(settings), load_push_files(files), dry_run))
 
 
-async def _apply(settings: Settings, wanted: Sequence[Push], dry_run: bool) -> None:
+async def _apply(settings: Settings, parsed: Sequence[ParsedPush], dry_run: bool) -> None:
     from agents.pushes.published import plan_changes
-    from app.failures import CommandFailed
-    from app.pushes.targets import push_problems
+    from app.pushes.permitted import PushChecks
     from app.pushes.topic import connected, now_ms
-    from app.settings.pushes import origins_of
 
     async with connected(settings) as topics:
-        connections = await topics.connections.read()
-        origins = origins_of(settings.pushes)
-        problems = [
-            f"push {each.key}: {problem}"
-            for each in wanted
-            for problem in push_problems(each, connections, origins)
-        ]
-        if problems:
-            raise CommandFailed("\n".join(problems))
+        connections, audiences = await topics.connections.read(), await topics.audiences.read()
+        wanted = PushChecks(settings, connections, audiences).check(parsed)
         before = await topics.pushes.read()
         changes = plan_changes(before, wanted, now_ms(), topics.pushes.unusable_versions)
         if not dry_run:
@@ -89,7 +80,7 @@ async def _list(settings: Settings) -> None:
             continue
         runs = ledger.of_push(key)
         last_ms = last_due_ms(runs, each.generation)
-        next_ms = next_due_ms(each.push, each.first_published_ms, last_ms, now_ms())
+        next_ms = next_due_ms(each.push, each.scheduled_ms, last_ms, now_ms())
         rows.append(
             (
                 key,
@@ -169,7 +160,7 @@ async def _run(settings: Settings, project: str, name: str) -> None:
 
     async with connected(settings) as topics:
         published = await topics.pushes.find(project, name)
-        request = request_of("run", project, name, by=shell_author().name)
+        request = request_of("run", project, name, by=shell_author().name, version=published.version)
         await topics.runs.ask(request)
     typer.echo(f"asked for run {run_id(project, name, published.generation, request.id)}")
 

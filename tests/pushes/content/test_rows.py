@@ -199,3 +199,12 @@ def test_the_header_and_the_byte_order_mark_are_as_asked() -> None:
     assert header(bom=True) == b"\xef\xbb\xbfuser_id,encryption\r\n"
     assert header(header=False) == b""
     assert header(quote_all=True) == b'"user_id","encryption"\r\n'
+
+
+def test_id_types_that_differ_only_in_what_they_are_called_are_counted_apart() -> None:
+    german = IdColumn("mobile", "md5", column="german", country_code="49")
+    ids = (IdColumn("mobile", "plain"), IdColumn("mobile", "md5", column="mobile"), german)
+    made = Rows(Content(ids)).make([member("a", {"mobile": "170 1"}), member("b")])
+    assert made.by_id == {"mobile/plain": 1, "mobile/md5/mobile": 0, "mobile/md5/german": 1}
+    assert made.without == {"mobile/plain": 1, "mobile/md5/mobile": 2, "mobile/md5/german": 1}
+    assert made.rows == sum(made.by_id.values())

@@ -150,3 +150,10 @@ def test_country_codes_and_names_of_columns_are_checked() -> None:
     assert "'+86' is no country code" in content_problems(code)
     assert "has no effect" in content_problems("{ids: [{type: mobile, country_code: '86'}]}")
     assert "control character" in content_problems('{attributes: [{attribute: a, alias: "x\\ny"}]}')
+
+
+def test_an_unknown_kind_of_schedule_is_one_fault_and_what_stands_beside_it_is_none() -> None:
+    (told,) = problems(
+        LEAST[:-1] + ', schedule: {every: dayly, at: "08:30", end: 2027-01-01, overlap: skip}}'
+    )
+    assert "unknown every 'dayly'" in told

@@ -87,6 +87,26 @@ def test_an_edit_brings_no_times_back_and_a_deleted_push_that_comes_again_begins
     assert second.id != first.id
 
 
+def test_an_edit_of_all_but_the_schedule_loses_no_time_that_is_due() -> None:
+    lab = Lab()
+    lab.now_ms += 3 * HOUR_MS
+    lab.publish("hourly, description: with words")
+    assert [(each.times, each.due_ms) for each in lab.due()] == [(3, START_MS + 3 * HOUR_MS)]
+    lab.now_ms += HOUR_MS
+    lab.publish("{every: hourly, overlap: skip}")
+    assert lab.due() == []
+
+
+def test_what_is_disabled_has_no_times_and_none_were_missed_when_it_is_enabled() -> None:
+    for schedule in ("hourly", "{every: once, missed: skip}"):
+        lab = Lab(f"{schedule}, enabled: false")
+        lab.now_ms += 3 * HOUR_MS
+        assert lab.due() == []
+        lab.publish(schedule)
+        lab.now_ms += HOUR_MS if schedule == "hourly" else 0
+        assert [(each.state, each.times) for each in lab.due()] == [("queued", 1)]
+
+
 def test_a_time_that_comes_while_the_push_runs_waits_or_is_skipped_and_says_so() -> None:
     lab = Lab()
     lab.now_ms += HOUR_MS
@@ -146,6 +166,38 @@ def test_only_what_is_under_way_is_cancelled_and_only_what_is_delivered_is_confi
     planned = asked_runs(lab.pushes, lab.book)
     assert (planned.cancelled, [each.state for each in planned.runs]) == ([], ["confirmed"])
     assert len(planned.answered) == 2
+
+
+def test_a_reader_may_confirm_its_list_before_it_is_noted_as_delivered_but_no_other_list() -> None:
+    lab = Lab("once")
+    (run,) = lab.due()
+    asyncio.run(lab.book.change(run.id, state="delivering", list_id="l2"))
+    lab.book.take_request(Request("old", "confirm", "default", "p", START_MS, run.id, list="l1"))
+    lab.book.take_request(Request("new", "confirm", "default", "p", START_MS, run.id, list="l2"))
+    planned = asked_runs(lab.pushes, lab.book)
+    assert ([each.id for each in planned.answered], planned.runs) == (["old"], [])
+    lab.note([], planned.answered)
+    lab.end(run)
+    planned = asked_runs(lab.pushes, lab.book)
+    assert [(each.id, each.state) for each in planned.runs] == [(run.id, "confirmed")]
+    assert [each.id for each in planned.answered] == ["new"]
+
+
+def test_a_run_waits_for_the_definition_that_was_published_before_it_was_asked_for() -> None:
+    lab = Lab()
+    lab.book.take_request(Request("known", "run", "default", "p", START_MS, version=1))
+    lab.book.take_request(Request("edited", "run", "default", "p", START_MS, version=2))
+    lab.book.take_request(Request("unknown", "run", "default", "q", START_MS, version=1))
+    planned = asked_runs(lab.pushes, lab.book)
+    lab.note(planned.runs, planned.answered)
+    assert [each.id for each in planned.answered] == ["known"]
+    lab.publish("daily")
+    planned = asked_runs(lab.pushes, lab.book)
+    lab.note(planned.runs, planned.answered)
+    assert [(each.version, each.trigger) for each in planned.runs] == [(2, "manual")]
+    lab.now_ms += HOUR_MS
+    planned = asked_runs(lab.pushes, lab.book)
+    assert ([each.id for each in planned.answered], planned.runs) == (["unknown"], [])
 
 
 def test_old_runs_go_but_the_last_time_of_a_schedule_stays() -> None:

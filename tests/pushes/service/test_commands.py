@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.worker.commands.test_first_commands import turnstile
 
 CONNECTION = "{name: own, kind: kafka, kafka: {}}\n"
+AUDIENCE = "{id: buyers, name: Buyers, rule: {event: purchase}}\n"
 PUSH = """
 name: nightly
 audience: buyers
@@ -24,10 +25,22 @@ def test_what_is_published_is_listed_and_a_deleted_push_can_be_asked_for_nothing
         return turnstile(broker, topic_prefix, *arguments)
 
     (tmp_path / "c.yaml").write_text(CONNECTION)
+    (tmp_path / "a.yaml").write_text(AUDIENCE)
     (tmp_path / "p.yaml").write_text(PUSH)
     code, _, error = told("push", "apply", str(tmp_path / "p.yaml"))
-    assert (code, "no connection 'own'" in error) == (2, True)
+    assert (code, "p.yaml:4:13: project 'default' has no connection 'own'" in error) == (2, True)
+    assert "p.yaml:3:11: project 'default' has no audience 'buyers': none is published" in error
     assert told("connections", "apply", str(tmp_path / "c.yaml"))[0] == 0
+    assert told("audiences", "apply", "--no-wait", "--yes", str(tmp_path / "a.yaml"))[0] == 0
+    own = PUSH.replace("buyers", "buyer").replace("lists", f"{topic_prefix}.transitions")
+    (tmp_path / "q.yaml").write_text(own)
+    code, _, error = told("push", "apply", str(tmp_path / "q.yaml"))
+    assert (code, "q.yaml:3:11: project 'default' has no audience 'buyer'; did you mean" in error) == (
+        2,
+        True,
+    )
+    assert "q.yaml:7:9: target.topic: the topic" in error
+    assert "is one of Turnstile's own" in error
     code, out, error = told("push", "apply", str(tmp_path / "p.yaml"))
     assert (code, out.split()) == (0, ["created", "default/nightly", "version", "1"]), error
     assert "unchanged" in told("push", "apply", str(tmp_path / "p.yaml"))[1]
