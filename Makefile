@@ -9,6 +9,8 @@ BIN := .venv/bin
 READY := .venv/.installed
 PEER := .venv/.peer
 S3 := .venv/s3
+AZURITE := .venv/azurite
+AZURITE_LOCK := tests/pushes/targets/azurite/package-lock.json
 PROFILE ?= release
 CORE := .venv/.core-$(PROFILE)
 CORE_TRIED := .venv/.core.tried
@@ -92,13 +94,24 @@ s3: $(READY) ## the S3 server of the tests
 	then touch $(S3)/.installed; \
 	else echo "It could not be installed (.venv/s3.log says why): the tests with S3 will be skipped."; fi
 
+# Only an npm package. Scripts of packages don't run.
+.PHONY: azurite
+azurite: $(READY) ## the Azure Blob Storage server of the tests, where npm is
+	@if [ $(AZURITE)/.installed -nt $(AZURITE_LOCK) ]; then exit 0; fi; \
+	if ! command -v npm >/dev/null; then echo "No npm here: the tests with Azure will be skipped."; exit 0; fi; \
+	echo "Installing the Azure Blob Storage server of the tests ..."; \
+	rm -rf $(AZURITE); mkdir -p $(AZURITE); cp $(dir $(AZURITE_LOCK))package*.json $(AZURITE); \
+	if npm ci --prefix $(AZURITE) --omit=optional --ignore-scripts --no-audit --no-fund --prefer-offline \
+		>.venv/azurite.log 2>&1; then touch $(AZURITE)/.installed; \
+	else echo "It could not be installed (.venv/azurite.log says why): the tests with Azure will be skipped."; fi
+
 .PHONY: demo
 demo: venv ## broker, worker, real data and a live view in the terminal; Ctrl-C ends it
 	@$(BIN)/turnstile demo
 
 .PHONY: test
 test: $(READY) ## everything: linters, types, layers and the whole test suite; PROCESSES=2
-	@$(BESIDE) $(CORE_TRIED) lint-python s3
+	@$(BESIDE) $(CORE_TRIED) lint-python s3 azurite
 	@$(BESIDE) peer lint-core test-core
 	$(PYTEST)
 
@@ -107,7 +120,7 @@ test-core:
 	@if [ -z "$$(core/lacks.sh)" ]; then echo "cargo test"; cd core && $(UNOPTIMIZED) cargo test --locked --quiet; fi
 
 .PHONY: test-quick
-test-quick: venv peer s3 ## the tests that need no broker and wait for nothing
+test-quick: venv peer s3 azurite ## the tests that need no broker and wait for nothing
 	$(PYTEST) -m "not slow and not broker and not kafka"
 
 .PHONY: fuzz

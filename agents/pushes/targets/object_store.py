@@ -115,9 +115,17 @@ class ObjectStorage:
         if self._store is None or (found and self._address not in found):
             # After a failure the next address, if the name has several.
             self._address = found[self._failures % len(found)] if found else None
-            async with self._told("opening the store"):
-                self._store = _open(self._place, self._address)
+            self._store = self._new(self._address)
         return self._store
+
+    def _new(self, address: str | None) -> ObjectStore:
+        """Not connected yet. Raises TargetRefused."""
+        from obstore.exceptions import BaseError
+
+        try:
+            return _open(self._place, address)
+        except (BaseError, ValueError, OSError) as error:
+            raise TargetRefused(f"the store's settings can't be used: {self._reason(error)}") from None
 
     @contextlib.asynccontextmanager
     async def _told(self, what: str) -> AsyncIterator[None]:
