@@ -1,7 +1,7 @@
 """Lists on this machine's disk: written once, checked when they are read again, deleted when they are over.
 
-``<folder>/<run id>/<list id>/part-00000 …`` has the rows of each partition, ``list.json`` says what they
-are. That is written last, so a list without it is none.
+``<folder>/<run id>/<list id>/part-00000 …`` has the rows of each partition, ``users`` who is in the list,
+``list.json`` says what they are. That is written last, so a list without it is none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -20,6 +20,8 @@ import msgspec
 from agents.pushes.contract.push import Push
 from agents.pushes.contract.rows import Made
 from agents.pushes.contract.spooled import SpooledList, SpooledPart
+from agents.pushes.spooled_users import NAME as USERS
+from agents.pushes.spooled_users import has_any, users_page
 
 SAID: Final = "list.json"
 READ_BYTES: Final = 1 << 20
@@ -67,6 +69,7 @@ class SpoolWriter:
         self._path.mkdir(parents=True)
         self._parts: list[_Part] = []
         self._file: BinaryIO | None = None
+        self._users = (self._path / USERS).open("xb")
         self._digest = hashlib.sha256()
         self.is_counted_only = False
         """The list has too many ids already, and only their number is still asked for."""
@@ -94,14 +97,15 @@ class SpoolWriter:
         self._digest = hashlib.sha256()
         self._parts.append(_Part(partition, 0, 0, 0, ""))
 
-    def add(self, made: Made, members: int) -> None:
-        """Rows of as many members; ``is_counted_only``: they aren't written. Raises OSError."""
+    def add(self, made: Made, users: Sequence[str]) -> None:
+        """Rows of these users; ``is_counted_only``: they aren't written. Raises OSError."""
         assert self._file is not None
         part = self._parts[-1]
         if not self.is_counted_only:
             self._file.write(made.data)
             self._digest.update(made.data)
-        part.members += members
+            self._users.write(users_page(users))
+        part.members += len(users)
         part.rows += made.rows
         part.bytes += len(made.data)
         self.by_id.update(made.by_id)
@@ -111,15 +115,14 @@ class SpoolWriter:
     def end_part(self) -> None:
         """Raises OSError."""
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            _sync(self._file)
             self._file = None
             self._parts[-1].sha256 = self._digest.hexdigest()
 
     def finish(self, instant_ms: int, header: bytes, is_framed: bool) -> None:
         """From here on the list is there, whatever happens to the process. Raises OSError."""
         self.end_part()
+        _sync(self._users)
         said = _Said(
             self._run_id,
             self._list_id,
@@ -134,6 +137,7 @@ class SpoolWriter:
         _say(self._path, said)
 
     def close(self) -> None:
+        self._users.close()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -192,12 +196,19 @@ class Spools:
         path.mkdir(parents=True)
         for each in before.parts:
             os.link(each.path, path / each.path.name)
+        if before.parts:
+            os.link(before.parts[0].path.parent / USERS, path / USERS)
         try:
             said = _decode((before.parts[0].path.parent / SAID).read_bytes() if before.parts else b"")
         except (OSError, msgspec.MsgspecError) as error:
             raise SpoolLost(f"the spool of the list can't be read: {error}") from None
         said.run, said.name = run_id, list_id
         _say(path, said)
+
+    def has_any(self, spooled: SpooledList, erased: Collection[bytes]) -> bool:
+        """Whether somebody with one of these pseudonyms is in a list."""
+        path = self._folder / spooled.run_id / spooled.list_id / USERS
+        return has_any(path, spooled.push.project, erased)
 
     def erase(self, run_id: str) -> None:
         """All lists of a run."""
@@ -232,12 +243,18 @@ def _digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _sync(file: BinaryIO) -> None:
+    """Bring it to the disk, and close it."""
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+
+
 def _say(path: Path, said: _Said) -> None:
     unfinished = path / f"{SAID}.unfinished"
     with unfinished.open("wb") as file:
         file.write(_encode(said))
-        file.flush()
-        os.fsync(file.fileno())
+        _sync(file)
     unfinished.rename(path / SAID)
     for each in (path, path.parent, path.parent.parent):
         folder = os.open(each, os.O_RDONLY)

@@ -82,15 +82,17 @@ class Leading(Generic[Known]):
 
     async def _take_part(self) -> None:
         consumer = new_consumer(self._broker, self._group, auto_offset_reset="latest", **self._group_times)
-        consumer.subscribe([self._topic], listener=_Listener(self._gained, self._lost))
-        await consumer.start()
         try:
+            consumer.subscribe([self._topic], listener=_Listener(self._gained, self._lost))
+            await consumer.start()
             while self._leading is None or not self._leading.done():
                 await consumer.getmany(timeout_ms=POLL_MS)  # its records are our own
             self._leading.result()
         finally:
-            await self._lost()
-            await consumer.stop()
+            try:
+                await self._lost()
+            finally:
+                await consumer.stop()
 
     async def _gained(self) -> None:
         await self._lost()

@@ -192,10 +192,11 @@ class PushService:
             self._erased_since,
         ).run()
 
-    def _erased_since(self, project: str, instant_ms: int) -> bool:
-        return any(
-            each.user and each.project == project and parse_instant(each.at) >= instant_ms
+    def _erased_since(self, project: str, instant_ms: int) -> frozenset[bytes]:
+        return frozenset(
+            bytes.fromhex(each.user)
             for each in self.erasures.registry.published.values()
+            if each.user and each.project == project and parse_instant(each.at) >= instant_ms
         )
 
     # -- what others ask -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ the spool is lost, because only the target knows then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -36,6 +36,10 @@ class TargetUnavailable(Exception):
         self.retry_after_s = retry_after_s
 
 
+class ListOutdated(TargetUnavailable):
+    """The list must not appear any more: a new one is needed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """Where a list is, whole: ``rows`` and ``bytes`` are what lies at the target; a header is no row.
@@ -57,6 +61,15 @@ class Delivered:
 Progress: TypeAlias = Callable[[int], None]
 """Told how many rows are delivered so far in this call; cheap."""
 
+MayAppear: TypeAlias = Callable[[], Awaitable[None]]
+"""Asked by a target when all is ready and the next request makes the list visible as whole. Raises
+TargetUnavailable where it must not be: another process leads by now, or somebody in the list was erased
+(ListOutdated). Then nothing of the list may become visible by this call."""
+
+
+async def may_always() -> None:
+    """Nobody else delivers, and nobody is erased."""
+
 
 class Target(Protocol):
     """Where one push goes."""
@@ -64,7 +77,9 @@ class Target(Protocol):
     @property
     def queue(self) -> QueueName: ...
 
-    async def deliver(self, spooled: SpooledList, progress: Progress) -> Delivered:
+    async def deliver(
+        self, spooled: SpooledList, progress: Progress, may_appear: MayAppear = may_always
+    ) -> Delivered:
         """Bring the list there. Raises TargetRefused, TargetUnavailable."""
         ...
 

@@ -69,11 +69,11 @@ async def _spool(spools: Spools, held: HeldInstant, push: Push, run_id: str, lis
         for number, partition in held.partitions.items():
             writer.begin_part(number)
 
-            def make(members: list[Member]) -> tuple[Made, int]:
-                return rows.make(members), len(members)
+            def make(members: list[Member]) -> tuple[Made, list[str]]:
+                return rows.make(members), [each.user_id for each in members]
 
-            async for made, count in read_members(partition.store, partition.deciding, make):
-                writer.add(made, count)
+            async for made, users in read_members(partition.store, partition.deciding, make):
+                writer.add(made, users)
                 writer.is_counted_only = writer.rows >= push.max_ids
         _check_count(writer, push)
         await asyncio.to_thread(writer.finish, held.instant_ms, rows.header, rows.is_framed)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -23,8 +23,16 @@ from agents.deliver.definitions.destination import RetryPolicy
 from agents.deliver.engine.retry import pause_s
 from agents.pushes.contract.push import Push
 from agents.pushes.contract.spooled import SpooledList
-from agents.pushes.contract.target import Delivered, Target, TargetRefused, Targets, TargetUnavailable
+from agents.pushes.contract.target import (
+    Delivered,
+    ListOutdated,
+    Target,
+    TargetRefused,
+    Targets,
+    TargetUnavailable,
+)
 from agents.pushes.engine.book import Book
+from agents.pushes.engine.delivering import OUTDATED, PROGRESS_SECONDS, delivered, ended
 from agents.pushes.engine.listing import make_list
 from agents.pushes.runs import Run, list_id
 from agents.pushes.snapshot.snapshot import Snapshots
@@ -34,8 +42,6 @@ from rules.time.instants import format_instant
 
 log = structlog.get_logger("turnstile.pushes")
 
-PROGRESS_SECONDS: Final = 1.0
-"""Between two notes of how far a run is."""
 COUNTED: Final = (
     *("instant_ms", "audience_version", "members", "rows", "bytes"),
     *("by_id", "without", "refused"),
@@ -50,16 +56,12 @@ CODES: Final = {
 """By the name of the error; all others are ``refused``."""
 Answer = TypeVar("Answer")
 
-ErasedSince = Callable[[str, int], bool]
-"""Whether a user of a project was erased at an instant (ms) or after it."""
+ErasedSince = Callable[[str, int], Collection[bytes]]
+"""The pseudonyms of the users of a project who were erased at an instant (ms) or after it."""
 
 
 class GaveUp(TargetRefused):
     """The target wasn't available for as long as it is tried."""
-
-
-class TargetBroken(TargetRefused):
-    """The code for this kind of target failed in a way that nobody thought of."""
 
 
 class Runner:
@@ -136,7 +138,7 @@ class Runner:
         failures = 0
         first_s = time.monotonic()
         while True:
-            if spooled is None or self._erased_since(push.project, spooled.instant_ms):
+            if spooled is None or await self._is_outdated(spooled):
                 found = await self._spooled(run_id, push, target)
                 if isinstance(found, Delivered):
                     return found
@@ -144,7 +146,9 @@ class Runner:
             run = self._book.runs[run_id]
             await self._book.change(run_id, state="delivering", attempts=run.attempts + 1, delivered_rows=0)
             try:
-                return await self._delivered(run_id, target, spooled)
+                return await delivered(self._book, run_id, target, spooled, self._is_outdated)
+            except ListOutdated:
+                continue
             except TargetUnavailable as unavailable:
                 failures += 1
                 await self._pause(run_id, unavailable, failures, first_s)
@@ -153,12 +157,13 @@ class Runner:
         """The list, as it was left or made now; or what an earlier attempt made whole."""
         run = self._book.runs[run_id]
         if run.state in ("spooled", "delivering"):
-            why = "a user was erased since"
-            if not self._erased_since(push.project, run.instant_ms or 0):
-                try:
-                    return await asyncio.to_thread(self._spools.read, run_id, run.list_id, push)
-                except SpoolLost as lost:
-                    why = str(lost)
+            why = OUTDATED
+            try:
+                spooled = await asyncio.to_thread(self._spools.read, run_id, run.list_id, push)
+                if not await self._is_outdated(spooled):
+                    return spooled
+            except SpoolLost as lost:
+                why = str(lost)
             if run.state == "delivering":
                 found = await self._retried(run_id, lambda: target.find(push, run_id, run.list_id))
                 if found is not None:
@@ -177,11 +182,11 @@ class Runner:
         if before is None or before.instant_ms is None:
             await self._book.change(run.id, f"run {run.of} has no list: a new one is made")
             return False
-        if self._erased_since(run.project, before.instant_ms):
-            await self._book.change(run.id, f"a user was erased since run {run.of}: a new list is made")
-            return False
         try:
             spooled = await asyncio.to_thread(self._spools.read, before.id, before.list_id, run.parsed())
+            if await self._is_outdated(spooled):
+                await self._book.change(run.id, f"{OUTDATED} run {run.of}: a new list is made")
+                return False
             await asyncio.to_thread(self._spools.take_over, spooled, run.id, name)
         except SpoolLost as lost:
             await self._book.change(run.id, f"{lost}: a new list is made")
@@ -208,29 +213,15 @@ class Runner:
                     await self._book.change(run_id, reason=waiting[-1])
                 del waiting[:]
         finally:
-            await _ended(making)
+            await ended(making)
         listed = asdict(making.result())
         await self._book.change(run_id, state="spooled", reason="", **listed)
         return await asyncio.to_thread(self._spools.read, run_id, name, push)
 
-    async def _delivered(self, run_id: str, target: Target, spooled: SpooledList) -> Delivered:
-        """Deliver, and note how far it is."""
-        rows: list[int] = []
-        delivering = asyncio.create_task(target.deliver(spooled, rows.append))
-        try:
-            while not (await asyncio.wait([delivering], timeout=PROGRESS_SECONDS))[0]:
-                if rows:
-                    await self._book.change(run_id, delivered_rows=rows[-1])
-                    del rows[:]
-        finally:
-            await _ended(delivering)
-        try:
-            return delivering.result()
-        except (TargetRefused, TargetUnavailable):
-            raise
-        except Exception as bug:  # of one kind of target: it must not stop all other pushes again and again
-            log.error("push_target_failed", run=run_id, error=repr(bug), exc_info=bug)
-            raise TargetBroken(f"a bug: the target raised {type(bug).__name__}") from None
+    async def _is_outdated(self, spooled: SpooledList) -> bool:
+        """Whether somebody in the list was erased since its instant."""
+        erased = self._erased_since(spooled.push.project, spooled.instant_ms)
+        return bool(erased) and await asyncio.to_thread(self._spools.has_any, spooled, erased)
 
     # -- waiting, and ends -----------------------------------------------------------------------------
 
@@ -274,9 +265,3 @@ class Runner:
 def code_of(refused: TargetRefused) -> str:
     """For programs: ``too_many_ids``, ``refused``, …"""
     return CODES.get(type(refused).__name__, "refused")
-
-
-async def _ended(task: asyncio.Task[Any]) -> None:
-    """End a task that may be under way. What it raised is for ``result``."""
-    task.cancel()
-    await asyncio.wait([task])

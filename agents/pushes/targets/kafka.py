@@ -23,7 +23,15 @@ from aiokafka.errors import (
 
 from agents.pushes.contract.push import Push
 from agents.pushes.contract.spooled import SpooledList
-from agents.pushes.contract.target import Delivered, Progress, QueueName, TargetRefused, TargetUnavailable
+from agents.pushes.contract.target import (
+    Delivered,
+    MayAppear,
+    Progress,
+    QueueName,
+    TargetRefused,
+    TargetUnavailable,
+    may_always,
+)
 from agents.pushes.targets.kafka_batches import list_batches
 from agents.pushes.targets.kafka_clients import KafkaPlace, started_consumer, started_producer, stop_producer
 from agents.pushes.targets.kafka_end import (
@@ -64,7 +72,9 @@ class KafkaTarget:
     def __init__(self, place: KafkaPlace) -> None:
         self._place = place
 
-    async def deliver(self, spooled: SpooledList, progress: Progress) -> Delivered:
+    async def deliver(
+        self, spooled: SpooledList, progress: Progress, may_appear: MayAppear = may_always
+    ) -> Delivered:
         """Raises TargetRefused, TargetUnavailable."""
         if not spooled.is_framed:
             raise TargetRefused(
@@ -73,7 +83,7 @@ class KafkaTarget:
         async with self._writing(spooled.push) as producer:
             end = await self._committed(spooled.list_id, spooled.instant_ms)
             if end is None:
-                end = await self._write(producer, spooled, progress)
+                end = await self._write(producer, spooled, progress, may_appear)
         progress(end.rows)
         return self._delivered(end)
 
@@ -120,7 +130,13 @@ class KafkaTarget:
             with contextlib.suppress(KafkaError, OSError):
                 await consumer.stop()
 
-    async def _write(self, producer: AIOKafkaProducer, spooled: SpooledList, progress: Progress) -> End:
+    async def _write(
+        self,
+        producer: AIOKafkaProducer,
+        spooled: SpooledList,
+        progress: Progress,
+        may_appear: MayAppear,
+    ) -> End:
         topic, end = self._place.topic, end_of(spooled)
         partitions = len(await producer.partitions_for(topic))
         await producer.begin_transaction()
@@ -135,6 +151,8 @@ class KafkaTarget:
                 timestamp_ms=max(spooled.instant_ms, time.time_ns() // 1_000_000),
                 headers=headers,
             )
+            # This producer started before it was asked: whoever leads later fences it when it starts its own.
+            await may_appear()
             async with asyncio.timeout(COMMIT_SECONDS):
                 await producer.commit_transaction()
         except BaseException:

@@ -66,7 +66,6 @@ class Success(msgspec.Struct, frozen=True):
 
 
 _decode_manifest = msgspec.json.Decoder(Manifest).decode
-_decode_success = msgspec.json.Decoder(Success).decode
 
 
 def manifest_of(spooled: SpooledList, file: str, written: Written) -> Manifest:
@@ -112,13 +111,5 @@ def read_manifest(data: bytes) -> Manifest | None:
     """None: it isn't one of ours."""
     try:
         return _decode_manifest(data)
-    except msgspec.DecodeError:
-        return None
-
-
-def read_success(data: bytes) -> Success | None:
-    """None: it isn't one of ours."""
-    try:
-        return _decode_success(data)
     except msgspec.DecodeError:
         return None

@@ -77,6 +77,32 @@ class ObjectStorage:
                     await uploading
                 raise
 
+    async def create(self, path: str, data: bytes) -> bool:
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        if await self.get(path) is not None:  # a store may not know the condition, and then write
+            return False
+        store, key = await self._opened(), self._key(path)
+        async with self._told(f"writing {self.place(path)}"):
+            try:
+                await obstore.put_async(store, key, data, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            except Exception as error:
+                if not _lacks_conditions(error):
+                    raise
+                await obstore.put_async(store, key, data, use_multipart=False)
+        return True
+
+    async def remove(self, path: str) -> None:
+        import obstore
+
+        store = await self._opened()
+        async with self._told(f"removing {self.place(path)}"):
+            with contextlib.suppress(FileNotFoundError):
+                await obstore.delete_async(store, self._key(path))
+
     async def get(self, path: str) -> bytes | None:
         import obstore
 
@@ -158,6 +184,13 @@ class ObjectStorage:
 
 class _Stopped(Exception):
     """The upload is given up."""
+
+
+def _lacks_conditions(error: Exception) -> bool:
+    """Whether a store answered that it has no writes under a condition (501)."""
+    from obstore.exceptions import NotSupportedError
+
+    return isinstance(error, NotSupportedError) or "NotImplemented" in str(error)
 
 
 def _open(place: ObjectStorePlace, address: str | None) -> ObjectStore:

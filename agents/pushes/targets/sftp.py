@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import posixpath
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import asyncssh
@@ -25,6 +25,7 @@ _REFUSED: Final = (
     asyncssh.SFTPInvalidFilename,
     asyncssh.SFTPWriteProtect,
 )
+_MISSING: Final = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 _FULL: Final = (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
 
 
@@ -39,24 +40,57 @@ class SftpStorage:
         self._opening = asyncio.Lock()
 
     async def put(self, path: str, pieces: Callable[[], Iterator[bytes]]) -> None:
+        async with self._told(f"writing {self.place(path)}") as client:
+            await self._put(client, path, pieces(), _renamed)
+
+    async def create(self, path: str, data: bytes) -> bool:
+        async with self._told(f"writing {self.place(path)}") as client:
+            final = self._full(path)
+            if await self._is_there(client, final):  # not every server's rename is as the protocol says
+                return False
+            try:
+                await self._put(client, path, iter([data]), asyncssh.SFTPClient.rename)
+            except (asyncssh.SFTPFileAlreadyExists, asyncssh.SFTPFailure):
+                if await self._is_there(client, final):
+                    return False
+                raise
+            return True
+
+    async def remove(self, path: str) -> None:
+        async with self._told(f"removing {self.place(path)}") as client:
+            with contextlib.suppress(*_MISSING), self._limit():
+                await client.remove(self._full(path))
+
+    async def _put(
+        self,
+        client: asyncssh.SFTPClient,
+        path: str,
+        pieces: Iterator[bytes],
+        rename: Callable[[asyncssh.SFTPClient, str, str], Awaitable[None]],
+    ) -> None:
         final = self._full(path)
         folder, name = posixpath.split(final)
         temporary = posixpath.join(folder, f".{name}.{uuid.uuid4().hex[:12]}{PART}")
-        async with self._told(f"writing {self.place(path)}") as client:
+        with self._limit():
+            await client.makedirs(folder, exist_ok=True)
+            await _remove_parts(client, folder, name)
+        try:
+            size = await self._written(client, temporary, pieces)
             with self._limit():
-                await client.makedirs(folder, exist_ok=True)
-                await _remove_parts(client, folder, name)
-            try:
-                size = await self._written(client, temporary, pieces())
-                with self._limit():
-                    found = (await client.stat(temporary)).size
-                    if found != size:
-                        raise TargetUnavailable(f"writing {name}: {found} of {size} bytes are there")
-                    await _renamed(client, temporary, final)
-            except BaseException:
-                with contextlib.suppress(asyncssh.Error, OSError, asyncio.CancelledError), self._limit():
-                    await client.remove(temporary)
-                raise
+                found = (await client.stat(temporary)).size
+                if found != size:
+                    raise TargetUnavailable(f"writing {name}: {found} of {size} bytes are there")
+                await rename(client, temporary, final)
+        except BaseException:
+            with contextlib.suppress(asyncssh.Error, OSError, asyncio.CancelledError), self._limit():
+                await client.remove(temporary)
+            raise
+
+    async def _is_there(self, client: asyncssh.SFTPClient, path: str) -> bool:
+        with contextlib.suppress(*_MISSING), self._limit():
+            await client.stat(path)
+            return True
+        return False
 
     async def _written(self, client: asyncssh.SFTPClient, path: str, pieces: Iterator[bytes]) -> int:
         """How many bytes. Pieces are made in a thread, while those before are on their way."""
@@ -85,7 +119,7 @@ class SftpStorage:
                     async with client.open(self._full(path), "rb") as file:
                         found: Any = await file.read()  # bytes, because it is open as such
                         return bytes(found)
-            except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+            except _MISSING:
                 return None
 
     def place(self, path: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import pytest
+from aiokafka.errors import ProducerFenced
 
 from agents.deliver.definitions.destination import RetryPolicy
 from agents.pushes.content.rows import Rows
@@ -23,6 +26,8 @@ from agents.pushes.targets.files import FilesTarget
 from agents.pushes.targets.object_store import ObjectStorage
 from agents.pushes.targets.places import ObjectStorePlace
 from agents.registry.leading import NotedRecord
+from tables.codec import row_key
+from tables.erased import pseudonym
 
 DEFINITION = b'{"name": "p", "audience": "a", "connection": "c"}'
 NOW_MS = 1_790_000_000_000
@@ -40,21 +45,28 @@ class Folder:
     async def of(self, push: Push) -> FilesTarget:
         return FilesTarget(ObjectStorage(ObjectStorePlace("file", str(self.folder))), push.name)
 
+    def files(self) -> list[str]:
+        return sorted(each.name for each in self.folder.rglob("*") if each.is_file())
+
     def lists(self) -> list[str]:
-        return sorted(each.name for each in self.folder.rglob("*.csv"))
+        return [each for each in self.files() if each.endswith(".csv")]
 
 
 class Lab:
-    """Runs that are spooled already. ``erased``: a user was erased just now."""
+    """Runs that are spooled already. ``erased``: users who were erased just now. ``is_fenced``: another one
+    leads by now."""
 
     def __init__(self, folder: Path) -> None:
         self.written: list[NotedRecord] = []
         self.spools = Spools(folder / "spools")
         self.spools.make_folder()
         self.targets = Folder(folder / "out")
-        self.erased = False
+        self.erased: list[str] = []
+        self.is_fenced = False
 
         async def write(records: Sequence[NotedRecord]) -> None:
+            if self.is_fenced:
+                raise ProducerFenced
             self.written += records
 
         self.book = Book(Ledger("t"), write, lambda: NOW_MS)
@@ -64,7 +76,7 @@ class Lab:
             self.targets,
             no_snapshots,
             self.spools,
-            lambda project, instant_ms: self.erased,
+            lambda project, instant_ms: {pseudonym(row_key(project, each)) for each in self.erased},
             RetryPolicy(for_ms=0, first_ms=1, most_ms=1),
         )
 
@@ -74,7 +86,7 @@ class Lab:
         for partition in range(2):
             writer.begin_part(partition)
             members = [Member(f"u{partition}-{each}", {}, {}, NOW_MS) for each in range(users)]
-            writer.add(rows.make(members), users)
+            writer.add(rows.make(members), [each.user_id for each in members])
         writer.finish(NOW_MS, rows.header, rows.is_framed)
         counts = {"members": 2 * users, "rows": 2 * users, "instant_ms": NOW_MS, "lists": 1}
         return self.noted(name, state, list_id=list_id(name, 1), **counts)
@@ -127,10 +139,59 @@ def test_a_list_that_is_not_as_it_was_written_is_not_delivered(tmp_path: Path) -
 def test_a_list_from_before_an_erasure_is_not_delivered(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     lab.targets.folder.mkdir()
-    lab.erased = True
+    lab.erased = ["u1-1"]
     ended = asyncio.run(given_up(lab, lab.spooled("r1", 2)))
-    assert "a user was erased since" in ended.told[0]
+    assert "a user in the list was erased since" in ended.told[0]
     assert lab.targets.lists() == []
+
+
+def test_an_erasure_of_somebody_else_takes_nothing_from_a_list(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.targets.folder.mkdir()
+    lab.erased = ["u1-9", "somebody"]
+    assert lab.carry_out(lab.spooled("r1", 2)).state == "delivered"
+
+
+def test_a_user_erased_while_a_list_is_delivered_is_in_no_list(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.targets.folder.mkdir()
+    run = lab.spooled("r1", 2)
+
+    def erase() -> None:
+        lab.erased = ["u0-0"]
+
+    with once_uploaded(erase):
+        ended = asyncio.run(given_up(lab, run))
+    assert "a user in the list was erased since, and nothing of the list is visible" in ended.told[-1]
+    assert lab.targets.files() == ["_DECIDED-r1-1"]
+
+
+def test_a_list_of_a_process_that_leads_no_more_never_appears(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.targets.folder.mkdir()
+    run = lab.spooled("r1", 2)
+
+    def fence() -> None:
+        lab.is_fenced = True
+
+    with once_uploaded(fence), pytest.raises(ProducerFenced):
+        lab.carry_out(run)
+    assert lab.targets.files() == ["p-r1-1.csv"]
+
+
+@contextmanager
+def once_uploaded(do: Callable[[], None]) -> Iterator[None]:
+    """When the file of a list lies there, before anything says that it is whole."""
+    put = ObjectStorage.put
+
+    async def then(self: ObjectStorage, path: str, pieces: Any) -> None:
+        await put(self, path, pieces)
+        if path.endswith(".csv"):
+            do()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ObjectStorage, "put", then)
+        yield
 
 
 async def given_up(lab: Lab, run: Run) -> Run:
@@ -159,7 +220,7 @@ def test_a_bug_in_a_target_fails_its_run_alone(tmp_path: Path) -> None:
     run = lab.spooled("r1", 1)
 
     class Broken(FilesTarget):
-        async def deliver(self, spooled: Any, progress: Any) -> Any:
+        async def deliver(self, *_: Any) -> Any:
             raise RuntimeError("a secret")
 
     async def broken(push: Push) -> FilesTarget:

@@ -24,6 +24,8 @@ class Faults:
     full: type[asyncssh.SFTPError] = asyncssh.SFTPFailure
     refuses_writes: bool = False
     has_posix_rename: bool = True
+    exists: type[asyncssh.SFTPError] = asyncssh.SFTPFileAlreadyExists
+    """What is answered to a rename over what is there; OpenSSH has SFTPFailure."""
     drops_after_bytes: int | None = None
     seconds_a_write: float = 0.0
     written: int = 0
@@ -75,6 +77,12 @@ class _Files(asyncssh.SFTPServer):
     async def _write_later(self, file_obj: Any, offset: int, data: bytes) -> int:
         await asyncio.sleep(self.faults.seconds_a_write)
         return int(super().write(file_obj, offset, data))  # type: ignore[call-overload]
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        try:
+            super().rename(oldpath, newpath)
+        except asyncssh.SFTPFileAlreadyExists:
+            raise self.faults.exists("Failure") from None
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         if not self.faults.has_posix_rename:

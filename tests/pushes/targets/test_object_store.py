@@ -24,6 +24,7 @@ from tests.pushes.targets.strange_server import strange_server
 
 BUCKET = "lists"
 SECRET = "hush-hush"
+GZIPPED_FILES = {"buyers-list-1.csv.gz", "_DECIDED-list-1", "manifest.json", "_SUCCESS"}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ async def test_a_list_lies_in_the_bucket_with_its_manifest(place: ObjectStorePla
     to = target(place)
     delivered = await to.deliver(list_, no_progress)
 
-    assert await names(place) == {"buyers-list-1.csv.gz", "manifest.json", "_SUCCESS"}
+    assert await names(place) == GZIPPED_FILES
     storage = ObjectStorage(place)
     packed = await storage.get("daily/run-1/buyers-list-1.csv.gz")
     assert packed is not None
@@ -84,7 +85,12 @@ async def test_the_same_list_gives_the_same_bytes(place: ObjectStorePlace, tmp_p
     )
     assert (first.checksum, first.rows) == (second.checksum, second.rows)
     run = tmp_path / "files/daily/run-1"
-    assert {each.name for each in run.iterdir()} == {"buyers-list-1.csv.gz", "manifest.json", "_SUCCESS"}
+    assert {each.name for each in run.iterdir()} == {
+        "buyers-list-1.csv.gz",
+        "manifest.json",
+        "_SUCCESS",
+        "_DECIDED-list-1",
+    }
     manifest = await ObjectStorage(place).get("daily/run-1/manifest.json")
     assert (run / "manifest.json").read_bytes() == manifest
 

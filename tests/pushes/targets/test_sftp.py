@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -65,7 +67,7 @@ async def test_a_list_lies_there_whole_with_its_manifest(server: Running, tmp_pa
     await to.close()
 
     found = files(server)
-    assert found.keys() == {"buyers-list-1.csv", "manifest.json", "_SUCCESS"}
+    assert found.keys() == {"buyers-list-1.csv", "manifest.json", "_SUCCESS", "_DECIDED-list-1"}
     content = list_.header + b"".join(each.path.read_bytes() for each in list_.parts)
     assert found["buyers-list-1.csv"] == content
     assert (delivered.rows, delivered.bytes, seen[-1]) == (5, len(content), 5)
@@ -86,10 +88,11 @@ async def test_no_file_has_its_final_name_before_it_is_whole(server: Running, tm
     await to.deliver(spooled(tmp_path, parts=[members(5_000)]), no_progress)
     await to.close()
 
-    during_the_list = [each for each in server.faults.shown if not any("manifest" in name for name in each)]
+    shown = server.faults.shown
+    during_the_list = [each for each in shown if not any("DECIDED" in name for name in each)]
     assert during_the_list
     assert not any("buyers-list-1.csv" in each for each in during_the_list)
-    assert not any("_SUCCESS" in each for each in server.faults.shown)
+    assert not any("_SUCCESS" in each for each in shown)
 
 
 async def test_after_a_broken_connection_the_list_is_written_again(server: Running, tmp_path: Path) -> None:
@@ -104,7 +107,7 @@ async def test_after_a_broken_connection_the_list_is_written_again(server: Runni
     await to.close()
 
     found = files(server)
-    assert found.keys() == {"buyers-list-1.csv", "manifest.json", "_SUCCESS"}
+    assert found.keys() == {"buyers-list-1.csv", "manifest.json", "_SUCCESS", "_DECIDED-list-1"}
     assert found["buyers-list-1.csv"] == list_.header + list_.parts[0].path.read_bytes()
 
 
@@ -127,10 +130,76 @@ async def test_a_list_that_was_given_up_never_becomes_whole(server: Running, tmp
     assert await to.find(list_.push, list_.run_id, list_.list_id) is None
     with pytest.raises(TargetRefused, match="gave this list up"):
         await to.deliver(list_, no_progress)
-    assert "_SUCCESS" not in files(server)
+    assert files(server).keys() == {"_DECIDED-list-1"}
     began_anew = spooled(tmp_path, list_id="list-2")
     assert (await to.deliver(began_anew, no_progress)).list_id == "list-2"
     await to.close()
+
+
+async def test_a_process_that_slept_before_the_list_appeared_finds_it_given_up(
+    server: Running, tmp_path: Path
+) -> None:
+    asleep, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def sleeps() -> None:
+        asleep.set()
+        await goes_on.wait()
+
+    slow, other = target(server.place), target(server.place)
+    list_, new = spooled(tmp_path), spooled(tmp_path, parts=[members(2)], list_id="list-2")
+    delivering = asyncio.create_task(slow.deliver(list_, no_progress, sleeps))
+    await asleep.wait()
+    assert await other.find(list_.push, list_.run_id, list_.list_id) is None
+    await other.deliver(new, no_progress)
+    before = files(server)
+    goes_on.set()
+    with pytest.raises(TargetRefused, match="gave this list up"):
+        await delivering
+    assert files(server) == before
+    assert before.keys() == {
+        "_DECIDED-list-1",
+        "_DECIDED-list-2",
+        "buyers-list-2.csv",
+        "manifest.json",
+        "_SUCCESS",
+    }
+    await slow.close()
+    await other.close()
+
+
+async def test_a_list_that_is_decided_is_finished_by_whoever_finds_it(
+    server: Running, tmp_path: Path
+) -> None:
+    list_, to = spooled(tmp_path), target(server.place)
+    delivered = await to.deliver(list_, no_progress)
+    whole = files(server)
+    for names in (["_SUCCESS"], ["_SUCCESS", "manifest.json"]):
+        for name in names:
+            (server.root / "lists/daily/run-1" / name).unlink()
+        assert await to.find(list_.push, list_.run_id, list_.list_id) == delivered
+        assert files(server) == whole
+    await to.close()
+
+
+@pytest.mark.parametrize("error", [asyncssh.SFTPFileAlreadyExists, asyncssh.SFTPFailure])
+async def test_of_several_that_decide_at_once_one_is_first(
+    server: Running, error: type[asyncssh.SFTPError]
+) -> None:
+    server.faults.exists = error
+
+    async def decide(data: bytes) -> bool:
+        storage = SftpStorage(server.place)
+        try:
+            while True:  # whose unfinished file another one removed begins anew
+                with contextlib.suppress(TargetUnavailable):
+                    return await storage.create("a/b", data)
+        finally:
+            await storage.close()
+
+    contents = [b"%d" % at for at in range(4)]
+    made = await asyncio.gather(*map(decide, contents))
+    assert sum(made) == 1
+    assert (server.root / "lists/a/b").read_bytes() == contents[made.index(True)]
 
 
 async def test_a_server_without_posix_rename_gets_the_same_files(server: Running, tmp_path: Path) -> None:
@@ -140,7 +209,7 @@ async def test_a_server_without_posix_rename_gets_the_same_files(server: Running
     (server.root / "lists/daily/run-1/_SUCCESS").unlink()
     await to.deliver(spooled(tmp_path), no_progress)
     await to.close()
-    assert files(server).keys() == {"buyers-list-1.csv", "manifest.json", "_SUCCESS"}
+    assert files(server).keys() == {"buyers-list-1.csv", "manifest.json", "_SUCCESS", "_DECIDED-list-1"}
 
 
 @pytest.mark.parametrize("full", [asyncssh.SFTPQuotaExceeded, asyncssh.SFTPFailure])

@@ -88,6 +88,7 @@ async def test_a_bucket_may_be_part_of_the_name_as_alibaba_oss_wants_it(
     assert {each["path"].rpartition("/")[2] for each in found} == {
         "buyers-list-1.csv",
         "manifest.json",
+        "_DECIDED-list-1",
         "_SUCCESS",
     }
 
