@@ -13,9 +13,10 @@ import pytest
 from bench.kafka.apache import ApacheKafka
 from tests import time_limits
 from tests.brokers.provision import Brokers, Unavailable
-from tests.distribution import arrange, is_one_of_several
+from tests.distribution import arrange, is_one_of_several, share_ports
 from tests.driver.engines import engine_of_drivers, for_each_engine
 from tests.stage.forks import end_nurseries
+from tests.strategies.fuzzing import use_profile
 
 __all__ = ["engine_of_drivers"]
 
@@ -40,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[BROKERS] = Brokers()
     config.stash[SKIPPED] = Counter()
+    share_ports(config)
+    use_profile()
     time_limits.watch(config)
 
 

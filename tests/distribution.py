@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.kafka import embedded
+
 STARTED_ONCE = {"kafka_cluster": "three nodes", "helm": "helm"}
 """A fixture, and the name of the group of all tests that ask for it."""
 
@@ -27,6 +29,13 @@ def arrange(items: list[pytest.Item]) -> None:
         if group is not None:
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: not takes_long(item))
+
+
+def share_ports(config: pytest.Config) -> None:
+    """No process gives a port that another one has given, and that nobody listens on yet."""
+    if is_one_of_several(config):
+        number, processes = (config.workerinput[name] for name in ("workerid", "workercount"))
+        embedded.PORTS = embedded.PORTS[int(number.removeprefix("gw")) :: processes]
 
 
 def takes_long(item: pytest.Item) -> bool:

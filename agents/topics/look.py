@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin.config_resource import ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
+from aiokafka.protocol.admin import DescribeConfigsRequest
+from aiokafka.protocol.metadata import MetadataRequest
 
 from agents.kafka.requests import NO_ID, TopicsRequest
 
@@ -27,7 +29,9 @@ class Topic:
     replicas: int
     """Of the partition that has the fewest."""
     configs: Mapping[str, str] | None = None
-    """Settings in force; None: the broker doesn't let us see them. Some brokers tell only those given."""
+    """Settings that are known, at some brokers only those given; None: it doesn't let us see them."""
+    is_led: bool = True
+    """Whether each partition has a leader that the broker knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,17 @@ def shown_id(topic_id: bytes) -> str:
 
 
 async def look(
-    admin: AIOKafkaAdminClient, names: Collection[str] | None = None, configs_of: Collection[str] = ()
+    admin: AIOKafkaAdminClient,
+    names: Collection[str] | None = None,
+    configs_of: Collection[str] = (),
+    broker: int | None = None,
 ) -> Cluster:
     """All topics, or those of ``names`` that exist; with the settings of ``configs_of``.
 
-    Asking makes no topic. Raises KafkaError when no broker answers, or one says no.
+    ``broker``: which one to ask, otherwise any. Asking makes no topic. Raises KafkaError when no broker
+    answers, or one says no.
     """
-    answer = await _metadata(admin, names)
+    answer = await _metadata(admin, names, broker)
     found: dict[str, Topic] = {}
     for each in answer["topics"]:
         if each["error_code"] == _UNKNOWN or not each["partitions"]:
@@ -67,14 +75,12 @@ async def look(
             b"" if topic_id == NO_ID else topic_id,
             len(each["partitions"]),
             min(len(partition["replicas"]) for partition in each["partitions"]),
+            is_led=not any(partition["error_code"] for partition in each["partitions"]),
         )
-    configs = await _configs(admin, [name for name in configs_of if name in found])
+    configs = await _configs(admin, [name for name in configs_of if name in found], broker)
     return Cluster(
         len(answer["brokers"]),
-        {
-            name: Topic(name, each.topic_id, each.partitions, each.replicas, configs.get(name))
-            for name, each in found.items()
-        },
+        {name: replace(each, configs=configs.get(name)) for name, each in found.items()},
     )
 
 
@@ -83,45 +89,33 @@ async def existing(admin: AIOKafkaAdminClient) -> Mapping[str, int]:
     return {name: each.partitions for name, each in (await look(admin)).topics.items()}
 
 
-async def known_everywhere(admin: AIOKafkaAdminClient, names: Collection[str]) -> bool:
-    """Whether each broker that answers shows all of these topics."""
-    for broker in admin._client.cluster.brokers():
-        try:
-            answer = await _metadata(admin, names, broker.nodeId)
-        except KafkaError:  # a broker that is down shows them when it comes back
-            continue
-        shown = {each["topic"] for each in answer["topics"] if each["partitions"] and not each["error_code"]}
-        if not shown.issuperset(names):
-            return False
-    return True
-
-
 async def _metadata(
-    admin: AIOKafkaAdminClient, names: Collection[str] | None, broker: int | None = None
+    admin: AIOKafkaAdminClient, names: Collection[str] | None, broker: int | None
 ) -> dict[str, Any]:
-    """``broker``: which one to ask, otherwise any."""
     try:
         response = await admin._send_request(TopicsRequest(names), broker)
     except NotImplementedError:  # older than topic ids
-        response = await admin._get_cluster_metadata(None)
+        response = await admin._send_request(MetadataRequest(None), broker)
     answer: dict[str, Any] = response.to_object()
     if names is not None:
         answer["topics"] = [each for each in answer["topics"] if each["topic"] in names]
     return answer
 
 
-async def _configs(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, dict[str, str]]:
+async def _configs(
+    admin: AIOKafkaAdminClient, names: Collection[str], broker: int | None
+) -> dict[str, dict[str, str]]:
     if not names:
         return {}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, None) for name in names]
+    resources = [(ConfigResourceType.TOPIC, name, None) for name in names]
+    response = await admin._send_request(DescribeConfigsRequest(resources, False), broker)
     found: dict[str, dict[str, str]] = {}
-    for response in await admin.describe_configs(resources):
-        for each in response.to_object()["resources"]:
-            error: type[KafkaError] = for_code(each["error_code"])
-            if each["error_code"] == 0:
-                found[each["resource_name"]] = {
-                    entry["config_names"]: entry["config_value"] or "" for entry in each["config_entries"]
-                }
-            elif error not in (TopicAuthorizationFailedError, UnknownTopicOrPartitionError):
-                raise error(f"settings of {each['resource_name']}: {each['error_message']}")
+    for each in response.to_object()["resources"]:
+        error: type[KafkaError] = for_code(each["error_code"])
+        if each["error_code"] == 0:
+            found[each["resource_name"]] = {
+                entry["config_names"]: entry["config_value"] or "" for entry in each["config_entries"]
+            }
+        elif error not in (TopicAuthorizationFailedError, UnknownTopicOrPartitionError):
+            raise error(f"settings of {each['resource_name']}: {each['error_message']}")
     return found

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
-from typing import Final
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from agents.kafka.requests import SET, SetConfigsRequest
+from agents.topics.everywhere import until_everywhere
 from agents.topics.fault import TopicsUnusable, raise_if_unusable
 from agents.topics.judge import judge, missing_sources
-from agents.topics.look import Cluster, known_everywhere, look
+from agents.topics.look import Cluster, Topic, look
 from agents.topics.plan import TopicPlan, Wanted, copies, wanted_topics
 
 log = structlog.get_logger("turnstile.topics")
 
 _TOPIC = 2
 """The type of resource in requests about settings."""
-SHOWN_SECONDS: Final = 20.0
-"""How long brokers may take to show a topic that was made."""
-SHOWN_AGAIN_SECONDS: Final = 0.02
 
 
 def table_partitions(plan: TopicPlan, cluster: Cluster, partitions: int) -> int:
@@ -96,19 +92,18 @@ async def create_topics(
         if code and error is not TopicAlreadyExistsError:
             raise TopicsUnusable(f"the broker did not make topic {name}: {error.__name__}")
     log.info("topics_made", topics=sorted(wanted))
-    try:
-        async with asyncio.timeout(SHOWN_SECONDS):
-            while not await known_everywhere(admin, wanted):
-                await asyncio.sleep(SHOWN_AGAIN_SECONDS)
-    except TimeoutError:
-        names = ", ".join(sorted(wanted))
-        raise TopicsUnusable(
-            f"{names}: made, but not every broker shows them after {SHOWN_SECONDS:g} s"
-        ) from None
+
+    def are_there(found: Mapping[str, Topic]) -> bool:
+        return found.keys() >= wanted.keys() and all(each.is_led for each in found.values())
+
+    await until_everywhere(admin, wanted, are_there, f"{', '.join(sorted(wanted))}: made")
 
 
 async def set_configs(admin: AIOKafkaAdminClient, topic: str, configs: Mapping[str, str]) -> None:
-    """Give some settings of a topic values; the others stay. Raises TopicsUnusable."""
+    """Give some settings of a topic values; the others stay. Raises TopicsUnusable.
+
+    Returns when every broker shows them. Its logs may follow them a moment later.
+    """
     values = [(name, SET, value) for name, value in configs.items()]
     response = await admin._send_to_controller(SetConfigsRequest([(_TOPIC, topic, values)]))
     for code, message, _, name in response.resources:
@@ -116,3 +111,10 @@ async def set_configs(admin: AIOKafkaAdminClient, topic: str, configs: Mapping[s
             raise TopicsUnusable(
                 f"the broker did not change the settings of {name}: {message or for_code(code).__name__}"
             )
+
+    def are_set(found: Mapping[str, Topic]) -> bool:
+        shown = found[topic].configs if topic in found else {}
+        return shown is None or configs.items() <= shown.items()  # None: we may not see them
+
+    told = ", ".join(f"{name} {value}" for name, value in configs.items())
+    await until_everywhere(admin, [topic], are_set, f"{topic}: {told} set", [topic])

@@ -31,6 +31,8 @@ PORTS = range(15_000, 32_000)
 """Below those that systems give to outgoing connections (32,768 and more on Linux), because a process that
 starts again must find its port free."""
 PORTS_TRIED = 100
+_GIVEN: set[int] = set()
+"""Whoever was given a port listens on it later, and may stop and start again: nobody else gets it."""
 
 
 class BrokerNotInstalled(RuntimeError):
@@ -207,20 +209,21 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
-            _bind_one_of(PORTS, one)
+            _bind_one_of([each for each in PORTS if each not in _GIVEN], one)
+            _GIVEN.add(one.getsockname()[1])
         return [one.getsockname()[1] for one in sockets]
 
 
 def _bind_one_of(ports: Sequence[int], to_bind: socket.socket) -> None:
     # The system's dice: two processes that seeded Python's alike would look for the same ports.
-    for port in random.SystemRandom().sample(ports, PORTS_TRIED):
+    for port in random.SystemRandom().sample(ports, min(PORTS_TRIED, len(ports))):
         try:
             to_bind.bind(("127.0.0.1", port))
             return
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-    raise OSError(errno.EADDRINUSE, f"{PORTS_TRIED} ports of {ports[0]} to {ports[-1]} are all in use")
+    raise OSError(errno.EADDRINUSE, f"{PORTS_TRIED} ports of {PORTS[0]} to {PORTS[-1]} are all in use")
 
 
 def log_end(log_file: Path, characters: int = 600) -> str:

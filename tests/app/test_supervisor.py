@@ -37,16 +37,16 @@ async def test_a_task_that_fails_stops_the_process_with_its_error() -> None:
     life = Life()
     life.tasks.start("other", last())
     life.tasks.start("broken", fail())
-    await asyncio.wait_for(life.tasks.stopping.wait(), 1)
+    await asyncio.wait_for(life.tasks.stopping.wait(), 30)
     assert isinstance(life.tasks.failure, Broken)
     assert life.told == [life.tasks.failure]
-    await asyncio.wait_for(life.tasks.end(), 1)
+    await asyncio.wait_for(life.tasks.end(), 30)
 
 
 async def test_a_task_that_only_ends_stops_the_process_and_is_named() -> None:
     life = Life()
     life.tasks.start("keys", end())
-    await asyncio.wait_for(life.tasks.stopping.wait(), 1)
+    await asyncio.wait_for(life.tasks.stopping.wait(), 30)
     assert isinstance(life.tasks.failure, TaskEnded)
     assert "'keys'" in str(life.tasks.failure)
 
@@ -81,7 +81,7 @@ async def test_work_is_waited_for_unless_the_process_stops() -> None:
     waiting = asyncio.create_task(life.tasks.unless_stopped(last()))
     await asyncio.sleep(0)
     life.tasks.stop()
-    assert await asyncio.wait_for(waiting, 1) is None
+    assert await asyncio.wait_for(waiting, 30) is None
 
 
 async def test_work_that_is_waited_for_ends_with_the_reason_of_the_process() -> None:
@@ -99,5 +99,5 @@ async def test_work_that_is_waited_for_ends_with_the_reason_of_the_process() -> 
     await asyncio.sleep(0)
     life.tasks.start("broken", fail())
     with pytest.raises(Broken):
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, 30)
     assert cleaned

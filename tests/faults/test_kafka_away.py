@@ -131,13 +131,13 @@ def test_a_start_that_waits_for_a_silent_broker_ends_when_it_is_asked_to(
     program: str, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(20)
+        silent.settimeout(60)
         given = {"kafka.bootstrap": f"127.0.0.1:{silent.getsockname()[1]}", "worker.data_dir": str(tmp_path)}
         process = start_tied([*COMMAND, program], tmp_path / "log", environment(given))
         connection, _ = silent.accept()
         process.terminate()
         try:
-            assert process.wait(5) == 0, (tmp_path / "log").read_text()
+            assert process.wait(20) == 0, (tmp_path / "log").read_text()
         finally:
             process.kill()
             connection.close()

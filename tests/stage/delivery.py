@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from agents.deliver.definitions.parse import load_destinations
@@ -22,6 +22,7 @@ from agents.deliver.definitions.published import (
 from agents.evaluate.transitions import encode_transition
 from agents.topics import create_topics, existing
 from rules.state.row import Transition, Trigger
+from tests.stage.topics import grow
 from tests.stage.workers import Process, Worker, environment, launch
 
 START_MS = 1_790_000_000_000
@@ -74,8 +75,7 @@ class DeliveryScene:
 
     async def grow(self, topic: str, partitions: int) -> None:
         """Add partitions to a topic, up to this number; the producer uses them at once."""
-        await self.admin.create_partitions({topic: NewPartitions(partitions)})
-        await self.producer.client.force_metadata_update()
+        await grow(self.admin, topic, partitions, self.producer)
 
     async def define(self, text: str, version: int = 1) -> None:
         found = [PublishedDestination(each, version) for each in load_destinations([("test.yaml", text)])]

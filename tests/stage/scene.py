@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
@@ -21,6 +21,7 @@ from rules.compile.audience import PublishedAudience
 from rules.parse.definitions import load_definitions
 from tests.stage.compare import Outcome, Reference, assert_same, assert_same_order
 from tests.stage.log import DEFINITIONS, Line, Log
+from tests.stage.topics import grow
 from tests.stage.workers import Worker, until
 
 KEPT = {"retention.ms": "-1"}
@@ -66,8 +67,8 @@ class Scene:
         self.counts[topic] = partitions
 
     async def grow(self, topic: str, partitions: int) -> None:
-        """Add partitions to a topic, up to this number."""
-        await self.admin.create_partitions({topic: NewPartitions(partitions)})
+        """Add partitions to a topic, up to this number; the producer uses them at once."""
+        await grow(self.admin, topic, partitions, self.producer)
         self.counts[topic] = partitions
 
     async def define(

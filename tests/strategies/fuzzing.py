@@ -1,9 +1,11 @@
-"""How many examples a test of hypothesis tries: some in every run, many in ``make fuzz``."""
+"""Which examples a test of hypothesis tries: some, alike in every run; many others in ``make fuzz``."""
 
 from __future__ import annotations
 
 import os
 from typing import Final
+
+from hypothesis import HealthCheck, settings
 
 _WANTED = os.environ.get("TURNSTILE_FUZZ_EXAMPLES")
 
@@ -14,3 +16,15 @@ IS_FUZZING: Final = _WANTED is not None
 def examples_of(usual: int) -> int:
     """``usual`` where nobody is fuzzing, otherwise what ``make fuzz`` asks of the test (EXAMPLES=...)."""
     return usual if _WANTED is None else int(_WANTED)
+
+
+def use_profile() -> None:
+    """The defaults of all tests of hypothesis: no time counts, because machines are busy with other tests,
+    and a test says of the same program what it said before."""
+    settings.register_profile(
+        "turnstile",
+        deadline=None,
+        derandomize=not IS_FUZZING,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("turnstile")

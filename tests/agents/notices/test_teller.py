@@ -86,7 +86,7 @@ class Stage:
         return asyncio.create_task(made.run())
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not holds():
                 await asyncio.sleep(0.005)
 

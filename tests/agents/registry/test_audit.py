@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from aiokafka.admin import NewTopic
-
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_admin, new_consumer, new_producer
 from agents.registry.audit import AuditRecord, audit_record, audit_topic, read_audit
 from agents.registry.topic import publish
 from agents.registry.unusable import UnusableRecord
+from agents.topics import create_topics
 
 AT = "2026-11-28T00:00:00.000Z"
 CHANGES = [
@@ -25,7 +24,7 @@ async def test_changes_are_read_in_their_order_and_others_records_are_told(
     kafka, topic = Broker(broker), audit_topic(topic_prefix)
     admin = new_admin(kafka)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, 1, 1)])
+    await create_topics(admin, {topic: (1, {})}, 1)
     await admin.close()
     records = [audit_record(each) for each in CHANGES]
     async with new_producer(kafka, idempotence=False) as producer:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from aiokafka.admin import NewTopic
 from aiokafka.errors import ProducerFenced, UnknownError
 from aiokafka.producer.sender import EndTxnHandler
 
@@ -20,6 +19,7 @@ from agents.registry.audiences import Audiences, audience_record
 from agents.registry.audit import AuditRecord, audit_record, read_audit
 from agents.registry.topic import everything_on, publish, read_all
 from agents.registry.writer import AudiencesWriter, Change
+from agents.topics import create_topics
 from app.kafka.configured import parse_published
 from rules.compile.audience import PublishedAudience
 
@@ -56,9 +56,7 @@ async def make_topics(broker: Broker, prefix: str) -> None:
     admin = new_admin(broker)
     await admin.start()
     compacted = {"cleanup.policy": "compact"}
-    await admin.create_topics(
-        [NewTopic(f"{prefix}.audiences", 1, 1, topic_configs=compacted), NewTopic(f"{prefix}.audit", 1, 1)]
-    )
+    await create_topics(admin, {f"{prefix}.audiences": (1, compacted), f"{prefix}.audit": (1, {})}, 1)
     await admin.close()
 
 

@@ -27,8 +27,8 @@ from tests import ROOT
 from tests.app.demo.figures import AUDIENCES, figures
 
 START_SECONDS = 60.0
-STOP_SECONDS = 15.0
-"""Three times what it takes, for busy machines."""
+STOP_SECONDS = 60.0
+"""Far more than it takes, for busy machines."""
 
 
 class Demo:
@@ -114,8 +114,16 @@ def gone(pid: int) -> bool:
         return True
 
 
+def until_gone(pids: list[int]) -> None:
+    """The kernel ends them with their parent, a moment after it."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while not all(map(gone, pids)):
+        assert time.monotonic() < deadline, pids
+        time.sleep(0.02)
+
+
 def get(url: str) -> object:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -159,7 +167,7 @@ def test_figures_probes_and_one_ctrl_c(embedded: str, start: Callable[..., Demo]
     assert children or sys.platform != "linux"
     demo.process.send_signal(signal.SIGINT)
     assert demo.end() == 0
-    assert all(gone(pid) for pid in children)
+    until_gone(children)
     assert list(demo.folder.iterdir()) == []
 
 
@@ -193,7 +201,7 @@ def test_a_second_ctrl_c_ends_it_at_once(embedded: str, start: Callable[..., Dem
     demo.process.send_signal(signal.SIGINT)
     # 0: the first was quick enough. -SIGINT: the second met a Python that had given its handlers back.
     assert demo.end() in (0, 130, -signal.SIGINT)
-    assert all(gone(pid) for pid in children)
+    until_gone(children)
     assert list(demo.folder.iterdir()) == []
 
 
@@ -204,7 +212,7 @@ def test_ctrl_c_while_it_starts(embedded: str, start: Callable[..., Demo]) -> No
     demo.process.send_signal(signal.SIGINT)
     assert demo.end() == 0
     assert demo.lines[-1] == "stopped"
-    assert all(gone(pid) for pid in children)
+    until_gone(children)
     assert list(demo.folder.iterdir()) == []
 
 
@@ -230,7 +238,7 @@ async def test_nothing_of_it_stays_on_a_broker_of_its_users(broker: str, start: 
 
     demo = start("--broker", broker, "--customers", "5", "--max", "--no-keep", "--port", "0")
     assert await asyncio.to_thread(demo.end) == 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await left():
             await asyncio.sleep(0.1)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import NewTopic
 from typer.testing import CliRunner
 
 from agents.backfill.history.imports import Import, Imports, runs_of
@@ -20,7 +19,7 @@ from agents.kafka.broker import Broker
 from agents.kafka.clients import new_admin, new_consumer, new_producer
 from agents.registry.erasures import receipt_of, receipt_record
 from agents.registry.topic import publish, read_all
-from agents.topics import existing
+from agents.topics import create_topics, existing
 from agents.topics.look import look
 from app.cli import cli
 from app.failures import FAILED, message_for_users
@@ -109,7 +108,7 @@ class ImportLab:
         await admin.start()
         try:
             if topic not in await existing(admin):
-                await admin.create_topics([NewTopic(topic, 1, 1)])
+                await create_topics(admin, {topic: (1, {})}, 1)
         finally:
             await admin.close()
         erased = Erased(time.time_ns() // 1_000_000, {}, {}, ["r"], "default", (0, 0))

@@ -6,13 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import NewTopic
 
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_admin, new_consumer, new_producer
 from agents.registry.audiences import encode_audience
 from agents.registry.audit import AuditRecord, read_audit
 from agents.registry.topic import publish
+from agents.topics import create_topics
 from app.publish.author import Author
 from app.publish.lifecycle import Lifecycle, connected_lifecycle
 from app.publish.refused import NotHeld, QuotaUsedUp, VersionMoved
@@ -77,7 +77,7 @@ async def test_a_topic_of_a_program_before_versions_goes_on(settings: Settings) 
     broker, topic = Broker(settings.kafka.bootstrap), f"{settings.topics.prefix}.audiences"
     admin = new_admin(broker)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"cleanup.policy": "compact"})])
+    await create_topics(admin, {topic: (1, {"cleanup.policy": "compact"})}, 1)
     await admin.close()
     old = [PublishedAudience(fans(event).audience, version) for version, event in ((3, "a"), (4, "b"))]
     async with new_producer(broker, idempotence=False) as producer:

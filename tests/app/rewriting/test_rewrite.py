@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import NewTopic
 from typer.testing import CliRunner
 
 from agents.kafka.clients import new_admin, new_consumer, new_producer
 from agents.registry.erased_records import ErasedRecords
 from agents.registry.topic import publish
+from agents.topics import create_topics
 from app.cli import cli
 from app.commands.options import load_quiet
 from app.rewriting import rewrite as rewriting
@@ -49,7 +49,7 @@ async def test_history_and_dead_letters_have_nothing_of_an_erased_user(
     letters = f"{topic_prefix}.events.dlq"
     admin = new_admin(lab.broker)
     await admin.start()
-    await admin.create_topics([NewTopic(letters, 1, 1)])
+    await create_topics(admin, {letters: (1, {})}, 1)
     await admin.close()
     async with new_producer(lab.broker, idempotence=False) as producer:
         await publish(producer, letters, [(each.encode(), b"{broken") for each in ("bob", ANN)])

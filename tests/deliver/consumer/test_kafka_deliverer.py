@@ -99,9 +99,13 @@ async def test_faulty_receivers_delay_nobody_but_themselves_and_nothing_is_lost(
             assert not hooks["slow"].taken  # before the slow one answered its first request, or one was up
             assert not hooks["down"].taken
             may_answer.set()
-            assert (await deliverer.status("down"))["state"] == "retrying"
+
+            async def retries() -> bool:
+                return bool((await deliverer.status("down"))["state"] == "retrying")
+
+            await until(retries, "what is down is tried again", 30, [deliverer])
             await hooks["down"].start()
-            for name in ("flaky", "throttled", "breaking", "slow", "down"):
+            for name in ("flaky", "throttled", "breaking", "slow", "down", "good"):
                 hook = hooks[name]
                 await until(
                     lambda hook=hook: set(hook.ids) == ids,  # type: ignore[misc]

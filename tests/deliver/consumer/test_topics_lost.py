@@ -9,11 +9,11 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.deliver.definitions.published import group_name
-from agents.topics import existing
 from agents.topics.delivery import destinations_topic
 from tests.stage.commands import run_beside
 from tests.stage.delivery import DelivererProcess, many, scene, transition
 from tests.stage.receiver import receiver
+from tests.stage.topics import delete_topics
 from tests.stage.workers import environment, until
 
 
@@ -30,12 +30,7 @@ async def test_lost_destinations_stop_the_deliverer_and_go_on_when_published_aga
         await until(lambda: stage.is_committed("crm"), "all is committed", 60, [deliverer])
         deliverer.end()
         topic = destinations_topic(topic_prefix)
-        await stage.admin.delete_topics([topic])
-
-        async def is_gone() -> bool:
-            return topic not in await existing(stage.admin)
-
-        await until(is_gone, "the topic is gone")
+        await delete_topics(stage.admin, [topic])
         more = await stage.send(transition(f"v{number}", 1) for number in range(20))
         deliverer.start()
         process = deliverer.process
@@ -92,12 +87,7 @@ async def test_transitions_that_are_made_again_are_delivered_from_their_beginnin
         deliverer.start()
         await until(lambda: started(deliverer, stage.partitions), "it delivers", 60, [deliverer])
         deliverer.end()
-        await stage.admin.delete_topics([stage.transitions])
-
-        async def is_gone() -> bool:
-            return stage.transitions not in await existing(stage.admin)
-
-        await until(is_gone, "the topic is gone")
+        await delete_topics(stage.admin, [stage.transitions])
         await stage.make(stage.transitions)
         await stage.producer.client.force_metadata_update()
         sent = await stage.send(transition(f"v{number}", 1) for number in range(100))

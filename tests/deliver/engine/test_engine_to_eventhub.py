@@ -196,7 +196,7 @@ async def test_refused_rights_are_an_alert_until_they_are_back(
     peer.drop_all()
     peer.faults.for_good(HubFault.AUTH_REFUSED)
     await running.engine.put(messages(1, users=1))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while running.engine.report.state != "misconfigured":
             await asyncio.sleep(0.02)
         assert "InvalidSignature" in str(running.engine.report.last_error)

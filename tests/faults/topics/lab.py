@@ -11,12 +11,12 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from agents.kafka.placement import partition_of
-from agents.topics import create_topics, existing
-from agents.topics.make import set_configs
+from agents.topics import create_topics
 from tables.store import RocksMemory, RocksStore
 from tests.stage.commands import Done, run
 from tests.stage.log import Line, view
 from tests.stage.scene import Scene
+from tests.stage.topics import configure, delete_topics
 from tests.stage.workers import Worker, environment
 
 SEEN = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
@@ -65,22 +65,17 @@ async def worked(stage: Scene, definitions: str = SEEN, times: int = 1) -> Worke
 
 
 async def remake(stage: Scene, topic: str, partitions: int | None = None, **configs: str) -> None:
-    await stage.admin.delete_topics([topic])
-
-    async def is_gone() -> bool:
-        return topic not in await existing(stage.admin)
-
-    await stage.until(is_gone, f"{topic} is gone")
+    await delete_topics(stage.admin, [topic])
     if partitions is not None:
         await create_topics(stage.admin, {topic: (partitions, configs)}, 1)
 
 
 async def cut_head(stage: Scene, topic: str, offsets: Mapping[int, int]) -> None:
     """Remove the first records of partitions of a compacted topic, as retention does where it is on."""
-    await set_configs(stage.admin, topic, {"cleanup.policy": "delete"})
+    await configure(stage.admin, topic, {"cleanup.policy": "delete"})
     tps = {TopicPartition(topic, each): RecordsToDelete(offset) for each, offset in offsets.items()}
     await stage.admin.delete_records(tps)
-    await set_configs(stage.admin, topic, {"cleanup.policy": "compact"})
+    await configure(stage.admin, topic, {"cleanup.policy": "compact"})
 
 
 async def refused(stage: Scene, worker: Worker) -> str:

@@ -52,7 +52,8 @@ async def test_what_retention_took_is_told_at_the_start_and_while_reading(
         assert count == 7
         assert f"7 records of {stage.events}/0 (offsets 10 to 16) were gone before they could be read" in text
         assert worker.logged("records_lost")
-        # While reading: the answer to one fetch lies in the socket, the next one comes too late.
+        # While reading: the answer to one fetch lies in the socket, the next one comes too late. Where the
+        # answer had gone out empty just before, the next one lacks the first five, too.
         worker.freeze(True)
         await send(stage, 20, 5)
         await asyncio.sleep(0.5)
@@ -61,9 +62,10 @@ async def test_what_retention_took_is_told_at_the_start_and_while_reading(
         worker.freeze(False)
         await stage.finished()
         count, (text,) = await lost(worker)
-        assert count == 7 + 7
-        assert "(offsets 25 to 31)" in text
-        assert await stage.total(stage.transitions) == 10 + 3 + 5 + 3
+        taken = 5 if "(offsets 25 to 31)" in text else 0
+        assert f"(offsets {20 + taken} to 31)" in text
+        assert count == 7 + 12 - taken
+        assert await stage.total(stage.transitions) == 10 + 3 + taken + 3
         worker.stop()
         # All gone, and nothing to read: told by one start only.
         await send(stage, 35, 4)

@@ -97,7 +97,7 @@ async def test_retry_after_pauses_every_lane() -> None:
         hook.answer = first(1, status(503, Retry_After="1"))
         await made.deliver([message(transition("u1", 2))])
         await made.deliver([message(transition("u2", 1))])
-        assert 1.0 <= time.monotonic() - first_at < 3.0
+        assert 1.0 <= time.monotonic() - first_at < 20.0
 
 
 async def test_a_late_success_does_not_cut_a_pause_short_that_was_asked_for(

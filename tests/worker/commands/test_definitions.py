@@ -18,8 +18,8 @@ audiences:
   - {id: gold, name: Gold, rule: {attribute: plan, eq: gold}}
 """
 EASIER = "audiences: [{id: gold, name: Gold, rule: {attribute: plan, in: [gold, silver]}}]"
-SOON_SECONDS = 2.0
-COMPUTED_SECONDS = 10.0
+SOON_SECONDS = 20.0
+COMPUTED_SECONDS = 60.0
 """An edit is computed from the history first; on a busy machine that takes some seconds."""
 
 

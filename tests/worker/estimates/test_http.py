@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import aiohttp
 from agents.kafka.placement import partition_of
 from tests.stage.log import Line
 from tests.stage.scene import Scene, scene
+from tests.stage.workers import Worker
 from tests.worker.estimates.test_command import NEW, PARTITIONS, PUBLISHED, fill
 
 SMALL_BROKER: dict[str, Any] = {"kafka__idempotence": False, "kafka__rebalance_timeout_ms": 4000}
@@ -95,10 +97,27 @@ async def test_closing_the_connection_ends_the_work(broker: str, topic_prefix: s
                 await answer.read()
                 return answer.status
 
+        assert not children(worker)
         first = asyncio.create_task(status())
-        await asyncio.sleep(0.7)
+        await stage.until(lambda: children(worker), "it is at work", at_once=True)
         assert await status() == 429
         first.cancel()
         await asyncio.wait({first})
-        await asyncio.sleep(1.5)
-        assert await status() == 200
+        await stage.until(lambda: not children(worker), "its work has ended")
+
+        async def is_free() -> bool:
+            return await status() == 200
+
+        await stage.until(is_free, "the next one gets its turn")
+
+
+def children(worker: Worker) -> list[int]:
+    """The processes that a worker has started and that run."""
+    assert worker.process is not None
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == worker.process.pid and state != "Z":
+                found.append(int(path.parent.name))
+    return found

@@ -16,6 +16,7 @@ from app.cli import cli
 from tests.stage.log import Line
 from tests.stage.readers import reader_of
 from tests.stage.scene import Scene, scene
+from tests.stage.topics import delete_topics
 from tests.stage.workers import Worker
 
 EVER = "audiences: [{id: ever, name: Ever, rule: {event: view}}]"
@@ -133,7 +134,7 @@ async def test_identities_are_found_over_two_workers_a_kill_and_a_lost_disk(
 
         # The topic is made again; what rows have is claimed again, and lookups say nothing wrong meanwhile.
         topic = f"{stage.prefix}.identities"
-        await stage.admin.delete_topics([topic])
+        await delete_topics(stage.admin, [topic])
         first.start()
 
         async def are_found(wanted: list[str | None]) -> bool:

@@ -81,7 +81,6 @@ async def test_a_topic_grows_while_workers_come_and_go(kafka: str, topic_prefix:
         writing = asyncio.create_task(write(records[:third]))
         await stage.reach(100)
         await stage.grow(stage.events, GROWN)
-        await stage.producer.client.force_metadata_update()
         await writing
         await send(stage.producer, stage.events, bad)
         writing = asyncio.create_task(write(records[third : 2 * third]))

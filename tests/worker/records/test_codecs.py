@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatch, LegacyRecordBatchBuilder
 
@@ -15,6 +14,7 @@ from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 from agents.topics import create_topics
 from tests.stage.log import START_MS
 from tests.stage.scene import KEPT, Scene, scene
+from tests.stage.topics import configure
 from tests.worker.commands.test_definitions import command
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
@@ -55,10 +55,7 @@ async def test_records_of_every_codec_are_read_everywhere(
         compacted = {**large, "cleanup.policy": "compact", "compression.type": "zstd"}
         await create_topics(stage.admin, {stage.changelog: (2, compacted)}, 1)
         for name, codec in OURS.items():
-            kept = {"cleanup.policy": "compact"} if name == "audiences" else KEPT
-            configs = {**kept, "compression.type": codec}
-            topic = f"{topic_prefix}.{name}"
-            await stage.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+            await configure(stage.admin, f"{topic_prefix}.{name}", {"compression.type": codec})
         await stage.define(ONCE)
         users = {name: [f"{codec}-{number}" for number in range(USERS)] for name, codec in events.items()}
         for name, codec in events.items():

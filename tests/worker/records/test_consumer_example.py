@@ -71,7 +71,7 @@ def told(consumer: subprocess.Popen[str], lines: int) -> list[str]:
 
 async def written(folder: Path, rows: set[tuple[object, ...]]) -> None:
     """Wait until the consumer's table has these rows, for everybody to see."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             with closing(sqlite3.connect(folder / "members.db")) as table:
                 if set(table.execute("SELECT audience, user_id, seq, event FROM memberships")) == rows:

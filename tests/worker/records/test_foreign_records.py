@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from aiokafka.admin import NewPartitions
-
 from agents.kafka.placement import partition_of
 from tests.stage.log import START_MS, Line
 from tests.stage.scene import scene
@@ -126,7 +124,7 @@ async def test_a_re_keyed_record_of_a_partition_that_came_later_is_taken(
         worker = stage.worker()
         worker.start()
         await worker.wait_ready()
-        await stage.admin.create_partitions({stage.events: NewPartitions(3)})
+        await stage.grow(stage.events, 3)
         await stage.producer.send_and_wait(
             stage.repartition, view("u"), b"u", 0, START_MS, origin(stage.events, "2", "5")
         )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import ConsumerRecord
 
 from agents.kafka.placement import partition_of
@@ -16,6 +15,7 @@ from agents.topics import create_topics
 from tables.claims import decode_key
 from tests.stage.log import START_MS, Line
 from tests.stage.scene import KEPT, Scene, scene
+from tests.stage.topics import configure
 
 ONCE = "audiences: [{id: once, name: Once, rule: {event: view}}]"
 MIB = 1024 * 1024
@@ -32,8 +32,7 @@ async def send(stage: Scene, topic: str, partition: int, *records: dict[str, Any
 
 async def limit(stage: Scene, topic: str, max_bytes: int) -> None:
     """What a topic takes from now on."""
-    configs = {**KEPT, "max.message.bytes": str(max_bytes)}
-    await stage.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+    await configure(stage.admin, topic, {"max.message.bytes": str(max_bytes)})
 
 
 def headers_of(record: ConsumerRecord) -> dict[str, bytes]:

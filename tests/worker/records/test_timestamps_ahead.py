@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.stage.log import view
 from tests.stage.scene import scene
+from tests.stage.topics import configure
 
 DAY = 86_400_000
 SEEN = "audiences: [{id: seen, name: Seen, rule: {event: view}}]"
@@ -26,8 +26,7 @@ async def test_a_record_from_tomorrow_is_a_dead_letter_once_and_for_all(
     async with scene(kafka, topic_prefix, tmp_path, partitions=1) as stage:
         await stage.define(SEEN)
         if kind == "LogAppendTime":
-            config = {"message.timestamp.type": kind}
-            await stage.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, stage.events, config)])
+            await configure(stage.admin, stage.events, {"message.timestamp.type": kind})
         # In one batch and in several: a good one behind a bad one is taken all the same.
         await stage.send(0, [view("ann", now_ms), view("bob", ahead[0]), view("cid", now_ms)])
         await stage.send(0, [view("dan", ahead[1])])

@@ -19,6 +19,8 @@ from tests.stage.scene import Scene, scene
 from tests.stage.workers import Worker, until
 
 BRIEF = "audiences: [{id: brief, name: Brief, rule: {event: view, within: 2s}}]"
+LONGER = BRIEF.replace("2s", "7s")
+"""Ann is still in it when the transaction has begun, on a slow machine, too."""
 
 
 def now_ms() -> int:
@@ -65,7 +67,7 @@ async def test_a_transaction_counts_when_it_is_committed_and_time_waits_for_it(
         scene(kafka, topic_prefix, tmp_path, partitions=1) as stage,
         AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=topic_prefix) as other,
     ):
-        await stage.define(BRIEF)
+        await stage.define(LONGER)
         worker = stage.worker(worker__stall_seconds=8)
         worker.start()
         await worker.wait_ready()

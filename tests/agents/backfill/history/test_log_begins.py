@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from aiokafka import TopicPartition
-from aiokafka.admin import NewTopic, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 
 from agents.backfill.history.completeness import LogBegin
 from agents.backfill.history.log_begins import log_begins
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_admin, new_consumer, new_producer
+from agents.topics import create_topics
 
 T = 1_700_000_000_000
 
@@ -19,7 +20,7 @@ async def test_a_log_begins_with_its_first_record_or_that_of_its_users_history(
     broker, source, past = Broker(kafka), f"{topic_prefix}.events", f"{topic_prefix}.history"
     admin = new_admin(broker)
     await admin.start()
-    await admin.create_topics([NewTopic(source, 4, 1), NewTopic(past, 2, 1)])
+    await create_topics(admin, {source: (4, {}), past: (2, {})}, 1)
     async with new_producer(broker, idempotence=False) as producer:
         for partition in (0, 1, 2):
             for number in range(3):

@@ -61,7 +61,11 @@ async def followed(settings: Settings, *awaited: Awaited, seconds: float | None 
 
 async def test_it_ends_when_all_are_ready(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     waiting = asyncio.create_task(followed(settings, KEEN, VIP))
-    await asyncio.sleep(0.5)
+    told: list[str] = []
+    async with asyncio.timeout(60):
+        while len(told) < 2:
+            await asyncio.sleep(0.05)
+            told += capsys.readouterr().err.splitlines()
     await make_topic(settings)  # as a worker does that starts after it
     await tell(settings, KEEN, Progress("ready", enters=3, exits=1), Progress("replaying", 50, 100))
     await tell(settings, VIP, Progress("ready"), Progress("ready"))
@@ -70,7 +74,7 @@ async def test_it_ends_when_all_are_ready(settings: Settings, capsys: pytest.Cap
     await tell(settings, KEEN, Progress("ready", enters=3, exits=1), Progress("ready", enters=1, exits=0))
     found = await waiting
     assert found.ending == "ready"
-    told = capsys.readouterr().err.splitlines()
+    told += capsys.readouterr().err.splitlines()
     assert told[:2] == [
         "default/keen version 2: waits for its turn",
         "default/vip version 1: waits for its turn",
