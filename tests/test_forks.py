@@ -132,5 +132,5 @@ def test_none_outlives_the_process_that_asked_for_it(tmp_path: Path, silent: soc
 def is_gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True

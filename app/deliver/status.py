@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.kafka.clients import new_consumer
+from agents.kafka.patience import patiently
 from agents.topics import existing
 from agents.topics.delivery import dead_letter_topic
 from app.deliver.replay import replay_group
@@ -120,7 +122,7 @@ async def _ends(
 
 
 async def _committed(topic: DestinationsTopic, group: str) -> Mapping[TopicPartition, int]:
-    held = await topic.admin.list_consumer_group_offsets(group)
+    held = await patiently(partial(topic.admin.list_consumer_group_offsets, group))
     return {tp: each.offset for tp, each in held.items() if each.offset >= 0}
 
 

@@ -7,12 +7,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.kafka.clients import new_consumer, new_producer
+from agents.kafka.patience import patiently
 from agents.kafka.topic_limits import largest_batch_bytes
 from agents.restore.rebuild import LostChangelog, RebuildRefused, rebuild
 from agents.restore.stores import stores_of
@@ -240,7 +242,7 @@ class TopicRepairs:
     async def _members(self, group: str) -> int:
         found = [
             len(each["members"])
-            for response in await self._admin.describe_consumer_groups([group])
+            for response in await patiently(partial(self._admin.describe_consumer_groups, [group]))
             for each in response.to_object()["groups"]
         ]
         return sum(found)

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError
 
 from agents.kafka.clients import committed_consumer, new_consumer
+from agents.kafka.patience import patiently
 from agents.registry.audience_keys import audience_of
 from agents.registry.topic import keys_on
 from agents.restore.stores import stores_of
@@ -31,7 +32,6 @@ from agents.topics.noted import (
 from agents.topics.plan import TopicPlan
 from app.kafka.configured import broker_of
 from app.settings.tree import Settings
-from app.worker.topic_watch import patiently
 from tables.codec import Checkpoint
 
 

@@ -7,11 +7,9 @@ warning. What is checked against what the state noted is in ``agents.topics.note
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 from aiokafka import TopicPartition
@@ -20,6 +18,7 @@ from faust.types import TP
 
 from agents.evaluate.pipeline import Pipeline
 from agents.kafka.clients import new_admin, new_consumer
+from agents.kafka.patience import patiently
 from agents.kafka.topic_limits import largest_batch_bytes
 from agents.registry.audiences_feed import AudiencesFeed
 from agents.restore.lost import ChangelogLost
@@ -45,15 +44,12 @@ from app.kafka.configured import broker_of, plan_of
 from app.settings.tree import Settings
 from tables.codec import topic_key
 
-T = TypeVar("T")
-
 log = structlog.get_logger("turnstile.topics")
 
 LOOK_SECONDS = 60.0
 """Between two looks at the topics."""
 SURE_SECONDS = 2.0
 """Brokers learn of topics one after the other: what is wrong must be so twice, this long apart."""
-PATIENCE_SECONDS = 30.0
 UNWISE = "topic_settings"
 """Code of the warning."""
 
@@ -235,15 +231,3 @@ class TopicWatch:
         wanted = wanted_topics(plan, self.partitions[plan.changelog], self.partitions)
         judged = judge(wanted, cluster)
         return [*(each for each in found if each is not None), *judged]
-
-
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """What ``ask`` returns, asked again while the brokers say that they can't answer yet."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return await ask()
-        except (KafkaError, TimeoutError, OSError) as error:
-            if (isinstance(error, KafkaError) and not error.retriable) or time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.2)

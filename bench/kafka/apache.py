@@ -21,7 +21,7 @@ from app.kafka.embedded import count_brokers, end_process, free_ports, log_end, 
 from bench.kafka.jars import KafkaUnavailable, java_program, kafka_jars
 from bench.kafka.secure import Secure
 
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 TOOL_HEAP_MB = 128
 
 
@@ -218,7 +218,7 @@ class ApacheKafka:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=READY_SECONDS,
             check=False,
         )
         if formatted.returncode != 0:

@@ -23,7 +23,7 @@ NAME = "EVENT_HUB_CONNECTION"
 
 
 def destination(**target: Any) -> Destination:
-    defaults: dict[str, Any] = {"connection_string": Secret(NAME), "timeout_ms": 5_000}
+    defaults: dict[str, Any] = {"connection_string": Secret(NAME), "timeout_ms": 20_000}
     return Destination("lake", EventHub(**(defaults | target)))
 
 

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 from aiokafka.structs import ConsumerRecord
 
+from agents.evaluate.transitions import encode_transition
 from rules.state.row import Transition
 from tables.changelog.reader import ChangelogReader
 from tables.codec import CHECKPOINT_KEY, decode_checkpoint
@@ -18,6 +19,8 @@ from tests.stage.log import AHEAD_MS, TAKES_AHEAD, Log, make_log
 from tests.stage.scene import Scene, progress, scene
 
 SEED = 7
+KILLS = 3
+"""At least, and more until one hit where something must be sent again."""
 
 
 @pytest.mark.parametrize("engine", ["auto", "python"])
@@ -71,33 +74,45 @@ async def test_twenty_kills_change_nothing(kafka: str, topic_prefix: str, tmp_pa
 async def test_a_kill_sends_again_what_was_in_flight_and_nothing_else(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    log = make_log(SEED, records=30_000, users=2_000, start_ms=AHEAD_MS)
+    log = make_log(SEED, records=60_000, users=2_000, start_ms=AHEAD_MS)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
         worker = stage.worker(worker__id="w1", worker__poll_records=500, **TAKES_AHEAD)
-        in_flight = repeats = 0
-        for kill, portion in enumerate(log.portions(3)):
+        in_flight = expected = 0
+        for kill, portion in enumerate(log.portions(6)):
             await stage.load(portion)
+            if kill >= KILLS and expected:
+                continue
             worker.start()
             await progress(stage, 2_000)
             worker.kill()
             sent = {json.loads(each.value)["id"] for each in await stage.read(stage.transitions)}
-            before = await stage.total(stage.transitions)
             for records in (await stage.changelogs()).values():
-                in_flight += len(open_round(records))
-            print(f"kill {kill}: {len(sent)} sent, {before - len(sent)} of them again, {in_flight} in flight")
+                unsent = open_round(records)
+                in_flight += len(unsent)
+                expected += len(sent & {id_of(each) for each in unsent})
+            print(f"kill {kill}: {len(sent)} sent, {in_flight} were in flight, {expected} of them sent")
+        assert expected, "no kill hit between an output and the next commit"
         worker.start()
         await stage.finished()
         repeats = (await stage.outcome()).repeats
-        print(f"{repeats} came again, {in_flight} were in flight")
-        assert 0 < repeats <= in_flight
-        # All is acknowledged, and after a moment it is known to be.
-        await asyncio.sleep(0.5)
+        assert expected <= repeats <= in_flight
+
+        async def is_known() -> bool:
+            return not sum(map(len, map(open_round, (await stage.changelogs()).values())))
+
+        await stage.until(is_known, "all is acknowledged, and known to be")
         worker.kill()
         worker.start()
         await stage.finished()
         outcome = await stage.assert_right(log)
         assert outcome.repeats == repeats, "a worker that was killed while it was idle sent something again"
+
+
+def id_of(transition: Transition) -> str:
+    value, _ = encode_transition(transition)
+    found: str = json.loads(value)["id"]
+    return found
 
 
 def open_round(records: Sequence[ConsumerRecord]) -> list[Transition]:

@@ -20,8 +20,9 @@ async def test_a_worker_takes_partitions_over_without_restoring_them(
     log = make_log(7, RECORDS, 300, start_ms=AHEAD_MS)
     async with scene(kafka, topic_prefix, tmp_path) as stage:
         await stage.define()
-        first = stage.worker("w1", worker__standbys=1, **TAKES_AHEAD)
-        second = stage.worker("w2", worker__standbys=1, **TAKES_AHEAD)
+        # The second one is asked before the group notices that the first one is dead.
+        settings = {"worker__standbys": 1, "kafka__session_timeout_ms": 12_000, **TAKES_AHEAD}
+        first, second = (stage.worker(name, **settings) for name in ("w1", "w2"))
         first.start()
         second.start()
         await stage.until(lambda: each_keeps_what_the_other_owns(first, second), "both have standbys")

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from agents.deliver.definitions.published import (
     publish_destinations,
 )
 from agents.evaluate.transitions import encode_transition
+from agents.kafka.patience import patiently
 from agents.topics import create_topics, existing
 from rules.state.row import Transition, Trigger
 from tests.stage.topics import grow
@@ -119,7 +121,8 @@ class DeliveryScene:
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
             tps = [TopicPartition(self.transitions, each) for each in range(self.partitions)]
             ends = await consumer.end_offsets(tps)
-        held = await self.admin.list_consumer_group_offsets(f"{self.prefix}.deliver.{name}")
+        group = f"{self.prefix}.deliver.{name}"
+        held = await patiently(partial(self.admin.list_consumer_group_offsets, group))
         return all(tp in held and held[tp].offset >= end for tp, end in ends.items())
 
     async def read(self, topic: str) -> list[ConsumerRecord[bytes, bytes]]:

@@ -27,6 +27,7 @@ COMMAND = [sys.executable, "-m", "app.main"]
 STOP_SECONDS = 40.0
 LEAST_SECONDS = 60.0
 """What a machine that is busy with other tests needs; who waits for a condition loses nothing."""
+ANSWER_SECONDS = 30.0
 SOON, LATER = 0.03, 0.2
 """Seconds between two looks at a condition, which cost the brokers and the workers their time, too."""
 LOG_CHARACTERS = 6000
@@ -166,7 +167,7 @@ class Worker:
         request = urllib.request.Request(self.url + path, body, headers=dict(headers))
         try:
             try:
-                with urllib.request.urlopen(request, timeout=10, context=self._tls()) as answer:
+                with urllib.request.urlopen(request, timeout=ANSWER_SECONDS, context=self._tls()) as answer:
                     return answer.status, _body(answer.headers["Content-Type"], answer.read())
             except urllib.error.HTTPError as error:
                 with error:

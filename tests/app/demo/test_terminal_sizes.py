@@ -61,10 +61,10 @@ class Terminal:
         while self._read():
             pass
         os.close(self._main)
-        return self.process.wait(20)
+        return self.process.wait(SECONDS)
 
     def _read(self) -> bool:
-        if not select.select([self._main], [], [], 20)[0]:
+        if not select.select([self._main], [], [], SECONDS)[0]:
             return False
         try:
             self.shown += os.read(self._main, 65_536).decode("utf-8", "replace")

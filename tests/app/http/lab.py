@@ -60,6 +60,8 @@ class Lab:
         self.settings = HttpSettings.model_validate({"port": 0, "probe_port": 0, **http})
         self.keys = KeyRing(self.settings, self.feed, self.warnings)
         self.released = asyncio.Event()
+        self.held = 0
+        """Requests that wait for ``released``."""
         health = Health(lambda: True, list, ready, CollectorRegistry(), self.warnings)
         routes = [
             Route("GET", "/v1/users/{user_id:[^/]+}", self._echo, "lookup", query=(PROJECT, USER_ID)),
@@ -96,6 +98,7 @@ class Lab:
         return web.Response(body=b"x" * LARGE_BYTES)
 
     async def _held(self, request: web.Request) -> web.StreamResponse:
+        self.held += 1
         await self.released.wait()
         return Json({})
 

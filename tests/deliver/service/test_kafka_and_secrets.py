@@ -203,8 +203,12 @@ async def test_a_destination_from_before_secrets_were_declared_says_what_to_do_a
         deliverer.start()
         await started(stage, deliverer, "crm")
         await stage.send([transition("u1", 1)])
+
+        async def is_misconfigured() -> bool:
+            return bool((await deliverer.status("crm"))["state"] == "misconfigured")
+
+        await until(is_misconfigured, "it says so", 20, [deliverer])
         found = await deliverer.status("crm")
-        assert found["state"] == "misconfigured"
         assert "write {secret: environ}" in found["last_error"]["error"]
         _, ready = await deliverer.get("/readyz?verbose")
         (warning,) = ready["warnings"]
@@ -222,7 +226,7 @@ async def test_a_destination_from_before_secrets_were_declared_says_what_to_do_a
 async def post(url: str, body: object) -> tuple[int, str]:
     def send() -> tuple[int, str]:
         request = urllib.request.Request(url, json.dumps(body).encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode()
 
     return await asyncio.to_thread(send)

@@ -25,6 +25,7 @@ from agents.pushes.targets.kafka_end import END_HEADER, LIST_HEADER
 from agents.registry.topic import publish, read_all
 from app.pushes.service import PushService
 from app.settings.tree import Settings
+from tests.stage.ends import ends_of
 from tests.stage.log import view
 from tests.stage.scene import Scene
 
@@ -122,7 +123,7 @@ class PushStage:
         ends: list[str] = []
         tp = TopicPartition(self.topic, 0)
         async with committed_consumer(Broker(self.stage.bootstrap)) as consumer:
-            for record in await _all(consumer, [tp]):
+            for record in await self._all(consumer, [tp]):
                 headers = dict(record.headers)
                 of = headers[LIST_HEADER].decode()
                 if END_HEADER in headers:
@@ -149,7 +150,7 @@ class PushStage:
         last: dict[str, tuple[int, bool]] = {}
         tps = [TopicPartition(self.stage.transitions, each) for each in range(self.stage.partitions)]
         async with committed_consumer(Broker(self.stage.bootstrap)) as consumer:
-            bodies = [json.loads(each.value) for each in await _all(consumer, tps)]
+            bodies = [json.loads(each.value) for each in await self._all(consumer, tps)]
         for each in bodies:
             at_ms = round(datetime.fromisoformat(each["at"]).timestamp() * 1000)
             if each["audience"] == audience and at_ms <= instant_ms:
@@ -162,17 +163,16 @@ class PushStage:
         async with committed_consumer(Broker(self.stage.bootstrap)) as consumer:
             return await read_all(consumer, registry)
 
-
-async def _all(consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> list[Any]:
-    """Every record, up to the ends as they are now."""
-    found: list[Any] = []
-    consumer.assign(tps)
-    await consumer.seek_to_beginning(*tps)
-    ends = await consumer.end_offsets(tps)
-    while any([await consumer.position(each) < ends[each] for each in tps]):
-        for records in (await consumer.getmany(timeout_ms=200)).values():
-            found += records
-    return found
+    async def _all(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> list[Any]:
+        """Every record, up to the ends as they are now; of a commit that was just answered, too."""
+        found: list[Any] = []
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        ends = await ends_of(self.stage.bootstrap, tps)
+        while any([await consumer.position(each) < ends[each] for each in tps]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += records
+        return found
 
 
 async def send_views(stage: Scene, is_over: asyncio.Event, users: Iterable[str] = tuple(USERS)) -> None:

@@ -23,6 +23,7 @@ from agents.sinks.kafka.guard import KafkaGuard
 from app.kafka.embedded import free_ports
 from bench.kafka.clients import make_topic
 from tests.pushes.targets.spools import members, no_progress, spooled
+from tests.stage.ends import ends_of
 
 CONTENT = Content(
     ids=(IdColumn("email", "md5"),),
@@ -44,7 +45,7 @@ async def committed(place: KafkaPlace) -> list[Any]:
         consumer.subscribe([place.topic])
         while not (tps := consumer.assignment()):
             await asyncio.sleep(0.05)
-        ends = await consumer.end_offsets(tps)
+        ends = await ends_of(place.broker.bootstrap, tps)
         found = []
         while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
@@ -57,7 +58,7 @@ def rows_of(records: list[Any]) -> list[dict[str, Any]]:
     return [json.loads(each.value) for each in records if "turnstile.end" not in dict(each.headers)]
 
 
-def ends_of(records: list[Any]) -> list[dict[str, Any]]:
+def end_records(records: list[Any]) -> list[dict[str, Any]]:
     return [json.loads(each.value) for each in records if "turnstile.end" in dict(each.headers)]
 
 
@@ -88,7 +89,7 @@ async def test_a_list_is_there_once_with_its_end(
     assert [each.key.decode() for each in records if each.value.startswith(b'{"email"')] == [
         each["email"] for each in rows_of(records)
     ]
-    (end,) = ends_of(records)
+    (end,) = end_records(records)
     assert (end["list_id"], end["rows"], end["rows_by_id"]) == ("list-1", 5_000, {"email": 5_000})
     assert (delivered.rows, seen[-1]) == (5_000, 5_000)
 

@@ -37,7 +37,7 @@ class Lab:
         feed.registry.take = noted  # type: ignore[method-assign]
 
     async def until(self, records: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.seen) < records:
                 await asyncio.sleep(0.01)
 
@@ -73,7 +73,7 @@ async def test_states_are_sent_at_once_and_figures_at_most_once_a_second(
         begun = asyncio.get_running_loop().time()
         for done in range(30):
             lab.writer.note(KEY, Progress("replaying", done, 30))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
         lab.writer.note(KEY, Progress("replaying", 29, 30))
         await lab.until(2)
         assert asyncio.get_running_loop().time() - begun >= FIGURES_SECONDS * 0.9

@@ -16,6 +16,7 @@ from agents.kafka.consumed import Consumed
 from agents.kafka.raw.hooks import RawFetches, use_raw_records
 from agents.kafka.raw.records import RawRecords
 from agents.topics import create_topics
+from tests.stage.ends import ends_of
 
 COMPRESSIONS = [None, "gzip", "snappy", "lz4", "zstd"]
 RECORDS = 400
@@ -59,7 +60,7 @@ async def read(
             use_raw_records(consumer, raw)
         consumer.assign([tp])
         consumer.seek(tp, start)
-        end = (await consumer.end_offsets([tp]))[tp]
+        end = (await ends_of(kafka, [tp]))[tp]
         polls: list[Sequence[Consumed]] = []
         async with asyncio.timeout(60):
             while await consumer.position(tp) < end:
