@@ -69,7 +69,7 @@ async def test_a_list_lies_in_the_store_with_its_manifest(place: ObjectStorePlac
     assert await to.deliver(list_, no_progress) == delivered
     assert await to.find(list_.push, list_.run_id, list_.list_id) == delivered
 
-    assert await names(place) == {"buyers-list-1.csv", "manifest.json", "_SUCCESS"}
+    assert await names(place) == {"buyers-list-1.csv", "_DECIDED-list-1", "manifest.json", "_SUCCESS"}
     content = list_.header + b"".join(each.path.read_bytes() for each in list_.parts)
     assert await ObjectStorage(place).get("daily/run-1/buyers-list-1.csv") == content
     assert delivered.places == (f"{place.scheme}://lists/{place.folder}/daily/run-1/buyers-list-1.csv",)
