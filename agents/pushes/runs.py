@@ -2,12 +2,14 @@
 
 Key ``run/<project>/<push>/<run id>``: what became of a run; whoever leads writes it, nobody else. Key
 ``request/<id>``: what somebody asks the leader for; it writes what came of it to the run, and takes the
-request away. A run's id is a hash of the push, its generation and the due instant, so that a time comes to
-one run, whoever leads; that of a run that was asked for is a hash of the request's id instead.
+request away. Key ``totals/<project>/<push>``: what became of the runs that are no longer here. A run's id is
+a hash of the push, its generation and the due instant, so that a time comes to one run, whoever leads; that
+of a run that was asked for is a hash of the request's id instead.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import ClassVar, Final, Literal, TypeAlias
@@ -28,6 +30,7 @@ Trigger: TypeAlias = Literal["schedule", "manual", "repush"]
 Action: TypeAlias = Literal["run", "repush", "cancel", "confirm"]
 RUN: Final = "run/"
 REQUEST: Final = "request/"
+TOTALS: Final = "totals/"
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,14 +122,52 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
         return REQUEST + self.id
 
 
+class Totals(msgspec.Struct, frozen=True):
+    """Of the runs of a push that are over: how many by ``state/code``, and what those pushed that were
+    delivered. ``confirmed`` ones count as delivered, too."""
+
+    project: str
+    push: str
+    runs: dict[str, int] = {}
+    confirmed: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+    @property
+    def push_key(self) -> str:
+        """``project/push``."""
+        return f"{self.project}/{self.push}"
+
+    @property
+    def key(self) -> str:
+        """Of its record."""
+        return TOTALS + self.push_key
+
+    def with_runs(self, runs: Iterable[Run]) -> Totals:
+        """These and more runs; those that aren't over don't count."""
+        done = [each for each in runs if each.is_done]
+        good = [each for each in done if each.state in GOOD]
+        counts = Counter(self.runs)
+        counts.update(f"{'delivered' if each.state in GOOD else each.state}/{each.code}" for each in done)
+        return Totals(
+            self.project,
+            self.push,
+            dict(counts),
+            self.confirmed + sum(each.state == "confirmed" for each in good),
+            self.rows + sum(each.rows for each in good),
+            self.bytes + sum(each.bytes for each in good),
+        )
+
+
 _encode = msgspec.json.Encoder().encode
 _decode_run = msgspec.json.Decoder(Run).decode
 _decode_request = msgspec.json.Decoder(Request).decode
+_decode_totals = msgspec.json.Decoder(Totals).decode
 
 RunRecord: TypeAlias = tuple[bytes, bytes | None]
 
 
-def record_of(noted: Run | Request) -> RunRecord:
+def record_of(noted: Run | Request | Totals) -> RunRecord:
     """Key and value."""
     return noted.key.encode(), _encode(noted)
 
@@ -147,18 +188,22 @@ def list_id(run: str, number: int) -> str:
     return f"{run}-{number}"
 
 
-class Ledger(Registry[str, Run | Request]):
+class Ledger(Registry[str, Run | Request | Totals]):
     """Everything that is noted, by the record's key."""
 
-    key_is: ClassVar[str] = "a record needs the key run/project/push/id, or request/id"
+    key_is: ClassVar[str] = "a record needs the key run/project/push/id, request/id or totals/project/push"
 
     def id_of(self, key: bytes) -> str:
         name = key.decode()
-        if not (name.startswith(RUN) and name.count("/") == 3) and not name.startswith(REQUEST):
+        is_run = name.startswith(RUN) and name.count("/") == 3
+        is_totals = name.startswith(TOTALS) and name.count("/") == 2
+        if not (is_run or is_totals or name.startswith(REQUEST)):
             raise Unusable(self.key_is)
         return name
 
-    def decode(self, key: bytes, value: bytes) -> Run | Request:
+    def decode(self, key: bytes, value: bytes) -> Run | Request | Totals:
+        if key.startswith(TOTALS.encode()):
+            return _decode_totals(value)
         return _decode_run(value) if key.startswith(RUN.encode()) else _decode_request(value)
 
     @property
@@ -172,6 +217,15 @@ class Ledger(Registry[str, Run | Request]):
         """In the order in which they came."""
         found = [each for each in self.published.values() if isinstance(each, Request)]
         return sorted(found, key=lambda each: (each.at_ms, each.id))
+
+    @property
+    def all_totals(self) -> list[Totals]:
+        return [each for each in self.published.values() if isinstance(each, Totals)]
+
+    def totals(self, project: str, push: str) -> Totals:
+        """Of the runs that are no longer here."""
+        found = self.published.get(Totals(project, push).key)
+        return found if isinstance(found, Totals) else Totals(project, push)
 
     def of_push(self, key: str) -> list[Run]:
         """The runs of a push (``project/name``), the earliest first."""

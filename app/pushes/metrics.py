@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from agents.pushes.due import first_due_ms
 from agents.pushes.published import PublishedPush
-from agents.pushes.runs import GOOD, Ledger, Run, last_due_ms
+from agents.pushes.runs import DONE, GOOD, Ledger, Run, State, Totals, last_due_ms
 from app.pushes.topic import now_ms
 
-LABELS = ["project", "push", "connection"]
+LABELS: Final = ["project", "push", "connection"]
+UNDER_WAY: Final = tuple(each for each in get_args(State) if each not in DONE)
 
 
 class PushCollector(Collector):
-    """Counts are of the runs that the ledger keeps."""
+    """Counters never fall: runs that left the ledger are in its totals."""
 
     def __init__(
         self,
@@ -35,42 +36,82 @@ class PushCollector(Collector):
 
     def collect(self) -> Iterator[Any]:
         yield GaugeMetricFamily("turnstile_push_leads", "1 where runs are carried out.", float(self._leads()))
+        ledger, at_ms = self._ledger(), now_ms()
         by_push: dict[str, list[Run]] = {}
-        for run in self._ledger().runs:
+        for run in ledger.runs:
             by_push.setdefault(run.push_key, []).append(run)
-        runs = CounterMetricFamily(
+        families = Families()
+        for key, published in sorted(self._published().items()):
+            if not published.deleted:
+                push = published.push
+                totals = ledger.totals(push.project, push.name)
+                families.add(published, by_push.get(key, []), totals, at_ms)
+        yield from families.all
+
+
+class Families:
+    """The metrics of all pushes."""
+
+    def __init__(self) -> None:
+        self._runs = CounterMetricFamily(
             "turnstile_push_runs",
-            "Runs of pushes, by what became of them.",
+            "Runs of pushes that are over, by what became of them; confirmed ones were delivered.",
             labels=[*LABELS, "state", "code"],
         )
-        rows = CounterMetricFamily("turnstile_push_rows", "Ids that were delivered.", labels=LABELS)
-        size = CounterMetricFamily("turnstile_push_bytes", "Bytes that were delivered.", labels=LABELS)
-        good = GaugeMetricFamily(
+        self._confirmed = CounterMetricFamily(
+            "turnstile_push_confirmed", "Lists that their readers confirmed.", labels=LABELS
+        )
+        self._rows = CounterMetricFamily("turnstile_push_rows", "Ids that were delivered.", labels=LABELS)
+        self._bytes = CounterMetricFamily("turnstile_push_bytes", "Bytes that were delivered.", labels=LABELS)
+        self._under_way = GaugeMetricFamily(
+            "turnstile_push_runs_under_way", "Runs that aren't over.", labels=[*LABELS, "state"]
+        )
+        self._good = GaugeMetricFamily(
             "turnstile_push_last_good_seconds", "When a list of the push was last delivered.", labels=LABELS
         )
-        behind = GaugeMetricFamily(
+        self._failing = GaugeMetricFamily(
+            "turnstile_push_failing", "1 where the last run that was carried out failed.", labels=LABELS
+        )
+        self._overdue = GaugeMetricFamily(
             "turnstile_push_overdue_seconds",
-            "For how long the oldest time of the push's schedule has had no list.",
+            "For how long the oldest time of the push's schedule has waited for a run that is over.",
             labels=LABELS,
         )
-        for key, published in sorted(self._published().items()):
-            if published.deleted:
-                continue
-            push, found = published.push, by_push.get(key, [])
-            labels = [push.project, push.name, push.connection]
-            for (state, code), count in Counter((each.state, each.code) for each in found).items():
-                runs.add_metric([*labels, state, code], count)
-            delivered = [each for each in found if each.state in GOOD]
-            rows.add_metric(labels, sum(each.rows for each in delivered))
-            size.add_metric(labels, sum(each.bytes for each in delivered))
-            if delivered:
-                good.add_metric(labels, max(each.ended_ms or 0 for each in delivered) / 1000)
-            behind.add_metric(labels, overdue_ms(published, found, now_ms()) / 1000)
-        yield from (runs, rows, size, good, behind)
+
+    @property
+    def all(self) -> tuple[Any, ...]:
+        counters = (self._runs, self._confirmed, self._rows, self._bytes)
+        return (*counters, self._under_way, self._good, self._failing, self._overdue)
+
+    def add(self, published: PublishedPush, runs: Sequence[Run], forgotten: Totals, at_ms: int) -> None:
+        """Of one push; ``runs``: the earliest first."""
+        push = published.push
+        labels = [push.project, push.name, push.connection]
+        totals = forgotten.with_runs(runs)
+        for name, count in sorted(totals.runs.items()):
+            state, _, code = name.partition("/")
+            self._runs.add_metric([*labels, state, code], count)
+        self._confirmed.add_metric(labels, totals.confirmed)
+        self._rows.add_metric(labels, totals.rows)
+        self._bytes.add_metric(labels, totals.bytes)
+        under_way = Counter(each.state for each in runs if not each.is_done)
+        for state in UNDER_WAY:
+            self._under_way.add_metric([*labels, state], under_way[state])
+        good_ms = [each.ended_ms or 0 for each in runs if each.state in GOOD]
+        if good_ms:
+            self._good.add_metric(labels, max(good_ms) / 1000)
+        self._failing.add_metric(labels, float(is_failing(runs)))
+        self._overdue.add_metric(labels, overdue_ms(published, runs, at_ms) / 1000)
 
 
-def overdue_ms(published: PublishedPush, runs: list[Run], at_ms: int) -> int:
-    """How long a time of the schedule waits for its list; 0: none does."""
+def is_failing(runs: Sequence[Run]) -> bool:
+    """Whether the last run that came to an end of its own failed."""
+    ended = [each for each in runs if each.state == "failed" or each.state in GOOD]
+    return bool(ended) and max(ended, key=lambda each: each.ended_ms or 0).state == "failed"
+
+
+def overdue_ms(published: PublishedPush, runs: Sequence[Run], at_ms: int) -> int:
+    """How long a time of the schedule waits for a run that is over; 0: none does."""
     waiting = [each.due_ms for each in runs if not each.is_done]
     first_ms = first_due_ms(published.push, published.scheduled_ms, last_due_ms(runs, published.generation))
     if published.push.enabled and first_ms is not None:

@@ -51,7 +51,7 @@ def test_alerts_ask_for_metrics_that_there_are(render: Render) -> None:
 
 
 def test_alerts_are_about_this_release_as_its_monitors_name_it(render: Render) -> None:
-    objects = render(**ON, deliver={"enabled": True})
+    objects = render(**ON, deliver={"enabled": True}, push={"enabled": True})
     # What a ServiceMonitor makes the label job of: the name of the service that it finds.
     jobs = set()
     for monitor in (one for one in objects if one["kind"] == "ServiceMonitor"):

@@ -37,4 +37,6 @@ def test_a_push_that_is_late_is_an_alert(render: Render) -> None:
     rules = of_kind(render(push=ON, prometheusRule={"enabled": True}), "PrometheusRule")["spec"]["groups"]
     found = {each["alert"]: each["expr"] for each in rules[0]["rules"]}
     assert found["TurnstilePushLate"].endswith("> 3600")
-    assert "turnstile_push_leads" in found["TurnstilePushesNotLed"]
+    assert "turnstile_push_failing" in found["TurnstilePushFailed"]
+    assert found["TurnstilePushesNotLed"].endswith("or vector(0)) < 1"), "no pod at all is none that leads"
+    assert "turnstile-push" in found["TurnstileWarnings"]

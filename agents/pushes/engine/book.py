@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from agents.pushes.runs import Ledger, Request, Run, gone, record_of
+from agents.pushes.runs import Ledger, Request, Run, Totals, gone, record_of
 from agents.registry.leading import NotedRecord, Write
 
 MOST_TOLD: Final = 50
@@ -23,6 +23,8 @@ class Book:
         self._wall_ms = wall_ms
         self.runs: dict[str, Run] = {each.id: each for each in ledger.runs}
         self.requests: dict[str, Request] = {each.id: each for each in ledger.requests}
+        self.totals: dict[str, Totals] = {each.push_key: each for each in ledger.all_totals}
+        """Of runs that were forgotten, by ``project/push``."""
         self._answered: set[str] = set()
 
     def now_ms(self) -> int:
@@ -74,12 +76,19 @@ class Book:
         await asyncio.shield(task)
 
     async def forget(self, runs: Sequence[Run]) -> None:
-        """Take runs off the ledger."""
+        """Take runs off the ledger; they stay counted."""
         if runs:
             await self._whole(self._forget(runs))
 
     async def _forget(self, runs: Sequence[Run]) -> None:
-        await self._write([gone(each) for each in runs])
+        totals = dict(self.totals)
+        for each in runs:
+            before = totals.get(each.push_key, Totals(each.project, each.push))
+            totals[each.push_key] = before.with_runs([each])
+        records: list[NotedRecord] = [gone(each) for each in runs]
+        records += [record_of(totals[key]) for key in sorted({each.push_key for each in runs})]
+        await self._write(records)
+        self.totals = totals
         for each in runs:
             self.runs.pop(each.id, None)
 
