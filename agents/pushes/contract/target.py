@@ -83,9 +83,11 @@ class Target(Protocol):
         """Bring the list there. Raises TargetRefused, TargetUnavailable."""
         ...
 
-    async def find(self, push: Push, run_id: str, list_id: str) -> Delivered | None:
+    async def find(self, push: Push, run_id: str, list_id: str, since_ms: int = 0) -> Delivered | None:
         """What an earlier ``deliver`` made whole; None: nothing of this list is or will be visible as whole
-        any more. Raises TargetRefused where that can't be known, TargetUnavailable."""
+        any more. ``since_ms``: the run began then (wall clock), so nothing of it is older.
+
+        Raises TargetRefused where that can't be known, TargetUnavailable."""
         ...
 
     async def close(self) -> None: ...

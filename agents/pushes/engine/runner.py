@@ -116,7 +116,7 @@ class Runner:
             try:
                 push = run.parsed()
                 target = await self._targets.of(push)
-                delivered = await target.find(push, run_id, run.list_id)
+                delivered = await target.find(push, run_id, run.list_id, run.created_ms)
             except (TargetRefused, TargetUnavailable, DefinitionsInvalid) as error:
                 reason = f"it was cancelled, and whether the target has the list isn't known: {error}"
                 await self._fail(run_id, "cancelled", reason)
@@ -165,7 +165,8 @@ class Runner:
             except SpoolLost as lost:
                 why = str(lost)
             if run.state == "delivering":
-                found = await self._retried(run_id, lambda: target.find(push, run_id, run.list_id))
+                asked = (push, run_id, run.list_id, run.created_ms)
+                found = await self._retried(run_id, lambda: target.find(*asked))
                 if found is not None:
                     await self._book.change(run_id, f"{why}; the target has the list whole")
                     return found

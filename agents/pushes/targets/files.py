@@ -103,7 +103,7 @@ class FilesTarget:
         progress(manifest.rows)
         return await self._told(push, manifest)
 
-    async def find(self, push: Push, run_id: str, list_id: str) -> Delivered | None:
+    async def find(self, push: Push, run_id: str, list_id: str, since_ms: int = 0) -> Delivered | None:
         """What an earlier ``deliver`` made whole, or would have. Otherwise the list is given up."""
         data = await self._decision(push, run_id, list_id)
         if data is None:

@@ -87,10 +87,10 @@ class KafkaTarget:
         progress(end.rows)
         return self._delivered(end)
 
-    async def find(self, push: Push, run_id: str, list_id: str) -> Delivered | None:
+    async def find(self, push: Push, run_id: str, list_id: str, since_ms: int = 0) -> Delivered | None:
         """Whether it was committed. Nobody can commit it any more after that."""
         async with self._writing(push):
-            end = await self._committed(list_id, 0)
+            end = await self._committed(list_id, since_ms)
         return None if end is None else self._delivered(end)
 
     async def close(self) -> None: ...

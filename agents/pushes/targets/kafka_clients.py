@@ -10,7 +10,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import (
@@ -44,6 +44,7 @@ _CANT: Final = (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion
 """What a broker without transactions answers."""
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+COMPRESSIONS: Final[tuple[Compression, ...]] = get_args(Compression)
 
 
 def _all_allowed(topic: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from agents.connections.connection import Kind, ObjectStore, Sftp, WebhookTemplate
 from agents.connections.published import PublishedConnections
@@ -19,14 +19,14 @@ from agents.pushes.contract.target import QueueName, Target, TargetRefused
 from agents.pushes.profiles.profiles import profile_problems
 from agents.pushes.targets.files import FilesTarget
 from agents.pushes.targets.kafka import KafkaTarget
-from agents.pushes.targets.kafka_clients import TRANSACTIONAL_PREFIX
+from agents.pushes.targets.kafka_clients import COMPRESSIONS, TRANSACTIONAL_PREFIX
 from agents.pushes.targets.notification import Notifier
 from agents.pushes.targets.reached import kafka_place, receiver_of, storage_of
 from rules.parse.problems import name_hint
 
 KINDS: Final[tuple[Kind, ...]] = ("kafka", "object_store", "sftp")
 OF_FILES: Final = ("folder", "notify", "profile")
-OF_KAFKA: Final = ("topic",)
+OF_KAFKA: Final = ("topic", "compression")
 _FOLDER: Final = re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[^\x00-\x1f\x7f\\]*")
 """Without parts that lead out of it."""
 
@@ -89,7 +89,8 @@ class ConnectedTargets:
         try:
             if isinstance(connection.reached, KafkaCluster):
                 topic, prefix = str(push.target["topic"]), self._transactional_prefix
-                return KafkaTarget(kafka_place(connection.reached, topic, context, prefix))
+                compression: Any = push.target.get("compression", "none")
+                return KafkaTarget(kafka_place(connection.reached, topic, context, prefix, compression))
             assert isinstance(connection.reached, ObjectStore | Sftp)
             storage = storage_of(connection.reached, context)
             folder = str(push.target.get("folder", ""))
@@ -143,6 +144,9 @@ def _wrong_target(push: Push, allowed: tuple[str, ...]) -> Iterator[str]:
             yield f"target.{key} must be a text"
     if allowed is OF_KAFKA and "topic" not in push.target:
         yield "target: a push to Kafka needs 'topic'"
+    compression: Json = push.target.get("compression", "none")
+    if allowed is OF_KAFKA and isinstance(compression, str) and compression not in COMPRESSIONS:
+        yield f"target.compression can't be '{compression}'; {name_hint(compression, COMPRESSIONS)}"
     folder: Json = push.target.get("folder", "")
     if isinstance(folder, str) and _FOLDER.fullmatch(folder) is None:
         yield "target.folder must not hold '.', '..', a backslash or a control character"

@@ -15,7 +15,7 @@ from agents.deliver.definitions.templates import names_in
 from agents.deliver.definitions.urls import UrlTemplate, UrlWrong
 from agents.deliver.errors import SinkMisconfigured
 from agents.pushes.targets.files import Storage
-from agents.pushes.targets.kafka_clients import KafkaPlace
+from agents.pushes.targets.kafka_clients import Compression, KafkaPlace
 from agents.pushes.targets.places import ObjectStorePlace, Receiver, SftpPlace
 from agents.sinks.kafka.connection import KafkaConnection
 from agents.sinks.kafka.own_topics import RefusedTopics
@@ -102,7 +102,9 @@ def _url(text: str) -> UrlTemplate:
         raise SinkMisconfigured(f"the address of the notification: {error}") from None
 
 
-def kafka_place(reached: KafkaCluster, topic: str, context: SinkContext, prefix: str) -> KafkaPlace:
+def kafka_place(
+    reached: KafkaCluster, topic: str, context: SinkContext, prefix: str, compression: Compression = "none"
+) -> KafkaPlace:
     """``prefix`` begins the transactional ids."""
     connection = KafkaConnection(reached.with_topic(KafkaTopic(topic)), context, RefusedTopics(topic, None))
     own = context.own_topics
@@ -113,5 +115,6 @@ def kafka_place(reached: KafkaCluster, topic: str, context: SinkContext, prefix:
         own=context.broker,
         why_not=(lambda _: None) if own is None else own.why_not,
         transactional_prefix=prefix,
+        compression=compression,
         mask=context.secrets.masked,
     )

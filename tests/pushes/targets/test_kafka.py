@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from agents.pushes.contract.push import AttributeColumn, Content, IdColumn, RowF
 from agents.pushes.contract.spooled import SpooledList
 from agents.pushes.contract.target import TargetRefused, TargetUnavailable
 from agents.pushes.targets.kafka import KafkaTarget
-from agents.pushes.targets.kafka_clients import Compression, KafkaPlace, started_producer
+from agents.pushes.targets.kafka_clients import COMPRESSIONS, Compression, KafkaPlace, started_producer
 from agents.sinks.kafka.guard import KafkaGuard
 from app.kafka.embedded import free_ports
 from bench.kafka.clients import make_topic
@@ -71,7 +72,7 @@ def list_of(folder: Path, count: int, list_id: str = "list-1") -> SpooledList:
     return spooled(folder, CONTENT, [members(count)], list_id)
 
 
-@pytest.mark.parametrize("compression", ["none", "lz4"], ids=["by the core", "by aiokafka"])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 async def test_a_list_is_there_once_with_its_end(
     place: KafkaPlace, tmp_path: Path, compression: Compression
 ) -> None:
@@ -92,6 +93,14 @@ async def test_a_list_is_there_once_with_its_end(
     (end,) = end_records(records)
     assert (end["list_id"], end["rows"], end["rows_by_id"]) == ("list-1", 5_000, {"email": 5_000})
     assert (delivered.rows, seen[-1]) == (5_000, 5_000)
+
+
+async def test_a_list_is_looked_for_since_its_run_began(place: KafkaPlace, tmp_path: Path) -> None:
+    list_, to = list_of(tmp_path, 1), KafkaTarget(place)
+    delivered = await to.deliver(list_, no_progress)
+    now_ms, hour_ms = time.time_ns() // 1_000_000, 3_600_000
+    assert await to.find(list_.push, list_.run_id, list_.list_id, now_ms) == delivered
+    assert await to.find(list_.push, list_.run_id, list_.list_id, now_ms + hour_ms) is None
 
 
 async def test_what_a_dead_process_left_open_is_not_there(place: KafkaPlace, tmp_path: Path) -> None:

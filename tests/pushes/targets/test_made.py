@@ -21,6 +21,7 @@ from agents.kafka.broker import Broker
 from agents.pushes.contract.push import Content, Push, RowFormat
 from agents.pushes.contract.target import TargetRefused
 from agents.pushes.targets.confirmation import is_confirmation
+from agents.pushes.targets.kafka import KafkaTarget
 from agents.pushes.targets.made import Callbacks, ConnectedTargets
 from app.deliver.connections.trial import ConnectionTest, try_connection
 from app.kafka.embedded import free_ports
@@ -142,11 +143,16 @@ async def test_a_list_goes_to_the_topic_that_its_push_names(
     await make_topic(kafka, topic_prefix, 1)
     made = targets(f"{{name: store, kind: kafka, kafka: {{bootstrap: '{kafka}'}}}}")
     list_ = spooled(tmp_path, replace(CONTENT, format=RowFormat("kafka")))
-    asked = replace(list_.push, target={"topic": topic_prefix})
+    asked = replace(list_.push, target={"topic": topic_prefix, "compression": "zstd"})
+    wrong = replace(asked, target={"topic": topic_prefix, "compression": "zst"})
+    (problem,) = made.problems(wrong)
+    assert problem.startswith("target.compression can't be 'zst'; did you mean 'zstd'?")
     assert made.problems(list_.push) == ("target: a push to Kafka needs 'topic'",)
     to = await made.of(asked)
     assert (await to.deliver(list_, no_progress)).rows == 5
     assert (to.queue, made.queue_of(asked)) == ("kafka", "kafka")
+    assert isinstance(to, KafkaTarget)
+    assert to._place.compression == "zstd"
 
 
 async def test_a_test_of_a_connection_writes_a_file(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
