@@ -55,8 +55,10 @@ class RocksStore:
         noted = noted_fault(path)
         if noted is not None:
             raise StoreBroken(noted)
+        options = _options(memory)
         with watched(path):
-            self._db = Rdict(str(path), options=_options(memory))
+            # Without column_families, a store that is opened again has neither our cache nor a filter.
+            self._db = Rdict(str(path), options=options, column_families={"default": options})
         self._aside = Lock()
         self._is_closed = False
         self._sizes: dict[int, int] | None = None

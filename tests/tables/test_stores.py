@@ -122,3 +122,11 @@ def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
         store.write(Write(rows=[(b"a", b"1")], timers_added=[(1 << 80, b"a")], meta=b"m"))
     assert (store.get_many([b"a"]), store.meta()) == ([None], None)
     store.close()
+
+
+def test_a_store_that_is_opened_again_has_the_cache_and_the_filter_that_it_is_given(tmp_path: Path) -> None:
+    for _ in range(2):
+        store = RocksStore(tmp_path / "0", RocksMemory.of(32 << 20, 8 << 20))
+        assert store._db.property_int_value("rocksdb.block-cache-capacity") == 32 << 20
+        assert "filter_policy: bloomfilter" in (tmp_path / "0" / "LOG").read_text()
+        store.close()
