@@ -23,7 +23,10 @@ class Readers:
 
     def of(self, states: Collection[int]) -> Iterable[int]:
         """Those to look at for a row that has these conditions' states."""
-        found = [index for key in states for index in self.anchored.get(key, ())]
+        if len(states) < len(self.anchored):
+            found = [index for key in states for index in self.anchored.get(key, ())]
+        else:  # a row with hundreds of states is asked for each of them (``ByTime.of``)
+            found = [index for key, some in self.anchored.items() if key in states for index in some]
         return [*self.always, *found]
 
 

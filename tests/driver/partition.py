@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,14 +214,16 @@ class Part:
     def check_members(self) -> None:
         """The index of members and its sizes say what the rows say: stored ones, and with what is staged."""
         rows = dict(self.store.scan(b"", 1_000_000))
-        assert members_by_index(self.store) == members_of(rows)
-        assert self.store.sizes() == {key: len(them) for key, them in members_of(rows).items()}
+        stored = members_of(rows)
+        assert members_by_index(self.store) == stored
+        assert self.store.sizes() == {key: len(them) for key, them in stored.items()}
         profiles = self.pipeline.profiles
         for key in profiles.unstored_keys():
             rows[key] = profiles.unstored_row(key)
+        staged = members_of(rows)
         sizes = {key: size for key, size in profiles.members.sizes.items() if size}
-        assert sizes == {key: len(them) for key, them in members_of(rows).items()}
-        for key, them in members_of(rows).items():
+        assert sizes == {key: len(them) for key, them in staged.items()}
+        for key, them in staged.items():
             assert profiles.members.page(key, b"", len(them) + 1) == them
 
     # -- restart -----------------------------------------------------------------------------------------
@@ -271,10 +273,14 @@ def members_of(rows: dict[bytes, bytes]) -> dict[int, list[bytes]]:
     """Per audience key, the keys of the members' rows, in order."""
     found: dict[int, list[bytes]] = {}
     for key in sorted(rows):
-        for audience, membership in decode_row(rows[key]).audiences.items():
-            if membership.inside:
-                found.setdefault(audience, []).append(key)
+        for audience in _audiences_of(rows[key]):
+            found.setdefault(audience, []).append(key)
     return found
+
+
+@lru_cache(4096)  # most rows are those of the step before, and each step is checked
+def _audiences_of(row: bytes) -> list[int]:
+    return [each for each, membership in decode_row(row).audiences.items() if membership.inside]
 
 
 def members_by_index(store: RowStore) -> dict[int, list[bytes]]:

@@ -15,6 +15,7 @@ from tests.strategies.definitions import audiences
 from tests.strategies.dice import drawn
 from tests.strategies.domains import SHORT
 from tests.strategies.examples import NUMBERS, record_body
+from tests.strategies.fuzzing import usual
 from tests.strategies.histories import happening
 
 START_MS = (instant_ms("2024-03-31T01:00:00Z") or 0) - 15
@@ -23,7 +24,7 @@ DOMAIN = replace(SHORT, start_ms=START_MS)
 NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=usual(60), deadline=None, suppress_health_check=NO_CHECKS)
 @given(st.composite(lambda draw: audiences(drawn(draw), DOMAIN))(), NUMBERS, st.integers(10, 60))
 def test_looking_every_millisecond_finds_no_more_timers(
     definitions: Any, numbers: list[int], length: int

@@ -15,6 +15,7 @@ from tables.member_index import count_rows, index_rows
 from tables.meta import StoreMeta, decode_meta
 from tables.profiles import Profiles, Staged
 from tables.store import MemoryStore, RocksMemory, RocksStore, RowStore, Write
+from tests.strategies.fuzzing import usual
 
 MEMORY = RocksMemory.of(8 << 20, 8 << 20)
 A, B = 7, 0xFFFF_FFFF
@@ -116,7 +117,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=usual(60), deadline=None)
 @given(steps, st.integers(1, 4), st.integers(0, 6), st.integers(0, 3), st.sampled_from([b"", b"a", b"b"]))
 def test_pages_and_sizes_are_those_of_the_rows(
     history: list[list[tuple[bytes, int]]], cache_rows: int, behind_rows: int, late: int, after: bytes

@@ -10,6 +10,7 @@ from rules.decide.decide import new_row
 from tables.codec import decode_row
 from tables.profiles import Profiles, Staged
 from tables.store import MemoryStore
+from tests.strategies.fuzzing import usual
 
 
 def put(profiles: Profiles, key: bytes, timer_ms: int | None, local: bool = False) -> Staged:
@@ -126,7 +127,7 @@ def test_an_entry_added_dropped_and_added_again_in_unstored_steps_is_as_the_last
     assert profiles.timers.due(9, 9) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=usual(200), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -37,6 +37,7 @@ from tests.strategies.definitions import audiences
 from tests.strategies.dice import rolled
 from tests.strategies.domains import some_domain
 from tests.strategies.examples import Example, examples, record_body
+from tests.strategies.fuzzing import usual
 from tests.strategies.histories import happening
 
 DEFINED_MS = instant_ms("2020-01-01T00:00:00Z") or 0
@@ -121,7 +122,7 @@ def is_in(pipeline: Pipeline, user_id: str, audience: Audience) -> bool:
     return row is not None and compiled_audience is not None and row.is_in(compiled_audience.key)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=usual(100), deadline=None)
 @given(examples())
 def test_the_history_of_the_lookback_is_enough(example: Example) -> None:
     for kind, agreed in differences(example):

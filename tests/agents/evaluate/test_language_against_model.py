@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.strategies.agreement import agree
 from tests.strategies.examples import Example, examples
-from tests.strategies.fuzzing import examples_of
+from tests.strategies.fuzzing import examples_of, usual
 
 NO_CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=usual(250), deadline=None, suppress_health_check=NO_CHECKS)
 @given(examples())
 def test_the_pipeline_agrees_with_the_model(example: Example) -> None:
     agree(example)
@@ -28,7 +28,7 @@ def test_the_pipeline_agrees_with_the_model_at_length(example: Example) -> None:
     agree(example)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=usual(15), deadline=None, suppress_health_check=NO_CHECKS)
 @given(examples())
 def test_the_pipeline_over_rocksdb_agrees_with_the_model(
     tmp_path_factory: pytest.TempPathFactory, example: Example

@@ -18,8 +18,9 @@ from tables.meta import decode_meta, encode_meta
 from tables.row_store import Write
 from tests.agents.evaluate.histories import START, USERS, audiences, happenings
 from tests.driver.driver import Crash, Driver, Until, ruleset
+from tests.strategies.fuzzing import usual
 
-SLOW = settings(max_examples=60, deadline=None)
+SLOW = settings(max_examples=usual(60), deadline=None)
 rounds = st.lists(st.tuples(audiences, st.lists(happenings, max_size=12)), min_size=2, max_size=4)
 
 

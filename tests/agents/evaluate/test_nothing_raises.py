@@ -19,6 +19,7 @@ from agents.kafka.placement import Place
 from rules.parse.predicate import REF_OPERANDS
 from rules.predicates.operators import OPERATORS
 from tests.driver.driver import Driver
+from tests.strategies.fuzzing import usual
 
 T = 1_700_000_000_000
 OPERANDS: dict[str, list[Any]] = {
@@ -150,7 +151,7 @@ def steps_of(driver: Driver) -> list[Any]:
     return [step for step, _ in part.computed]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=usual(150), deadline=None)
 @given(records | st.binary(max_size=30), timestamps)
 def test_reading_refuses_or_gives_a_time(value: bytes, timestamp: int) -> None:
     where = Consumed("events", 0, 0, timestamp, None, value, ())

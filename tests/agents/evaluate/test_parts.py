@@ -17,6 +17,7 @@ from agents.warnings import Warnings
 from app.worker.metrics import WorkerMetrics
 from tests.agents.formats.reading import a_format
 from tests.driver.driver import EVENTS, Crash, Driver, Rec
+from tests.strategies.fuzzing import usual
 
 T = 1_700_000_000_000
 RULES = """
@@ -109,7 +110,7 @@ def run_through(driver: Driver, random: Random) -> None:
     driver.run()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(usual(4)))
 def test_batches_of_another_format_go_to_their_users_partitions_and_through_crashes(seed: int) -> None:
     random = Random(seed)
     segment = limits(a_format("segment"))

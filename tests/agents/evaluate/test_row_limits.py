@@ -13,6 +13,7 @@ from agents.warnings import Warnings
 from app.worker.metrics import WorkerMetrics
 from tests.driver.driver import Crash, Driver, ruleset
 from tests.model import instant_text
+from tests.strategies.fuzzing import usual
 
 T = 1_700_000_000_000
 HOUR = 3_600_000
@@ -90,7 +91,7 @@ def test_room_that_comes_back_is_used() -> None:
     assert len(made.members("ann", T + 200)) == 12
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(usual(6)))
 def test_random_records_agree_with_one_at_a_time_and_with_crashes(seed: int) -> None:
     """A step that is computed again gives what its records give one by one, and no dead letter gets lost.
 

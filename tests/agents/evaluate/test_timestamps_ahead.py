@@ -12,6 +12,7 @@ from agents.evaluate.steps import Limits
 from tables.codec import source_key
 from tables.refused import RUNS, Refused
 from tests.driver.driver import EVENTS, Crash, Driver
+from tests.strategies.fuzzing import usual
 
 T = 1_790_000_000_000
 LEAD = 600_000
@@ -82,7 +83,7 @@ def test_what_was_decided_holds_when_the_log_is_read_again(
     assert [letter.origin[2] for letter in driver.dead] == [1, 3]
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(usual(30)))
 def test_crashes_and_other_clocks_change_no_decision(seed: int, tmp_path: Path) -> None:
     """Whatever was decided, the output is that of a log without the records that were refused."""
     random = Random(seed)

@@ -17,6 +17,7 @@ from agents.faust.assignor import Assignor, SourceWithoutRows
 from agents.faust.hooks import Hooks
 from agents.kafka.broker import Broker
 from agents.warnings import Warnings
+from tests.strategies.fuzzing import usual
 
 TABLE = 4
 CHANGELOG = "app-profiles-changelog"
@@ -96,7 +97,7 @@ def all_of(counts: Mapping[str, int]) -> set[tuple[str, int]]:
     return {(topic, each) for topic, count in counts.items() for each in range(count)}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(usual(20)))
 def test_a_source_partition_goes_to_the_holder_of_its_rows(group: Group, seed: int) -> None:
     random = Random(seed)
     counts = {name: random.choice([1, 2, 3, 4, 7, 12]) for name in ("a", "b", "rekeyed")}

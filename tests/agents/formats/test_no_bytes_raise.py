@@ -17,6 +17,7 @@ from agents.formats.records import time_of
 from agents.formats.refused import RecordRefused
 from tests.agents.formats import test_cloudevents, test_mapping, test_segment, test_sensors
 from tests.agents.formats.reading import Told, a_format
+from tests.strategies.fuzzing import usual
 
 FORMATS: dict[str, Format] = {
     "native": a_format("native"),
@@ -96,7 +97,9 @@ bodies = st.one_of(bent(), values).map(lambda value: json.dumps(value).encode())
 
 @pytest.mark.parametrize("name", FORMATS)
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=usual(120),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(bodies | st.binary(max_size=20) | st.none(), headers, st.none() | st.binary(max_size=5))
 def test_no_bytes_raise(
@@ -128,7 +131,7 @@ def _alone(format: Format, value: bytes, beside: Told) -> None:
         assert len(format.read(value, beside)) == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=usual(200), deadline=None)
 @given(bodies | st.binary(max_size=20))
 def test_a_plain_event_says_what_the_long_way_says(value: bytes) -> None:
     plain = read_plain(value, 0, 10_000)

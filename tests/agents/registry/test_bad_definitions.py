@@ -20,6 +20,7 @@ from rules.compile.rule_set import RuleSet
 from rules.model.keys import audience_key
 from rules.parse.definitions import load_definitions
 from tests.driver.driver import Driver
+from tests.strategies.fuzzing import usual
 
 T = 1_700_000_000_000
 PARSE = partial(parse_published, max_samples=1000)
@@ -103,7 +104,7 @@ def test_a_bad_record_is_overwritten_with_a_version_above_its_own() -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=usual(150), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_json_is_used_or_told(data: st.DataObject) -> None:
     """Definitions with parts put elsewhere, taken out, or replaced by any JSON."""
     scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.simulate.simulate import Simulation
 from rules.parse.definitions import load_definitions
+from tests.strategies.fuzzing import usual
 
 CASES = Path(__file__).parent / "simulations"
 RUN = CliRunner()
@@ -107,7 +108,7 @@ RECORD = st.tuples(st.sampled_from("uvw"), st.sampled_from("efg"), st.integers(-
 
 
 @given(st.lists(RECORD, max_size=40), st.integers(1, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=usual(60), deadline=None)
 def test_the_number_of_records_in_a_step_changes_nothing(
     records: list[tuple[str, str, int, int]], chunk: int
 ) -> None:

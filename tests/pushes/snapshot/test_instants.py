@@ -25,6 +25,7 @@ from tables.meta import StoreMeta
 from tables.store import RocksMemory, RocksStore
 from tests.driver.driver import Driver
 from tests.driver.partition import CHANGELOG
+from tests.strategies.fuzzing import usual
 
 DEFINITIONS = """
 audiences:
@@ -34,7 +35,7 @@ audiences:
 """
 ROCKS = RocksMemory.of(8 << 20, 8 << 20)
 START_MS = 1_704_067_200_000
-TRIALS = 60
+TRIALS = usual(60)
 
 
 def made_log(random: Random) -> Driver:

@@ -18,25 +18,26 @@ from tests.rules.conditions.random_conditions import (
     sequence_of,
     step_log_of,
 )
+from tests.strategies.fuzzing import usual
 
 logs = drawn(log_of)
 step_logs = drawn(step_log_of)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=usual(60), deadline=None)
 @given(data=st.data())
 def test_aggregates_over_windows(kind: str, data: st.DataObject) -> None:
     check(data.draw(drawn(lambda dice: event_condition_of(dice, kind))), data.draw(logs))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=usual(250), deadline=None)
 @given(drawn(sequence_of), step_logs)
 def test_sequences(source: Any, log: Any) -> None:
     check(source, log)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=usual(150), deadline=None)
 @given(drawn(not_followed_of), step_logs)
 def test_followed_by_nothing(source: Any, log: Any) -> None:
     check(source, log)

@@ -18,6 +18,7 @@ from rules.state.profile_update import ProfileUpdate, change_attributes
 from rules.state.row import Row
 from rules.time.calendar import calendar_of
 from rules.time.instants import FAR_MS
+from tests.strategies.fuzzing import usual
 
 DAY = 86_400_000
 
@@ -182,7 +183,7 @@ def naive(predicate: Any, value: Any, changed_ms: int, at_ms: int, zone: ZoneInf
     return False
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=usual(100), deadline=None)
 @given(predicates, values, st.integers(0, 500), st.sampled_from(["UTC", "Asia/Shanghai", "America/New_York"]))
 def test_attributes_agree_with_a_walk_over_every_hour(
     predicate: Any, value: Any, day: int, zone: str

@@ -16,6 +16,7 @@ from rules.predicates.comparisons import comparison_of, count_bound
 from rules.state.condition import AnyCondition, Event
 from rules.state.row import Row
 from tables.codec import encode_row
+from tests.strategies.fuzzing import usual
 
 T = 1_700_000_000_000
 
@@ -114,7 +115,7 @@ KINDS = ["count", "sum", "distinct"]
 BOUNDS = [{"gte": 2}, {"gt": 0}, {"lt": 2}, {"lte": 1}, {"eq": 1}, {"ne": 1}, {"between": (1, 2)}]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=usual(300), deadline=None)
 @given(st.lists(samples, max_size=12), st.sampled_from(KINDS), st.sampled_from(BOUNDS), st.integers(1, 9))
 def test_the_next_flip_is_the_first_instant_with_another_value(
     log: list[tuple[int, int, Any]], kind: str, bounds: dict[str, Any], within: int

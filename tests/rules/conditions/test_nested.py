@@ -20,6 +20,7 @@ from rules.time.instants import FAR_MS
 from tables.codec import decode_row, encode_row
 from tests.rules.conditions.naive import Event, aggregate, in_order, matches
 from tests.rules.conditions.random_conditions import KINDS, T, aggregate_of, drawn, log_of
+from tests.strategies.fuzzing import usual
 
 OTHER = audience_key("default", "other")
 AHEAD_MS = 30
@@ -49,7 +50,7 @@ only_toggles = st.lists(st.booleans(), min_size=14, max_size=14)
 
 @pytest.mark.parametrize("batch", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=usual(40), deadline=None)
 @given(data=st.data())
 def test_events_since_the_latest_entry(kind: str, batch: bool, data: st.DataObject) -> None:
     """Of batch audiences only those before the instant count."""

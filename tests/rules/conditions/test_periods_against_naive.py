@@ -13,6 +13,7 @@ from rules.conditions.build import build_condition
 from rules.model import language
 from tests.rules.conditions.naive_run import ConditionRun
 from tests.rules.conditions.random_conditions import KINDS, aggregate_of, drawn
+from tests.strategies.fuzzing import usual
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -79,7 +80,7 @@ def check_at(run: ConditionRun, looks: list[int]) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("since")])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=usual(20), deadline=None)
 @given(data=st.data())
 def test_aggregates_over_calendar_periods(kind: str, data: st.DataObject) -> None:
     aggregate = data.draw(drawn(lambda dice: aggregate_of(dice, kind)))
@@ -87,7 +88,7 @@ def test_aggregates_over_calendar_periods(kind: str, data: st.DataObject) -> Non
     check(language.EventCondition(("x",), None, aggregate, data.draw(periods)), data.draw(logs), place)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=usual(30), deadline=None)
 @given(
     logs,
     st.sampled_from(PLACES),
@@ -106,7 +107,7 @@ def test_days_are_those_of_the_zone(
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=usual(30), deadline=None)
 @given(logs, st.sampled_from(PLACES), periods)
 def test_patterns_in_calendar_periods(
     log: list[Any], place: tuple[str, int], period: language.Period

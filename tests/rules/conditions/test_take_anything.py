@@ -20,6 +20,7 @@ from tests.rules.conditions.random_conditions import (
     where_of,
     window_of,
 )
+from tests.strategies.fuzzing import usual
 
 scalars = st.one_of(
     st.none(),
@@ -53,7 +54,7 @@ events = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=usual(200), deadline=None)
 @given(
     st.one_of(events, drawn(sequence_of), drawn(not_followed_of)),
     st.lists(st.tuples(instants, instants, st.sampled_from("xyz"), properties), min_size=1, max_size=6),

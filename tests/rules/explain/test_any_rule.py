@@ -21,6 +21,7 @@ from rules.model import language
 from rules.predicates.comparisons import comparison_of
 from rules.state.profile_update import ProfileUpdate
 from tests import audiences as some
+from tests.strategies.fuzzing import usual
 
 T = 1_704_067_200_000
 DAY = 86_400_000
@@ -65,7 +66,7 @@ def test_every_kind_of_node_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=usual(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_rule_is_explained_as_it_is_decided(kind: str, data: st.DataObject) -> None:
     zone = data.draw(st.sampled_from(["UTC", "America/New_York"]))

@@ -10,6 +10,7 @@ from rules.model.computation import same_computation
 from rules.model.language import Audience, Backfill, Schedule
 from rules.parse.definitions import parse_definitions
 from tests.audiences import audiences
+from tests.strategies.fuzzing import usual
 
 MET = {"name": "Other", "description": "?", "labels": ("x",), "backfill": Backfill("silent", 5)}
 DECIDING: list[dict[str, Any]] = [
@@ -27,7 +28,7 @@ def audience(rule: str) -> Audience:
     return parsed.audience
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=usual(50), deadline=None)
 @given(audiences)
 def test_what_people_read_is_no_computation(each: Audience) -> None:
     assert same_computation(each, replace(each, **MET))

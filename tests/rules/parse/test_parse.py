@@ -13,6 +13,7 @@ from rules.parse import definitions as parsing
 from rules.parse.definitions import load_definitions, load_published, parse_definitions
 from rules.parse.problems import DefinitionsInvalid
 from rules.time.durations import UNITS_MS
+from tests.strategies.fuzzing import usual
 
 DEFINITIONS = Path(__file__).parent / "definitions"
 FAULTY = sorted(path for path in DEFINITIONS.iterdir() if path.with_suffix(".errors").exists())
@@ -231,7 +232,7 @@ fragments = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=usual(400), deadline=None)
 @given(st.lists(fragments | st.text(max_size=3), max_size=25).map("".join))
 def test_no_text_makes_the_parser_raise(text: str) -> None:
     _, problems = parse_definitions(text, "fuzz.yaml")
@@ -258,7 +259,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=usual(300), deadline=None)
 @given(json_values)
 def test_no_rule_makes_the_parser_raise(value: object) -> None:
     document = {"id": "x", "name": "X", "rule": value}

@@ -15,6 +15,7 @@ from rules.predicates.compiled import compile_predicate
 from rules.predicates.dates import DATE_OPERATORS
 from rules.predicates.operators import OPERATORS, compile_operator, compile_pattern
 from rules.predicates.paths import MISSING
+from tests.strategies.fuzzing import usual
 
 DAY = "2024-05-01"
 NOON = "2024-05-01T12:00:00Z"
@@ -143,7 +144,7 @@ values = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=usual(300), deadline=None)
 @given(values)
 def test_no_value_makes_an_operator_raise(value: object) -> None:
     for operator, operand, _, _ in POSITIVE:

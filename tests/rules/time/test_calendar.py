@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rules.model.language import PeriodUnit
 from rules.time.calendar import HOUR_MS, calendar_of
 from rules.time.instants import MAX_MS, MIN_MS
+from tests.strategies.fuzzing import usual
 
 ZONES = [
     "UTC", "America/New_York", "Asia/Shanghai", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe",
@@ -42,7 +43,7 @@ def test_days_begin_when_the_clock_first_reaches_them(zone: str, year: int) -> N
         assert calendar.period("day", start - 1) < day.toordinal()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=usual(300), deadline=None)
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(UNITS),

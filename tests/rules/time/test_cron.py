@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rules.time.cron import read_cron
 from tests.rules.time.crons import cron_of
+from tests.strategies.fuzzing import usual
 
 DAY = timedelta(days=1)
 
@@ -21,7 +22,7 @@ def croniter_has(cron: str, day: date) -> bool:
     return croniter(cron, midnight - timedelta(seconds=1)).get_next(datetime).date() == day
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=usual(500), deadline=None)
 @given(
     st.integers(0, 2**48).map(lambda seed: cron_of(Random(seed))),
     st.dates(date(1800, 1, 1), date(2300, 1, 1)),
@@ -39,7 +40,7 @@ def test_a_table_has_the_days_that_croniter_has(cron: str, day: date) -> None:
     assert {(each.hour * 60 + each.minute) for each in times} <= set(table.minutes)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=usual(300), deadline=None)
 @given(
     st.integers(0, 2**48).map(lambda seed: cron_of(Random(seed))),
     st.dates(date(1800, 1, 1), date(2300, 1, 1)),

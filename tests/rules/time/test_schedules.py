@@ -16,6 +16,7 @@ from rules.time.calendar import calendar_of
 from rules.time.instants import MAX_MS
 from rules.time.schedules import ComputeInstants, build_schedule
 from tests.model.calendars import compute_before, compute_from, numbers
+from tests.strategies.fuzzing import usual
 
 
 def ms(text: str) -> int:
@@ -160,7 +161,7 @@ CRONS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=usual(200), deadline=None)
 @given(
     st.sampled_from(["daily", "weekly", "monthly", *CRONS]),
     st.sampled_from(ZONES),
@@ -228,7 +229,7 @@ def walked(cron: str, zone: str, first: int, last: int) -> set[int]:
     return {each * MINUTE_MS for each in found}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=usual(25), deadline=None)
 @given(
     st.sampled_from(ODD_ZONES) | st.sampled_from(ALL_ZONES),
     st.integers(0, 10**6),

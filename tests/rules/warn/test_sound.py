@@ -22,11 +22,12 @@ from tests.strategies.definitions import audiences
 from tests.strategies.dice import Dice, rolled
 from tests.strategies.domains import VALUES, some_domain
 from tests.strategies.examples import record_body
+from tests.strategies.fuzzing import usual
 from tests.strategies.histories import happening
 from tests.strategies.predicates import PROPERTIES, where
 
 Json = Any
-SLOW = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=usual(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def said_and_done(seed: int, numbers: list[int]) -> int:

@@ -18,6 +18,7 @@ from rules.write.audience import to_document
 from rules.write.schema import definitions_schema
 from tests import ROOT
 from tests.audiences import audiences
+from tests.strategies.fuzzing import usual
 
 DEFINITIONS = ROOT / "tests/rules/parse/definitions"
 SCHEMA = Draft202012Validator(definitions_schema())
@@ -67,7 +68,7 @@ def test_valid_definitions_pass(path: Path) -> None:
         assert faults(document) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=usual(60), deadline=None)
 @given(audiences)
 def test_whatever_the_parser_takes_the_schema_takes(audience: language.Audience) -> None:
     assert faults(to_document(audience)) == []
