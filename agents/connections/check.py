@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from agents.connections.published import PublishedConnections
 from agents.connections.resolve import ConnectionUnusable, UseProblem, resolved
@@ -14,14 +14,17 @@ from rules.parse.values import join
 
 
 def resolved_all(
-    parsed: Iterable[ParsedDestination], published: PublishedConnections
+    parsed: Iterable[ParsedDestination], usable: Callable[[str], PublishedConnections]
 ) -> Sequence[Destination]:
-    """All of them with what their connections say. Raises DefinitionsInvalid: all that can't use theirs."""
+    """All of them with what their connections say. ``usable``: the connections that a project may name.
+
+    Raises DefinitionsInvalid: all that can't use theirs.
+    """
     found: list[Destination] = []
     problems: list[DefinitionProblem] = []
     for each in parsed:
         try:
-            found.append(resolved(each.destination, published))
+            found.append(resolved(each.destination, usable(each.destination.project)))
         except ConnectionUnusable as error:
             problems += [_placed(each, problem) for problem in error.problems]
     if problems:

@@ -135,8 +135,8 @@ class Connection:
         return KINDS[type(self.reached)]
 
     @property
-    def id(self) -> str:
-        """``project/name``: the key of its record."""
+    def key(self) -> str:
+        """``project/name``: what it is known by."""
         return f"{self.project}/{self.name}"
 
 

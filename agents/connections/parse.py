@@ -50,7 +50,7 @@ def parse_connections(text: str, file: str) -> tuple[list[ParsedConnection], lis
 
 
 def _named(parsed: ParsedConnection) -> tuple[str, str]:
-    return parsed.connection.id, f"name '{parsed.connection.name}' is taken"
+    return parsed.connection.key, f"name '{parsed.connection.name}' is taken"
 
 
 def _connection(reader: Reader, node: Node, path: str) -> ParsedConnection | None:

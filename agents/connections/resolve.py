@@ -56,23 +56,23 @@ def find_connection(
     """
     wanted = id_of(reference, project)
     found = published.get(wanted)
-    if found is None or found.deleted or not may_use(found.connection, project):
+    if found is None or found.deleted or not may_use(found.definition, project):
         # One that the project may not use is as if it weren't there.
         named = [
-            each.connection.name if each.connection.project == project else each.connection.id
+            each.definition.name if each.definition.project == project else each.definition.key
             for each in published.values()
-            if not each.deleted and may_use(each.connection, project)
+            if not each.deleted and may_use(each.definition, project)
         ]
         hint = name_hint(reference, named) if named else "none is published that it may use"
         message = f"project '{project}' has no connection '{reference}'; {hint}"
         raise ConnectionUnusable([UseProblem("connection", message, "unknown_connection")])
     allowed = tuple(kinds)
-    if found.connection.kind not in allowed:
+    if found.definition.kind not in allowed:
         message = (
-            f"connection '{reference}' is of the kind {found.connection.kind}, not {' or '.join(allowed)}"
+            f"connection '{reference}' is of the kind {found.definition.kind}, not {' or '.join(allowed)}"
         )
         raise ConnectionUnusable([UseProblem("connection", message)])
-    return found.connection
+    return found.definition
 
 
 def may_use(connection: Connection, project: str) -> bool:

@@ -33,7 +33,7 @@ class Naming:
 
     def names(self, connection: Connection) -> bool:
         project = self.reference.project
-        return any(id_of(each, project) == connection.id for each in self.connections)
+        return any(id_of(each, project) == connection.key for each in self.connections)
 
 
 def naming_of(destination: Destination) -> Naming:
@@ -54,10 +54,10 @@ def broken_by(
 ) -> Iterator[str]:
     """Why what uses a connection now couldn't use it as ``change`` has it. ``namings`` are those of other
     definitions than destinations."""
-    before = published.get(change.id)
+    before = published.get(change.key)
     if before is None or before.deleted:
         return
-    after = {**published, change.id: PublishedConnection(change, 0)}
+    after = {**published, change.key: PublishedConnection(change, 0)}
     for each in destinations:
         naming = naming_of(each)
         if naming.names(change) and _resolves(each, published):
@@ -65,11 +65,11 @@ def broken_by(
                 resolved(each, after)
             except ConnectionUnusable as error:
                 yield f"{naming.reference} uses it: {error}"
-    kind = before.connection.kind
+    kind = before.definition.kind
     for naming in namings:
         for named in naming.connections:
             project = naming.reference.project
-            if id_of(named, project) != change.id:
+            if id_of(named, project) != change.key:
                 continue
             try:
                 find_connection(named, project, after, (kind,))

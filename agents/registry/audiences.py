@@ -105,6 +105,13 @@ class Audiences(Registry[bytes, PublishedAudience]):
             raise Unusable(f"its key must be {shown_key(bytes(wanted))}, as its definition says")
         return published
 
+    def standing(self, key: bytes) -> tuple[bytes, bytes] | None:
+        known_as = parse_key(key)
+        found = None if known_as.version is None else self.versions.get(known_as.audience, {})
+        if not found or known_as.is_release or known_as.version not in found:
+            return None
+        return audience_record(found[known_as.version])
+
     def _put_in_force(self, key: bytes, value: bytes | None) -> None:
         known_as = parse_key(key)
         if known_as.is_release:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer
 
+from agents.registry.definitions import Published
 from agents.registry.registry import Registry, RegistryRecord
 from agents.registry.topic import follow
 from agents.registry.unusable import UnusableRecord, shown_key
@@ -19,6 +20,9 @@ Followed = TypeVar("Followed", bound=Registry[Any, Any])
 def stays_in_force(told: UnusableRecord) -> str:
     """For a warning about a record of a registry that keeps what was before (``Registry.keeps_before``)."""
     return f"offset {told.offset} can't be used, and what was published before it stays: {told.reason}"
+
+
+SEEN_SECONDS: Final = 0.02
 
 
 class Feed(Generic[Followed]):
@@ -74,3 +78,10 @@ class Feed(Generic[Followed]):
     def _all_read(self) -> None:
         self._changed()
         self.loaded.set()
+
+
+async def read_up_to(feed: Feed[Any], published: Published[Any]) -> None:
+    """Wait until a feed of definitions has read what was published, or what came after it."""
+    known, key = feed.registry.published, published.definition.key
+    while key not in known or known[key].version < published.version:
+        await asyncio.sleep(SEEN_SECONDS)

@@ -20,6 +20,10 @@ MAX_VERSION: Final = 2**53
 Version = Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)]
 
 
+class Superseded(Unusable):
+    """A record came second: what was published before it stands."""
+
+
 class RegistryRecord(Protocol):
     """What is read here of a Kafka record."""
 
@@ -66,6 +70,8 @@ class Registry(ABC, Generic[Id, Published]):
         """Every definition that was read (``found_as``), of what was taken away since, too."""
         self.has_records = False
         """There was a record, usable or not."""
+        self.position = 0
+        """The offset from which the topic is to be read on, for whoever reads it a part at a time."""
 
     @abstractmethod
     def id_of(self, key: bytes) -> Id:
@@ -74,6 +80,10 @@ class Registry(ABC, Generic[Id, Published]):
     @abstractmethod
     def decode(self, key: bytes, value: bytes) -> Published:
         """Of a record. Raises Unusable or another error when it can't be read, or isn't of this key."""
+
+    def standing(self, key: bytes) -> tuple[bytes, bytes] | None:
+        """The record that stands under a key in place of one that came second; None: there is none."""
+        return None
 
     def found_as(self, key: bytes) -> bytes:
         """What a key counts as in ``found``."""
@@ -91,7 +101,8 @@ class Registry(ABC, Generic[Id, Published]):
             self._put_in_force(key, value)
         except Unusable as reason:
             self.unusable[key] = UnusableRecord(self.topic, record.offset, key, str(reason))
-            self._pass_by(key, value, record.offset)
+            if not isinstance(reason, Superseded):
+                self._pass_by(key, value, record.offset)
             return False
         self.unusable.pop(key, None)
         return True
@@ -102,8 +113,14 @@ class Registry(ABC, Generic[Id, Published]):
         if value is None:
             self.published.pop(known_as, None)
         else:
-            self.published[known_as] = usable(partial(self.decode, key, value))
+            published = usable(partial(self.decode, key, value))
+            if known_as in self.published:
+                self._check_beside(self.published[known_as], published)
+            self.published[known_as] = published
         self.unusable_versions.pop(known_as, None)
+
+    def _check_beside(self, before: Published, published: Published) -> None:
+        """Raises Superseded where what was before stands. Otherwise the later record always counts."""
 
     def _pass_by(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         try:

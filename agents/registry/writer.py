@@ -1,10 +1,10 @@
 """The one writer of definitions: read, check, write, as if nobody else wrote in between.
 
-All processes write under one transactional id. Who begins to write fences whoever began before: that one's
-transaction fails, it reads again and decides again. A broker without transactions can't fence. There the
-order of the topic decides: who reads that another record of the version came first has lost, and decides
-again. Both kinds of writer look at that, so one that fences is safe beside one that doesn't
-(docs/decisions/0034).
+All processes write all kinds of definitions under one transactional id. Who begins to write fences whoever
+began before: that one's transaction fails, it reads again and decides again. A broker without transactions
+can't fence. There the order of the topic decides: who reads that another record of the version came first
+has lost, and decides again. Both kinds of writer look at that, so one that fences is safe beside one that
+doesn't (docs/decisions/0034).
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from agents.kafka.broker import Broker
 from agents.kafka.clients import committed_consumer, new_producer
-from agents.registry.audience_keys import parse_key
-from agents.registry.audiences import Audiences, audience_record
 from agents.registry.fencing import fencing_producer, note_failure
-from agents.registry.topic import POLL_MS
+from agents.registry.registry import Registry
+from agents.registry.topic import LOAD_RECORDS, POLL_MS
 
 log = structlog.get_logger("turnstile.publisher")
 
@@ -34,9 +33,10 @@ CHANGE_SECONDS: Final = 30.0
 """How long a change may take, with all that it waits for."""
 _FIRST_WAIT_SECONDS: Final = 0.02
 _LONGEST_WAIT_SECONDS: Final = 1.0
-Record = tuple[bytes, bytes]
+Record = tuple[bytes, bytes | None]
 """Key and value."""
 Result = TypeVar("Result")
+Read = TypeVar("Read", bound=Registry[Any, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +54,62 @@ class _Lost(Exception):
     """Another writer came first."""
 
 
-class AudiencesWriter:
-    """Reads and writes the topic of audiences. One process has one; ``change`` and ``read`` take turns.
+class DefinitionsWriter:
+    """Reads and writes the topics of definitions. One process has one; ``change`` and ``read`` take turns.
 
-    ``fences``: whether to try transactions (the setting ``kafka.idempotence``; such brokers have neither).
-    Clients are open only while something is read or written; what was read is kept.
+    Each topic has one registry, which only ever comes here: it keeps what was read, and where. One that isn't
+    there yet is empty. ``fences``: whether to try transactions (the setting ``kafka.idempotence``; such
+    brokers have neither). Clients are open only while something is read or written.
     """
 
-    def __init__(
-        self, broker: Broker, registry: Audiences, audit: str, transactional_id: str, *, fences: bool = True
-    ) -> None:
+    def __init__(self, broker: Broker, audit: str, transactional_id: str, *, fences: bool = True) -> None:
         self._broker = broker
-        self._registry = registry
         self._audit = audit
         self._transactional_id = transactional_id
         self._fences = fences
-        self._partition = TopicPartition(registry.topic, 0)
-        self._next_offset = 0
         self._turn = asyncio.Lock()
 
-    async def read(self) -> Audiences:
-        """All that is published now. It changes with the next ``read`` or ``change``. Raises KafkaError."""
-        async with self._turn, asyncio.timeout(CHANGE_SECONDS), self._reading() as consumer:
-            await self._catch_up(consumer)
-            return self._registry
+    async def read(self, *registries: Registry[Any, Any]) -> None:
+        """Have them take all that is published now; the next ``read`` or ``change`` changes them.
 
-    async def change(self, decide: Callable[[Audiences], Change[Result]]) -> Result:
+        Raises KafkaError, TimeoutError.
+        """
+        async with (
+            self._turn,
+            asyncio.timeout(CHANGE_SECONDS),
+            self._reading(registries) as (consumer, there),
+        ):
+            for each in there:
+                await self._catch_up(consumer, each)
+
+    async def change(
+        self,
+        registry: Read,
+        decide: Callable[[Read], Change[Result]],
+        beside: Sequence[Registry[Any, Any]] = (),
+    ) -> Result:
         """Make the change that ``decide`` makes of all that is published. What it raises ends the change.
 
-        ``decide`` runs in a thread, and once more whenever another writer came first.
+        ``decide`` runs in a thread, and once more whenever another writer came first. What it looks at
+        ``beside`` the registry is read to the end, too: nobody changes that either until this is written,
+        where the broker can fence. The registry's topic must be there.
 
         Raises KafkaError, TimeoutError (it isn't known whether the change was made), WriterForbidden.
         """
-        async with self._turn, asyncio.timeout(CHANGE_SECONDS), self._reading() as consumer:
+        registries: list[Registry[Any, Any]] = [*beside, registry]
+        async with (
+            self._turn,
+            asyncio.timeout(CHANGE_SECONDS),
+            self._reading(registries) as (consumer, there),
+        ):
             for attempt in count():
                 try:
                     async with self._writing() as producer:
-                        await self._catch_up(consumer)
-                        change = await asyncio.to_thread(decide, self._registry)
+                        for each in there:
+                            await self._catch_up(consumer, each)
+                        change = await asyncio.to_thread(decide, registry)
                         if change.records:
-                            await self._write(consumer, producer, change)
+                            await self._write(consumer, producer, registry, change)
                         return change.result
                 except (_Lost, ProducerFenced):
                     await asyncio.sleep(_pause_seconds(attempt))
@@ -102,12 +118,18 @@ class AudiencesWriter:
     # -- clients ---------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _reading(
+        self, registries: Sequence[Registry[Any, Any]]
+    ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[Registry[Any, Any]]]]:
+        """Those of the registries whose topics are there, and a consumer of them."""
         async with committed_consumer(self._broker) as consumer:
-            consumer.assign([self._partition])
-            consumer.seek(self._partition, self._next_offset)
+            topics = await consumer.topics()
+            there = [each for each in registries if each.topic in topics]
+            consumer.assign([TopicPartition(each.topic, 0) for each in there])
+            for each in there:
+                consumer.seek(TopicPartition(each.topic, 0), each.position)
             await asyncio.sleep(0)  # otherwise aiokafka's stop raises CancelledError if nothing is asked
-            yield consumer
+            yield consumer, there
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AIOKafkaProducer]:
@@ -133,25 +155,35 @@ class AudiencesWriter:
     # -- reading and writing ---------------------------------------------------------------------------
 
     async def _catch_up(
-        self, consumer: AIOKafkaConsumer, own: Collection[int] = (), *, wait: bool = True
+        self,
+        consumer: AIOKafkaConsumer,
+        registry: Registry[Any, Any],
+        own: Collection[int] = (),
+        *,
+        wait: bool = True,
     ) -> dict[int, bool]:
         """Take everything that is on the topic now. Of the offsets ``own`` that were read: whether the record
         stands. ``wait``: until all of those were read; the embedded broker may not tell its end at once."""
-        partition, found = self._partition, dict[int, bool]()
+        partition, found = TopicPartition(registry.topic, 0), dict[int, bool]()
         end = (await consumer.end_offsets([partition]))[partition]
         if wait:
             end = max(end, max(own, default=-1) + 1)
         while await consumer.position(partition) < end:
-            polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
+            polled = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=LOAD_RECORDS)
             for record in polled.get(partition, []):
-                stands = self._registry.take(record)
+                stands = registry.take(record)
                 if record.offset in own:
                     found[record.offset] = stands
-            self._next_offset = await consumer.position(partition)
+            registry.position = await consumer.position(partition)
+            await asyncio.sleep(0)
         return found
 
     async def _write(
-        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, change: Change[Result]
+        self,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        registry: Registry[Any, Any],
+        change: Change[Result],
     ) -> None:
         """Raises _Lost where another writer came first or the transaction was not committed, ProducerFenced
         when one came after."""
@@ -159,20 +191,20 @@ class AudiencesWriter:
         sent = False
         try:
             async with self._together(producer):
-                own = await self._send(producer, self._registry.topic, change.records)
+                own = await self._send(producer, registry.topic, change.records)
                 if self._fences:
                     await self._send(producer, self._audit, change.audit)
                 sent = True
         except KafkaError as error:
             # The next writer's begin ended this transaction, or it was committed and the answer never came.
             # Kafka answers a commit with UNKNOWN_SERVER_ERROR, too, while it begins the next writer's.
-            if own and await self._was_committed(consumer, own):
+            if own and await self._was_committed(consumer, registry, own):
                 return
             if sent and not isinstance(error, ProducerFenced):
                 log.warning("transaction_not_ended", error=repr(error), cause=repr(error.__cause__))
                 raise _Lost from error
             raise
-        await self._see(consumer, producer, own, change.records)
+        await self._see(consumer, producer, registry, own, change.records)
         if not self._fences:
             await self._send(producer, self._audit, change.audit)
 
@@ -180,34 +212,44 @@ class AudiencesWriter:
         """All that is written in it is there, or nothing, where the broker has transactions."""
         return producer.transaction() if self._fences else nullcontext()
 
-    async def _was_committed(self, consumer: AIOKafkaConsumer, own: list[int]) -> bool:
+    async def _was_committed(
+        self, consumer: AIOKafkaConsumer, registry: Registry[Any, Any], own: list[int]
+    ) -> bool:
         async with self._writing():
-            return await self._catch_up(consumer, own, wait=False) == dict.fromkeys(own, True)
+            return await self._catch_up(consumer, registry, own, wait=False) == dict.fromkeys(own, True)
 
     async def _see(
         self,
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
+        registry: Registry[Any, Any],
         own: list[int],
         records: Sequence[Record],
     ) -> None:
         """Read what was written. Raises _Lost where it came second.
 
-        Compaction leaves the last record of a key, so the first one, which stands, is written once more.
+        Compaction leaves the last record of a key, so the one that stands is written once more, until it is
+        the last one.
         """
-        stands = await self._catch_up(consumer, own)
-        lost = [record for offset, record in zip(own, records, strict=True) if not stands.get(offset, True)]
+        lost = await self._lost(consumer, registry, own, records)
         if not lost:
             return
-        again = []
-        for key, _ in lost:
-            known_as = parse_key(key)
-            of_audience = self._registry.versions.get(known_as.audience, {})
-            if known_as.version in of_audience and not known_as.is_release:
-                again.append(audience_record(of_audience[known_as.version]))
-        async with self._together(producer):
-            await self._send(producer, self._registry.topic, again)
+        while again := [each for each in map(registry.standing, lost) if each is not None]:
+            async with self._together(producer):
+                own = await self._send(producer, registry.topic, again)
+            lost = await self._lost(consumer, registry, own, again)
         raise _Lost
+
+    async def _lost(
+        self,
+        consumer: AIOKafkaConsumer,
+        registry: Registry[Any, Any],
+        own: list[int],
+        records: Sequence[Record],
+    ) -> list[bytes]:
+        """The keys of those records, written at the offsets ``own``, that don't stand."""
+        stands = await self._catch_up(consumer, registry, own)
+        return [key for offset, (key, _) in zip(own, records, strict=True) if not stands.get(offset, True)]
 
     @staticmethod
     async def _send(producer: AIOKafkaProducer, topic: str, records: Sequence[Record]) -> list[int]:

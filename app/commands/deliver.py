@@ -132,19 +132,20 @@ async def _test(settings: Settings, name: str, file: Path | None, wanted: TestSe
     from agents.connections.check import resolved_all
     from app.deliver.trial import send_test
     from app.failures import CommandFailed
-    from app.publish.connections import connected
-    from app.publish.destinations import load_destination_files
+    from app.publish.named.destinations import load_destination_files
+    from app.publish.topics import connected
     from rules.parse.problems import name_hint
 
     if file is None:
-        return await send_test(settings, (await _published(settings, name)).destination, wanted)
+        return await send_test(settings, (await _published(settings, name)).definition, wanted)
     known = {each.destination.name: each for each in load_destination_files([file])}
     if name not in known:
         raise CommandFailed(f"there is no destination '{name}' in {file}; {name_hint(name, known)}")
     found = known[name].destination
     if found.connection is not None:
-        async with connected(settings) as connections:
-            (found,) = resolved_all([known[name]], await connections.read())
+        async with connected(settings) as topics:
+            connections = (await topics.read(topics.connections)).published
+        (found,) = resolved_all([known[name]], lambda project: connections)
     return await send_test(settings, found, wanted)
 
 
@@ -153,15 +154,15 @@ async def _published(settings: Settings, name: str) -> PublishedDestination:
     from dataclasses import replace
 
     from agents.connections.resolve import resolved_or_refused
-    from app.publish.connections import ConnectionsTopic
-    from app.publish.destinations import connected
+    from app.publish.named.changes import present
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        published = await topic.find(name)
-        if published.destination.connection is None:
+    async with connected(settings) as topics:
+        published = present(await topics.read(topics.destinations), name)
+        if published.definition.connection is None:
             return published
-        connections = await ConnectionsTopic(settings, topic.admin).read()
-    return replace(published, destination=resolved_or_refused(published.destination, connections))
+        connections = (await topics.read(topics.connections)).published
+    return replace(published, definition=resolved_or_refused(published.definition, connections))
 
 
 @cli.command()

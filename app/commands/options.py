@@ -30,6 +30,17 @@ Definitions: TypeAlias = Annotated[
     ),
 ]
 
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and stop.")]
+AsKey: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="KEY",
+        help="Name only connections that the API key of this name may use.",
+        show_default="all rights",
+    ),
+]
+
 WorkerUrl: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -52,21 +52,13 @@ class DestinationStatuses(Struct, frozen=True):
     unreadable: Mapping[str, str]
 
 
-class PublishedVersion(Struct, frozen=True):
-    """What came of a definition."""
-
-    name: str
-    action: str
-    version: int
-
-
 class DeliverReadiness(Readiness, frozen=True, kw_only=True):
     unreadable_destinations: Mapping[str, str]
 
 
 def status_of(running: Running, topic: str, audiences: Iterable[PublishedAudience]) -> DestinationStatus:
     """``topic``: that of the transitions. ``audiences``: those that are published."""
-    report, destination = running.report, running.published.destination
+    report, destination = running.report, running.published.definition
     since_ms = running.unreachable_since_ms
     error_ms, success_ms = report.last_error_ms, report.last_success_ms
     return DestinationStatus(

@@ -72,7 +72,7 @@ class Running:
     def __init__(self, published: PublishedDestination, surroundings: Surroundings) -> None:
         self.published = published
         self.secrets = secrets_of(
-            surroundings.settings, surroundings.digests, project=published.destination.secrets_project
+            surroundings.settings, surroundings.digests, project=published.definition.secrets_project
         )
         self.report = DestinationReport()
         self.deliverer: Deliverer | None = None
@@ -96,7 +96,7 @@ class Running:
         return self._surroundings.kafka.lost_since_ms
 
     def begin(self) -> None:
-        if self.published.destination.paused:
+        if self.published.definition.paused:
             self.report.state = "paused"
         else:
             self._task = asyncio.create_task(self._keep())
@@ -107,12 +107,12 @@ class Running:
             await asyncio.wait([self._task])
             if not self._task.cancelled() and (error := self._task.exception()) is not None:
                 text = self.secrets.masked(repr(error))
-                log.error("destination_ended_badly", destination=self.published.destination.name, error=text)
+                log.error("destination_ended_badly", destination=self.published.definition.name, error=text)
         self.report.state = "stopped"
 
     async def _keep(self) -> None:
         """Deliver for good: after a crash again, with longer and longer pauses."""
-        name, crashes, own = self.published.destination.name, 0, asyncio.current_task()
+        name, crashes, own = self.published.definition.name, 0, asyncio.current_task()
         assert own is not None
         while True:
             started = time.monotonic()
@@ -173,7 +173,7 @@ class Running:
         commit: Callable[[Mapping[int, int]], Awaitable[None]],
     ) -> Engine:
         """Sink, engine and deliverer of one life, made for each other."""
-        around, destination = self._surroundings, self.published.destination
+        around, destination = self._surroundings, self.published.definition
         settings, topics = around.settings, around.topics
         prefix, max_samples = settings.topics.prefix, settings.state.max_samples
         letters = DeadLetters(around.producer, prefix, destination.name, topics.transitions, around.told)
@@ -210,7 +210,7 @@ class Running:
         return engine
 
     def _faust_app(self, first_start: FirstStart, folder: str) -> DeliverApp:
-        settings, name = self._surroundings.settings, self.published.destination.name
+        settings, name = self._surroundings.settings, self.published.definition.name
         assert self.deliverer is not None
         return deliver_app(
             group=group_of(settings.topics.prefix, self.published),
@@ -224,7 +224,7 @@ class Running:
 
     async def _make_dead_letter_topic(self) -> None:
         around, topics = self._surroundings, self._surroundings.settings.topics
-        plan, name = plan_of(around.settings), self.published.destination.name
+        plan, name = plan_of(around.settings), self.published.definition.name
         topic = plan.undelivered_topic(name, around.topics.partitions)
         await make_missing(around.admin, [topic], topics.replication)
 

@@ -38,13 +38,13 @@ class FirstStarts:
 
     async def of(self, published: PublishedDestination) -> FirstStart:
         """The destination's first start, for good."""
-        name = published.destination.name
+        name = published.definition.name
         # Partitions may have been added since the start, and the topic may have been made again.
         topic = (await look(self.admin, [self.transitions])).topics[self.transitions]
 
         def is_known() -> bool:
             found = self._known(published)
-            if found is None or found.lacks_members(published.destination.existing_members):
+            if found is None or found.lacks_members(published.definition.existing_members):
                 return False
             return found.topic_id == (topic.topic_id or found.topic_id)
 
@@ -59,11 +59,11 @@ class FirstStarts:
         return start
 
     def _known(self, published: PublishedDestination) -> FirstStart | None:
-        found = self.feed.registry.starts.get(published.destination.name)
+        found = self.feed.registry.starts.get(published.definition.name)
         return found if found is not None and found.generation == published.generation else None
 
     async def _decide(self, published: PublishedDestination, topic: Topic) -> FirstStart:
-        before, existing = self._known(published), published.destination.existing_members
+        before, existing = self._known(published), published.definition.existing_members
         name, partitions, topic_id = self.transitions, topic.partitions, topic.topic_id
         async with new_consumer(self.broker, group_of(self.prefix, published)) as consumer:
             if before is None:

@@ -7,8 +7,6 @@ definitions hold customers' URLs. Errors are problem+json as on the worker (``ap
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from aiohttp import web
 from aiokafka.errors import KafkaError
@@ -16,17 +14,16 @@ from prometheus_client import CollectorRegistry
 
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_destinations
-from agents.deliver.definitions.published import PublishedDestination, plan_changes
+from agents.deliver.definitions.published import Destinations, PublishedDestination
 from agents.deliver.errors import SinkMisconfigured, SinkUnavailable
+from agents.deliver.permissions import permitted
 from agents.deliver.permissions.audiences import audience_refusals
-from agents.deliver.permissions.permitted import refusals
 from agents.registry.api_keys import EVERY_PROJECT, Scope
-from agents.registry.audit import Action
+from agents.registry.writer import Change
 from app.deliver.answers import (
     DeliverReadiness,
     DestinationStatus,
     DestinationStatuses,
-    PublishedVersion,
     status_of,
 )
 from app.deliver.connections.routes import ConnectionRoutes
@@ -36,23 +33,31 @@ from app.deliver.metrics import DeliveryCollector
 from app.deliver.replay import Replayed, replay
 from app.deliver.served import Deliveries
 from app.deliver.trial import TestSend, TestSendResult, send_test
-from app.http.answers import Json, ProblemError
+from app.http.answers import Json
 from app.http.base import CALLER, Health, HttpBase
+from app.http.if_match import ETAG, IF_MATCH_MAY, versions_of
 from app.http.problems import HttpProblem
 from app.http.rate_limits import rate_limits_of
-from app.http.routes import Body, JsonBody, Route
+from app.http.routes import JsonBody, Route
 from app.http.tls import certificate_of
 from app.http.warnings import WarningsCollector, shown_warnings
 from app.publish.author import Author
+from app.publish.named.answered import (
+    DefinitionBody,
+    PublishedVersion,
+    changing_routes,
+    published_version,
+    seen,
+    with_etag,
+)
+from app.publish.named.changes import Changes, deletion, present, publication
 from app.publish.permitted import own_topics_of, secrets_of
-from rules.parse.problems import DefinitionsInvalid, name_hint
+from app.publish.problems import refusals
+from app.publish.refused import NotPermitted
+from rules.parse.problems import name_hint
 
 TEST_SECONDS = 60.0
-PUBLISH_SECONDS = 45.0
 REPLAY_SECONDS = 330.0
-DEFINITION_BYTES = 128 * 1024
-"""Of a definition: some YAML takes long to read, more than in proportion to its length."""
-DEFINITION = Body("application/json", "application/yaml", most_bytes=DEFINITION_BYTES)
 TEST = JsonBody(TestSend, "Not a test send")
 
 
@@ -62,7 +67,7 @@ class DeliverServer:
     def __init__(self, service: Deliveries) -> None:
         self._service = service
         self._replays: dict[str, asyncio.Task[Replayed]] = {}
-        self._parsing = ThreadPoolExecutor(1, "definitions")  # so that many of them don't take all the time
+        self._body = DefinitionBody("destination", load_destinations)
         registry = CollectorRegistry()
         registry.register(DeliveryCollector(service))
         registry.register(WarningsCollector(service.warnings))
@@ -85,7 +90,6 @@ class DeliverServer:
         all_of_them, one = "/v1/destinations", "/v1/destinations/{name:[^/]+}"
         listed = "Destinations of the key's projects, with status and definition"
         tried = "Send one made-up transition; the request and its answer, secrets masked"
-        put = "Publish a definition, YAML or JSON; 422 with every error found"
         return [
             *self._connections.routes(),
             Route("GET", all_of_them, self._destinations, scope, listed),
@@ -99,28 +103,16 @@ class DeliverServer:
                 REPLAY_SECONDS,
                 problems=(404, 409),
             ),
-            Route("GET", one, self._destination, scope, "One of them", problems=(404,)),
             Route(
-                "PUT",
+                "GET",
                 one,
-                self._put,
+                self._destination,
                 scope,
-                put,
-                PUBLISH_SECONDS,
-                body=DEFINITION,
-                statuses=(200, 201),
-                problems=(422,),
-            ),
-            Route(
-                "DELETE",
-                one,
-                self._delete,
-                scope,
-                "Delete it",
-                PUBLISH_SECONDS,
-                statuses=(204,),
+                "One of them",
                 problems=(404,),
+                answer_headers=(ETAG,),
             ),
+            *changing_routes(one, self._put, self._delete),
         ]
 
     @property
@@ -136,7 +128,7 @@ class DeliverServer:
             task.cancel()
         await asyncio.gather(*self._replays.values(), return_exceptions=True)
         await self._base.stop()
-        self._parsing.shutdown(wait=False, cancel_futures=True)
+        self._body.close()
         self._connections.close()
 
     # -- destinations --------------------------------------------------------------------------------
@@ -146,74 +138,71 @@ class DeliverServer:
         found = [
             status_of(each, service.plan.transitions, service.audiences.values())
             for _, each in sorted(service.running.items())
-            if caller.covers(each.published.destination.project)
+            if caller.covers(each.published.definition.project)
         ]
         # Nobody knows of what project one is that can't be read.
         unreadable = service.feed.unreadable if caller.covers(EVERY_PROJECT) else {}
         return Json(DestinationStatuses(found, unreadable))
 
     async def _destination(self, request: web.Request) -> Json[DestinationStatus]:
-        service = self._service
-        return Json(status_of(self._running(request), service.plan.transitions, service.audiences.values()))
+        service, running = self._service, self._running(request)
+        told = status_of(running, service.plan.transitions, service.audiences.values())
+        return with_etag(Json(told), running.published.version)
 
     async def _put(self, request: web.Request) -> Json[PublishedVersion]:
         """Publish a definition, YAML or JSON; 422 with every error found."""
-        name, body = request.match_info["name"], await DEFINITION.read(request)
-        loop = asyncio.get_running_loop()
-        destination = await loop.run_in_executor(self._parsing, _parsed, name, body)
-        if destination.name != name:
-            detail = f"the definition's name is {destination.name!r}, the path's {name!r}"
-            raise HttpProblem(422, "Not a destination", detail)
-        feed = self._service.feed
-        caller, before = request[CALLER], feed.published.get(name)
+        caller, expected = request[CALLER], versions_of(request, IF_MATCH_MAY)
+        destination = await self._body.read(request)
         caller.require_project(destination.project)
-        if name in feed.registry.unusable_versions:  # of what project is it that can't be read?
-            caller.require_every_project()
-        if before is not None and not caller.covers(before.destination.project):
-            raise HttpProblem(
-                403, "Not allowed", f"the name {name!r} is taken by a project that isn't the key's"
-            )
-        settings = self._service.settings
-        whole = usable_by(caller, destination, self._service.connections.registry.published)
-        refused = refusals(
-            whole, secrets_of(settings, project=whole.secrets_project), own_topics_of(settings)
-        )
-        refused += audience_refusals(destination, self._service.audiences.values())
-        if refused:
-            errors = [ProblemError("not_permitted", "", each, "") for each in refused]
-            raise HttpProblem(422, "Not a destination", "\n".join(refused), errors=errors)
-        (change,) = plan_changes(feed.published, [destination], feed.registry.unusable_versions)
-        if change.action != "unchanged":
-            await self._publish(request, change.published, change.action)
-        told = PublishedVersion(name, change.action, change.published.version)
-        return Json(told, 201 if change.action == "created" else 200)
+        settings, topics = self._service.settings, self._service.definitions
+
+        def decide(registry: Destinations) -> Change[Changes[Destination]]:
+            name = destination.name
+            if name in registry.unusable_versions:  # of what project is it that can't be read?
+                caller.require_every_project()
+            before = registry.published.get(name)
+            if before is not None and not caller.covers(before.definition.project):
+                told = f"the name {name!r} is taken by a project that isn't the key's"
+                raise HttpProblem(403, "Not allowed", told)
+            whole = usable_by(caller, destination, topics.connections.published)
+            secrets = secrets_of(settings, project=whole.secrets_project)
+            refused = permitted.refusals(whole, secrets, own_topics_of(settings))
+            refused += audience_refusals(destination, topics.audiences.published.values())
+            if refused:
+                raise NotPermitted([("", each) for each in refused], "Not a destination")
+            return publication(registry, [destination], Author(caller.name, "http"), expected)
+
+        with refusals():
+            beside = (topics.connections, topics.audiences)
+            changes = await topics.change(topics.destinations, decide, beside)
+        return await published_version(self._service.feed, changes)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        published = self._service.feed.published.get(name)
-        if published is None or published.deleted or not self._may_see(request, published):
-            raise HttpProblem(404, "No such destination", f"no destination {name!r} is published")
-        gone = replace(published, version=published.version + 1, deleted=True)
-        await self._publish(request, gone, "deleted")
-        return web.Response(status=204)
+        caller, expected = request[CALLER], versions_of(request, IF_MATCH_MAY)
+        topics = self._service.definitions
 
-    async def _publish(self, request: web.Request, published: PublishedDestination, action: Action) -> None:
-        try:
-            await self._service.publish(published, action, Author(request[CALLER].name, "http"))
-        except KafkaError as error:
-            raise HttpProblem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
+        def decide(registry: Destinations) -> Change[Changes[Destination]]:
+            found = present(
+                registry, request.match_info["name"], is_seen=lambda each: caller.covers(each.project)
+            )
+            return deletion(registry, [found], Author(caller.name, "http"), expected)
+
+        with refusals():
+            changes = await topics.change(topics.destinations, decide)
+        await seen(self._service.feed, changes)
+        return web.Response(status=204)
 
     async def _test(self, request: web.Request) -> Json[TestSendResult]:
         running, wanted = self._running(request), await TEST.decoded(request)
         result = await send_test(
-            self._service.settings, running.published.destination, wanted, self._service.keys.digests
+            self._service.settings, running.published.definition, wanted, self._service.keys.digests
         )
         published = self._service.connections.registry.published
-        return Json(shown_to(request[CALLER], running.published.destination, published, result))
+        return Json(shown_to(request[CALLER], running.published.definition, published, result))
 
     async def _replay(self, request: web.Request) -> Json[Replayed]:
         running = self._running(request)
-        name = running.published.destination.name
+        name = running.published.definition.name
         going = self._replays.get(name)
         if going is not None and not going.done():
             raise HttpProblem(409, "Replay is under way", f"dead letters of {name!r} are being sent already")
@@ -238,7 +227,7 @@ class DeliverServer:
         )
 
     def _may_see(self, request: web.Request, published: PublishedDestination) -> bool:
-        return request[CALLER].covers(published.destination.project)
+        return request[CALLER].covers(published.definition.project)
 
     # -- health --------------------------------------------------------------------------------------
 
@@ -259,15 +248,3 @@ class DeliverServer:
             warnings=shown_warnings(self._service.warnings),
             unreadable_destinations=self._service.feed.unreadable,
         )
-
-
-def _parsed(name: str, body: bytes) -> Destination:
-    """The one definition in a body. Raises HttpProblem with every error found."""
-    try:
-        (destination,) = load_destinations([(f"{name}.yaml", body.decode())])
-    except DefinitionsInvalid as invalid:
-        errors = [ProblemError(each.code, each.path, each.message, each.hint) for each in invalid.problems]
-        raise HttpProblem(422, "Not a destination", str(invalid), errors=errors) from None
-    except (ValueError, RecursionError):
-        raise HttpProblem(422, "Not a destination", "the body must be one definition, UTF-8") from None
-    return destination

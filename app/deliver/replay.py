@@ -63,7 +63,7 @@ async def replay(
     digests: Callable[[], Set[str]] | None = None,
 ) -> Replayed:
     """Send the dead letters that are there now; ``seconds`` at most. ``digests`` as of ``secrets_of``."""
-    destination, prefix = published.destination, settings.topics.prefix
+    destination, prefix = published.definition, settings.topics.prefix
     secrets = secrets_of(settings, digests, project=destination.secrets_project)
     users, producer = users_of(settings), new_producer(settings)
     topic = dead_letter_topic(prefix, destination.name)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
-from agents.connections.published import Connections, PublishedConnection
-from agents.connections.uses import Naming
-from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination
-from agents.registry.audit import Action
+from agents.connections.published import Connections
+from agents.deliver.definitions.published import DestinationsFeed
 from agents.registry.feed import Feed
 from agents.topics import TopicPlan
 from agents.warnings import Warnings
 from app.deliver.destination import Running
 from app.deliver.notices import Notices
 from app.http.api_keys import KeyRing
-from app.publish.author import Author
+from app.publish.topics import DefinitionTopics
 from app.settings.tree import Settings
 from rules.compile.audience import PublishedAudience
 
 
 class Deliveries(Protocol):
-    """The destinations that a process delivers to, and how one more is published."""
+    """The destinations that a process delivers to, and what is published of all kinds."""
 
     settings: Settings
     warnings: Warnings
@@ -29,7 +27,7 @@ class Deliveries(Protocol):
     plan: TopicPlan
     feed: DestinationsFeed
     connections: Feed[Connections]
-
+    definitions: DefinitionTopics
     notices: Notices | None
 
     @property
@@ -41,14 +39,3 @@ class Deliveries(Protocol):
 
     @property
     def crashed(self) -> BaseException | None: ...
-
-    async def publish(self, published: PublishedDestination, action: Action, author: Author) -> None:
-        """Tell the audit topic, too. Returns once this process has read it, too."""
-
-    async def publish_connection(
-        self, published: PublishedConnection, action: Action, author: Author
-    ) -> None:
-        """The same of a connection."""
-
-    async def pushes(self) -> Sequence[Naming]:
-        """The connections that published pushes name. Raises KafkaError."""

@@ -20,24 +20,17 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.connections.published import PublishedConnection, connection_record, connections_feed
+from agents.connections.published import connections_feed
 from agents.connections.resolve import resolved_or_refused
-from agents.connections.uses import Naming
-from agents.deliver.definitions.published import (
-    DestinationsFeed,
-    PublishedDestination,
-    publish_destinations,
-)
+from agents.deliver.definitions.published import DestinationsFeed, PublishedDestination
 from agents.deliver.input_topics import InputTopics
 from agents.evaluate.outputs import Told
 from agents.kafka.clients import committed_consumer, new_admin
 from agents.kafka.watch import KafkaWatch
 from agents.registry.api_keys_topic import api_keys_feed
 from agents.registry.audiences import Audiences
-from agents.registry.audit import Action, audit_record
 from agents.registry.erasures import erasures_feed
 from agents.registry.feed import Feed
-from agents.registry.topic import publish
 from agents.topics import ensure_topics, make_missing
 from agents.topics.delivery import destinations_topic
 from agents.topics.fault import raise_if_unusable
@@ -54,10 +47,7 @@ from app.failures import message_for_users
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, parse_published, plan_of
 from app.logs import folded_lines
-from app.publish.author import Author
-from app.publish.connected_uses import namings_of_pushes
-from app.publish.connections import told_of as told_of_connection
-from app.publish.destinations import told_of
+from app.publish.topics import DefinitionTopics
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
 from rules.compile.audience import PublishedAudience
@@ -78,6 +68,7 @@ class DeliveryService:
         self.broker = broker_of(settings)
         self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
         self.plan = plan_of(settings)
+        self.definitions = DefinitionTopics(settings)
         new = partial(committed_consumer, self.broker)
         keys = api_keys_feed(new, self.plan.keys, self.warnings)
         self.keys = KeyRing(settings.http, keys, self.warnings)
@@ -210,7 +201,7 @@ class DeliveryService:
         says."""
         connections = self.connections.registry.published
         return {
-            name: replace(each, destination=resolved_or_refused(each.destination, connections))
+            name: replace(each, definition=resolved_or_refused(each.definition, connections))
             for name, each in self.feed.published.items()
             if not each.deleted and (not self.names or name in self.names)
         }
@@ -235,35 +226,13 @@ class DeliveryService:
             ]
             await asyncio.gather(*(running.end() for running in changed))
             for running in changed:
-                del self.running[running.published.destination.name]
+                del self.running[running.published.definition.name]
             note_refused(self.warnings, self.feed.published, wanted, self.running)
             note_lacking(self.warnings, self.feed.published, wanted, self.audiences.values())
             for name, published in wanted.items():
                 if name not in self.running:
                     self.running[name] = Running(published, self._surroundings)
                     self.running[name].begin()
-
-    async def publish(self, published: PublishedDestination, action: Action, author: Author) -> None:
-        """Write a definition to the topic, and tell the audit topic; returns once this process has read
-        it."""
-        name, topic = published.destination.name, destinations_topic(self.settings.topics.prefix)
-        await publish_destinations(self._producer, topic, [published])
-        await publish(self._producer, self.plan.audit, [audit_record(told_of(published, action, author))])
-        await self._read(lambda: self.feed.published.get(name) == published)
-
-    async def publish_connection(
-        self, published: PublishedConnection, action: Action, author: Author
-    ) -> None:
-        """The same of a connection."""
-        topic, told = self.plan.connections, told_of_connection(published, action, author)
-        await publish(self._producer, topic, [connection_record(published)])
-        await publish(self._producer, self.plan.audit, [audit_record(told)])
-        known, key = self.connections.registry.published, published.connection.id
-        await self._read(lambda: known.get(key) == published)
-
-    async def pushes(self) -> Sequence[Naming]:
-        """The connections that published pushes name. Raises KafkaError."""
-        return await namings_of_pushes(self.broker, self._admin, self.plan)
 
     async def _read(self, is_known: Callable[[], bool]) -> None:
         """Wait until the feed has read what was written."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.deliver.definitions.published import PublishedDestination, group_of
 from agents.kafka.clients import new_consumer
@@ -19,8 +20,9 @@ from agents.topics.delivery import dead_letter_topic
 from app.deliver.replay import replay_group
 from app.failures import CommandFailed
 from app.http.tls import Trust
+from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of, plan_of
-from app.publish.destinations import DestinationsTopic, connected
+from app.publish.topics import DefinitionTopics
 from app.settings.tree import Settings
 
 
@@ -78,15 +80,16 @@ async def read_statuses(settings: Settings) -> Statuses:
 
 
 async def _from_kafka(settings: Settings, live: Mapping[str, Mapping[str, Any]]) -> list[Status]:
-    async with connected(settings) as topic:
-        published = [each for _, each in sorted((await topic.read()).items()) if not each.deleted]
+    async with connected_admin(settings) as admin:
+        topics = DefinitionTopics(settings, tells=True)
+        published = (await topics.read(topics.destinations)).live()
         if not published:
             return []  # a consumer that is stopped before it was used for anything raises CancelledError
         consumer = new_consumer(broker_of(settings))
         await consumer.start()
         try:
             return [
-                await _status(settings, topic, consumer, each, live.get(each.destination.name))
+                await _status(settings, admin, consumer, each, live.get(each.definition.name))
                 for each in published
             ]
         finally:
@@ -95,34 +98,34 @@ async def _from_kafka(settings: Settings, live: Mapping[str, Mapping[str, Any]])
 
 async def _status(
     settings: Settings,
-    topic: DestinationsTopic,
+    admin: AIOKafkaAdminClient,
     consumer: AIOKafkaConsumer,
     published: PublishedDestination,
     live: Mapping[str, Any] | None,
 ) -> Status:
-    prefix, name = settings.topics.prefix, published.destination.name
-    transitions = await _ends(topic, consumer, plan_of(settings).transitions)
-    committed = await _committed(topic, group_of(prefix, published))
+    prefix, name = settings.topics.prefix, published.definition.name
+    transitions = await _ends(admin, consumer, plan_of(settings).transitions)
+    committed = await _committed(admin, group_of(prefix, published))
     lag = None
     if any(tp in committed for tp in transitions):
         lag = sum(max(0, end - committed.get(tp, end)) for tp, end in transitions.items())
-    letters = await _ends(topic, consumer, dead_letter_topic(prefix, name))
+    letters = await _ends(admin, consumer, dead_letter_topic(prefix, name))
     starts = await consumer.beginning_offsets(list(letters)) if letters else {}
-    replayed = await _committed(topic, replay_group(prefix, published))
+    replayed = await _committed(admin, replay_group(prefix, published))
     dead = sum(end - max(starts[tp], replayed.get(tp, 0)) for tp, end in letters.items())
-    return Status(name, published.destination.kind, lag, dead, live)
+    return Status(name, published.definition.kind, lag, dead, live)
 
 
 async def _ends(
-    topic: DestinationsTopic, consumer: AIOKafkaConsumer, name: str
+    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, name: str
 ) -> Mapping[TopicPartition, int]:
-    partitions = (await existing(topic.admin)).get(name, 0)
+    partitions = (await existing(admin)).get(name, 0)
     tps = [TopicPartition(name, each) for each in range(partitions)]
     return await consumer.end_offsets(tps) if tps else {}
 
 
-async def _committed(topic: DestinationsTopic, group: str) -> Mapping[TopicPartition, int]:
-    held = await patiently(partial(topic.admin.list_consumer_group_offsets, group))
+async def _committed(admin: AIOKafkaAdminClient, group: str) -> Mapping[TopicPartition, int]:
+    held = await patiently(partial(admin.list_consumer_group_offsets, group))
     return {tp: each.offset for tp, each in held.items() if each.offset >= 0}
 
 

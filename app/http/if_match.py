@@ -34,12 +34,7 @@ def versions_of(request: web.Request, header: Header) -> frozenset[int] | None:
     if not given and not header.must:
         return None
     if not given:
-        raise HttpProblem(
-            428,
-            "If-Match is needed",
-            "say which version is to be changed, so that nobody else's change is lost",
-            hint='send the ETag that was read as If-Match, such as "3"; * takes any version',
-        )
+        raise not_given()
     if given.strip() == "*":
         return None
     if _TAGS.fullmatch(given) is None:
@@ -47,4 +42,14 @@ def versions_of(request: web.Request, header: Header) -> frozenset[int] | None:
         raise HttpProblem(400, "Bad request", f"If-Match can't be read: {given!r}", hint=hint)
     return frozenset(
         int(tag) for weak, tag in _TAG.findall(given) if not weak and re.fullmatch("[0-9]{1,16}", tag)
+    )
+
+
+def not_given() -> HttpProblem:
+    """428."""
+    return HttpProblem(
+        428,
+        "If-Match is needed",
+        "say which version is to be changed, so that nobody else's change is lost",
+        hint='send the ETag that was read as If-Match, such as "3"; * takes any version',
     )

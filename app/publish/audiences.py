@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_consumer
-from agents.registry.audiences import Audiences, audience_record
 from agents.registry.audiences_together import as_parsed
 from agents.topics.fault import raise_if_unusable
 from agents.topics.look import look
 from agents.topics.noted import changed, emptied, last_checkpoints, missed_definitions
-from agents.topics.plan import TopicPlan, Wanted
-from app.kafka.admin import connected_admin
-from app.kafka.configured import parse_published
-from app.publish.topic import DefinitionsTopic
-from app.settings.tree import Settings
+from agents.topics.plan import TopicPlan
 from rules.compile.audience import PublishedAudience
-from rules.model.language import Audience
 from rules.parse.audience import ParsedAudience
 from rules.parse.definitions import check_together
 from rules.parse.problems import DefinitionProblem
@@ -31,45 +24,6 @@ from tables.codec import topic_key
 
 Published = Mapping[bytes, PublishedAudience]
 """By the key on the topic, ``project/id``; deleted ones are there, too."""
-
-
-class AudiencesTopic(DefinitionsTopic):
-    """The definitions topic, for one command. Made by ``connected``."""
-
-    unusable_versions: Mapping[bytes, int] = {}
-    """Of records that can't be used; known after a ``read``."""
-    version_floor = 0
-    """Versions of new definitions begin above it; set by ``read_to_change``."""
-
-    @staticmethod
-    def wanted(plan: TopicPlan) -> Wanted:
-        return plan.audiences_topic()
-
-    async def read_to_change(self) -> Published:
-        """``read``, for publishing what follows from it. Raises TopicsUnusable when the topic was lost."""
-        registry = await self._read()
-        self.version_floor = await version_floor(self.broker, self.admin, self.plan, len(registry.found))
-        return registry.published
-
-    async def read(self) -> Published:
-        """Everything that is published now; nothing when there is no such topic yet.
-
-        Records that can't be used are told on standard error, and passed by.
-        """
-        return (await self._read()).published
-
-    async def _read(self) -> Audiences:
-        found = await self.read_into(Audiences(self.name, self._parse))
-        self.unusable_versions = found.unusable_versions
-        return found
-
-    async def write(self, published: Collection[PublishedAudience]) -> None:
-        """Publish; the topic is made when it is missing. Returns when replicas have it."""
-        if published:
-            await self.write_records(map(audience_record, published))
-
-    def _parse(self, text: str, source: str) -> Audience:
-        return parse_published(text, source, self.settings.state.max_samples)
 
 
 async def version_floor(broker: Broker, admin: AIOKafkaAdminClient, plan: TopicPlan, found: int) -> int:
@@ -92,13 +46,6 @@ async def version_floor(broker: Broker, admin: AIOKafkaAdminClient, plan: TopicP
     if found < (known := missed_definitions(checkpoints)):
         raise_if_unusable([emptied(plan, found, known)])
     return floor
-
-
-@asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[AudiencesTopic]:
-    """The definitions topic, on a broker that answers. Raises CommandFailed when none does."""
-    async with connected_admin(settings) as admin:
-        yield AudiencesTopic(settings, admin)
 
 
 def check_beside_published(

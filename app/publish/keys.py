@@ -1,47 +1,42 @@
-"""The topic of API keys, for one command: what is on it, and changing it."""
+"""API keys on their topic, for one command."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 
 from agents.registry.api_keys import KeyRecord, encode_key
 from agents.registry.api_keys_topic import ApiKeys
-from agents.registry.audit import Action
+from agents.registry.audit import Action, audit_record
 from agents.registry.unusable import UnusableRecord
-from agents.topics.plan import TopicPlan, Wanted
-from app.kafka.admin import connected_admin
+from agents.registry.writer import Change
 from app.publish.author import shell_author
-from app.publish.topic import DefinitionsTopic
-from app.settings.tree import Settings
+from app.publish.topics import DefinitionTopics
+
+KnownKeys = Mapping[str, KeyRecord | UnusableRecord]
+"""By name, revoked ones too."""
 
 
-class KeysTopic(DefinitionsTopic):
-    """The topic on a broker that answers. Made by ``connected``."""
-
-    @staticmethod
-    def wanted(plan: TopicPlan) -> Wanted:
-        return plan.keys_topic()
-
-    async def read(self) -> Mapping[str, KeyRecord | UnusableRecord]:
-        """Everything on it by name, revoked ones too; nothing when there is no such topic yet."""
-        keys = await self.read_into(ApiKeys(self.name), tell=False)
-        unusable = {(key or b"").decode("utf-8", "replace"): each for key, each in keys.unusable.items()}
-        return {**keys.published, **unusable}
-
-    async def write(self, name: str, key: KeyRecord, action: Action) -> None:
-        """Publish one; the topic is made when it is missing. Returns when all replicas have it.
-
-        ``action``: what is told on the audit topic, in each of its projects.
-        """
-        now_ms, author = time.time_ns() // 1_000_000, shell_author()
-        changes = [author.told("key", name, action, now_ms, project=each) for each in key.projects]
-        await self.write_records([(name.encode(), encode_key(key))], changes)
+async def known_keys(topics: DefinitionTopics) -> KnownKeys:
+    """Everything on the topic; nothing when there is no such topic yet."""
+    return _known(await topics.read(topics.keys, tell=False))
 
 
-@asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[KeysTopic]:
-    """The topic, on a broker that answers. Raises CommandFailed when none does."""
-    async with connected_admin(settings) as admin:
-        yield KeysTopic(settings, admin)
+async def change_key(
+    topics: DefinitionTopics, name: str, action: Action, decide: Callable[[KnownKeys], KeyRecord]
+) -> KeyRecord:
+    """Publish what ``decide`` makes of the keys that are there, and tell the audit topic in each of its
+    projects. Raises what ``decide`` raises, and as ``DefinitionTopics.change``."""
+
+    def made(keys: ApiKeys) -> Change[KeyRecord]:
+        key = decide(_known(keys))
+        author, now_ms = shell_author(), time.time_ns() // 1_000_000
+        told = [author.told("key", name, action, now_ms, project=each) for each in key.projects]
+        return Change(key, [(name.encode(), encode_key(key))], [audit_record(each) for each in told])
+
+    return await topics.change(topics.keys, made, tell=False)
+
+
+def _known(keys: ApiKeys) -> KnownKeys:
+    unusable = {(key or b"").decode("utf-8", "replace"): each for key, each in keys.unusable.items()}
+    return {**keys.published, **unusable}

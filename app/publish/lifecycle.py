@@ -19,23 +19,21 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.backfill.history.completeness import LogBegin
 from agents.backfill.history.log_begins import log_begins
 from agents.backfill.progress.progress import ProgressOfVersions
-from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.published import Destinations
 from agents.kafka.clients import committed_consumer, new_admin
 from agents.registry.audiences import Audiences
-from agents.registry.fencing import WriterForbidden
 from agents.registry.topic import read_all
-from agents.registry.writer import AudiencesWriter, Change
+from agents.registry.writer import Change
 from agents.topics.look import Cluster, look
-from agents.topics.make import make_missing, table_partitions
-from app.failures import CommandFailed
+from agents.topics.make import table_partitions
 from app.kafka.admin import connected_admin
-from app.kafka.configured import broker_of, parse_published, plan_of
+from app.kafka.configured import parse_published
 from app.publish import decisions
 from app.publish.ask import ANY_VERSION, Ask, Expected
 from app.publish.audiences import version_floor
 from app.publish.author import Author
 from app.publish.decisions import Changes
+from app.publish.topics import DefinitionTopics
 from app.settings.tree import Settings
 from rules.parse.audience import ParsedAudience
 
@@ -55,16 +53,9 @@ class Lifecycle:
     ) -> None:
         self._settings = settings
         self._wall_ms = wall_ms
-        self._broker = broker_of(settings)
-        self._plan = plan = plan_of(settings)
-        parse = partial(parse_published, max_samples=settings.state.max_samples)
-        self._writer = AudiencesWriter(
-            self._broker,
-            Audiences(plan.audiences, parse),
-            plan.audit,
-            f"{plan.prefix}.publisher",
-            fences=settings.kafka.idempotence,
-        )
+        self._topics = DefinitionTopics(settings)
+        self._broker = self._topics.broker
+        self._plan = self._topics.plan
         self._floor: int | None = None
 
     async def read(self) -> Audiences:
@@ -92,9 +83,9 @@ class Lifecycle:
         async with self._admin() as admin:
             cluster = await look(admin)
             ask = await self._ask(admin, cluster, author, ANY_VERSION)
-            if gone:
-                ask = replace(ask, destinations=await self._destinations(cluster))
             registry = await self._read(cluster)
+        if gone:
+            ask = _beside(ask, await self._topics.read(self._topics.destinations))
         return (await asyncio.to_thread(decisions.apply, registry, ask, wanted, gone)).result
 
     async def edit(self, author: Author, wanted: ParsedAudience, expected: Expected) -> Changes:
@@ -145,19 +136,16 @@ class Lifecycle:
         *,
         deletes: bool = False,
     ) -> Result:
-        settings, plan = self._settings, self._plan
         async with self._admin() as admin:
-            cluster = await look(admin)
-            ask = await self._ask(admin, cluster, author, expected)
-            if deletes:
-                ask = replace(ask, destinations=await self._destinations(cluster))
-            wanted = [plan.audiences_topic(), plan.audit_topic()]
-            if any(each.name not in cluster.topics for each in wanted):
-                await make_missing(admin, wanted, settings.topics.replication)
-        try:
-            return await self._writer.change(lambda registry: decide(registry, ask))
-        except WriterForbidden as error:
-            raise CommandFailed(str(error)) from None
+            ask = await self._ask(admin, await look(admin), author, expected)
+        topics, destinations = self._topics, self._topics.destinations
+        if not deletes:
+            return await topics.change(topics.audiences, lambda registry: decide(registry, ask))
+        return await topics.change(
+            topics.audiences,
+            lambda registry: decide(registry, _beside(ask, destinations)),
+            [destinations],
+        )
 
     async def _ask(
         self, admin: AIOKafkaAdminClient, cluster: Cluster, author: Author, expected: Expected
@@ -182,7 +170,7 @@ class Lifecycle:
         plan = self._plan
         if plan.audiences not in cluster.topics:
             return Audiences(plan.audiences, partial(parse_published, max_samples=0))
-        return await self._writer.read()
+        return await self._topics.read(self._topics.audiences)
 
     async def _logs(self, cluster: Cluster) -> list[LogBegin]:
         plan = self._plan
@@ -192,14 +180,6 @@ class Lifecycle:
         table = table_partitions(plan, cluster, self._settings.topics.partitions)
         async with committed_consumer(self._broker) as consumer:
             return await log_begins(consumer, plan.sources, plan.history, partitions, table)
-
-    async def _destinations(self, cluster: Cluster) -> list[Destination]:
-        topic = self._plan.destinations
-        if topic not in cluster.topics:
-            return []
-        async with committed_consumer(self._broker) as consumer:
-            known = await read_all(consumer, Destinations(topic))
-        return [each.destination for each in known.published.values() if not each.deleted]
 
     async def _progress(self, cluster: Cluster) -> tuple[ProgressOfVersions, int]:
         """How far all versions are, and how many partitions the table has."""
@@ -229,6 +209,10 @@ class Lifecycle:
             yield admin
         finally:
             await admin.close()
+
+
+def _beside(ask: Ask, destinations: Destinations) -> Ask:
+    return replace(ask, destinations=[each.definition for each in destinations.live()])
 
 
 @asynccontextmanager

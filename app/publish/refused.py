@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.failures import CommandFailed
 
 
@@ -11,14 +13,16 @@ class ChangeRefused(CommandFailed):
 
     title = "Not changed"
 
-    def __init__(self, text: str, hint: str = "") -> None:
+    def __init__(self, text: str, hint: str = "", title: str = "") -> None:
         super().__init__(f"{text}; {hint}" if hint else text)
         self.text = text
         self.hint = hint
+        if title:
+            self.title = title
 
 
 class NotPublished(ChangeRefused):
-    """There is no such audience, or it was deleted."""
+    """There is no such definition, or it was deleted."""
 
     title = "No such audience"
 
@@ -52,12 +56,23 @@ class VersionMoved(ChangeRefused):
 
 
 class StillUsed(ChangeRefused):
-    """Other audiences speak of what is to be deleted; ``faults`` say which, one a line."""
+    """Others use what is to be deleted or changed; ``faults`` say which, one a line."""
 
     title = "Audience is still used"
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
+    def __init__(self, faults: list[str], title: str = "") -> None:
+        super().__init__("\n".join(faults), title=title)
+        self.faults = faults
+
+
+class NotPermitted(ChangeRefused):
+    """The settings, or what else is published, don't let a definition be as it is.
+
+    ``faults`` (place in the definition, why) are all of them; the place may be empty.
+    """
+
+    def __init__(self, faults: Sequence[tuple[str, str]], title: str) -> None:
+        super().__init__("\n".join(text for _, text in faults), title=title)
         self.faults = faults
 
 

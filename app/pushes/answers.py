@@ -67,14 +67,6 @@ class PushStatuses(Struct, frozen=True):
     pushes: list[PushStatus]
 
 
-class PublishedPushVersion(Struct, frozen=True):
-    """What came of a definition."""
-
-    name: str
-    action: str
-    version: int
-
-
 class AskedRun(Struct, frozen=True):
     """The run that will be, or that is meant."""
 
@@ -124,7 +116,7 @@ def run_status(run: Run) -> RunStatus:
 
 
 def push_status(published: PublishedPush, ledger: Ledger, now_ms: int) -> PushStatus:
-    push = published.push
+    push = published.definition
     runs = ledger.of_push(push.key)
     last_ms = last_due_ms(runs, published.generation)
     return PushStatus(

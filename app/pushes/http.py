@@ -6,27 +6,25 @@ answers, whichever leads: what is asked for goes through the ledger. Errors are 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from aiohttp import web
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
-from agents.connections.published import PublishedConnections
-from agents.pushes.published import PublishedPush, plan_changes
+from agents.pushes.contract.parse import load_pushes
+from agents.pushes.published import PublishedPush, Pushes
 from agents.pushes.runs import Action as Asked
 from agents.pushes.runs import Ledger, Request, Run, run_id
 from agents.pushes.targets.confirmation import is_confirmation
 from agents.registry.api_keys import Scope
-from agents.registry.audit import Action
+from agents.registry.feed import Feed
 from agents.warnings import Warnings
-from app.http.answers import Json, ProblemError
+from app.http.answers import Json
 from app.http.api_keys import KeyRing
 from app.http.base import CALLER, Health, HttpBase
+from app.http.if_match import ETAG, IF_MATCH_MAY, versions_of
 from app.http.problems import Handler, HttpProblem
 from app.http.projects import PROJECT, project_of
 from app.http.rate_limits import rate_limits_of
@@ -34,11 +32,22 @@ from app.http.routes import Body, JsonBody, Query, Route
 from app.http.tls import certificate_of
 from app.http.warnings import WarningsCollector, shown_warnings
 from app.publish.author import Author
-from app.publish.connection_rights import usable
+from app.publish.named.answered import (
+    DefinitionBody,
+    PublishedVersion,
+    changing_routes,
+    published_version,
+    seen,
+    with_etag,
+)
+from app.publish.named.changes import now_ms, present
+from app.publish.named.pushes import delete_push, publish_pushes
+from app.publish.named.rights import usable
+from app.publish.problems import refusals
+from app.publish.topics import DefinitionTopics
 from app.pushes.answers import (
     AskedRun,
     Confirmation,
-    PublishedPushVersion,
     PushReadiness,
     PushStatus,
     PushStatuses,
@@ -48,18 +57,11 @@ from app.pushes.answers import (
     run_status,
 )
 from app.pushes.metrics import PushCollector
-from app.pushes.one_push import parsed_push
-from app.pushes.permitted import CODE, PushChecks
 from app.pushes.targets import CONFIRMATIONS, callbacks_of
-from app.pushes.topic import now_ms, request_of
+from app.pushes.topic import request_of
 from app.settings.tree import Settings
-from rules.compile.audience import PublishedAudience
-from rules.parse.problems import name_hint
 
-DEFINITION_BYTES = 128 * 1024
-DEFINITION = Body("application/json", "application/yaml", most_bytes=DEFINITION_BYTES)
 CONFIRMATION = JsonBody(Confirmation, "Not a confirmation")
-PUBLISH_SECONDS = 45.0
 MOST_RUNS = 1_000
 PUSH = Query("push", "Runs of the push with this name alone")
 
@@ -70,18 +72,15 @@ class ServedPushes(Protocol):
     settings: Settings
     warnings: Warnings
     keys: KeyRing
+    definitions: DefinitionTopics
+    pushes: Feed[Pushes]
 
     @property
     def crashed(self) -> BaseException | None: ...
     @property
     def leads(self) -> bool: ...
     def not_ready(self) -> list[str]: ...
-    def published(self) -> Mapping[str, PublishedPush]: ...
-    def unusable_versions(self) -> Mapping[str, int]: ...
-    def known_connections(self) -> PublishedConnections: ...
-    def known_audiences(self) -> Mapping[bytes, PublishedAudience]: ...
     def known_runs(self) -> Ledger: ...
-    async def publish(self, published: PublishedPush, action: Action, author: Author) -> None: ...
     async def ask(self, request: Request) -> None: ...
 
 
@@ -90,9 +89,9 @@ class PushServer:
 
     def __init__(self, service: ServedPushes) -> None:
         self._service = service
-        self._parsing = ThreadPoolExecutor(1, "pushes")  # so that many of them don't take all the time
+        self._body = DefinitionBody("push", load_pushes)
         registry = CollectorRegistry()
-        registry.register(PushCollector(service.published, service.known_runs, lambda: service.leads))
+        registry.register(PushCollector(service.pushes.registry, service.known_runs, lambda: service.leads))
         registry.register(WarningsCollector(service.warnings))
         health = Health(
             lambda: service.crashed is None, service.not_ready, self._readiness, registry, service.warnings
@@ -115,30 +114,17 @@ class PushServer:
         return [
             Route("GET", every, self._pushes, scope, "Pushes of a project, their last runs", query=query),
             _asks(one + ":run", self._run, "Run it now, once"),
-            Route("GET", one, self._push, scope, "One of them", query=query, problems=(404,)),
             Route(
-                "PUT",
+                "GET",
                 one,
-                self._put,
+                self._push,
                 scope,
-                "Publish a definition, YAML or JSON; 422 with every error found",
-                PUBLISH_SECONDS,
+                "One of them",
                 query=query,
-                body=DEFINITION,
-                statuses=(200, 201),
-                problems=(422,),
-            ),
-            Route(
-                "DELETE",
-                one,
-                self._delete,
-                scope,
-                "Delete it; its history stays",
-                PUBLISH_SECONDS,
-                query=query,
-                statuses=(204,),
                 problems=(404,),
+                answer_headers=(ETAG,),
             ),
+            *changing_routes(one, self._put, self._delete, query, delete_is="Delete it; its history stays"),
             Route("GET", runs, self._runs, scope, "Runs, the latest first", query=(PROJECT, PUSH)),
             _asks(run + ":repush", self._repush, "Push once more what a run pushed"),
             _asks(run + ":cancel", self._cancel, "End a run that isn't over"),
@@ -165,7 +151,7 @@ class PushServer:
 
     async def stop(self) -> None:
         await self._base.stop()
-        self._parsing.shutdown(wait=False, cancel_futures=True)
+        self._body.close()
 
     def _readiness(self) -> PushReadiness:
         service = self._service
@@ -183,60 +169,43 @@ class PushServer:
         project, ledger, at_ms = project_of(request), self._service.known_runs(), now_ms()
         found = [
             push_status(each, ledger, at_ms)
-            for _, each in sorted(self._service.published().items())
-            if each.push.project == project and not each.deleted
+            for each in self._service.pushes.registry.live()
+            if each.definition.project == project
         ]
         return Json(PushStatuses(found))
 
     async def _push(self, request: web.Request) -> Json[PushStatus]:
-        return Json(push_status(self._found(request), self._service.known_runs(), now_ms()))
+        found = self._found(request)
+        return with_etag(Json(push_status(found, self._service.known_runs(), now_ms())), found.version)
 
-    async def _put(self, request: web.Request) -> Json[PublishedPushVersion]:
-        project, name = project_of(request), request.match_info["name"]
-        body, service = await DEFINITION.read(request), self._service
-        push = await asyncio.get_running_loop().run_in_executor(self._parsing, parsed_push, name, body)
-        if (push.project, push.name) != (project, name):
-            detail = f"the definition is of {push.key!r}, the path of {f'{project}/{name}'!r}"
-            raise HttpProblem(422, "Not a push", detail)
-        connections = usable(request[CALLER], project, service.known_connections())
-        checks = PushChecks(service.settings, connections, service.known_audiences())
-        if refusals := checks.refusals(push):
-            errors = [ProblemError(CODE, each.key, each.message, "") for each in refusals]
-            detail = "\n".join(each.message for each in refusals)
-            raise HttpProblem(422, "Not a push", detail, errors=errors)
-        (change,) = plan_changes(service.published(), [push], now_ms(), service.unusable_versions())
-        if change.action != "unchanged":
-            await self._publish(request, change.published, change.action)
-        told = PublishedPushVersion(name, change.action, change.published.version)
-        return Json(told, 201 if change.action == "created" else 200)
+    async def _put(self, request: web.Request) -> Json[PublishedVersion]:
+        caller, expected = request[CALLER], versions_of(request, IF_MATCH_MAY)
+        wanted = await self._body.read(request, project_of(request))
+        author, topics = Author(caller.name, "http"), self._service.definitions
+        with refusals():
+            changes = await publish_pushes(
+                topics, lambda checks: checks.check_one(wanted), author, partial(usable, caller), expected
+            )
+        return await published_version(self._service.pushes, changes)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        found = self._found(request)
-        gone = replace(found, version=found.version + 1, deleted=True)
-        await self._publish(request, gone, "deleted")
+        expected = versions_of(request, IF_MATCH_MAY)
+        author, topics = Author(request[CALLER].name, "http"), self._service.definitions
+        with refusals():
+            name = request.match_info["name"]
+            changes = await delete_push(topics, project_of(request), name, author, expected)
+        await seen(self._service.pushes, changes)
         return web.Response(status=204)
 
-    async def _publish(self, request: web.Request, published: PublishedPush, action: Action) -> None:
-        try:
-            await self._service.publish(published, action, Author(request[CALLER].name, "http"))
-        except KafkaError as error:
-            raise HttpProblem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
-
     def _found(self, request: web.Request) -> PublishedPush:
-        project, name = project_of(request), request.match_info["name"]
-        published = self._service.published()
-        found = published.get(f"{project}/{name}")
-        if found is None or found.deleted:
-            names = [each.push.name for each in published.values() if each.push.project == project]
-            hint = name_hint(name, names) if names else ""
-            raise HttpProblem(404, "No such push", f"no push {name!r} is published in {project}", hint=hint)
-        return found
+        with refusals():
+            return present(self._service.pushes.registry, request.match_info["name"], project_of(request))
 
     # -- runs ------------------------------------------------------------------------------------------
 
     async def _run(self, request: web.Request) -> Json[AskedRun]:
         found = self._found(request)
-        push = found.push
+        push = found.definition
         asked = request_of("run", push.project, push.name, by=request[CALLER].name, version=found.version)
         await self._ask(asked)
         return Json(AskedRun(run_id(push.project, push.name, found.generation, asked.id)), 202)

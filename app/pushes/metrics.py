@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from agents.pushes.due import first_due_ms
-from agents.pushes.published import PublishedPush
+from agents.pushes.published import PublishedPush, Pushes
 from agents.pushes.runs import DONE, GOOD, Ledger, Run, State, Totals, last_due_ms
-from app.pushes.topic import now_ms
+from app.publish.named.changes import now_ms
 
 LABELS: Final = ["project", "push", "connection"]
 UNDER_WAY: Final = tuple(each for each in get_args(State) if each not in DONE)
@@ -23,11 +23,11 @@ class PushCollector(Collector):
 
     def __init__(
         self,
-        published: Callable[[], Mapping[str, PublishedPush]],
+        pushes: Pushes,
         ledger: Callable[[], Ledger],
         leads: Callable[[], bool],
     ) -> None:
-        self._published = published
+        self._pushes = pushes
         self._ledger = ledger
         self._leads = leads
 
@@ -41,11 +41,10 @@ class PushCollector(Collector):
         for run in ledger.runs:
             by_push.setdefault(run.push_key, []).append(run)
         families = Families()
-        for key, published in sorted(self._published().items()):
-            if not published.deleted:
-                push = published.push
-                totals = ledger.totals(push.project, push.name)
-                families.add(published, by_push.get(key, []), totals, at_ms)
+        for published in self._pushes.live():
+            push = published.definition
+            totals = ledger.totals(push.project, push.name)
+            families.add(published, by_push.get(push.key, []), totals, at_ms)
         yield from families.all
 
 
@@ -85,7 +84,7 @@ class Families:
 
     def add(self, published: PublishedPush, runs: Sequence[Run], forgotten: Totals, at_ms: int) -> None:
         """Of one push; ``runs``: the earliest first."""
-        push = published.push
+        push = published.definition
         labels = [push.project, push.name, push.connection]
         totals = forgotten.with_runs(runs)
         for name, count in sorted(totals.runs.items()):
@@ -113,7 +112,8 @@ def is_failing(runs: Sequence[Run]) -> bool:
 def overdue_ms(published: PublishedPush, runs: Sequence[Run], at_ms: int) -> int:
     """How long a time of the schedule waits for a run that is over; 0: none does."""
     waiting = [each.due_ms for each in runs if not each.is_done]
-    first_ms = first_due_ms(published.push, published.scheduled_ms, last_due_ms(runs, published.generation))
-    if published.push.enabled and first_ms is not None:
+    last_ms = last_due_ms(runs, published.generation)
+    first_ms = first_due_ms(published.definition, published.scheduled_ms, last_ms)
+    if published.definition.enabled and first_ms is not None:
         waiting.append(first_ms)
     return max(0, at_ms - min(waiting, default=at_ms))

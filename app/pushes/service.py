@@ -18,12 +18,11 @@ from agents.kafka.producer import Producer
 from agents.kafka.watch import KafkaWatch
 from agents.pushes.contract.target import Targets
 from agents.pushes.engine.book import Book
-from agents.pushes.published import PublishedPush, push_record, pushes_feed
+from agents.pushes.published import pushes_feed
 from agents.pushes.runs import Ledger, Request, record_of
 from agents.pushes.spool import Spools
 from agents.registry.api_keys_topic import api_keys_feed
 from agents.registry.audiences_feed import AudiencesFeed
-from agents.registry.audit import Action, audit_record
 from agents.registry.erasures import erasures_feed
 from agents.registry.feed import Feed
 from agents.registry.leading import Leading, Write
@@ -37,21 +36,18 @@ from app.failures import message_for_users
 from app.http.api_keys import KeyRing
 from app.kafka.configured import broker_of, plan_of
 from app.logs import folded_lines
-from app.publish.author import Author
+from app.publish.topics import DefinitionTopics
 from app.pushes.following import Following
 from app.pushes.http import PushServer
 from app.pushes.leading import leader_of
 from app.pushes.targets import connected_targets
-from app.pushes.topic import told_of
 from app.settings.tree import Settings
 from app.supervisor import Supervisor
-from rules.compile.audience import PublishedAudience
 from rules.time.instants import parse_instant
 
 log = structlog.get_logger("turnstile.pushes")
 
 STOP_SECONDS: Final = 20
-READ_SECONDS: Final = 0.02
 STOPPED: Final = "pushes_stopped"
 """The code of the warning that this process can't lead."""
 LEDGER_UNREADABLE: Final = "push_run_unreadable"
@@ -71,6 +67,7 @@ class PushService:
         self.settings = settings
         self.broker = broker_of(settings)
         self.plan = plan_of(settings)
+        self.definitions = DefinitionTopics(settings)
         self.warnings = Warnings()
         self.kafka = KafkaWatch(self.broker, self.warnings, folded_lines)
         new = partial(committed_consumer, self.broker)
@@ -184,7 +181,7 @@ class PushService:
         await leader_of(
             self.settings.pushes,
             book,
-            self.published,
+            lambda: self.pushes.registry.published,
             lambda: self.ledger.registry.requests,
             self._targets,
             self._following.snapshots(),
@@ -201,34 +198,8 @@ class PushService:
 
     # -- what others ask -----------------------------------------------------------------------------
 
-    def published(self) -> Mapping[str, PublishedPush]:
-        """By ``project/name``, deleted ones included."""
-        return self.pushes.registry.published
-
-    def unusable_versions(self) -> Mapping[str, int]:
-        """Of definitions that can't be read."""
-        return self.pushes.registry.unusable_versions
-
-    def known_connections(self) -> PublishedConnections:
-        return self.connections.registry.published
-
-    def known_audiences(self) -> Mapping[bytes, PublishedAudience]:
-        """By ``project/id``, deleted ones included."""
-        return self._following.audiences.published
-
     def known_runs(self) -> Ledger:
         return self.ledger.registry
-
-    async def publish(self, published: PublishedPush, action: Action, author: Author) -> None:
-        """Write a definition, and tell the audit topic; returns once this process has read it."""
-        assert self._producer is not None
-        await publish(self._producer, self.plan.pushes, [push_record(published)])
-        told = [audit_record(told_of(published, action, author))]
-        await publish(self._producer, self.plan.audit, told)
-        key = published.push.key
-        async with asyncio.timeout(STOP_SECONDS):
-            while self.published().get(key) != published:
-                await asyncio.sleep(READ_SECONDS)
 
     async def ask(self, request: Request) -> None:
         """Have whoever leads do something."""

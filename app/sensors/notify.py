@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Final, Protocol, TypeVar
 
 from aiohttp import web
+from aiokafka.errors import KafkaError
 from msgspec import Meta, Struct
 
 from agents.deliver.definitions.headers import header_faults
@@ -27,7 +28,8 @@ from app.http.base import CALLER
 from app.http.problems import Handler, HttpProblem
 from app.http.routes import Body, JsonBody, Route
 from app.publish.author import Author
-from app.publish.notify import connected
+from app.publish.notify import delete_address, set_address
+from app.publish.topics import DefinitionTopics
 from app.sensors.asked import HEADERS, project_of
 from app.sensors.envelope import ROOT, Envelope, ErrorEnvelope, Nothing, answer
 from app.sensors.rules import project_number
@@ -96,6 +98,7 @@ class NotifyRoutes:
 
     def __init__(self, process: Followed) -> None:
         self._process = process
+        self._topics = DefinitionTopics(process.settings)
 
     def routes(self) -> list[Route]:
         return [
@@ -109,10 +112,9 @@ class NotifyRoutes:
         address = _checked((await SET.decoded(request)).notify_config)
         author = Author(request[CALLER].name, "http")
         try:
-            async with connected(self._process.settings) as topic:
-                number = (await topic.set(project, address, author)).number
+            number = (await set_address(self._topics, project, address, author)).number
             await self._seen(lambda known: known.numbers.get(project, 0) >= number)
-        except (CommandFailed, TimeoutError) as error:
+        except (CommandFailed, KafkaError, TimeoutError) as error:
             raise _unavailable(error) from None
         return answer(request, Nothing())
 
@@ -128,10 +130,9 @@ class NotifyRoutes:
         await DELETE.read(request)
         author = Author(request[CALLER].name, "http")
         try:
-            async with connected(self._process.settings) as topic:
-                await topic.delete(project, author)
+            await delete_address(self._topics, project, author)
             await self._seen(lambda known: project not in known.published)
-        except (CommandFailed, TimeoutError) as error:
+        except (CommandFailed, KafkaError, TimeoutError) as error:
             raise _unavailable(error) from None
         return answer(request, Nothing())
 

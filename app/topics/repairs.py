@@ -37,7 +37,7 @@ from agents.topics.written import WrittenTopics
 from app.failures import CommandFailed
 from app.kafka.admin import connected_admin
 from app.kafka.configured import broker_of, plan_of
-from app.publish.destinations import DestinationsTopic
+from app.publish.topics import DefinitionTopics
 from app.settings.tree import Settings
 from app.topics.state import count_definitions, faults_of_state
 from rules.parse.problems import name_hint
@@ -114,12 +114,9 @@ class TopicRepairs:
         known = {name: each.partitions for name, each in cluster.topics.items()}
         wanted = [*wanted_topics(plan, partitions, known), plan.destinations_topic()]
         wanted += [plan.connections_topic(), *plan.push_topics()]
-        destinations = await DestinationsTopic(self._settings, self._admin).read()
-        return wanted + [
-            plan.undelivered_topic(name, partitions)
-            for name, each in sorted(destinations.items())
-            if not each.deleted
-        ]
+        topics = DefinitionTopics(self._settings, tells=True)
+        destinations = (await topics.read(topics.destinations)).live()
+        return wanted + [plan.undelivered_topic(each.definition.name, partitions) for each in destinations]
 
     # -- accept and rebuild --------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ class _Topics:
             plan.connections_topic(),
             plan.undelivered_topic(DESTINATION, 1),
             plan.notices_topic(),
+            *plan.push_topics(),
         ]
         self._parts = {each.name: Part(each.name, "topic", _about(each, plan)) for each in wanted}
         self._roles = {each.name: each.role for each in wanted}
@@ -132,7 +133,7 @@ def build_topology(settings: Settings) -> Topology:
     plan = plan_of(settings)
     topics = _Topics(plan)
     profiles = Part(TABLE, "table", f"one row per user, RocksDB in {settings.worker.data_dir}")
-    flows = [*_evaluation(plan, topics, profiles), *_delivery(settings, topics, profiles)]
+    flows = [*_evaluation(plan, topics, profiles), *_delivery(settings, topics, profiles), *_pushes(topics)]
     parts = dict.fromkeys(part for flow in flows for part in (flow.source, flow.target))
     return Topology(plan.app_id, list(parts), flows)
 
@@ -233,6 +234,25 @@ def _delivery(settings: Settings, topics: _Topics, profiles: Part) -> Iterator[F
     yield Flow(deliver, receivers, "messages")
     yield Flow(deliver, dead, "refused for good")
     yield Flow(dead, deliver, f"replays, group {group}.replay")
+
+
+def _pushes(topics: _Topics) -> Iterator[Flow]:
+    """What ``turnstile push worker`` reads and writes."""
+    push = Part("push", "agent", "makes lists of members; one process of all leads")
+    operators = Part("turnstile push", "outside", "publishes pushes, asks for runs")
+    modules = Part("modules", "outside", "object stores, SFTP servers, Kafka topics; webhooks that are told")
+    definitions, runs = topics.one(Role.PUSHES), topics.one(Role.PUSH_RUNS)
+    yield Flow(operators, definitions, "definitions")
+    yield Flow(operators, runs, "requests")
+    yield Flow(definitions, push, "definitions")
+    yield Flow(push, definitions, "definitions that come over HTTP")
+    yield Flow(topics.one(Role.CONNECTIONS), push, "connections")
+    yield Flow(topics.one(Role.AUDIENCES), push, "definitions")
+    yield Flow(topics.one(Role.CHANGELOG), push, "rows, into stores of its own")
+    yield Flow(topics.one(Role.ERASURES), push, "who was erased")
+    yield Flow(runs, push, "what is asked for, what became of runs")
+    yield Flow(push, runs, "what became of runs")
+    yield Flow(push, modules, "lists, notifications")
 
 
 def as_text(topology: Topology) -> str:

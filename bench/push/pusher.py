@@ -14,12 +14,13 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 
 from agents.connections.parse import load_connections
-from agents.connections.published import PublishedConnection, connection_record
+from agents.connections.published import PublishedConnection
 from agents.kafka.broker import Broker
 from agents.kafka.clients import committed_consumer
 from agents.pushes.contract.parse import load_pushes
-from agents.pushes.published import PublishedPush, push_record
+from agents.pushes.published import PublishedPush
 from agents.pushes.runs import Ledger, Run
+from agents.registry.definitions import definition_record
 from agents.registry.topic import follow, publish
 from agents.topics import TopicPlan
 from app.kafka.embedded import free_ports
@@ -133,7 +134,7 @@ class Pushing:
     async def connect(self, definitions: Mapping[str, str]) -> None:
         """Publish connections: by name, YAML."""
         found = load_connections([(f"{name}.yaml", text) for name, text in definitions.items()])
-        records = [connection_record(PublishedConnection(each, 1)) for each in found]
+        records = [definition_record(PublishedConnection(each, 1)) for each in found]
         async with producer_client(self._broker.bootstrap) as producer:
             await publish(producer, self._plan.connections, records)
 
@@ -148,7 +149,7 @@ class Pushing:
         (push,) = load_pushes([(f"{name}.yaml", text)])
         now_ms = time.time_ns() // 1_000_000
         async with producer_client(self._broker.bootstrap) as producer:
-            record = push_record(PublishedPush(push, 1, now_ms, now_ms))
+            record = definition_record(PublishedPush(push, 1, scheduled_ms=now_ms))
             await publish(producer, self._plan.pushes, [record])
         return await self._watched(name)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from agents.pushes.published import Pushes
 from agents.pushes.runs import Ledger
 from agents.warnings import Warnings
 from app.deliver.metrics import DeliveryCollector
@@ -27,7 +28,7 @@ def known() -> set[str]:
     service: Any = SimpleNamespace(running={}, plan=SimpleNamespace(transitions="t"), notices=None)
     delivery.register(DeliveryCollector(service))
     names = set()
-    delivery.register(PushCollector(dict, lambda: Ledger("t"), bool))
+    delivery.register(PushCollector(Pushes("t"), lambda: Ledger("t"), bool))
     for registry in (WorkerMetrics(Warnings()).registry, delivery):
         for metric in registry.collect():
             names |= {metric.name + ("_total" if metric.type == "counter" else "")}

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from agents.kafka.consumed import Consumed
 from agents.pushes.contract.parse import load_pushes
 from agents.pushes.engine.book import Book
-from agents.pushes.published import PublishedPush, plan_changes
+from agents.pushes.published import PublishedPush, Pushes
 from agents.pushes.runs import Ledger, Run, State
 from agents.registry.leading import NotedRecord
 from app.pushes.metrics import PushCollector, overdue_ms
@@ -23,7 +23,7 @@ DEFINITION = b'{"name": "p", "audience": "a", "connection": "c"}'
 
 def published(schedule: str = "hourly", at_ms: int = 0) -> PublishedPush:
     (push,) = load_pushes([("p", f"{{name: p, audience: a, connection: c, schedule: {schedule}}}")])
-    return plan_changes({}, [push], at_ms)[0].published
+    return Pushes("t").plan([push], at_ms)[0].published
 
 
 def run_of(id: str, state: State, at_ms: int, code: str = "", rows: int = 0) -> Run:
@@ -54,8 +54,9 @@ class Metrics:
         self.ledger = Ledger("t")
         self._offset = 0
         self._registry = CollectorRegistry()
-        pushes = {"default/p": published()}
-        self._registry.register(PushCollector(lambda: pushes, lambda: self.ledger, lambda: True))
+        pushes = Pushes("t")
+        pushes.published["default/p"] = published()
+        self._registry.register(PushCollector(pushes, lambda: self.ledger, lambda: True))
         self.book = Book(self.ledger, self._write, lambda: 0)
 
     async def _write(self, records: Sequence[NotedRecord]) -> None:

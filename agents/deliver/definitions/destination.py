@@ -183,6 +183,11 @@ class Destination:
         return KINDS[type(self.target)]
 
     @property
+    def key(self) -> str:
+        """What it is known by: names are the same for all projects."""
+        return self.name
+
+    @property
     def secrets_project(self) -> str:
         """The project whose secrets it may use."""
         return self.project if self.lender is None else self.lender

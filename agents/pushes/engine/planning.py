@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from agents.pushes.due import due_time
 from agents.pushes.engine.book import Book
-from agents.pushes.published import PublishedPush, definition_of
+from agents.pushes.published import PublishedPush
 from agents.pushes.runs import Request, Run, Trigger, last_due_ms, run_id
 from rules.time.instants import format_instant
 
@@ -31,12 +32,12 @@ def due_runs(pushes: Mapping[str, PublishedPush], book: Book) -> list[Run]:
     """The runs that schedules ask for now."""
     found = []
     for published in pushes.values():
-        if published.deleted or not published.push.enabled:
+        if published.deleted or not published.definition.enabled:
             continue
-        runs = book.of_push(published.push.key)
+        runs = book.of_push(published.definition.key)
         last_ms = last_due_ms(runs, published.generation)
         due = due_time(
-            published.push,
+            published.definition,
             published.scheduled_ms,
             last_ms,
             book.now_ms(),
@@ -56,7 +57,7 @@ def _skipped(run: Run, published: PublishedPush, runs: Sequence[Run], is_missed:
     unfinished = [each for each in runs if not each.is_done]
     if is_missed:
         reason = "the time was missed: no process was there"
-    elif unfinished and published.push.schedule.overlap == "skip":
+    elif unfinished and published.definition.schedule.overlap == "skip":
         reason = f"run {unfinished[0].id} was still under way"
     elif any(each.state == "queued" and each.trigger == "schedule" for each in unfinished):
         reason = "an earlier run of the schedule still waits"
@@ -101,14 +102,14 @@ def _confirmed(run: Run, now_ms: int) -> Run:
 
 
 def _run(published: PublishedPush, trigger: Trigger, due: int | str, due_ms: int, now_ms: int) -> Run:
-    push = published.push
+    push = published.definition
     return Run(
         id=run_id(push.project, push.name, published.generation, due),
         project=push.project,
         push=push.name,
         generation=published.generation,
         version=published.version,
-        definition=definition_of(push),
+        definition=msgspec.Raw(msgspec.json.encode(push.document)),
         trigger=trigger,
         due_ms=due_ms,
         state="queued",

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import Definitions, SettingsFile, load_quiet
+from app.commands.authoring.changed import tell_changes
+from app.commands.options import Definitions, DryRun, SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
     from agents.connections.connection import Connection
-    from agents.connections.published import PublishedConnection
+    from agents.connections.published import Connections, PublishedConnection
     from app.deliver.connections.trial import ConnectionTestResult
     from app.settings.tree import Settings
 
@@ -23,7 +24,6 @@ cli = typer.Typer(help="Publish, list, show, test and delete connections.", no_a
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a connection.", show_default=False)]
 Project = Annotated[str, typer.Option("--project", help="The project of the connection.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and stop.")]
 
 
 @cli.command()
@@ -31,34 +31,24 @@ def apply(files: Definitions, dry_run: DryRun = False, settings: SettingsFile = 
     """Publish connections, all or none; those that aren't in the files stay as they are."""
     import asyncio
 
-    from app.publish.connections import load_connection_files
+    from app.publish.named.connections import load_connection_files
 
     loaded = load_quiet(settings)
     asyncio.run(_apply(loaded, load_connection_files(files), dry_run))
 
 
 async def _apply(settings: Settings, wanted: Sequence[Connection], dry_run: bool) -> None:
-    from app.publish.connected_uses import check_connections, check_uses
-    from app.publish.connections import connected, plan_connections
+    from app.publish.author import shell_author
+    from app.publish.named.connections import check_secrets, publish_connections
+    from app.publish.topics import connected
 
-    unknown = check_connections(settings, wanted)
+    unknown = check_secrets(settings, wanted)
     if unknown is not None:
         typer.echo(unknown, err=True)
-    async with connected(settings) as topic:
-        published = await topic.read()
-        await check_uses(topic, wanted, published)
-        changes = plan_connections(published, wanted, topic.unusable_versions)
-        if not dry_run:
-            await topic.write(
-                [(each.published, each.action) for each in changes if each.action != "unchanged"]
-            )
-    rows = [
-        (each.action, each.published.connection.id, f"version {each.published.version}") for each in changes
-    ]
-    lines = list(columns(rows))
-    if dry_run:
-        lines.append("dry run: nothing was published")
-    typer.echo("\n".join(lines))
+    async with connected(settings) as topics:
+        tell_changes(
+            await publish_connections(topics, wanted, shell_author(), dry_run=dry_run), dry_run=dry_run
+        )
 
 
 @cli.command("list")
@@ -70,17 +60,17 @@ def list_connections(settings: SettingsFile = None) -> None:
 
     found = asyncio.run(_read(load_quiet(settings)))
     rows = [
-        (each.connection.id, each.connection.kind, f"version {each.version}", safe(each.connection.label))
+        (each.definition.key, each.definition.kind, f"version {each.version}", safe(each.definition.label))
         for each in found
     ]
     typer.echo("\n".join(columns(rows)) if rows else "no connection is published")
 
 
 async def _read(settings: Settings) -> list[PublishedConnection]:
-    from app.publish.connections import connected
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        return [each for _, each in sorted((await topic.read()).items()) if not each.deleted]
+    async with connected(settings) as topics:
+        return (await topics.read(topics.connections)).live()
 
 
 @cli.command()
@@ -97,16 +87,19 @@ def show(name: Name, project: Project = "default", settings: SettingsFile = None
 
 
 async def _show(settings: Settings, project: str, name: str) -> dict[str, object]:
-    from app.publish.connected_uses import references
-    from app.publish.connections import connected
+    from app.publish.named.changes import present
+    from app.publish.named.connections import references
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        found = await topic.find(project, name)
-        used_by = await references(topic, found.connection)
+    async with connected(settings) as topics:
+        found = present(await topics.read(topics.connections), name, project)
+        used_by = await references(topics, [found.definition])
     return {
         "version": found.version,
-        "definition": found.connection.document,
-        "used_by": [{"kind": e.kind, "project": e.project, "name": e.name} for e in used_by],
+        "definition": found.definition.document,
+        "used_by": [
+            {"kind": e.kind, "project": e.project, "name": e.name} for e in used_by[found.definition.key]
+        ],
     }
 
 
@@ -140,12 +133,14 @@ async def _test(
 ) -> ConnectionTestResult:
     from app.deliver.connections.trial import ConnectionTest, try_connection
     from app.failures import CommandFailed
-    from app.publish.connections import connected, load_connection_files
+    from app.publish.named.changes import present
+    from app.publish.named.connections import load_connection_files
+    from app.publish.topics import connected
     from rules.parse.problems import name_hint
 
     if file is None:
-        async with connected(settings) as topic:
-            connection = (await topic.find(project, name)).connection
+        async with connected(settings) as topics:
+            connection = present(await topics.read(topics.connections), name, project).definition
     else:
         known = {each.name: each for each in load_connection_files([file]) if each.project == project}
         if name not in known:
@@ -166,20 +161,17 @@ def delete(
     """Delete connections, all or none. One that destinations or pushes name stays."""
     import asyncio
 
-    deleted = asyncio.run(_delete(load_quiet(settings), project, names))
-    typer.echo(
-        "\n".join(columns([("deleted", each.connection.id, f"version {each.version}") for each in deleted]))
-    )
+    asyncio.run(_delete(load_quiet(settings), project, names))
 
 
-async def _delete(settings: Settings, project: str, names: Sequence[str]) -> list[PublishedConnection]:
-    from app.publish.connected_uses import check_unused
-    from app.publish.connections import connected, deleted, found_in
+async def _delete(settings: Settings, project: str, names: Sequence[str]) -> None:
+    from app.publish.author import shell_author
+    from app.publish.named.changes import present
+    from app.publish.named.connections import delete_connections
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        published = await topic.read()
-        found = [found_in(published, project, name) for name in dict.fromkeys(names)]
-        await check_unused(topic, [each.connection for each in found])
-        gone = [deleted(each) for each in found]
-        await topic.write([(each, "deleted") for each in gone])
-    return gone
+    def choose(known: Connections) -> list[PublishedConnection]:
+        return [present(known, name, project) for name in dict.fromkeys(names)]
+
+    async with connected(settings) as topics:
+        tell_changes(await delete_connections(topics, choose, shell_author()))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import Definitions, SettingsFile, load_quiet
+from app.commands.authoring.changed import tell_changes, tell_rights
+from app.commands.options import AsKey, Definitions, DryRun, SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
@@ -24,58 +24,44 @@ Names = Annotated[
 
 @cli.command()
 def apply(
-    files: Definitions,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and stop.")] = False,
-    settings: SettingsFile = None,
+    files: Definitions, dry_run: DryRun = False, as_key: AsKey = None, settings: SettingsFile = None
 ) -> None:
     """Publish destinations, all or none; those that aren't in the files stay as they are."""
     import asyncio
 
-    from app.publish.destinations import load_destination_files
+    from app.publish.named.destinations import load_destination_files
 
     loaded = load_quiet(settings)
-    asyncio.run(_apply(loaded, load_destination_files(files), dry_run))
+    asyncio.run(_apply(loaded, load_destination_files(files), dry_run, as_key))
 
 
-async def _apply(settings: Settings, parsed: Sequence[ParsedDestination], dry_run: bool) -> None:
-    from agents.connections.check import resolved_all
-    from agents.deliver.definitions.published import plan_changes
+async def _apply(
+    settings: Settings, parsed: Sequence[ParsedDestination], dry_run: bool, key: str | None
+) -> None:
+    from agents.connections.uses import naming_of
     from app.deliver.topics import generations
-    from app.publish.audiences import AudiencesTopic
-    from app.publish.connections import ConnectionsTopic
-    from app.publish.destinations import connected
-    from app.publish.permitted import check_audiences, check_permitted
+    from app.kafka.admin import connected_admin
+    from app.publish.author import shell_author
+    from app.publish.named.destinations import publish_destinations
+    from app.publish.named.rights import usable_by_command
+    from app.publish.permitted import check_permitted
+    from app.publish.topics import DefinitionTopics
 
     wanted = [each.destination for each in parsed]
-    whole = [each for each in wanted if each.connection is None]
-    _tell(check_permitted(settings, whole))  # before a broker is asked
-    async with connected(settings) as topic:
-        if len(whole) < len(wanted):
-            connections = await ConnectionsTopic(settings, topic.admin).read()
-            found = resolved_all(parsed, connections)
-            _tell(check_permitted(settings, [each for each in found if each.connection is not None]))
-        check_audiences(wanted, await AudiencesTopic(settings, topic.admin).read())
-        published, prefix = await topic.read(), settings.topics.prefix
-        changes = plan_changes(
-            published, wanted, topic.unusable_versions, await generations(topic.admin, prefix)
+    check_permitted(
+        settings, [each for each in wanted if each.connection is None]
+    )  # before a broker is asked
+    async with connected_admin(settings) as admin:
+        topics, known = (
+            DefinitionTopics(settings, tells=True),
+            await generations(admin, settings.topics.prefix),
         )
-        if not dry_run:
-            await topic.write(
-                [(each.published, each.action) for each in changes if each.action != "unchanged"]
-            )
-    rows = [
-        (each.action, each.published.destination.name, f"version {each.published.version}")
-        for each in changes
-    ]
-    lines = list(columns(rows))
-    if dry_run:
-        lines.append("dry run: nothing was published")
-    typer.echo("\n".join(lines))
-
-
-def _tell(unknown: str | None) -> None:
-    if unknown is not None:
-        typer.echo(unknown, err=True)
+        usable, author = usable_by_command(key), shell_author()
+        changes, untold = await publish_destinations(topics, parsed, author, usable, known, dry_run=dry_run)
+    if untold is not None:
+        typer.echo(untold, err=True)
+    tell_rights(topics, list(map(naming_of, wanted)), key)
+    tell_changes(changes, dry_run=dry_run)
 
 
 @cli.command("list")
@@ -87,19 +73,18 @@ def list_destinations(settings: SettingsFile = None) -> None:
 
 
 async def _list(settings: Settings) -> None:
-    from app.publish.destinations import connected
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        published = await topic.read()
+    async with connected(settings) as topics:
+        published = (await topics.read(topics.destinations)).live()
     rows = [
         (
-            name,
-            each.destination.kind,
+            each.definition.name,
+            each.definition.kind,
             f"version {each.version}",
-            each.destination.label or each.destination.description,
+            each.definition.label or each.definition.description,
         )
-        for name, each in sorted(published.items())
-        if not each.deleted
+        for each in published
     ]
     typer.echo("\n".join(columns(rows)) if rows else "no destination is published")
 
@@ -113,12 +98,9 @@ def delete(names: Names, settings: SettingsFile = None) -> None:
 
 
 async def _delete(settings: Settings, names: Sequence[str]) -> None:
-    from app.publish.destinations import connected
+    from app.publish.author import shell_author
+    from app.publish.named.destinations import delete_destinations
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        found = [await topic.find(name) for name in dict.fromkeys(names)]
-        await topic.write(
-            [(replace(each, version=each.version + 1, deleted=True), "deleted") for each in found]
-        )
-    rows = [("deleted", each.destination.name, f"version {each.version + 1}") for each in found]
-    typer.echo("\n".join(columns(rows)))
+    async with connected(settings) as topics:
+        tell_changes(await delete_destinations(topics, names, shell_author()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ from app.commands.output import columns
 if TYPE_CHECKING:
     from agents.registry.api_keys import KeyRecord
     from agents.registry.unusable import UnusableRecord
+    from app.publish.keys import KnownKeys
     from app.settings.tree import Settings
 
 cli = typer.Typer(help="Make, list, rotate and revoke API keys; no restart is needed.", no_args_is_help=True)
@@ -173,33 +174,39 @@ def _record(
 async def _create(settings: Settings, name: str, record: KeyRecord) -> None:
     from agents.registry.api_keys import KeyRecord
     from app.failures import CommandFailed
-    from app.publish.keys import connected
+    from app.publish.keys import change_key
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        before = (await topic.read()).get(name)
+    def decide(keys: KnownKeys) -> KeyRecord:
+        before = keys.get(name)
         if isinstance(before, KeyRecord) and not before.revoked:
             raise CommandFailed(
                 f"there is a key '{name}' already. `turnstile keys rotate {name}` makes another "
                 "one in its place"
             )
-        await topic.write(name, record, "created")
+        return record
+
+    async with connected(settings) as topics:
+        await change_key(topics, name, "created", decide)
 
 
-async def _read(settings: Settings) -> Mapping[str, KeyRecord | UnusableRecord]:
-    from app.publish.keys import connected
+async def _read(settings: Settings) -> KnownKeys:
+    from app.publish.keys import known_keys
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        return await topic.read()
+    async with connected(settings) as topics:
+        return await known_keys(topics)
 
 
 async def _rotate(settings: Settings, name: str, key: str, now_ms: int, keep_ms: int) -> KeyRecord:
     from agents.registry.api_keys import KeyRecord
     from app.failures import CommandFailed
     from app.http.api_keys import digest_of
-    from app.publish.keys import connected
+    from app.publish.keys import change_key
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        before = _known(await topic.read(), name, topic.name, "rotated by putting another one there")
+    def decide(keys: KnownKeys) -> KeyRecord:
+        before = _known(keys, name, topics.keys.topic, "rotated by putting another one there")
         mend = f"`turnstile keys create {name}` makes a new one"
         if not isinstance(before, KeyRecord):
             raise CommandFailed(f"the record of key '{name}' can't be read: {before.reason}; {mend}")
@@ -207,14 +214,13 @@ async def _rotate(settings: Settings, name: str, key: str, now_ms: int, keep_ms:
             raise CommandFailed(f"key '{name}' is revoked; {mend}")
         if before.expires_ms is not None and before.expires_ms <= now_ms:
             raise CommandFailed(f"key '{name}' has expired; {mend}, once it is revoked")
-        record = before.rotate(digest_of(key), now_ms, keep_ms)
-        await topic.write(name, record, "rotated")
-        return record
+        return before.rotate(digest_of(key), now_ms, keep_ms)
+
+    async with connected(settings) as topics:
+        return await change_key(topics, name, "rotated", decide)
 
 
-def _known(
-    keys: Mapping[str, KeyRecord | UnusableRecord], name: str, topic: str, in_settings: str
-) -> KeyRecord | UnusableRecord:
+def _known(keys: KnownKeys, name: str, topic: str, in_settings: str) -> KeyRecord | UnusableRecord:
     """Raises CommandFailed where there is none; ``in_settings`` says how it goes with those there."""
     from app.failures import CommandFailed
     from rules.parse.problems import name_hint
@@ -232,13 +238,17 @@ async def _revoke(settings: Settings, name: str) -> None:
     import msgspec
 
     from agents.registry.api_keys import KeyRecord
-    from app.publish.keys import connected
+    from app.publish.keys import change_key
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        before = _known(await topic.read(), name, topic.name, "revoked by taking it out of them")
+    def decide(keys: KnownKeys) -> KeyRecord:
+        before = _known(keys, name, topics.keys.topic, "revoked by taking it out of them")
         if not isinstance(before, KeyRecord):  # nobody can read it: write one that nobody can use
             before = KeyRecord("0" * 64, ("lookup",), ("*",), 0)
-        await topic.write(name, msgspec.structs.replace(before, revoked=True), "revoked")
+        return msgspec.structs.replace(before, revoked=True)
+
+    async with connected(settings) as topics:
+        await change_key(topics, name, "revoked", decide)
 
 
 def _row(name: str, key: KeyRecord | UnusableRecord, now_ms: int) -> tuple[str, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import Definitions, SettingsFile, load_quiet
+from app.commands.authoring.changed import tell_changes, tell_rights
+from app.commands.options import AsKey, Definitions, DryRun, SettingsFile, load_quiet
 from app.commands.output import columns
 
 if TYPE_CHECKING:
@@ -25,37 +25,31 @@ Project = Annotated[str, typer.Option("--project", help="Whose push it is.")]
 
 @cli.command()
 def apply(
-    files: Definitions,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and stop.")] = False,
-    settings: SettingsFile = None,
+    files: Definitions, dry_run: DryRun = False, as_key: AsKey = None, settings: SettingsFile = None
 ) -> None:
     """Publish pushes, all or none; those that aren't in the files stay as they are."""
     import asyncio
 
-    from app.pushes.topic import load_push_files
+    from app.publish.named.pushes import load_push_files
 
-    asyncio.run(_apply(load_quiet(settings), load_push_files(files), dry_run))
+    asyncio.run(_apply(load_quiet(settings), load_push_files(files), dry_run, as_key))
 
 
-async def _apply(settings: Settings, parsed: Sequence[ParsedPush], dry_run: bool) -> None:
-    from agents.pushes.published import plan_changes
-    from app.pushes.permitted import PushChecks
-    from app.pushes.topic import connected, now_ms
+async def _apply(settings: Settings, parsed: Sequence[ParsedPush], dry_run: bool, key: str | None) -> None:
+    from app.publish.author import shell_author
+    from app.publish.named.connections import naming_of_push
+    from app.publish.named.pushes import publish_pushes
+    from app.publish.named.rights import usable_by_command
+    from app.publish.topics import connected
 
     async with connected(settings) as topics:
-        connections, audiences = await topics.connections.read(), await topics.audiences.read()
-        wanted = PushChecks(settings, connections, audiences).check(parsed)
-        before = await topics.pushes.read()
-        changes = plan_changes(before, wanted, now_ms(), topics.pushes.unusable_versions)
-        if not dry_run:
-            await topics.pushes.write(
-                [(each.published, each.action) for each in changes if each.action != "unchanged"]
-            )
-    rows = [(each.action, each.published.push.key, f"version {each.published.version}") for each in changes]
-    lines = list(columns(rows))
-    if dry_run:
-        lines.append("dry run: nothing was published")
-    typer.echo("\n".join(lines))
+        usable = usable_by_command(key)
+        author = shell_author()
+        changes = await publish_pushes(
+            topics, lambda checks: checks.check(parsed), author, usable, dry_run=dry_run
+        )
+    tell_rights(topics, [naming_of_push(each.push) for each in parsed], key)
+    tell_changes(changes, dry_run=dry_run)
 
 
 @cli.command("list")
@@ -69,24 +63,28 @@ def list_pushes(settings: SettingsFile = None) -> None:
 async def _list(settings: Settings) -> None:
     from agents.pushes.due import next_due_ms
     from agents.pushes.runs import last_due_ms
-    from app.pushes.topic import connected, now_ms
+    from app.kafka.admin import connected_admin
+    from app.publish.named.changes import now_ms
+    from app.publish.topics import DefinitionTopics
+    from app.pushes.topic import RunsTopic
     from rules.time.instants import format_instant
 
-    async with connected(settings) as topics:
-        published, ledger = await topics.pushes.read(), await topics.runs.read()
+    async with connected_admin(settings) as admin:
+        topics = DefinitionTopics(settings, tells=True)
+        published = (await topics.read(topics.pushes)).live()
+        ledger = await RunsTopic(settings, admin).read()
     rows = []
-    for key, each in sorted(published.items()):
-        if each.deleted:
-            continue
+    for each in published:
+        push, key = each.definition, each.definition.key
         runs = ledger.of_push(key)
         last_ms = last_due_ms(runs, each.generation)
-        next_ms = next_due_ms(each.push, each.scheduled_ms, last_ms, now_ms())
+        next_ms = next_due_ms(push, each.scheduled_ms, last_ms, now_ms())
         rows.append(
             (
                 key,
-                each.push.audience,
-                each.push.connection,
-                "disabled" if not each.push.enabled else each.push.schedule.kind,
+                push.audience,
+                push.connection,
+                "disabled" if not push.enabled else push.schedule.kind,
                 "-" if next_ms is None else f"next {format_instant(next_ms)}",
                 f"{runs[-1].state} {runs[-1].id}" if runs else "no run",
             )
@@ -103,11 +101,12 @@ def show(run: RunId, settings: SettingsFile = None) -> None:
 
 
 async def _show(settings: Settings, run_id: str) -> None:
+    from app.kafka.admin import connected_admin
     from app.pushes.shown import lines_of
-    from app.pushes.topic import connected
+    from app.pushes.topic import RunsTopic
 
-    async with connected(settings) as topics:
-        run = await topics.runs.find(run_id)
+    async with connected_admin(settings) as admin:
+        run = await RunsTopic(settings, admin).find(run_id)
     typer.echo("\n".join(columns(list(lines_of(run)))))
 
 
@@ -124,11 +123,12 @@ def history(
 
 
 async def _history(settings: Settings, name: str | None, project: str) -> None:
-    from app.pushes.topic import connected
+    from app.kafka.admin import connected_admin
+    from app.pushes.topic import RunsTopic
     from rules.time.instants import format_instant
 
-    async with connected(settings) as topics:
-        ledger = await topics.runs.read()
+    async with connected_admin(settings) as admin:
+        ledger = await RunsTopic(settings, admin).read()
     found = ledger.runs if name is None else ledger.of_push(f"{project}/{name}")
     rows = [
         (
@@ -155,13 +155,17 @@ def run(name: Name, project: Project = "default", settings: SettingsFile = None)
 
 async def _run(settings: Settings, project: str, name: str) -> None:
     from agents.pushes.runs import run_id
+    from app.kafka.admin import connected_admin
     from app.publish.author import shell_author
-    from app.pushes.topic import connected, request_of
+    from app.publish.named.changes import present
+    from app.publish.topics import DefinitionTopics
+    from app.pushes.topic import RunsTopic, request_of
 
-    async with connected(settings) as topics:
-        published = await topics.pushes.find(project, name)
+    async with connected_admin(settings) as admin:
+        topics = DefinitionTopics(settings, tells=True)
+        published = present(await topics.read(topics.pushes), name, project)
         request = request_of("run", project, name, by=shell_author().name, version=published.version)
-        await topics.runs.ask(request)
+        await RunsTopic(settings, admin).ask(request)
     typer.echo(f"asked for run {run_id(project, name, published.generation, request.id)}")
 
 
@@ -184,16 +188,18 @@ def cancel(run: RunId, settings: SettingsFile = None) -> None:
 async def _ask(settings: Settings, action: Action, run: str) -> None:
     from agents.pushes.runs import run_id
     from app.failures import CommandFailed
+    from app.kafka.admin import connected_admin
     from app.publish.author import shell_author
-    from app.pushes.topic import connected, request_of
+    from app.pushes.topic import RunsTopic, request_of
 
-    async with connected(settings) as topics:
-        found = await topics.runs.find(run)
+    async with connected_admin(settings) as admin:
+        topic = RunsTopic(settings, admin)
+        found = await topic.find(run)
         refused = why_not(found, action)
         if refused:
             raise CommandFailed(refused)
         request = request_of(action, found.project, found.push, run, shell_author().name)
-        await topics.runs.ask(request)
+        await topic.ask(request)
     if action == "repush":
         typer.echo(f"asked for run {run_id(found.project, found.push, found.generation, request.id)}")
     else:
@@ -218,13 +224,12 @@ def delete(name: Name, project: Project = "default", settings: SettingsFile = No
 
 
 async def _delete(settings: Settings, project: str, name: str) -> None:
-    from app.pushes.topic import connected
+    from app.publish.author import shell_author
+    from app.publish.named.pushes import delete_push
+    from app.publish.topics import connected
 
     async with connected(settings) as topics:
-        found = await topics.pushes.find(project, name)
-        gone = replace(found, version=found.version + 1, deleted=True)
-        await topics.pushes.write([(gone, "deleted")])
-    typer.echo("\n".join(columns([("deleted", found.push.key, f"version {gone.version}")])))
+        tell_changes(await delete_push(topics, project, name, shell_author()))
 
 
 @cli.command()

@@ -52,7 +52,7 @@ class ConnectionsShown(Struct, frozen=True):
 
 def connection_shown(published: PublishedConnection, used_by: Sequence[Reference] | None) -> ConnectionShown:
     """``used_by`` None: the caller doesn't administer it."""
-    connection = published.connection
+    connection = published.definition
     reached = connection.reached
     parameters = reached.parameters if isinstance(reached, WebhookTemplate) else {}
     is_whole = used_by is not None

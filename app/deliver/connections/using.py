@@ -12,7 +12,7 @@ from app.deliver.trial import TestSendResult
 from app.http.answers import ProblemError
 from app.http.api_keys import Caller
 from app.http.problems import HttpProblem
-from app.publish.connection_rights import administers, usable
+from app.publish.named.rights import administers, usable
 
 
 def shown_to(
@@ -23,7 +23,7 @@ def shown_to(
     if destination.connection is None:
         return result
     found = published.get(id_of(destination.connection, destination.project))
-    if found is not None and administers(caller, found.connection):
+    if found is not None and administers(caller, found.definition):
         return result
     return structs.replace(result, exchanges=[_without_address(each) for each in result.exchanges])
 

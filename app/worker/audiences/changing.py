@@ -18,10 +18,10 @@ from app.http.routes import Body, Header, Route
 from app.publish.ask import ANY_VERSION, Expected
 from app.publish.author import Author
 from app.publish.lifecycle import Lifecycle
+from app.publish.problems import refusals
 from app.worker.audiences.answers import AudienceShown
 from app.worker.audiences.definitions import DEFINITION, Definitions
 from app.worker.audiences.paths import AUDIENCES, ONE, VERSION, version_in
-from app.worker.audiences.refusals import refusals
 from app.worker.audiences.shown import Known
 from rules.parse.audience import ParsedAudience
 

@@ -10,9 +10,9 @@ from app.http.answers import ProblemError
 from app.http.problems import HttpProblem
 from app.http.routes import Body
 from app.publish.audiences import Published, check_beside_published
+from app.publish.problems import errors_of, not_definitions
 from app.settings.tree import Settings
 from app.worker.audiences.answers import Validation
-from app.worker.audiences.refusals import errors_of, not_definitions
 from rules.parse.audience import ParsedAudience
 from rules.parse.definitions import parse_definitions
 from rules.parse.problems import DefinitionProblem

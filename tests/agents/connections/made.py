@@ -56,4 +56,4 @@ def connection(text: str) -> Connection:
 
 def published(*texts: str) -> PublishedConnections:
     found = [connection(each) for each in texts]
-    return {each.id: PublishedConnection(each, 1) for each in found}
+    return {each.key: PublishedConnection(each, 1) for each in found}

@@ -7,15 +7,11 @@ import pytest
 
 from agents.connections.connection import ObjectStore, Sftp
 from agents.connections.parse import load_connections
-from agents.connections.published import (
-    Connections,
-    PublishedConnection,
-    connection_record,
-    decode_connection,
-)
+from agents.connections.published import Connections, PublishedConnection
 from agents.deliver.definitions.destination import Secret
 from agents.deliver.definitions.systems import EventHubNamespace, KafkaCluster
 from agents.kafka.consumed import Consumed
+from agents.registry.definitions import definition_record
 from rules.parse.problems import DefinitionsInvalid
 from tests.agents.connections.made import ALL, CRM, FILES, HUBS, LAKE, SFTP, connection
 
@@ -42,14 +38,13 @@ def test_each_kind_is_read() -> None:
 @pytest.mark.parametrize("text", ALL)
 def test_what_is_published_reads_back_the_same(text: str) -> None:
     wanted = PublishedConnection(connection(text), 3)
-    key, value = connection_record(wanted)
-    assert decode_connection(value) == wanted
+    key, value = definition_record(wanted)
     registry = Connections("t")
     assert registry.take(Consumed("t", 0, 5, 0, key, value, []))
-    assert registry.published == {wanted.connection.id: wanted}
+    assert registry.published == {wanted.definition.key: wanted}
     assert not registry.take(Consumed("t", 0, 6, 0, key, b"{}", []))
     assert registry.published == {}, "it may have said that fewer may use it"
-    assert registry.unusable_versions == {wanted.connection.id: 7}
+    assert registry.unusable_versions == {wanted.definition.key: 7}
 
 
 def test_json_is_read_like_yaml() -> None:

@@ -93,7 +93,7 @@ def test_problems_with_parameters_have_their_places() -> None:
   webhook: {parameters: {campaign: winter, text: 5, percent: "${seq}"}}
 """
     with pytest.raises(DefinitionsInvalid) as caught:
-        resolved_all(load_parsed([("d.yaml", text)]), published(CRM))
+        resolved_all(load_parsed([("d.yaml", text)]), lambda project: published(CRM))
     told = [(each.line, each.path, each.message) for each in caught.value.problems]
     assert [(line, path) for line, path, _ in told] == [
         (7, "destinations[0].webhook.parameters"),
@@ -169,7 +169,7 @@ def test_uses_are_known_and_a_change_that_breaks_one_is_told() -> None:
 def test_the_examples_of_the_page_fit_each_other() -> None:
     page = (Path(__file__).parents[3] / "docs/connections.md").read_text(encoding="utf-8")
     crm, oss, coupons = re.findall(r"^```yaml\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
-    (found,) = resolved_all(load_parsed([("page.yaml", coupons)]), published(crm))
+    (found,) = resolved_all(load_parsed([("page.yaml", coupons)]), lambda project: published(crm))
     assert isinstance(found.target, Webhook)
     assert found.target.parameters["campaign"] == "spring"
     assert [str(each) for each in endpoints_of(connection(oss))] == [

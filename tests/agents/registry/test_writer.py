@@ -18,7 +18,7 @@ from agents.kafka.clients import committed_consumer, new_admin, new_consumer, ne
 from agents.registry.audiences import Audiences, audience_record
 from agents.registry.audit import AuditRecord, audit_record, read_audit
 from agents.registry.topic import everything_on, publish, read_all
-from agents.registry.writer import AudiencesWriter, Change
+from agents.registry.writer import Change, DefinitionsWriter
 from agents.topics import create_topics
 from app.kafka.configured import parse_published
 from rules.compile.audience import PublishedAudience
@@ -60,10 +60,19 @@ async def make_topics(broker: Broker, prefix: str) -> None:
     await admin.close()
 
 
-def writer(broker: Broker, prefix: str) -> AudiencesWriter:
+class Process:
     """As another process has it."""
-    registry = Audiences(f"{prefix}.audiences", PARSE)
-    return AudiencesWriter(broker, registry, f"{prefix}.audit", f"{prefix}.publisher")
+
+    def __init__(self, broker: Broker, prefix: str) -> None:
+        self._registry = Audiences(f"{prefix}.audiences", PARSE)
+        self._writer = DefinitionsWriter(broker, f"{prefix}.audit", f"{prefix}.publisher")
+
+    async def change(self, decide: Callable[[Audiences], Change[int]]) -> int:
+        return await self._writer.change(self._registry, decide)
+
+    async def read(self) -> Audiences:
+        await self._writer.read(self._registry)
+        return self._registry
 
 
 async def everything(broker: Broker, prefix: str) -> tuple[Audiences, list[AuditRecord]]:
@@ -89,7 +98,7 @@ async def test_edits_of_three_writers_at_once_are_made_one_after_the_other(
 ) -> None:
     broker = Broker(address)
     await make_topics(broker, topic_prefix)
-    writers = [writer(broker, topic_prefix) for _ in range(3)]
+    writers = [Process(broker, topic_prefix) for _ in range(3)]
     asked = {f"e{number}": writers[number % 3] for number in range(30)}
     made = await asyncio.gather(*(each.change(edit(event)) for event, each in asked.items()))
     registry, told = await everything(broker, topic_prefix)
@@ -110,7 +119,7 @@ async def test_edits_of_three_writers_at_once_are_made_one_after_the_other(
 async def test_of_many_edits_of_one_version_one_is_made(address: str, topic_prefix: str) -> None:
     broker = Broker(address)
     await make_topics(broker, topic_prefix)
-    writers = [writer(broker, topic_prefix) for _ in range(2)]
+    writers = [Process(broker, topic_prefix) for _ in range(2)]
     await writers[0].change(edit("first"))
     asked = [f"e{number}" for number in range(20)]
     made = await asyncio.gather(
@@ -130,7 +139,7 @@ async def test_who_writes_beside_the_writer_wins_if_first_and_is_mended_if_not(
     """Such as another program, which can't be fenced."""
     broker, topic = Broker(address), f"{topic_prefix}.audiences"
     await make_topics(broker, topic_prefix)
-    one = writer(broker, topic_prefix)
+    one = Process(broker, topic_prefix)
     seen: list[int] = []
 
     def decide(registry: Audiences) -> Change[int]:
@@ -162,7 +171,7 @@ async def test_what_decide_raises_ends_the_change_and_nothing_is_written(
 ) -> None:
     kafka = Broker(broker)
     await make_topics(kafka, topic_prefix)
-    one = writer(kafka, topic_prefix)
+    one = Process(kafka, topic_prefix)
     with pytest.raises(Moved):
         await one.change(edit("x", 7))
     assert await one.change(lambda registry: Change(len(registry.published))) == 0
@@ -178,7 +187,7 @@ async def test_a_commit_that_is_answered_with_an_unknown_error_is_made_once(
     """As Kafka answers while another writer's begin fences this one; nobody knows what became of it."""
     broker = Broker(kafka)
     await make_topics(broker, topic_prefix)
-    one, end, answers = writer(broker, topic_prefix), EndTxnHandler.do, [UnknownError()]
+    one, end, answers = Process(broker, topic_prefix), EndTxnHandler.do, [UnknownError()]
 
     async def answered(handler: EndTxnHandler, node_id: int) -> Any:
         if not answers:
@@ -212,7 +221,7 @@ async def test_a_writer_that_died_in_its_transaction_published_nothing_and_holds
     await dead.begin_transaction()
     key, value = audience_record(version(1, "never"))
     await dead.send_and_wait(topic, value, key, partition=0)
-    assert await asyncio.wait_for(writer(broker, topic_prefix).change(edit("ours")), 20) == 1
+    assert await asyncio.wait_for(Process(broker, topic_prefix).change(edit("ours")), 20) == 1
     registry, _ = await everything(broker, topic_prefix)
     assert registry.versions == {KEY: {1: version(1, "ours")}}
     assert not registry.unusable

@@ -10,7 +10,8 @@ import pytest
 
 from agents.kafka.clients import new_admin, new_producer
 from agents.pushes.contract.parse import load_pushes
-from agents.pushes.published import PublishedPush, push_record
+from agents.pushes.published import PublishedPush
+from agents.registry.definitions import definition_record
 from agents.topics import create_topics
 from app.kafka.configured import broker_of, plan_of
 from app.main import main
@@ -41,7 +42,7 @@ async def publish_push(text: str) -> None:
     await create_topics(admin, {topic: (1, {})}, 1)
     await admin.close()
     (push,) = load_pushes([("push.yaml", text)])
-    key, value = push_record(PublishedPush(push, 1, 1, 1))
+    key, value = definition_record(PublishedPush(push, 1))
     async with new_producer(broker_of(settings), idempotence=False) as producer:
         await producer.send_and_wait(topic, value, key)
 

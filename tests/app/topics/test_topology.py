@@ -73,7 +73,9 @@ def test_delivery_is_drawn_as_its_faust_app_is_made(settings: Settings, topology
 def test_every_topic_of_the_plan_is_drawn_and_is_read_or_written_by_us(
     settings: Settings, topology: Topology
 ) -> None:
-    for wanted in wanted_topics(plan_of(settings), 1):
+    plan = plan_of(settings)
+    own = [plan.destinations_topic(), plan.connections_topic(), plan.notices_topic(), *plan.push_topics()]
+    for wanted in [*wanted_topics(plan, 1), *own]:
         topic = part(topology, "topic", wanted.name)
         ours = {each.source.kind for each in topology.into(topic)} | {
             each.target.kind for each in topology.out_of(topic)

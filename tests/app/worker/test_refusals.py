@@ -8,6 +8,7 @@ from aiokafka.errors import NotEnoughReplicasError
 from agents.topics.fault import TopicsUnusable
 from app.failures import CommandFailed
 from app.http.problems import HttpProblem
+from app.publish.problems import refusals
 from app.publish.refused import (
     AlreadyPublished,
     ChangeRefused,
@@ -18,7 +19,6 @@ from app.publish.refused import (
     StillUsed,
     VersionMoved,
 )
-from app.worker.audiences.refusals import refusals
 from rules.parse.problems import DefinitionProblem, DefinitionsInvalid
 
 PROBLEM = DefinitionProblem(

@@ -10,14 +10,9 @@ import pytest
 from agents.deliver.content.selector import Selector
 from agents.deliver.definitions.destination import Destination, KafkaTopic, Secret, Variable, Webhook
 from agents.deliver.definitions.parse import load_destinations, parse_destinations
-from agents.deliver.definitions.published import (
-    PublishedDestination,
-    decode_destination,
-    encode_destination,
-    group_of,
-    plan_changes,
-)
+from agents.deliver.definitions.published import Destinations, PublishedDestination, group_of
 from agents.evaluate.transitions import TransitionBody, transition_body
+from agents.registry.definitions import definition_record
 from rules.parse.problems import DefinitionsInvalid
 from rules.state.row import Cause
 from tests.stage.delivery import transition
@@ -102,7 +97,7 @@ def test_where_knows_whether_the_begin_of_a_stay_is_bound() -> None:
 @pytest.mark.parametrize("text", [CRM, LAKE, MEMBERS, OF_CAUSES % "{except: [backfill]}"])
 def test_what_is_published_reads_back_the_same(text: str) -> None:
     published = PublishedDestination(destination(text), 3, 2)
-    assert decode_destination(encode_destination(published)) == published
+    assert Destinations("t").decode(*definition_record(published)) == published
 
 
 def test_json_is_read_like_yaml() -> None:
@@ -175,14 +170,15 @@ def test_all_problems_of_all_files_are_told_at_once() -> None:
 
 def test_changes_are_planned_and_one_that_comes_back_has_a_group_of_its_own() -> None:
     lake, other = destination(LAKE), destination(LAKE.replace("hub: x", "hub: y"))
-    (created,) = plan_changes({}, [lake])
+    known = Destinations("t")
+    (created,) = known.plan([lake], 1)
     assert (created.action, group_of("p", created.published)) == ("created", "p.deliver.lake")
-    current = {"lake": created.published}
-    assert [each.action for each in plan_changes(current, [lake])] == ["unchanged"]
-    (changed,) = plan_changes(current, [other])
+    known.published["lake"] = created.published
+    assert [each.action for each in known.plan([lake], 2)] == ["unchanged"]
+    (changed,) = known.plan([other], 2)
     assert (changed.action, changed.published.version, changed.published.generation) == ("changed", 2, 1)
-    gone = PublishedDestination(lake, 2, 1, deleted=True)
-    (again,) = plan_changes({"lake": gone}, [lake])
+    known.published["lake"] = PublishedDestination(lake, 2, 1, deleted=True)
+    (again,) = known.plan([lake], 2)
     assert (again.action, again.published.version) == ("created", 3)
     assert group_of("p", again.published) == "p.deliver.lake.2"
 

@@ -93,6 +93,9 @@ webhook:
         assert (await ask("user", "destinations/mine", "PUT", mine))[0] == 201
         assert (await ask("team", "destinations/mine", "PUT", mine))[0] == 200, "who administers may use it"
         assert (await ask("other", "destinations/mine", "PUT", mine))[0] == 422
+        for method in ("PUT", "DELETE"):
+            assert (await ask("user", "destinations/mine", method, mine, '"7"'))[0] == 412
+        assert (await ask("user", "destinations/mine", "PUT", mine, '"1"'))[0] == 200
         assert (await ask("other", one))[0] == 404
 
         async def is_running() -> bool:
@@ -134,7 +137,7 @@ webhook:
         code, told = await ask("team", one, "DELETE", match="*")
         assert (code, [each["message"] for each in told["errors"]]) == (
             409,
-            ["destination 'mine' of project 'one' uses it"],
+            ["connection 'crm' is used by destination 'mine' of project 'one': change or delete that first"],
         )
         assert (await ask("maker", "destinations/mine", "DELETE"))[0] == 204
         assert (await ask("team", one, "DELETE", match='"2"'))[0] == 204

@@ -12,7 +12,7 @@ from agents.pushes.contract.parse import load_pushes
 from agents.pushes.engine.book import Book
 from agents.pushes.engine.leader import outdated
 from agents.pushes.engine.planning import asked_runs, due_runs
-from agents.pushes.published import PublishedPush, plan_changes
+from agents.pushes.published import Pushes
 from agents.pushes.runs import Ledger, Request, Run, record_of
 from agents.registry.leading import NotedRecord
 from rules.time.instants import parse_instant
@@ -26,15 +26,16 @@ class Lab:
 
     def __init__(self, schedule: str = "hourly") -> None:
         self.now_ms = START_MS
-        self.pushes: dict[str, PublishedPush] = {}
+        self._registry = Pushes("t")
+        self.pushes = self._registry.published
         self.publish(schedule)
         self.written: list[NotedRecord] = []
         self.book = self.reopened()
 
     def publish(self, schedule: str) -> None:
         text = f"{{name: p, audience: a, connection: c, schedule: {schedule}}}"
-        for change in plan_changes(self.pushes, load_pushes([("p", text)]), self.now_ms):
-            self.pushes[change.published.push.key] = change.published
+        for change in self._registry.plan(load_pushes([("p", text)]), self.now_ms):
+            self.pushes[change.published.definition.key] = change.published
 
     def reopened(self) -> Book:
         """As whoever leads next reads it."""
@@ -78,7 +79,7 @@ def test_an_edit_brings_no_times_back_and_a_deleted_push_that_comes_again_begins
     assert lab.due() == []
     key = "default/p"
     gone = lab.pushes[key]
-    lab.pushes[key] = PublishedPush(gone.push, gone.version + 1, START_MS, START_MS, 1, deleted=True)
+    lab.pushes[key] = gone.gone()
     assert lab.due() == []
     lab.now_ms += 1
     lab.publish("once")

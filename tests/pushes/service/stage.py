@@ -14,14 +14,15 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.connections.parse import load_connections
-from agents.connections.published import PublishedConnection, connection_record
+from agents.connections.published import PublishedConnection
 from agents.kafka.broker import Broker
 from agents.kafka.clients import committed_consumer
 from agents.kafka.placement import partition_of
 from agents.pushes.contract.parse import load_pushes
-from agents.pushes.published import Pushes, plan_changes, push_record
+from agents.pushes.published import Pushes
 from agents.pushes.runs import Ledger, Request, Run, record_of
 from agents.pushes.targets.kafka_end import END_HEADER, LIST_HEADER
+from agents.registry.definitions import definition_record
 from agents.registry.topic import publish, read_all
 from app.pushes.service import PushService
 from app.settings.tree import Settings
@@ -83,7 +84,7 @@ class PushStage:
         for name in ("pushes", "push-runs", "connections"):
             await self.stage.make(f"{self.stage.prefix}.{name}", 1, compacted)
         (connection,) = load_connections([("c.yaml", CONNECTION)])
-        record = connection_record(PublishedConnection(connection, 1))
+        record = definition_record(PublishedConnection(connection, 1))
         await publish(self.stage.producer, f"{self.stage.prefix}.connections", [record])
 
     def push(self, name: str, audience: str, more: str = "") -> str:
@@ -95,8 +96,8 @@ class PushStage:
     async def apply(self, text: str) -> None:
         """Publish pushes."""
         before = await self._read(Pushes(f"{self.stage.prefix}.pushes"))
-        changes = plan_changes(before.published, load_pushes([("p.yaml", text)]), now_ms())
-        records = [push_record(each.published) for each in changes]
+        changes = before.plan(load_pushes([("p.yaml", text)]), now_ms())
+        records = [definition_record(each.published) for each in changes]
         await publish(self.stage.producer, f"{self.stage.prefix}.pushes", records)
 
     async def ask(self, request: Request) -> None:

@@ -16,6 +16,14 @@ schedule: daily
 content: {format: kafka}
 target: {topic: lists}
 """
+STORE = "{name: store, kind: object_store, object_store: {url: 's3://lists', region: eu-west-1}}\n"
+BACK = """
+name: back
+audience: buyers
+connection: store
+content: {ids: [maiscrm_id], attributes: [social.level]}
+target: {profile: social_interaction}
+"""
 
 
 def test_what_is_published_is_listed_and_a_deleted_push_can_be_asked_for_nothing(
@@ -56,3 +64,19 @@ def test_what_is_published_is_listed_and_a_deleted_push_can_be_asked_for_nothing
     assert told("push", "delete", "nightly")[0] == 0
     assert told("push", "list")[1] == "no push is published\n"
     assert told("push", "run", "nightly")[0] == 2
+
+
+def test_attributes_that_came_from_a_system_arent_pushed_back_there(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text(STORE)
+    (tmp_path / "p.yaml").write_text(BACK)
+    (tmp_path / "a.yaml").write_text(AUDIENCE)
+    assert turnstile(broker, topic_prefix, "connections", "apply", str(tmp_path / "c.yaml"))[0] == 0
+    given = "--no-wait", "--yes", str(tmp_path / "a.yaml")
+    assert turnstile(broker, topic_prefix, "audiences", "apply", *given)[0] == 0
+    apply = "push", "apply", "--dry-run", str(tmp_path / "p.yaml")
+    assert turnstile(broker, topic_prefix, *apply)[0] == 0
+    origins = "social.level=social_interaction"
+    code, _, error = turnstile(broker, topic_prefix, *apply, pushes__origins=origins)
+    assert (code, "social.level came from Social Interaction, so it isn't pushed back" in error) == (2, True)

@@ -63,11 +63,12 @@ async def _estimate(settings: Settings, wanted: list[ParsedAudience], precision:
     from app.commands.authoring.audiences.estimate_text import Shown
     from app.estimate.question import Question
     from app.estimate.run import run
-    from app.publish.audiences import check_beside_published, connected
+    from app.publish.audiences import check_beside_published
+    from app.publish.topics import connected
     from rules.parse.problems import DefinitionsInvalid
 
-    async with connected(settings) as topic:
-        published = await topic.read()
+    async with connected(settings) as topics:
+        published = (await topics.read(topics.audiences)).published
     problems = check_beside_published(wanted, published)
     if problems:
         raise DefinitionsInvalid(problems)

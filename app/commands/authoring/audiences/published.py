@@ -14,11 +14,10 @@ from agents.topics.make import table_partitions
 from app.commands.authoring.audiences.following.progress_text import Awaited
 from app.commands.authoring.audiences.planned.plan import Plan
 from app.failures import CommandFailed
-from app.kafka.configured import parse_published
-from app.publish.audiences import connected
+from app.kafka.admin import connected_admin
+from app.publish.topics import DefinitionTopics
 from app.settings.tree import Settings
 from rules.compile.audience import PublishedAudience
-from rules.model.language import Audience
 from rules.parse.problems import name_hint
 
 
@@ -91,15 +90,13 @@ def check_known(ids: Collection[str], there: Collection[str], project: str) -> N
 async def read_known(settings: Settings) -> Known:
     """Raises CommandFailed when no broker answers. Records that can't be used are told on standard error."""
 
-    def parse(text: str, source: str) -> Audience:
-        return parse_published(text, source, settings.state.max_samples)
-
-    async with connected(settings) as topic:
-        audiences = await topic.read_into(Audiences(topic.name, parse))
-        cluster = await look(topic.admin)
-        progress = ProgressOfVersions(topic.plan.progress)
+    async with connected_admin(settings) as admin:
+        topics = DefinitionTopics(settings, tells=True)
+        audiences = await topics.read(topics.audiences)
+        cluster = await look(admin)
+        progress = ProgressOfVersions(topics.plan.progress)
         if progress.topic in cluster.topics:
-            async with new_consumer(topic.broker) as consumer:
+            async with new_consumer(topics.broker) as consumer:
                 await read_all(consumer, progress)
-        partitions = table_partitions(topic.plan, cluster, settings.topics.partitions)
+        partitions = table_partitions(topics.plan, cluster, settings.topics.partitions)
     return Known(audiences, progress, partitions)

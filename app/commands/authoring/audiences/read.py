@@ -114,7 +114,7 @@ def _row(audience: Mapping[str, Any]) -> tuple[str, ...]:
 
 async def read_published(settings: Settings) -> Published:
     """Everything on the definitions topic. Raises CommandFailed when no broker answers."""
-    from app.publish.audiences import connected
+    from app.publish.topics import connected
 
-    async with connected(settings) as topic:
-        return await topic.read()
+    async with connected(settings) as topics:
+        return (await topics.read(topics.audiences)).published

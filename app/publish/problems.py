@@ -17,6 +17,7 @@ from app.publish.refused import (
     ChangeRefused,
     NoSuchVersion,
     NotHeld,
+    NotPermitted,
     NotPublished,
     QuotaUsedUp,
     StillUsed,
@@ -32,6 +33,7 @@ _STATUS: dict[type[ChangeRefused], int] = {
     NotHeld: 409,
     QuotaUsedUp: 409,
     VersionMoved: 412,
+    NotPermitted: 422,
 }
 
 
@@ -67,5 +69,7 @@ def errors_of(problems: Sequence[DefinitionProblem]) -> list[ProblemError]:
 
 
 def _errors(refused: ChangeRefused) -> list[ProblemError]:
+    if isinstance(refused, NotPermitted):
+        return [ProblemError("not_permitted", path, text, "") for path, text in refused.faults]
     faults = refused.faults if isinstance(refused, StillUsed) else []
     return [ProblemError("still_used", "", each, "") for each in faults]

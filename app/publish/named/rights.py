@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agents.connections.connection import Connection
 from agents.connections.published import PublishedConnections
 from agents.connections.resolve import may_use
 from app.http.api_keys import Caller
 from app.http.problems import HttpProblem
+
+Usable = Callable[[str, PublishedConnections], PublishedConnections]
+"""Of the published connections: those that definitions of a project may name."""
 
 
 def administers(caller: Caller, connection: Connection) -> bool:
@@ -18,15 +23,28 @@ def administers(caller: Caller, connection: Connection) -> bool:
 
 def uses(caller: Caller, connection: Connection, project: str) -> bool:
     """Whether it may name the connection in definitions of a project."""
-    if administers(caller, connection):
-        return True
-    keys = connection.use.keys
-    return may_use(connection, project) and (keys is None or caller.name in keys)
+    return administers(caller, connection) or _is_for(caller.name, connection, project)
 
 
 def usable(caller: Caller, project: str, published: PublishedConnections) -> PublishedConnections:
     """Those that it may name in definitions of a project; the others are as if they weren't there."""
-    return {key: each for key, each in published.items() if uses(caller, each.connection, project)}
+    return {key: each for key, each in published.items() if uses(caller, each.definition, project)}
+
+
+def usable_by_command(key: str | None) -> Usable:
+    """Those that a command may name. ``key``: the API key that it publishes in the name of; None: it has all
+    rights, as its access to Kafka has."""
+
+    def found(project: str, published: PublishedConnections) -> PublishedConnections:
+        if key is None:
+            return published
+        return {
+            name: each
+            for name, each in published.items()
+            if key in each.definition.administer or _is_for(key, each.definition, project)
+        }
+
+    return found
 
 
 def sees(caller: Caller, connection: Connection) -> bool:
@@ -43,3 +61,8 @@ def require_administrator(caller: Caller, connection: Connection) -> None:
     if not administers(caller, connection):
         detail = f"this takes the scope 'admin', or a key that {connection.name!r} names under 'administer'"
         raise HttpProblem(403, "Not allowed", detail)
+
+
+def _is_for(key: str, connection: Connection, project: str) -> bool:
+    keys = connection.use.keys
+    return may_use(connection, project) and (keys is None or key in keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from agents.pushes.contract.parse_push import ParsedPush
 from agents.pushes.contract.push import Push
 from agents.pushes.targets.made import push_problems
 from app.publish.permitted import own_topics_of
+from app.publish.refused import NotPermitted
 from app.settings.pushes import origins_of
 from app.settings.tree import Settings
 from rules.compile.audience import PublishedAudience
@@ -33,15 +34,15 @@ class PushRefusal:
 
 
 class PushChecks:
-    """What pushes are checked against."""
+    """What pushes are checked against. ``usable``: the connections that pushes of a project may name."""
 
     def __init__(
         self,
         settings: Settings,
-        connections: PublishedConnections,
+        usable: Callable[[str], PublishedConnections],
         audiences: Mapping[bytes, PublishedAudience],
     ) -> None:
-        self._connections = connections
+        self._usable = usable
         self._audiences = audiences
         self._own: OwnTopics = own_topics_of(settings)
         self._origins = origins_of(settings.pushes)
@@ -50,7 +51,7 @@ class PushChecks:
         """All of them, in the order of the definition."""
         lacking = lacking_audience(push.project, push.audience, self._audiences.values())
         found = [] if lacking is None else [PushRefusal("audience", lacking)]
-        for each in push_problems(push, self._connections, self._origins):
+        for each in push_problems(push, self._usable(push.project), self._origins):
             key = next((key for key in ("target", "content") if each.startswith(key)), "connection")
             found.append(PushRefusal(key, each))
         found += self._own_topic(push)
@@ -60,13 +61,20 @@ class PushChecks:
         """A topic that the service itself reads or keeps is no place for lists."""
         topic = push.target.get("topic")
         try:
-            reached = find_connection(push.connection, push.project, self._connections, ("kafka",)).reached
+            known = self._usable(push.project)
+            reached = find_connection(push.connection, push.project, known, ("kafka",)).reached
         except ConnectionUnusable:
             return
         if isinstance(topic, str) and isinstance(reached, KafkaCluster) and reached.bootstrap is None:
             reason = self._own.why_not(topic)
             if reason is not None:
                 yield PushRefusal("target", f"target.topic: {reason}")
+
+    def check_one(self, push: Push) -> Sequence[Push]:
+        """The same. Raises NotPermitted with every refusal."""
+        if found := self.refusals(push):
+            raise NotPermitted([(each.key, each.message) for each in found], "Not a push")
+        return [push]
 
     def check(self, parsed: Iterable[ParsedPush]) -> Sequence[Push]:
         """All of them. Raises DefinitionsInvalid with every refusal and its place."""

@@ -8,7 +8,7 @@ from agents.connections.parse import load_connections
 from agents.connections.published import PublishedConnection
 from app.http.api_keys import ANYBODY, Caller
 from app.http.problems import HttpProblem
-from app.publish.connection_rights import administers, require_administrator, sees, usable, uses
+from app.publish.named.rights import administers, require_administrator, sees, usable, uses
 
 OPEN, NAMED, SHARED = load_connections(
     [
@@ -23,7 +23,7 @@ connections:
         )
     ]
 )
-PUBLISHED = {each.id: PublishedConnection(each, 1) for each in (OPEN, NAMED, SHARED)}
+PUBLISHED = {each.key: PublishedConnection(each, 1) for each in (OPEN, NAMED, SHARED)}
 
 
 def key(name: str, project: str = "one", scope: str = "destinations") -> Caller:

@@ -1,0 +1,1 @@
+"""Definitions that have a name: destinations, connections, pushes."""
