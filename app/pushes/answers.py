@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from agents.pushes.due import next_due_ms
 from agents.pushes.published import PublishedPush
@@ -50,6 +50,7 @@ class RunStatuses(Struct, frozen=True):
     """The latest first."""
 
     runs: list[RunStatus]
+    next: Annotated[str | None, Meta(description="`after` of the next page; null: there is none")] = None
 
 
 class PushStatus(Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ class AskedRun(Struct, frozen=True):
     run: str
 
 
-class Confirmation(Struct, frozen=True):
+class Confirmation(Struct, frozen=True, forbid_unknown_fields=True):
     """``list``: id of the list that its reader has taken."""
 
     list: str

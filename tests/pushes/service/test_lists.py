@@ -90,7 +90,7 @@ async def over_http(pushes: PushStage, url: str, first: Run, second: Run) -> Run
         for wrong_token in ("", confirmation_token(CONFIRMATION_SECRET, first.id, first.list_id)):
             headers = {"Authorization": f"Bearer {wrong_token}"}
             assert (await asked("POST", of_second, headers=headers))[0] == 401
-        assert (await asked("POST", of_second, headers={"Authorization": f"Bearer {token}"}))[0] == 202
+        assert (await asked("POST", of_second, headers={"Authorization": f"bearer {token}"}))[0] == 202
 
         async def are_confirmed() -> bool:
             told = [await asked("GET", f"/v1/push-runs/{each.id}") for each in (first, second)]
@@ -103,5 +103,16 @@ async def over_http(pushes: PushStage, url: str, first: Run, second: Run) -> Run
         assert (run.id, run.of) == (body["run"], first.id)
         _, text = await asked("GET", "/metrics")
         assert 'turnstile_push_last_good_seconds{connection="own",project="default",push="brief"}' in text
-        assert (await asked("GET", "/v1/push-runs?push=nobody"))[1] == {"runs": []}
+        assert (await asked("GET", "/v1/push-runs?push=nobody"))[1] == {"runs": [], "next": None}
+        whole = [each["id"] for each in (await asked("GET", "/v1/push-runs?limit=1000"))[1]["runs"]]
+        page: dict[str, Any] = {"next": None}
+        paged: list[str] = []
+        while not paged or page["next"] is not None:
+            after = f"&after={page['next']}" if paged else ""
+            page = (await asked("GET", f"/v1/push-runs?limit=2{after}"))[1]
+            paged += [each["id"] for each in page["runs"]]
+        assert (paged, len(set(paged))) == (whole, len(whole))
+        for wrong_page in ("after=1-2", "limit=0", "limit=1001"):
+            assert (await asked("GET", f"/v1/push-runs?{wrong_page}"))[0] == 400
+        assert (await asked("POST", confirm, json={"list": first.list_id, "by": "me"}))[0] == 400
         return run
