@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.connections.connection import Connection, id_of
+from agents.connections.connection import Connection, WebhookTemplate, id_of
+from agents.connections.notified import notification_problems
 from agents.connections.published import PublishedConnection, PublishedConnections
 from agents.connections.resolve import ConnectionUnusable, find_connection, resolved
 from agents.deliver.definitions.destination import Destination
@@ -26,10 +27,12 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """What a definition names: ``name``, or ``project/name``."""
+    """What a definition names: ``name``, or ``project/name``. ``notified``: the one of them that is told of
+    lists."""
 
     reference: Reference
     connections: tuple[str, ...]
+    notified: str | None = None
 
     def names(self, connection: Connection) -> bool:
         project = self.reference.project
@@ -75,6 +78,14 @@ def broken_by(
                 find_connection(named, project, after, (kind,))
             except ConnectionUnusable as error:
                 yield f"{naming.reference} uses it: {error}"
+                continue
+            if named == naming.notified and not _faults(before.definition):
+                yield from (f"{naming.reference} notifies it: {fault}" for fault in _faults(change))
+
+
+def _faults(notified: Connection) -> list[str]:
+    reached = notified.reached
+    return list(notification_problems(reached)) if isinstance(reached, WebhookTemplate) else []
 
 
 def _resolves(destination: Destination, published: PublishedConnections) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agents.connections.connection import Kind, ObjectStore, Sftp, WebhookTemplate
+from agents.connections.notified import notification_problems
 from agents.connections.published import PublishedConnections
 from agents.connections.resolve import ConnectionUnusable, find_connection
 from agents.deliver.contract.sink import SinkContext
@@ -129,11 +130,18 @@ def push_problems(push: Push, published: PublishedConnections, origins: Mapping[
     if isinstance(profile, str):
         found += profile_problems(push, profile, origins)
     if isinstance(notify, str):
-        try:
-            find_connection(notify, push.project, published, ("webhook",))
-        except ConnectionUnusable as error:
-            found.append(f"target.notify: {error}")
+        found += (f"target.notify: {each}" for each in _wrong_notify(push, notify, published))
     return tuple(found)
+
+
+def _wrong_notify(push: Push, notify: str, published: PublishedConnections) -> Iterator[str]:
+    try:
+        reached = find_connection(notify, push.project, published, ("webhook",)).reached
+    except ConnectionUnusable as error:
+        yield str(error)
+        return
+    assert isinstance(reached, WebhookTemplate)
+    yield from notification_problems(reached)
 
 
 def _wrong_target(push: Push, allowed: tuple[str, ...]) -> Iterator[str]:

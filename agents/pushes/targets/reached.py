@@ -6,12 +6,12 @@ All functions raise SinkMisconfigured.
 from __future__ import annotations
 
 from agents.connections.connection import ObjectStore, Sftp, WebhookTemplate
+from agents.connections.notified import notification_problems
 from agents.connections.permitted import store_endpoint
 from agents.deliver.contract.sink import SinkContext
-from agents.deliver.definitions.destination import KafkaTopic, Text
+from agents.deliver.definitions.destination import KafkaTopic
 from agents.deliver.definitions.hosts import Endpoint, canonical_host
 from agents.deliver.definitions.systems import KafkaCluster
-from agents.deliver.definitions.templates import names_in
 from agents.deliver.definitions.urls import UrlTemplate, UrlWrong
 from agents.deliver.errors import SinkMisconfigured
 from agents.pushes.targets.files import Storage
@@ -77,16 +77,14 @@ def receiver_of(
         url = secrets.get_for(webhook.url, lambda text: [_url(text).endpoint])
     to = [_url(url).endpoint]
 
-    def text_of(text: Text) -> str:
-        if isinstance(text, str) and names_in(text):
-            raise SinkMisconfigured("a notification fills in no variables, and its webhook has some")
-        return secrets.text(text, to)
-
-    if _url(url).names or webhook.query or webhook.method != "POST":
-        raise SinkMisconfigured("a notification is a POST to an address without variables and query")
+    problems = list(notification_problems(reached))
+    if not problems and _url(url).names:
+        problems = ["a notification fills in no variables, and the url of its webhook has some"]
+    if problems:
+        raise SinkMisconfigured("; ".join(problems))
     return Receiver(
         url=url,
-        headers={name: text_of(text) for name, text in webhook.headers.items()},
+        headers={name: secrets.text(text, to) for name, text in webhook.headers.items()},
         signing_secret=None if webhook.signing_secret is None else secrets.get(webhook.signing_secret, to),
         callback_url=callback_url,
         callback_secret=callback_secret,

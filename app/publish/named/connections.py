@@ -124,5 +124,6 @@ def _namings(topics: DefinitionTopics) -> list[Naming]:
 
 def naming_of_push(push: Push) -> Naming:
     notify = push.target.get("notify")
-    named = (push.connection, notify) if isinstance(notify, str) else (push.connection,)
-    return Naming(Reference("push", push.project, push.name), named)
+    notified = notify if isinstance(notify, str) else None
+    named = (push.connection,) if notified is None else (push.connection, notified)
+    return Naming(Reference("push", push.project, push.name), named, notified)

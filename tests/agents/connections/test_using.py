@@ -166,6 +166,27 @@ def test_uses_are_known_and_a_change_that_breaks_one_is_told() -> None:
     assert ["'percent' (text) is needed" in each for each in broken_by(with_more, known, uses)] == [True]
 
 
+def test_a_change_of_a_webhook_that_lists_are_told_to_leaves_nothing_to_fill_in() -> None:
+    told = "{name: told, kind: webhook, webhook: {url: https://crm.example/lists}}"
+    known, pushes = published(told), [Naming(Reference("push", "default", "p"), ("files", "told"), "told")]
+    opened = connection(
+        "{name: told, kind: webhook, webhook: {method: PUT, url: 'https://crm.example/${user_id}', "
+        "query: {a: b}, headers: {x-user: '${user_id}'}}}"
+    )
+    says = "push 'p' of project 'default' notifies it: a notification "
+    assert list(broken_by(opened, known, (), pushes)) == [
+        says + "is a POST, and its webhook says PUT",
+        says + "fills in no variables, and the url of its webhook has user_id",
+        says + "has no query, and its webhook has one",
+        says + "fills in no variables, and the header x-user of its webhook has user_id",
+    ]
+    assert list(broken_by(connection(told.replace("/lists", "/other")), known, (), pushes)) == []
+    as_store = connection(FILES.replace("name: files", "name: told"))
+    assert ["not webhook" in each for each in broken_by(as_store, known, (), pushes)] == [True]
+    # What couldn't be told before isn't broken by the change.
+    assert list(broken_by(opened, {opened.key: PublishedConnection(opened, 1)}, (), pushes)) == []
+
+
 def test_the_examples_of_the_page_fit_each_other() -> None:
     page = (Path(__file__).parents[3] / "docs/connections.md").read_text(encoding="utf-8")
     crm, oss, coupons = re.findall(r"^```yaml\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)

@@ -24,6 +24,7 @@ connections:
     webhook: {url: 'https://example.com/in', parameters: {text: {required: true}}, json: "${text}"}
   - {name: lake, kind: kafka, kafka: {}}
 """
+NOTIFIED = "{name: told, kind: webhook, webhook: {url: 'https://example.com/told'%s}}"
 HOOK = "{name: hook, kind: webhook, connection: crm, webhook: {parameters: {%s}}}"
 
 
@@ -74,7 +75,15 @@ def test_they_are_published_used_and_kept_as_long_as_something_names_them(
     assert "did you mean 'text'?" in refused[1]
     hook.write_text(HOOK % "text: hello")
     assert "created" in said(0, "destinations", "apply", str(hook))
-    asyncio.run(publish_push("{name: nightly, audience: buyers, connection: lake, target: {topic: t}}"))
+    notified = tmp_path / "notified.yaml"
+    notified.write_text(NOTIFIED % "")
+    said(0, "connections", "apply", str(notified))
+    push = "{name: nightly, audience: buyers, connection: lake, target: {topic: t, notify: told}}"
+    asyncio.run(publish_push(push))
+    notified.write_text(NOTIFIED % ", method: PUT")
+    assert "push 'nightly' of project 'default' notifies it: a notification is a POST" in said(
+        2, "connections", "apply", str(notified)
+    )
     shown = json.loads(said(0, "connections", "show", "crm"))
     assert (shown["version"], shown["used_by"]) == (
         1,

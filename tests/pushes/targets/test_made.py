@@ -137,6 +137,15 @@ def test_all_that_is_wrong_with_a_target_is_told_at_once(server: Running) -> Non
     )
 
 
+def test_a_webhook_that_leaves_something_open_is_told_when_the_push_is_published(server: Running) -> None:
+    webhook = "{name: crm, kind: webhook, webhook: {url: 'http://127.0.0.1/${user_id}', method: PUT}}"
+    made = targets(f"connections:\n- {sftp_yaml(server)}\n- {webhook}\n")
+    assert made.problems(push(notify="crm")) == (
+        "target.notify: a notification is a POST, and its webhook says PUT",
+        "target.notify: a notification fills in no variables, and the url of its webhook has user_id",
+    )
+
+
 async def test_a_list_goes_to_the_topic_that_its_push_names(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
