@@ -44,7 +44,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Running]:
 
 def targets(connections: str, hosts: str = "127.0.0.1", **made: Any) -> ConnectedTargets:
     found = load_connections([("connections.yaml", connections)])
-    published = {each.id: PublishedConnection(each, 1) for each in found}
+    published = {each.key: PublishedConnection(each, 1) for each in found}
     declared = {
         "sftp-password": Declared("sftp-password", (HostPattern.parse(hosts),), env="SFTP_PASSWORD"),
         "signing": Declared("signing", (HostPattern.parse("127.0.0.1"),), env="SIGNING"),

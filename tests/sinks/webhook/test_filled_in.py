@@ -52,7 +52,7 @@ def of_crm(hook: Receiver, use: str = USE) -> Destination:
     }
     text = json.dumps({"name": "crm", "kind": "webhook", "webhook": template})
     (found,) = load_connections([("crm.json", text)])
-    return resolved_or_refused(destination(use), {found.id: PublishedConnection(found, 1)})
+    return resolved_or_refused(destination(use), {found.key: PublishedConnection(found, 1)})
 
 
 @asynccontextmanager
