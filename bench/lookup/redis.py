@@ -61,7 +61,7 @@ class Redis:
 
     async def fill(self, members: Mapping[str, set[str]]) -> None:
         """Raises BenchFailed."""
-        wire = await self._connected()
+        wire = await self.connected()
         commands = [command("SADD", user, each) for user, audiences in members.items() for each in audiences]
         for at in range(0, len(commands), AT_ONCE):
             some = commands[at : at + AT_ONCE]
@@ -70,7 +70,7 @@ class Redis:
                 raise BenchFailed(f"Redis took not all members: {answer[:200]!r}")
         wire.close()
 
-    async def _connected(self) -> Wire:
+    async def connected(self) -> Wire:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:

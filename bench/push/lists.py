@@ -15,14 +15,14 @@ from agents.pushes.targets.object_store import ObjectStorage
 from agents.pushes.targets.places import ObjectStorePlace
 from bench.kafka.brokers import BenchBroker
 from bench.processes import BenchFailed
-from bench.push.people import People
+from bench.push.people import People, hashed
 
 
 class Expected:
     """Who should be in every list."""
 
     def __init__(self, people: People) -> None:
-        self._ids = frozenset(each.encode() for each in people.hashes())
+        self._ids = frozenset(hashed(each).encode() for each in people.inside())
 
     def check(self, what: str, ids: Iterable[bytes]) -> None:
         """Raises BenchFailed unless each of them is there once, and nobody else."""

@@ -16,6 +16,7 @@ from agents.topics import TopicPlan
 from bench.kafka.brokers import BenchBroker
 from bench.kafka.clients import make_topic
 from bench.lookup.asking import settled
+from bench.push.floors import Floor, Floors
 from bench.push.lists import Expected, file_of, keys_of, object_of
 from bench.push.live import Live, Window
 from bench.push.people import People
@@ -62,6 +63,7 @@ class PushPlan:
     seconds: float
     warm_up: float
     repeat: int
+    with_floors: bool
     settings: Mapping[str, str]
 
 
@@ -71,6 +73,7 @@ class PushRuns:
 
     pushed: list[Pushed] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    floors: list[Floor] = field(default_factory=list)
     peak_bytes: int = 0
 
 
@@ -81,7 +84,8 @@ async def measure(broker: BenchBroker, folder: Path, plan: PushPlan, say: Callab
     own = folder / "pushing"
     copy_stores(data, topics.changelog, own / "pushes" / "rows")
     with ExitStack() as started:
-        sides = Sides(broker, topics, plan, started.enter_context(_servers(plan, folder)), say)
+        servers = started.enter_context(_servers(plan, folder))
+        sides = Sides(broker, topics, plan, servers, say)
         worker = BenchWorker(broker, topics, plan.partitions, folder / "worker", plan.settings)
         process = PushProcess(broker, topics, plan.partitions, own, KEY)
         started.enter_context(worker)
@@ -108,7 +112,20 @@ async def measure(broker: BenchBroker, folder: Path, plan: PushPlan, say: Callab
                     await live.run(plan.seconds, plan.warm_up, beside, lambda: settled(worker, session))
                     found.windows = live.windows
                 found.peak_bytes = process.used().peak_bytes
-                await sides.check()
+                expected = Expected(plan.people)
+                await sides.check(expected)
+                if plan.with_floors:
+                    floors = Floors(
+                        broker,
+                        plan.people,
+                        plan.partitions,
+                        servers.s3,
+                        servers.sftp,
+                        folder,
+                        expected,
+                        say,
+                    )
+                    found.floors = await floors.measure(plan.kinds)
     return found
 
 
@@ -191,10 +208,9 @@ class Sides:
             watched.most_rss_bytes,
         )
 
-    async def check(self) -> None:
+    async def check(self, expected: Expected) -> None:
         """Every list, where it lies. Raises BenchFailed."""
         self._say("reading every list")
-        expected = Expected(self._plan.people)
         for kind, topic, watched in self._delivered:
             run = watched.run
             if kind == "kafka":

@@ -33,19 +33,17 @@ class People:
     def is_member(self, number: int) -> bool:
         return number * self.members // self.rows != (number + 1) * self.members // self.rows
 
-    def hashes(self) -> Iterator[str]:
-        """What a list with ``email`` as ``sha256`` holds, in no order."""
-        for number in range(self.rows):
-            if self.is_member(number):
-                yield hashed(number)
+    def inside(self) -> Iterator[int]:
+        """The members."""
+        return filter(self.is_member, range(self.rows))
 
     def profile(self, number: int, at: str) -> str:
         """The profile update of a user, JSON; ``at``: its instant."""
         subscribed = "true" if self.is_member(number) else "false"
         return (
             f'{{"type":"profile","user_id":"{name_of(number)}","time":"{at}","set":{{'
-            f'"city":"{CITIES[number % len(CITIES)]}","tier":"{TIERS[number % len(TIERS)]}",'
-            f'"spent":{number % 1_000 + 0.5},"subscribed":{subscribed}}},'
+            f'"city":"{city_of(number)}","tier":"{tier_of(number)}",'
+            f'"spent":{spent_of(number)},"subscribed":{subscribed}}},'
             f'"identities":{{"email":"{email_of(number)}"}}}}'
         )
 
@@ -57,6 +55,18 @@ def name_of(number: int) -> str:
 
 def email_of(number: int) -> str:
     return f"User.{number:07d}@Example.com"
+
+
+def city_of(number: int) -> str:
+    return CITIES[number // 7 % len(CITIES)]
+
+
+def tier_of(number: int) -> str:
+    return TIERS[number // 3 % len(TIERS)]
+
+
+def spent_of(number: int) -> float:
+    return number % 1_000 + 0.5
 
 
 def hashed(number: int) -> str:

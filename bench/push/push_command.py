@@ -13,6 +13,7 @@ from bench.options import Broker, Engine, Folder, Json, Partitions, engine_setti
 from bench.running import running
 
 if TYPE_CHECKING:
+    from bench.push.floors import Floor
     from bench.push.live import Window
     from bench.push.measure import Pushed, PushRuns
     from bench.report import Report
@@ -36,6 +37,9 @@ def push(
     rate: Annotated[int, typer.Option(min=0, help="Events a second beside pushes; 0: none.")] = 5_000,
     seconds: Annotated[float, typer.Option(min=1, help="How long live traffic runs without a push.")] = 20.0,
     warm_up: Annotated[float, typer.Option(min=0, help="Seconds of it before that don't count.")] = 5.0,
+    floors: Annotated[
+        bool, typer.Option(help="The same by a script with Redis and aiokafka, and by PyArrow, too.")
+    ] = True,
     partitions: Partitions = 8,
     repeat: Annotated[int, typer.Option(min=1, help="Runs to each target; each is shown.")] = 1,
     engine: Engine = None,
@@ -48,7 +52,8 @@ def push(
     A worker and a process of pushes, both real, on stores with so many rows. Each list has a hashed id and
     three attributes, and is compared with who should be in it, otherwise the run fails. Shown by phase: from
     the stores to the spool, from the spool to the target. Then the same beside live traffic, with the time
-    from events to transitions without a push and beside each.
+    from events to transitions without a push and beside each. Last the same lists by a script (members in a
+    Redis set, aiokafka or CSV) and by PyArrow from a table that is ready, where these are installed.
     """
     from agents.pushes.targets.places import ObjectStorePlace
     from bench.processes import BenchFailed
@@ -77,6 +82,7 @@ def push(
             seconds,
             warm_up,
             repeat,
+            floors,
             engine_settings(engine),
         )
         show_push(report, plan.people.rows, asyncio.run(measure(started, scratch_folder, plan, report.say)))
@@ -88,9 +94,12 @@ def show_push(report: Report, rows: int, found: PushRuns) -> None:
     _show_lists(report, rows, found.pushed)
     if found.windows:
         _show_windows(report, found.windows)
+    if found.floors:
+        _show_floors(report, found.floors)
     report.facts("process of pushes", {"highest memory": mebibytes(found.peak_bytes)})
     report.keep("runs", [{**asdict(each), "rate": each.rate} for each in found.pushed])
     report.keep("windows", [asdict(each) for each in found.windows])
+    report.keep("floors", [{**asdict(each), "rate": each.rate} for each in found.floors])
     report.keep("peak_rss_bytes", found.peak_bytes)
 
 
@@ -137,3 +146,18 @@ def _show_windows(report: Report, windows: Sequence[Window]) -> None:
     ]
     columns = ("beside", "s", "measured", *PERCENTILES, "p99 to no push")
     report.table("from an event to its transition, ms", columns, shown)
+
+
+def _show_floors(report: Report, floors: Sequence[Floor]) -> None:
+    from bench.report import mebibytes
+
+    shown = [
+        (
+            each.kind,
+            f"{each.rate:,.0f}",
+            f"{each.cpu_seconds / each.rows * 1e6:.2f}",
+            mebibytes(each.peak_rss_bytes),
+        )
+        for each in floors
+    ]
+    report.table("the same without us", ("by", "rows/s", "CPU µs a row", "memory"), shown)
