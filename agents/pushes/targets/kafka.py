@@ -107,6 +107,8 @@ class KafkaTarget:
             yield producer
         except (KafkaError, OSError) as error:
             self._raise_for(error)
+        except AssertionError as error:  # so aiokafka tells that the transaction has failed already
+            raise TargetUnavailable(f"{self._place.where}: {error}") from None
         finally:
             await stop_producer(producer)
             note_failure(producer)
@@ -156,7 +158,9 @@ class KafkaTarget:
             async with asyncio.timeout(COMMIT_SECONDS):
                 await producer.commit_transaction()
         except BaseException:
-            with contextlib.suppress(KafkaError, OSError, asyncio.CancelledError):
+            # aiokafka asserts that a transaction may still be aborted; one that is fenced, or about to be
+            # committed, may not.
+            with contextlib.suppress(KafkaError, OSError, AssertionError, asyncio.CancelledError):
                 async with asyncio.timeout(ABORT_SECONDS):
                     await producer.abort_transaction()
             raise

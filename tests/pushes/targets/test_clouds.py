@@ -110,6 +110,14 @@ async def test_a_list_that_was_given_up_never_becomes_whole(place: ObjectStorePl
     assert "_SUCCESS" not in await names(place)
 
 
+@pytest.mark.parametrize("store", ["az"], indirect=True)
+async def test_of_several_that_decide_at_once_one_is_first(place: ObjectStorePlace) -> None:
+    contents = [b"%d" % at for at in range(8)]
+    made = await asyncio.gather(*(ObjectStorage(place).create("a/b", each) for each in contents))
+    assert sum(made) == 1
+    assert await ObjectStorage(place).get("a/b") == contents[made.index(True)]
+
+
 async def test_a_container_that_is_not_there_is_told_without_secrets(place: ObjectStorePlace) -> None:
     assert place.key is not None
     with pytest.raises(TargetRefused, match="the bucket isn't there") as raised:

@@ -17,7 +17,7 @@ from agents.kafka.clients import committed_consumer
 from agents.pushes.content.rows import Rows
 from agents.pushes.contract.push import AttributeColumn, Content, IdColumn, RowFormat
 from agents.pushes.contract.spooled import SpooledList
-from agents.pushes.contract.target import TargetRefused, TargetUnavailable
+from agents.pushes.contract.target import ListOutdated, TargetRefused, TargetUnavailable
 from agents.pushes.targets.kafka import KafkaTarget
 from agents.pushes.targets.kafka_clients import COMPRESSIONS, Compression, KafkaPlace, started_producer
 from agents.sinks.kafka.guard import KafkaGuard
@@ -117,6 +117,43 @@ async def test_what_a_dead_process_left_open_is_not_there(place: KafkaPlace, tmp
     await KafkaTarget(place).deliver(list_, no_progress)
 
     assert sorted(map(json.dumps, rows_of(await committed(place)))) == expected(1_000)
+
+
+async def test_a_process_that_slept_before_it_committed_commits_nothing(
+    place: KafkaPlace, tmp_path: Path
+) -> None:
+    asleep, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def sleeps() -> None:
+        asleep.set()
+        await goes_on.wait()
+
+    list_, new = list_of(tmp_path, 100), list_of(tmp_path, 60, "list-2")
+    delivering = asyncio.create_task(KafkaTarget(place).deliver(list_, no_progress, sleeps))
+    await asyncio.wait_for(asleep.wait(), 60)
+    assert await KafkaTarget(place).find(list_.push, list_.run_id, list_.list_id) is None
+    await KafkaTarget(place).deliver(new, no_progress)
+    goes_on.set()
+    with pytest.raises(TargetUnavailable, match="another process delivers this push now"):
+        await delivering
+
+    records = await committed(place)
+    assert [each["list_id"] for each in end_records(records)] == ["list-2"]
+    assert sorted(map(json.dumps, rows_of(records))) == expected(60)
+
+
+async def test_a_list_that_may_not_appear_any_more_is_not_committed(
+    place: KafkaPlace, tmp_path: Path
+) -> None:
+    async def refuses() -> None:
+        raise ListOutdated("somebody was erased")
+
+    to, list_ = KafkaTarget(place), list_of(tmp_path, 100)
+    with pytest.raises(ListOutdated):
+        await to.deliver(list_, no_progress, refuses)
+    assert await committed(place) == []
+    await to.deliver(list_, no_progress)
+    assert sorted(map(json.dumps, rows_of(await committed(place)))) == expected(100)
 
 
 async def test_a_row_that_the_topic_does_not_take_refuses_the_whole_list(

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import obstore
 import pytest
@@ -119,6 +120,45 @@ async def test_an_upload_that_is_cut_off_leaves_no_file(place: ObjectStorePlace,
     with pytest.raises(TargetRefused, match="isn't what was written"):
         await target(place).deliver(list_, no_progress)
     assert await names(place) == set()
+
+
+@pytest.mark.parametrize("scheme", ["s3", "file"])
+async def test_of_several_that_decide_at_once_one_is_first(
+    place: ObjectStorePlace, tmp_path: Path, scheme: Literal["s3", "file"]
+) -> None:
+    if scheme == "file":
+        place = replace(place, scheme="file", bucket=str(tmp_path), folder="")
+    contents = [b"%d" % at for at in range(8)]
+    made = await asyncio.gather(*(ObjectStorage(place).create("a/b", each) for each in contents))
+    assert sum(made) == 1
+    assert await ObjectStorage(place).get("a/b") == contents[made.index(True)]
+
+
+async def test_a_store_without_writes_under_a_condition_is_asked_before(
+    place: ObjectStorePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.pushes.targets.object_store.RETRIES", 0)
+    asked: list[tuple[bytes, bool]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        has_condition = b"if-none-match" in head.lower()
+        asked.append((head.split()[0], has_condition))
+        length = next((int(line.split()[1]) for line in head.lower().splitlines() if b"length" in line), 0)
+        await reader.readexactly(length)
+        status, body = b"200 OK", b""
+        if head.startswith(b"GET"):
+            status = b"404 Not Found"
+        elif has_condition:
+            status, body = b"501 Not Implemented", b"<Error><Code>NotImplemented</Code></Error>"
+        writer.write(b"HTTP/1.1 %b\r\nETag: 1\r\nConnection: close\r\n" % status)
+        writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+
+    async with strange_server(answer) as port:
+        old = replace(place, endpoint=f"http://127.0.0.1:{port}")
+        assert await ObjectStorage(old).create("a/b", b"x")
+    assert asked == [(b"GET", False), (b"PUT", True), (b"PUT", False)]
 
 
 async def test_a_bucket_that_is_not_there_is_told_without_secrets(
