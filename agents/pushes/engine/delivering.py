@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -18,6 +18,8 @@ from agents.pushes.contract.target import (
     TargetUnavailable,
 )
 from agents.pushes.engine.book import Book
+
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger("turnstile.pushes")
 
@@ -65,9 +67,24 @@ async def delivered(
         if lost:
             raise lost[0] from None
         raise
-    except Exception as bug:  # of one kind of target: it must not stop all other pushes again and again
-        log.error("push_target_failed", run=run_id, error=repr(bug), exc_info=bug)
-        raise TargetBroken(f"a bug: the target raised {type(bug).__name__}") from None
+    except Exception as bug:
+        raise broken(run_id, bug) from None
+
+
+async def answered(run_id: str, asked: Awaitable[Answer]) -> Answer:
+    """What a target answers. Raises TargetRefused, TargetUnavailable."""
+    try:
+        return await asked
+    except (TargetRefused, TargetUnavailable):
+        raise
+    except Exception as bug:
+        raise broken(run_id, bug) from None
+
+
+def broken(run_id: str, bug: Exception) -> TargetBroken:
+    """A bug in one kind of target must not stop all other pushes again and again."""
+    log.error("push_target_failed", run=run_id, error=repr(bug), exc_info=bug)
+    return TargetBroken(f"a bug: the target raised {type(bug).__name__}")
 
 
 async def ended(task: asyncio.Task[Any]) -> None:

@@ -56,7 +56,8 @@ class Leader:
         self._history = history
         self._spool_ms = spool_ms
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._cancelled: set[str] = set()
+        self._ending: set[str] = set()
+        """Runs that are cancelled: their targets are asked whether they have the list."""
         self._tidied_s = -TIDY_SECONDS
 
     async def run(self) -> None:
@@ -64,8 +65,8 @@ class Leader:
         try:
             async with asyncio.TaskGroup() as tasks:
                 while True:
-                    await self._plan()
-                    await self._cancel()
+                    cancelled = await self._plan()
+                    self._cancel(tasks, cancelled)
                     self._begin(tasks)
                     await self._tidy()
                     await asyncio.sleep(LOOK_SECONDS)
@@ -74,7 +75,8 @@ class Leader:
 
     # -- what is to be done ----------------------------------------------------------------------------
 
-    async def _plan(self) -> None:
+    async def _plan(self) -> list[Run]:
+        """Note what is to be; the runs that are to be cancelled."""
         book, pushes = self._book, self._pushes()
         for request in self._requests():
             book.take_request(request)
@@ -84,7 +86,7 @@ class Leader:
         fresh = [self._queued(each) for each in runs if each.id not in book.runs or each.state == "confirmed"]
         if fresh or planned.answered:
             await book.note(fresh, planned.answered)
-        self._cancelled.update(each.id for each in planned.cancelled)
+        return planned.cancelled
 
     def _queued(self, run: Run) -> Run:
         if run.is_done:
@@ -94,14 +96,20 @@ class Leader:
         except DefinitionsInvalid:
             return run  # it fails when it is carried out
 
-    async def _cancel(self) -> None:
-        for run_id in list(self._cancelled):
-            task = self._under_way.get(run_id)
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.wait([task])
-            await self._runner.stop(run_id)
-            self._cancelled.discard(run_id)
+    def _cancel(self, tasks: asyncio.TaskGroup, runs: Sequence[Run]) -> None:
+        """End runs beside the others, because a target may take long to answer."""
+        for run in runs:
+            if run.id not in self._ending:
+                self._ending.add(run.id)
+                carried_out = self._under_way.get(run.id)
+                self._under_way[run.id] = tasks.create_task(self._end(run.id, carried_out))
+
+    async def _end(self, run_id: str, carried_out: asyncio.Task[None] | None) -> None:
+        if carried_out is not None and not carried_out.done():
+            carried_out.cancel()
+            await asyncio.wait([carried_out])
+        await self._runner.stop(run_id)
+        self._ending.discard(run_id)
 
     # -- the queue -------------------------------------------------------------------------------------
 

@@ -82,6 +82,7 @@ def asked_runs(pushes: Mapping[str, PublishedPush], book: Book) -> Planned:
         elif request.action == "cancel":
             if not run.is_done:
                 planned.cancelled.append(run)
+                continue  # it stays asked for until the run is over, whatever happens to this process
         elif request.list in ("", run.list_id):
             if run.state == "delivering":
                 continue  # its reader is faster than the note that it was delivered

@@ -32,7 +32,7 @@ from agents.pushes.contract.target import (
     TargetUnavailable,
 )
 from agents.pushes.engine.book import Book
-from agents.pushes.engine.delivering import OUTDATED, PROGRESS_SECONDS, delivered, ended
+from agents.pushes.engine.delivering import OUTDATED, PROGRESS_SECONDS, answered, delivered, ended
 from agents.pushes.engine.listing import make_list
 from agents.pushes.runs import Run, list_id
 from agents.pushes.snapshot.snapshot import Snapshots
@@ -115,8 +115,9 @@ class Runner:
             target: Target | None = None
             try:
                 push = run.parsed()
-                target = await self._targets.of(push)
-                delivered = await target.find(push, run_id, run.list_id, run.created_ms)
+                target = await answered(run_id, self._targets.of(push))
+                asked = target.find(push, run_id, run.list_id, run.created_ms)
+                delivered = await answered(run_id, asked)
             except (TargetRefused, TargetUnavailable, DefinitionsInvalid) as error:
                 reason = f"it was cancelled, and whether the target has the list isn't known: {error}"
                 await self._fail(run_id, "cancelled", reason)
@@ -231,7 +232,7 @@ class Runner:
         failures, first_s = 0, time.monotonic()
         while True:
             try:
-                return await ask()
+                return await answered(run_id, ask())
             except TargetUnavailable as unavailable:
                 failures += 1
                 await self._pause(run_id, unavailable, failures, first_s)
