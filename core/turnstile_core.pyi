@@ -1,5 +1,6 @@
 """What Python calls in the native core (``core/src/python``). Instants are in ms; row keys as
-``tables.codec`` has them; transitions as msgpack of ``rules.state.row.Transition``."""
+``tables.codec`` has them; transitions, and events on their way to destinations, as msgpack of
+``rules.state.row.Transition``."""
 
 from collections.abc import Sequence
 from typing import final

@@ -22,6 +22,7 @@ from agents.evaluate.steps import Record, Step
 from agents.evaluate.task import LEAST_RECORDS, TURN_RECORDS, USERS, Task
 from agents.kafka.membership import MembershipLost
 from rules.compile.rule_set import EMPTY, RuleSet
+from rules.compile.with_destinations import NO_EVENT_DESTINATIONS, EventDestinations
 
 log = structlog.get_logger("turnstile.evaluate")
 
@@ -116,6 +117,7 @@ class Evaluator:
         self._grace_ms = grace_ms
         self._crash = crash
         self._latest_ms = latest_ms
+        self._event_destinations = NO_EVENT_DESTINATIONS
         self.tasks: dict[int, Task] = {}
         self.rules: RuleSet = EMPTY
         self.paused = True
@@ -136,6 +138,7 @@ class Evaluator:
         for partition, pipeline in pipelines.items():
             if self._upkeep is None:
                 pipeline.define(self.rules)
+            pipeline.send(self._event_destinations)
             self.tasks[partition] = Task(pipeline, self._latest_ms, self._threads)
 
     async def drain(self) -> None:
@@ -304,6 +307,12 @@ class Evaluator:
             for task in self.tasks.values():
                 task.pipeline.define(rules)
         log.info("definitions", audiences=sum(len(each.audiences) for each in rules.projects.values()))
+
+    def send(self, destinations: EventDestinations) -> None:
+        """These destinations get events from the next record on."""
+        self._event_destinations = destinations
+        for task in self.tasks.values():
+            task.pipeline.send(destinations)
 
     # -- lookups -------------------------------------------------------------------------------------
 

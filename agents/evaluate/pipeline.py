@@ -29,6 +29,7 @@ from agents.evaluate.question import Question
 from agents.evaluate.steps import Draft, Limits, Record, Step
 from agents.kafka.placement import Place
 from rules.compile.rule_set import RuleSet
+from rules.compile.with_destinations import NO_EVENT_DESTINATIONS, EventDestinations
 from rules.decide.decide import fire
 from rules.decide.redefine import redefine
 from rules.state.row import Row
@@ -59,6 +60,8 @@ class Pipeline(Partition):
         """A checkpoint of this partition is in the changelog, or will be with the next step."""
         self._changelog_id = recovered.changelog_id
         self._sweep = Sweep(checkpoint)
+        self._event_destinations = NO_EVENT_DESTINATIONS
+        self._audience_rules = self.rules
         self._in_step = False
         self._next_rules: RuleSet | None = None
         self._buried_step = 0
@@ -123,6 +126,8 @@ class Pipeline(Partition):
         if self._next_rules is not None:
             rules, self._next_rules = self._next_rules, None
             self.define(rules)
+        elif self._event_destinations.beside(self._audience_rules) is not self.rules:
+            self._use(self._audience_rules)
         return step
 
     def finishing(self, draft: Draft) -> Parts[Step]:
@@ -213,9 +218,19 @@ class Pipeline(Partition):
         if self._in_step:
             self._next_rules = rules
             return
-        self.rules = rules
-        self.profiles.define(rules)
+        self._use(rules)
         self._sweep.start(self)
+
+    def send(self, destinations: EventDestinations) -> None:
+        """These destinations get events from the next step on."""
+        self._event_destinations = destinations
+        if not self._in_step:
+            self._use(self._audience_rules)
+
+    def _use(self, rules: RuleSet) -> None:
+        self._audience_rules = rules
+        self.rules = self._event_destinations.beside(rules)
+        self.profiles.define(self.rules)
 
     def cut(self, cut: Cut, rules: RuleSet, shadow: ShadowRows | None = None) -> Step:
         """Let other versions decide from here on: ``rules`` are those that ``cut`` says to be active.

@@ -151,7 +151,8 @@ class Step:
         """``Finished.moves``; where there is none, each transition by itself."""
         if self.finished is not None:
             return self.finished.moves()
-        return ((each.is_enter, each.project, each.audience, 1) for each in self.transitions)
+        moves = (each for each in self.transitions if not each.destination)
+        return ((each.is_enter, each.project, each.audience, 1) for each in moves)
 
     @property
     def is_logged(self) -> bool:
@@ -262,7 +263,7 @@ class Draft:
         counts.dead = len(self.dead)
         counts.repartitioned = len(self.repartitioned)
         counts.enters = sum(each.is_enter for each in self.transitions)
-        counts.exits = len(self.transitions) - counts.enters
+        counts.exits = sum(each.is_exit for each in self.transitions)
         return counts
 
     def refuse(self, letter: DeadLetter) -> None:

@@ -40,7 +40,9 @@ class LyticsData(msgspec.Struct):
     """The user, with the destination's `attributes` beside these fields."""
 
     created: Annotated[str, Meta(description="When the user became known.")] = field(name="_created")
-    modified: Annotated[Instant, Meta(description="`at`, with nine digits.")] = field(name="_modified")
+    modified: Annotated[Instant, Meta(description="When the user's row changed last, or `at`.")] = field(
+        name="_modified"
+    )
     user_id: Annotated[str, Meta(description="The id of the destination's `id_type`.")]
     segment_events: Annotated[
         list[LyticsEvent], Meta(description="All transitions of the user at one instant.")

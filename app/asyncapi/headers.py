@@ -18,7 +18,7 @@ class TransitionHeaders(msgspec.Struct):
     ce_specversion: Annotated[Literal["1.0"], Meta(description="Version of CloudEvents.")]
     ce_id: Annotated[str, Meta(description="`id` of the body.")]
     ce_type: Annotated[
-        Literal["turnstile.audience.enter", "turnstile.audience.exit"],
+        Literal["turnstile.audience.enter", "turnstile.audience.exit", "turnstile.audience.event"],
         Meta(description="`turnstile.audience.` and the `event` of the body."),
     ]
     ce_source: Annotated[str, Meta(description="`/turnstile/` and the project.")]

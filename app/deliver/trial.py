@@ -24,6 +24,7 @@ from agents.sinks.make import make_sink
 from app.deliver.clients import context_of, users_of
 from app.publish.permitted import secrets_of
 from app.settings.tree import Settings
+from rules.model.language import ANY_EVENT
 from rules.parse.problems import name_hint
 from rules.time.instants import format_instant
 
@@ -43,6 +44,7 @@ class TestSend(msgspec.Struct, forbid_unknown_fields=True):
     user_id: str = "turnstile-test"
     audience: str | None = None
     event: Literal["enter", "exit"] = "enter"
+    """Of a destination ``on: event`` it makes no difference."""
     attributes: dict[str, object] | None = None
     identities: dict[str, str] = {}
     properties: dict[str, object] = {}
@@ -141,9 +143,10 @@ def made_up(destination: Destination, wanted: TestSend, facts: UserFacts | None)
     audience = wanted.audience or min(destination.audiences or {"test"})
     now_ms = time.time_ns() // 1_000_000
     at, entered = format_instant(now_ms), wanted.event == "enter"
+    on_event = destination.on == "event"
     transition = TransitionBody(
         id=transition_id(destination.project, audience, wanted.user_id, now_ms),
-        event=wanted.event,
+        event="event" if on_event else wanted.event,
         project=destination.project,
         audience=audience,
         audience_name=f"{audience} (test send)",
@@ -152,9 +155,11 @@ def made_up(destination: Destination, wanted: TestSend, facts: UserFacts | None)
         seq=1 if entered else 2,
         at=at,
         cause="manual",
-        trigger=TriggerBody("test", None, at),
+        trigger=TriggerBody(_event_name(destination), None, at),
         entered_at=at if entered else format_instant(now_ms - 3_600_000),
         exit_at=None,
+        destination=destination.name if on_event else "",
+        properties=wanted.properties if on_event else {},
     )
     try:
         ids = ids_of(destination, wanted.user_id, facts)
@@ -178,3 +183,9 @@ def made_up(destination: Destination, wanted: TestSend, facts: UserFacts | None)
         destination.reach_by,
         ids.reach,
     )
+
+
+def _event_name(destination: Destination) -> str:
+    """The first that the definition names."""
+    names = [name for each in destination.events for name in each.names if name != ANY_EVENT]
+    return names[0] if names else "test"

@@ -23,7 +23,7 @@ from agents.kafka.topic_limits import largest_batch_bytes
 from agents.registry.audiences_feed import AudiencesFeed
 from agents.restore.lost import ChangelogLost
 from agents.restore.stores import stores_of
-from agents.topics import ensure_topics
+from agents.topics import ensure_topics, make_missing
 from agents.topics.fault import Fault, raise_if_unusable
 from agents.topics.judge import judge
 from agents.topics.look import Cluster, look
@@ -82,6 +82,8 @@ class TopicWatch:
             topics.replication,
             create_sources=topics.create,
         )
+        # Destinations that get events are read from the start on.
+        await make_missing(self._admin, [self.plan.destinations_topic()], topics.replication)
         self.ids = (await patiently(self._look_at_made)).ids
         self.changelog_bytes = await largest_batch_bytes(self._admin, self.plan.changelog)
 

@@ -13,6 +13,8 @@ from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
 from agents.backfill.progress.progress import progress_feed
+from agents.deliver.definitions.on_event import event_destinations
+from agents.deliver.definitions.published import DestinationsFeed
 from agents.evaluate.commits import Committer
 from agents.evaluate.evaluator import Clock, Evaluator
 from agents.evaluate.outputs import Told
@@ -77,6 +79,7 @@ class Worker:
         self.progress = progress_feed(committed, self.plan.progress, warnings)
         self.erasures = erasures_feed(committed, self.plan.erasures, warnings)
         self.notify = notify_feed(committed, self.plan.notify, warnings)
+        self.destinations = DestinationsFeed(committed, self.plan.destinations, self._sent_to, warnings)
         self.told = Told(warnings=self.warnings)
         self.partitions = 0
         """Of the table; source topics may have any number."""
@@ -135,7 +138,9 @@ class Worker:
             life.start("notify", self.notify.run())
             life.start("erasures", self.erasures.run())
             life.start("definitions", self.feed.run())
+            life.start("destinations", self.destinations.run())
             await life.unless_stopped(self.feed.loaded.wait())
+            await life.unless_stopped(self.destinations.loaded.wait())
             await life.unless_stopped(self.progress.loaded.wait())
             life.start("progress writer", self.past.writer.run())
             life.start("owned files", self._owned_files(producer).run())
@@ -291,6 +296,10 @@ class Worker:
         self.standbys.define(rules, self.past.upkeep.catalog)
         for task in self.evaluator.tasks.values():
             self.topics.note(task.pipeline, self.feed)
+
+    def _sent_to(self) -> None:
+        published = self.destinations.published.values()
+        self.evaluator.send(event_destinations(each.destination for each in published if not each.deleted))
 
     # -- watching ------------------------------------------------------------------------------------
 

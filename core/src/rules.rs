@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::conditions::attributes::AttributeCondition;
 use crate::conditions::truth::{Known, Node};
 use crate::conditions::{Condition, batch, build};
+use crate::decide::send::Destination;
 use crate::row::Row;
 use crate::row::codec::Conditions;
 use crate::spec::{
@@ -60,6 +61,8 @@ pub struct ProjectRules {
     /// Audiences whose rule holds for a user of whom nothing is known yet.
     pub initial: Vec<usize>,
     pub is_nested: bool,
+    /// Those that get events.
+    pub destinations: Vec<Destination>,
 }
 
 pub struct Audience {
@@ -232,6 +235,11 @@ impl ProjectRules {
             watched: spec.watched.iter().cloned().collect(),
             initial: spec.initial.clone(),
             is_nested: spec.is_nested,
+            destinations: spec
+                .destinations
+                .iter()
+                .map(|each| Destination::build(each, &spec.tables))
+                .collect::<Result<_, UnknownRule>>()?,
             conditions,
         })
     }

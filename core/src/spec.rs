@@ -55,6 +55,7 @@ pub struct ProjectSpec {
     pub watched: Vec<(String, Vec<Path>)>,
     pub initial: Vec<usize>,
     pub is_nested: bool,
+    pub destinations: Vec<DestinationSpec>,
     /// Time zones and case folding, for all projects.
     #[serde(skip)]
     pub tables: Arc<Tables>,
@@ -89,6 +90,24 @@ pub struct AudienceSpec {
     pub dependents: Vec<usize>,
     pub schedule: Option<ScheduleSpec>,
     pub published_ms: i64,
+}
+
+/// A destination that gets events (`rules/compile/destination.py`).
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct DestinationSpec {
+    pub key: u32,
+    pub name: String,
+    pub ways: Vec<WaySpec>,
+}
+
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct WaySpec {
+    /// Index.
+    pub audience: Option<usize>,
+    pub zone: String,
+    pub patterns: Vec<EventPatternSpec>,
 }
 
 #[derive(Deserialize, Debug)]

@@ -8,6 +8,7 @@ from typing import Final
 
 from rules.compile.audience import CompiledAudience, PublishedAudience
 from rules.compile.by_time import NOTHING_BY_TIME, ByTime
+from rules.compile.destination import CompiledDestination
 from rules.compile.event_index import NO_EVENTS, EventIndex
 from rules.compile.readers import Readers
 from rules.state.condition import AnyCondition
@@ -40,6 +41,8 @@ class ProjectRules:
     by_key: Mapping[int, CompiledAudience] = field(default_factory=dict)
     gone: Mapping[int, PublishedAudience] = field(default_factory=dict)
     """Deleted audiences by key: rows may still have members of them."""
+    destinations: tuple[CompiledDestination, ...] = ()
+    """Those that get events (``rules.compile.destinations``), by name."""
 
     def by_id(self, audience_id: str) -> CompiledAudience | None:
         for audience in self.audiences:

@@ -15,6 +15,7 @@ import msgspec
 
 from rules.compile.audience import CompiledAudience
 from rules.compile.by_time import BatchGroup
+from rules.compile.destination import CompiledDestination
 from rules.compile.event_index import EventIndex
 from rules.compile.project_rules import ProjectRules
 from rules.compile.readers import Readers
@@ -33,7 +34,8 @@ def spec_of(rules: RuleSet) -> bytes:
     """All projects' rules, and the tables that they need, as JSON."""
     projects = {name: _project(each) for name, each in sorted(rules.projects.items())}
     audiences = [audience.source for each in rules.projects.values() for audience in each.audiences]
-    folds = case_folds() if any(map(_asks_for_folding, audiences)) else {}
+    tested = [*(each.rule for each in audiences), *_patterns(rules)]
+    folds = case_folds() if any(map(_asks_for_folding, tested)) else {}
     zones = {zone: zone_table(zone) for zone in sorted({each.timezone for each in audiences})}
     whole = {"projects": projects, "zones": zones, "folds": folds}
     try:
@@ -42,8 +44,16 @@ def spec_of(rules: RuleSet) -> bytes:
         return json.dumps(whole).encode()
 
 
-def _asks_for_folding(audience: language.Audience) -> bool:
-    return any(test.operator in FOLDING for test in _tests_of(audience.rule))
+def _patterns(rules: RuleSet) -> Iterator[language.EventPattern]:
+    """Of the destinations that get events."""
+    for project in rules.projects.values():
+        for destination in project.destinations:
+            for way in destination.ways:
+                yield from (each.source for each in way.patterns)
+
+
+def _asks_for_folding(tested: Any) -> bool:
+    return any(test.operator in FOLDING for test in _tests_of(tested))
 
 
 def _tests_of(value: Any) -> Iterator[language.Test]:
@@ -103,6 +113,7 @@ def _project(rules: ProjectRules) -> dict[str, Any]:
         "watched": [[name, [list(path) for path in paths]] for name, paths in rules.watched.items()],
         "initial": list(rules.initial),
         "is_nested": rules.is_nested,
+        "destinations": [_destination(each) for each in rules.destinations],
     }
 
 
@@ -173,6 +184,21 @@ def _readers(readers: Readers) -> dict[str, Any]:
     return {
         "always": list(readers.always),
         "anchored": [[key, list(each)] for key, each in readers.anchored.items()],
+    }
+
+
+def _destination(destination: CompiledDestination) -> dict[str, Any]:
+    return {
+        "key": destination.key,
+        "name": destination.name,
+        "ways": [
+            {
+                "audience": None if way.audience is None else way.audience.index,
+                "zone": way.zone,
+                "patterns": [node(each.source) for each in way.patterns],
+            }
+            for way in destination.ways
+        ],
     }
 
 

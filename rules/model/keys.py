@@ -127,6 +127,11 @@ def audience_key(project: str, audience_id: str) -> int:
     return _key(b"audience", project, audience_id.encode())
 
 
+def destination_key(project: str, name: str) -> int:
+    """An unsigned 32-bit key of a destination of a project, beside those of its audiences."""
+    return _key(b"destination", project, name.encode())
+
+
 def _key(person: bytes, project: str, content: bytes) -> int:
     name = project.encode()
     digest = blake2b(b"%d:%b%b" % (len(name), name, content), digest_size=4, person=person)

@@ -155,6 +155,11 @@ def _step(
     return None if event is None else language.SequenceStep(event, within_ms, name)
 
 
+def parse_pattern(reader: Reader, node: Node, path: str, what: str) -> language.EventPattern | None:
+    """``{event: purchase, where: {…}}`` by itself; ``what`` it is, for messages."""
+    return _inner(reader, node, path, what)
+
+
 def _inner(
     reader: Reader, node: Node, path: str, what: str, scope: Scope = NO_REFS
 ) -> language.EventPattern | None:

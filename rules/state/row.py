@@ -129,6 +129,12 @@ class Row(msgspec.Struct, array_like=True, gc=False):
         membership.version = version
         return membership
 
+    def count(self, key: int, at_ms: int) -> int:
+        """One more event goes to a destination with this key: its number. It is kept as a membership of
+        nobody's: ``seq`` is even between two events, so the user is never in."""
+        self.turn(key, 0, at_ms)
+        return self.turn(key, 0, at_ms).seq // 2
+
 
 class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The record that caused a transition."""
@@ -141,7 +147,8 @@ class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Transition(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One user entering (odd ``seq``) or leaving (even) one audience, at an instant (section 9)."""
+    """One user entering (odd ``seq``) or leaving (even) one audience, at an instant (section 9); with a
+    ``destination`` one event on its way there (``rules.decide.send``)."""
 
     project: str
     audience: str
@@ -158,7 +165,14 @@ class Transition(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """On an enter: when the user leaves if nothing more happens; None: never by time alone."""
     entered_at_is_bound: bool = False
     """The stay began at ``entered_at_ms`` or before: no more of its history was computed."""
+    destination: str = ""
+    """Whose event it is: ``seq`` counts those of this user and destination, and ``audience`` may be empty.
+    Empty: it is a transition."""
 
     @property
     def is_enter(self) -> bool:
-        return self.seq % 2 == 1
+        return self.seq % 2 == 1 and not self.destination
+
+    @property
+    def is_exit(self) -> bool:
+        return self.seq % 2 == 0 and not self.destination

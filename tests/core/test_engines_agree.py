@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from agents.evaluate.native.engine import Engine
 from agents.evaluate.steps import CHANGELOG_BYTES, Limits
+from rules.compile.destination import EventDestination
+from rules.compile.with_destinations import EventDestinations
+from rules.model.language import EventPattern, Test
 from rules.state.dedupe import dedupe_of
 from tests.core.engines import either, forgetful, is_built, native_engine
 from tests.driver.driver import Driver
@@ -114,6 +117,9 @@ def _written(example: Example, seed: int, engine: Any) -> dict[str, Any]:
         created_ms=example.created_ms,
         engine=engine,
     )
+    driver.destinations = _destinations(example, random)
+    for part in driver.parts:
+        part.pipeline.send(driver.destinations)
     wall_ms = example.start_ms
     for number, (kind, *rest) in enumerate(example.history):
         if kind in RECORDS:
@@ -143,6 +149,18 @@ def _written(example: Example, seed: int, engine: Any) -> dict[str, Any]:
         "repeated": driver.repeated,
         "repartitioned": driver.repartitioned,
     }
+
+
+def _destinations(example: Example, random: Random) -> EventDestinations:
+    """Some of the audiences' members, and everybody."""
+    audiences = [(each.get("project", "default"), each["id"]) for each in example.definitions]
+    wanted = [EventDestination("default", "everything")] if random.random() < 0.3 else []
+    for name in ("some", "others"):
+        named = random.sample(audiences, random.randint(0, len(audiences)))
+        ids = frozenset(each for project, each in named if project == "default")
+        events = (EventPattern(("view",), Test(("page",), "eq", "cart")), EventPattern(("buy",), None))
+        wanted.append(EventDestination("default", name, ids, random.choice([(), events])))
+    return EventDestinations(wanted)
 
 
 def _kept(part: Part) -> dict[str, Any]:

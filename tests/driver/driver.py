@@ -29,6 +29,7 @@ from agents.topics.written import WrittenTopics
 from app.lookup.answers import UserLookedUp, as_shown
 from rules.compile.audience import PublishedAudience
 from rules.compile.rule_set import RuleSet, compile_rules
+from rules.compile.with_destinations import NO_EVENT_DESTINATIONS
 from rules.decide.predict import predict_exit
 from rules.parse.definitions import load_definitions
 from tests.driver.kafka import Headers, Producer, Stored, TopicLog
@@ -98,8 +99,10 @@ class Driver:
         """Outboxes go in chunks as if the changelog took no larger records, whatever it takes."""
         self.notes = False
         """Note after each ``run`` what is acknowledged, as a worker does when it is idle."""
-        self.adopt: Callable[[Pipeline], None] = lambda pipeline: pipeline.define(self.rules)
+        self.adopt: Callable[[Pipeline], None] = self._adopt
         """Gives a recovered pipeline its rules."""
+        self.destinations = NO_EVENT_DESTINATIONS
+        """Those that get events. Partitions know them from the next start on."""
         self.steady = True
         """Definitions stay, so that a restart has nothing to sweep."""
         self.compacts: Callable[[], bool] = lambda: True
@@ -130,6 +133,10 @@ class Driver:
         self.parts: list[Part] = []
         for number in range(partitions):
             self.parts.append(Part(self, number, directory))
+
+    def _adopt(self, pipeline: Pipeline) -> None:
+        pipeline.define(self.rules)
+        pipeline.send(self.destinations)
 
     # -- in ----------------------------------------------------------------------------------------------
 
@@ -244,7 +251,8 @@ class Driver:
             assert self.sent[body["id"]] == value, "a transition was sent again with another body"
             self.sent_again += 1
         else:
-            name = body["project"], body["audience"], body["user_id"]
+            destination = body.get("destination")
+            name = body["project"], f"to {destination}" if destination else body["audience"], body["user_id"]
             assert body["seq"] == self.last_seq.get(name, 0) + 1, f"a transition is missing before {body}"
             self.last_seq[name] = body["seq"]
             self.sent[body["id"]] = value

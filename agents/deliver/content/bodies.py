@@ -64,7 +64,7 @@ def _lytics(
     return {
         "data": {
             "_created": _created(transitions, user),
-            "_modified": at,
+            "_modified": _modified(at, user),
             **chosen,
             "user_id": user_id,
             "segment_events": [_segment_event(each) for each in transitions],
@@ -105,7 +105,32 @@ def _created(transitions: Sequence[TransitionBody], user: UserFacts | None) -> s
     return _nanoseconds(min(each.entered_at for each in transitions))
 
 
+def _modified(at: str, user: UserFacts | None) -> str:
+    """When the user's row changed last, which a reader that is behind may not know yet; where nobody was
+    looked up, the instant of the transitions, which changed it."""
+    changed = None if user is None or user.changed is None else _nanoseconds(user.changed)
+    return at if changed is None else max(at, changed)
+
+
+def _segment_track(event: TransitionBody, user_id: str, chosen: Mapping[str, object]) -> dict[str, object]:
+    """The event as its producer would have told it."""
+    trigger = event.trigger
+    body: dict[str, object] = {
+        "type": "track",
+        "event": trigger.event if trigger is not None else None,
+        "messageId": event.id,
+        "userId": user_id,
+        "timestamp": trigger.time if trigger is not None else event.at,
+        "properties": event.properties,
+    }
+    if chosen:
+        body["context"] = {"traits": dict(chosen)}
+    return body
+
+
 def _segment(transition: TransitionBody, user_id: str, chosen: Mapping[str, object]) -> dict[str, object]:
+    if transition.event == "event":
+        return _segment_track(transition, user_id, chosen)
     entered = transition.event == "enter"
     body: dict[str, object] = {
         "type": "track",

@@ -27,7 +27,8 @@ class Maker:
         self._wants_properties = isinstance(target, Webhook) and any(
             each.source == "property" for each in variables_in(target.variables)
         )
-        self._is_raw = destination.body == "native" and destination.id_type == "user_id"
+        is_as_is = destination.body == "native" and destination.id_type == "user_id"
+        self._is_raw = is_as_is and destination.on == "transition"
 
     async def make(self, messages: Sequence[Message]) -> dict[int, Outcome]:
         """Set ``message.delivery`` of each; the outcomes of those that can't be made, by ``id(message)``."""
@@ -73,9 +74,7 @@ class Maker:
             if self._is_raw
             else encode(self._body(message.transitions, id_sent, facts))
         )
-        properties: Mapping[str, object] = (
-            properties_of(message.originals[0]) if self._wants_properties else NO_PROPERTIES
-        )
+        properties: Mapping[str, object] = properties_of(message) if self._wants_properties else NO_PROPERTIES
         return Delivery(
             message_id(message.transitions),
             user_id,

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
+from msgspec.structs import replace as structs_replace
 
 from agents.deliver.contract.delivery import Delivery
 from agents.evaluate.transitions import PROPERTIES_HEADER, TransitionBody
@@ -47,13 +48,14 @@ class Unreadable(Exception):
 
 
 def read_transition(value: bytes | None) -> TransitionBody:
-    """Raises Unreadable."""
+    """Raises Unreadable. An event of a destination names its audience as transitions do."""
     try:
-        return _decode(value or b"")
+        found = _decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(str(error)) from None
     except RecursionError:
         raise Unreadable("nested too deep") from None
+    return structs_replace(found, audience=found.filter, filter="") if found.destination else found
 
 
 def original_of(record: ConsumerRecord[bytes, bytes]) -> Original:
@@ -67,8 +69,11 @@ def original_of(record: ConsumerRecord[bytes, bytes]) -> Original:
     )
 
 
-def properties_of(original: Original) -> Mapping[str, object]:
-    """Properties of the event behind a transition, where the worker wrote them."""
+def properties_of(message: Message) -> Mapping[str, object]:
+    """Properties of the event, or of the one behind a (first) transition, where the worker wrote them."""
+    original = message.originals[0]
+    if message.transitions[0].destination:
+        return message.transitions[0].properties
     for name, value in original.headers:
         if name == PROPERTIES_HEADER:
             try:

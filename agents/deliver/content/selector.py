@@ -14,6 +14,8 @@ class Selector:
 
     def __init__(self, destination: Destination) -> None:
         self._project = destination.project
+        self._name = destination.name
+        self._is_on_event = destination.on == "event"
         self._audiences = destination.audiences
         self._events = destination.transitions
         self._causes = destination.causes
@@ -22,6 +24,13 @@ class Selector:
         )
 
     def wants(self, transition: TransitionBody) -> bool:
+        if self._is_on_event:
+            # Whose event it is, and whether the rules let it through, workers have decided.
+            return (
+                transition.destination == self._name
+                and transition.project == self._project
+                and (self._where is None or self._where(fields_of(transition)))
+            )
         return (
             transition.event in self._events
             and transition.cause in self._causes

@@ -29,6 +29,7 @@ class LookupFailed(Exception):
 
 class _State(msgspec.Struct, frozen=True):
     first: str | None = None
+    now: str | None = None
 
 
 class _User(msgspec.Struct):
@@ -100,7 +101,8 @@ class Users:
                 return LookupFailed(
                     f"{self._url} (deliver.lookup_url) gave an answer that isn't a worker's: {error}"
                 )
-            facts = UserFacts(user_found.attributes, user_found.identities, user_found.state.first)
+            state = user_found.state
+            facts = UserFacts(user_found.attributes, user_found.identities, state.first, state.now)
         self._known[project, user] = facts
         return facts
 

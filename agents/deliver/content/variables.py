@@ -44,7 +44,7 @@ def field_of(delivery: Delivery, path: tuple[str, ...]) -> object:
         return getattr(delivery, path[0])
     value: object = delivery.transitions[0]
     for name in path:
-        value = getattr(value, name, None)
+        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
     return value
 
 

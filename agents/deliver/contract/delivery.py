@@ -18,6 +18,8 @@ class UserFacts:
     identities: Mapping[str, str]
     first: str | None = None
     """The instant of the user's first record; None: it isn't known."""
+    changed: str | None = None
+    """The instant at which the user's row changed last; None: it isn't known."""
 
 
 class Delivery(msgspec.Struct, frozen=True, eq=False):

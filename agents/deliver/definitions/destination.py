@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-from rules.model.language import Predicate
+from rules.model.language import EventPattern, Predicate
 from rules.state.row import Cause
 
 DAY_MS = 86_400_000
@@ -156,6 +156,10 @@ class Destination:
     lender: str | None = None
     """The project of the connection that it was resolved with, whose secrets it uses."""
     audiences: frozenset[str] | None = None
+    on: Literal["transition", "event"] = "transition"
+    """What is sent: each transition, or each event that the audiences' rules let through."""
+    events: tuple[EventPattern, ...] = ()
+    """With ``on: event``, which; empty: those that the rules of its audiences ask for."""
     transitions: frozenset[TransitionEvent] = frozenset({"enter", "exit"})
     causes: frozenset[Cause] = CAUSES
     existing_members: bool = False

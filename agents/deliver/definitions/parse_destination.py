@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agents.deliver.definitions.destination import Destination, RetryPolicy, Target, TransitionEvent
+from agents.deliver.definitions.on_event import OF_EVENTS, check_on_event, parse_on_event
 from agents.deliver.definitions.parse_causes import EXISTING, parse_causes
 from agents.deliver.definitions.parse_targets import PARSERS
 from agents.deliver.definitions.parse_uses import USES
@@ -30,6 +31,8 @@ TRANSITIONS: Final[Mapping[str, frozenset[TransitionEvent]]] = {
 KEYS: Final = (
     *("name", "kind", "connection", "project", "label", "description", "audiences", "transitions", "causes"),
     *(
+        "on",
+        "events",
         "existing_members",
         "where",
         "body",
@@ -114,7 +117,8 @@ def _made(
     body: Any,
 ) -> Destination | None:
     events = fields.choice("transitions", tuple(TRANSITIONS), "both") or "both"
-    where, causes = _where(fields, entries), parse_causes(fields)
+    on, patterns = parse_on_event(fields)
+    where, causes = _where(fields, entries, on), parse_causes(fields)
     existing = fields.flag("existing_members", False)
     if existing and EXISTING not in causes:
         hint = f"take {EXISTING} into causes, or leave existing_members out"
@@ -127,6 +131,8 @@ def _made(
         "connection": connection,
         "description": fields.text("description") or "",
         "audiences": _audiences(fields, entries),
+        "on": on,
+        "events": patterns,
         "transitions": TRANSITIONS[events],
         "causes": causes,
         "existing_members": existing,
@@ -142,6 +148,7 @@ def _made(
         return None
     found = Destination(name, target, project, where=where, body=body, **made)  # type: ignore[arg-type]
     _check_reach(fields, found)
+    check_on_event(fields, found)
     return found
 
 
@@ -154,13 +161,13 @@ def _check_reach(fields: Fields, made: Destination) -> None:
         fields.wrong("reach_by", reason)
 
 
-def _where(fields: Fields, entries: Mapping[str, Entry]) -> Predicate | None:
+def _where(fields: Fields, entries: Mapping[str, Entry], on: str) -> Predicate | None:
     if "where" not in entries:
         return None
     inside, node = join(fields.path, "where"), entries["where"].node
     predicate = parse_where(fields.reader, node, inside)
     if predicate is not None:
-        known = TransitionBody.__struct_fields__
+        known = [each for each in TransitionBody.__struct_fields__ if on == "event" or each not in OF_EVENTS]
         for root in sorted({path[0] for path in paths_of(predicate)}.difference(known)):
             message = f"a transition has no field '{root}'"
             fields.reader.unknown("unknown_field", message, root, join(inside, root), node, known)

@@ -11,7 +11,7 @@ from agents.deliver.definitions.hosts import NoHost, endpoint_of
 from agents.deliver.definitions.parse_values import Fields
 from agents.deliver.definitions.parse_webhook import parse_webhook
 from agents.deliver.definitions.systems import EventHubNamespace, KafkaCluster
-from agents.deliver.definitions.templates import TRANSITION_FIELDS, names_in
+from agents.deliver.definitions.templates import TRANSITION_FIELDS, is_field, names_in
 from rules.parse.values import join
 
 MIN_EVENTHUB_TIMEOUT_MS: Final = 5_000
@@ -84,7 +84,7 @@ def parse_topic(fields: Fields) -> KafkaTopic:
         fields.wrong("topic", "topic must be 1 to 249 of A-Z a-z 0-9 . _ - and ${audience}, ${project}")
     mapped = fields.plain_map("fields")
     for name, source in mapped.items():
-        if source not in TRANSITION_FIELDS:
+        if not is_field(source):
             inside = join(join(fields.path, "fields"), name)
             fields.reader.unknown(
                 "unknown_field",

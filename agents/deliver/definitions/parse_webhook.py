@@ -9,7 +9,7 @@ from typing import Any, Final
 from agents.deliver.definitions.destination import Secret, Text, Variable, Webhook
 from agents.deliver.definitions.headers import header_faults
 from agents.deliver.definitions.parse_values import Fields, plain
-from agents.deliver.definitions.templates import BUILT_IN, TRANSITION_FIELDS, names_in, strings_in
+from agents.deliver.definitions.templates import BUILT_IN, TRANSITION_FIELDS, is_field, names_in, strings_in
 from agents.deliver.definitions.urls import UrlTemplate, UrlWrong
 from rules.parse.values import join
 
@@ -75,7 +75,7 @@ def parse_variables(fields: Fields) -> Mapping[str, Variable]:
             continue
         text = fields.reader.text(own[sources[0]].node, join(at, sources[0]), sources[0])
         path = fields.reader.dotted(text, join(at, sources[0]), own[sources[0]]) if text else None
-        if sources[0] == "field" and text and text not in TRANSITION_FIELDS:
+        if sources[0] == "field" and text and not is_field(text):
             message = f"a transition has no field '{text}'"
             fields.reader.unknown("unknown_field", message, text, at, own["field"], TRANSITION_FIELDS)
         default: Any = plain(own["default"].node) if "default" in own else None

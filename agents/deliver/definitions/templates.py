@@ -30,8 +30,17 @@ BUILT_IN: Final = (
 """Fields of the transition that are variables by themselves; ``user_id`` is the id of the type to send,
 ``reach_id`` the identity that ``reach_by`` names."""
 
-TRANSITION_FIELDS: Final = (*BUILT_IN, "trigger.event", "trigger.id", "trigger.time")
+TRANSITION_FIELDS: Final = (
+    *(*BUILT_IN, "trigger.event", "trigger.id", "trigger.time"),
+    *("destination", "properties"),
+)
 """All fields of a transition that a definition may name."""
+
+
+def is_field(name: str) -> bool:
+    """Whether a definition may name a transition's field so, or a property of an event that is sent."""
+    return name in TRANSITION_FIELDS or name.startswith("properties.")
+
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}", re.ASCII)
 

@@ -17,7 +17,7 @@ LookAtStored: TypeAlias = "Callable[[Rules, Asked, Sequence[str], Sequence[bytes
 """(rules, what is asked, user ids, their rows as the store has them): the answers in JSON."""
 BUILD: Final = "make core"
 """The command that builds it."""
-INTERFACE: Final = 5
+INTERFACE: Final = 6
 """Number of what ``core/turnstile_core.pyi`` says, as ``core/src/python`` has it. It rises with each change:
 then a core from before the change is not used."""
 

@@ -74,13 +74,12 @@ class NativePipeline(Pipeline):
     def slice_bytes(self) -> int:
         return NATIVE_SLICE_BYTES if self._knows_rules else super().slice_bytes
 
-    def define(self, rules: RuleSet) -> None:
-        super().define(rules)
-        if self.rules is rules:
-            native = self._native_rules(rules)
-            self._knows_rules = native is not None
-            if native is not None:
-                self._core.define(native)
+    def _use(self, rules: RuleSet) -> None:
+        super()._use(rules)
+        native = self._native_rules(self.rules)
+        self._knows_rules = native is not None
+        if native is not None:
+            self._core.define(native)
 
     def begin(self) -> NativeDraft:
         draft = super().begin()

@@ -20,6 +20,7 @@ from agents.formats.refused import RecordRefused
 from agents.kafka.placement import was_untimed
 from rules.compile.project_rules import ProjectRules
 from rules.decide.decide import apply_event, apply_profile, fire, new_row
+from rules.decide.send import send_event
 from rules.state.dedupe import hash_of, is_repeated, remember
 from rules.state.identities import Claim, has_news, take_identities
 from rules.state.row import Row, Transition
@@ -140,6 +141,8 @@ class _Applier:
         if due_before is not None and due_before < now_ms:
             fire(rules, decoded.user_id, row, now_ms, draft.transitions)
         has_effect = _apply(rules, row, decoded, time_ms, now_ms, known, draft.transitions) or is_new
+        if rules.destinations and decoded.type == "track":
+            _send(rules, row, decoded, time_ms, now_ms, draft.transitions)
         if decoded.identities is not None and self._take_identities(key, row, decoded, now_ms):
             has_effect = True
         self._counts.applied += 1
@@ -259,6 +262,14 @@ def _apply(
     else:
         has_effect = apply_profile(rules, user_id, row, to_update(record, time_ms), now_ms, known, out)
     return has_effect
+
+
+def _send(
+    rules: ProjectRules, row: Row, record: InputRecord, time_ms: int, now_ms: int, out: list[Transition]
+) -> None:
+    """What destinations get of an event that was applied."""
+    properties = record.properties or NO_PROPERTIES
+    send_event(rules, record.user_id, row, record.event or "", record.id, time_ms, properties, now_ms, out)
 
 
 def _up_to(record: Record, records: Sequence[Record]) -> Sequence[Record]:

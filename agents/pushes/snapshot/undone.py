@@ -79,7 +79,7 @@ class Undone:
 
     def _note(self, key: bytes, transitions: Sequence[Transition]) -> None:
         for each in transitions:
-            if each.audience != self.audience or each.project != self.project:
+            if each.audience != self.audience or each.project != self.project or each.destination:
                 continue
             known = self._first.get(key)
             if each.at_ms > self.instant_ms and (known is None or each.seq < known.seq):

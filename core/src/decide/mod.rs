@@ -15,6 +15,7 @@ use crate::time::FAR_MS;
 use crate::value::Map;
 
 pub mod predict;
+pub mod send;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cause {

@@ -32,14 +32,13 @@ impl<'t> Output<'t> {
         let transition = self.transition;
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(&self.id);
-        out.extend_from_slice(if transition.is_enter() {
-            b"\",\"event\":\"enter\",\"project\":"
-        } else {
-            b"\",\"event\":\"exit\",\"project\":"
-        });
+        out.extend_from_slice(b"\",\"event\":\"");
+        out.extend_from_slice(self.event());
+        out.extend_from_slice(b"\",\"project\":");
         write_str(out, &transition.project);
         out.extend_from_slice(b",\"audience\":");
-        write_str(out, &transition.audience);
+        // Whoever keeps the members of audiences from the topic must not take an event for a change.
+        write_str(out, if transition.destination.is_some() { "" } else { &transition.audience });
         out.extend_from_slice(b",\"audience_name\":");
         write_str(out, &transition.audience_name);
         out.extend_from_slice(b",\"audience_version\":");
@@ -64,7 +63,27 @@ impl<'t> Output<'t> {
         if transition.entered_at_is_bound {
             out.extend_from_slice(b",\"entered_at_is_bound\":true");
         }
+        if let Some(destination) = &transition.destination {
+            out.extend_from_slice(b",\"destination\":");
+            write_str(out, destination);
+            if !transition.audience.is_empty() {
+                out.extend_from_slice(b",\"filter\":");
+                write_str(out, &transition.audience);
+            }
+            if let Some(trigger) = transition.trigger.as_ref().filter(|each| !each.properties.is_empty()) {
+                out.extend_from_slice(b",\"properties\":");
+                out.extend_from_slice(&trigger.properties);
+            }
+        }
         out.push(b'}');
+    }
+
+    fn event(&self) -> &'static [u8] {
+        match self.transition {
+            Transition { destination: Some(_), .. } => b"event",
+            enter if enter.is_enter() => b"enter",
+            _ => b"exit",
+        }
     }
 
     fn write_trigger(&self, out: &mut Vec<u8>) {
@@ -81,19 +100,19 @@ impl<'t> Output<'t> {
     /// The record's headers, CloudEvents 1.0 in binary mode.
     pub fn headers(&self) -> Headers<'_> {
         let transition = self.transition;
-        let kind: &[u8] =
-            if transition.is_enter() { b"turnstile.audience.enter" } else { b"turnstile.audience.exit" };
+        let kind = [b"turnstile.audience.", self.event()].concat();
         let source = [b"/turnstile/", transition.project.as_bytes()].concat();
         let mut headers: Headers<'_> = SmallVec::new();
         headers.push(("ce_specversion", Cow::Borrowed(b"1.0")));
         headers.push(("ce_id", Cow::Borrowed(&self.id)));
-        headers.push(("ce_type", Cow::Borrowed(kind)));
+        headers.push(("ce_type", Cow::Owned(kind)));
         headers.push(("ce_source", Cow::Owned(source)));
         headers.push(("ce_subject", Cow::Borrowed(transition.user_id.as_bytes())));
         headers.push(("ce_time", Cow::Borrowed(&self.at)));
         headers.push(("content-type", Cow::Borrowed(b"application/json")));
         if let Some(trigger) = &transition.trigger
             && !trigger.properties.is_empty()
+            && transition.destination.is_none()
         {
             headers.push((PROPERTIES_HEADER, Cow::Borrowed(&trigger.properties)));
         }
@@ -101,12 +120,16 @@ impl<'t> Output<'t> {
     }
 }
 
-/// A function of project, audience, user and `seq` alone: hex digits.
+/// A function of project, audience (or destination, of an event), user and `seq` alone: hex digits.
 fn transition_id(transition: &Transition) -> [u8; 32] {
     let mut seq = Vec::with_capacity(20);
     write_int(&mut seq, transition.seq);
     let mut hash = Blake2b::<U16>::new();
-    for part in [&*transition.project, "\0", &*transition.audience, "\0"] {
+    let (of, counted) = match &transition.destination {
+        None => ("\0", &transition.audience),
+        Some(destination) => ("\0\0", destination),
+    };
+    for part in [&*transition.project, of, &**counted, "\0"] {
         hash.update(part);
     }
     hash.update(&seq);

@@ -24,6 +24,7 @@ fn transition() -> Transition {
         entered_at_ms: 1_714_554_000_123,
         exit_at_ms: None,
         entered_at_is_bound: false,
+        destination: None,
     }
 }
 

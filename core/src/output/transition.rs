@@ -17,7 +17,8 @@ pub struct Trigger {
     pub properties: Box<[u8]>,
 }
 
-/// One user entering (odd `seq`) or leaving (even) one audience, at an instant.
+/// One user entering (odd `seq`) or leaving (even) one audience, at an instant; with a `destination` one event on
+/// its way there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
     pub project: Arc<str>,
@@ -33,6 +34,8 @@ pub struct Transition {
     pub entered_at_ms: i64,
     pub exit_at_ms: Option<i64>,
     pub entered_at_is_bound: bool,
+    /// Whose event it is; None: it is a transition.
+    pub destination: Option<Arc<str>>,
 }
 
 /// The outputs of a row that were not known to be in Kafka when the row was written.
@@ -43,15 +46,20 @@ pub struct Outbox {
     pub claims: Vec<Claim>,
 }
 
+const TRANSITION_FIELDS: usize = 13;
 const CAUSES: [&str; 8] = ["event", "profile", "time", "definition", "backfill", "merge", "delete", "manual"];
 
 impl Transition {
     pub fn is_enter(&self) -> bool {
-        self.seq & 1 == 1
+        self.seq & 1 == 1 && self.destination.is_none()
+    }
+
+    pub fn is_exit(&self) -> bool {
+        self.seq & 1 == 0 && self.destination.is_none()
     }
 
     pub fn write(&self, writer: &mut Writer<'_>) {
-        writer.array_header(12);
+        writer.array_header(TRANSITION_FIELDS);
         writer.str(&self.project);
         writer.str(&self.audience);
         writer.str(&self.audience_name);
@@ -67,6 +75,7 @@ impl Transition {
         writer.int(self.entered_at_ms);
         writer.optional_int(self.exit_at_ms);
         writer.bool(self.entered_at_is_bound);
+        writer.str(self.destination.as_deref().unwrap_or_default());
     }
 
     pub fn read(reader: &mut Reader<'_>) -> Result<Transition, MsgpackError> {
@@ -87,8 +96,13 @@ impl Transition {
             entered_at_ms: reader.int()?,
             exit_at_ms: reader.optional_int()?,
             entered_at_is_bound: if fields > 11 { reader.bool()? } else { false },
+            destination: if fields > 12 {
+                Some(reader.str()?).filter(|name| !name.is_empty()).map(Into::into)
+            } else {
+                None
+            },
         };
-        skip_newer_fields(reader, fields, 12)?;
+        skip_newer_fields(reader, fields, TRANSITION_FIELDS)?;
         Ok(transition)
     }
 }

@@ -21,7 +21,7 @@ impl Counts {
     pub fn turned(&mut self, transition: &Transition) {
         if transition.is_enter() {
             self.enters += 1;
-        } else {
+        } else if transition.is_exit() {
             self.exits += 1;
         }
     }

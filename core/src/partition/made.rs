@@ -57,8 +57,8 @@ impl Made {
     /// How often users entered (true) or left, by project and audience (id).
     pub fn moves(&self) -> Vec<(bool, String, String, u64)> {
         let mut counts: HashMap<(bool, &str, &str), u64> = HashMap::new();
-        for (_, each) in &self.transitions {
-            *counts.entry((each.seq & 1 == 1, &each.project, &each.audience)).or_default() += 1;
+        for (_, each) in self.transitions.iter().filter(|(_, each)| each.destination.is_none()) {
+            *counts.entry((each.is_enter(), &each.project, &each.audience)).or_default() += 1;
         }
         let named = |((is_enter, project, audience), count): ((bool, &str, &str), u64)| {
             (is_enter, project.to_string(), audience.to_string(), count)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::conditions::UnreadableState;
+use crate::decide::send::Sent;
 use crate::decide::{Change, Scratch};
 use crate::output::{Claim, Transition};
 use crate::row::dedupe::Dedupe;
@@ -82,6 +83,7 @@ pub struct Partition {
     /// Claims, likewise.
     unacked_claims: HashMap<Key, Vec<(u64, Arc<Claim>)>, foldhash::fast::RandomState>,
     changes: Vec<Change>,
+    sent: Vec<Sent>,
     scratch: Scratch,
     text: Vec<u8>,
 }
@@ -103,6 +105,7 @@ impl Partition {
             unacked: HashMap::default(),
             unacked_claims: HashMap::default(),
             changes: Vec::new(),
+            sent: Vec::new(),
             scratch: Scratch::default(),
             text: Vec::new(),
         }

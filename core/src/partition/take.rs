@@ -177,7 +177,13 @@ impl Partition {
         let claims = if record.identities.is_empty() { Vec::new() } else { take_identities(row, record) };
         has_effect |= !claims.is_empty();
         self.draft.counts.applied += 1;
-        let has_transitions = !changes.is_empty();
+        self.sent.clear();
+        if let Says::Event { name, properties } = &record.says
+            && !project.destinations.is_empty()
+        {
+            decide::send::send_event(project, row, name, time_ms, properties, now_ms, &mut self.sent);
+        }
+        let has_transitions = !(changes.is_empty() && self.sent.is_empty());
         let (timer_ms, leaves_trace) = (row.timer_ms, has_effect || has_transitions || has_id);
         if leaves_trace {
             row.note_applied(one.source, one.offset);
@@ -267,7 +273,7 @@ impl Partition {
         let user_id: Arc<str> = user_id.into();
         let trigger = record.and_then(|(record, time_ms)| {
             let is_its = self.changes.iter().any(|each| each.cause != Cause::Time);
-            is_its.then(|| Arc::new(trigger_of(record, time_ms)))
+            is_its.then(|| Arc::new(trigger_of(record, time_ms, TRIGGER_BYTES)))
         });
         for change in &self.changes {
             let audience = &project.audiences[change.audience];
@@ -284,15 +290,45 @@ impl Partition {
                 entered_at_ms: change.entered_at_ms,
                 exit_at_ms: change.exit_at_ms,
                 entered_at_is_bound: false,
+                destination: None,
             };
             self.draft.counts.turned(&transition);
             self.draft.emitted.push(Emitted { slot: at, transition: Arc::new(transition) });
+        }
+        if let (Some((record, time_ms)), false) = (record, self.sent.is_empty()) {
+            self.emit_sent(project, &user_id, at, Arc::new(trigger_of(record, time_ms, usize::MAX)));
         }
         self.draft.turned.push(at);
     }
 }
 
-fn trigger_of(record: &Record<'_>, time_ms: i64) -> Trigger {
+impl Partition {
+    /// What `self.sent` says of an event goes out.
+    fn emit_sent(&mut self, project: &Arc<ProjectRules>, user_id: &Arc<str>, at: u32, trigger: Arc<Trigger>) {
+        let nobody: Arc<str> = "".into();
+        for sent in &self.sent {
+            let audience = sent.audience.map(|index| &project.audiences[index]);
+            let transition = Transition {
+                project: project.name.clone(),
+                audience: audience.map_or(&nobody, |each| &each.id).clone(),
+                audience_name: audience.map_or(&nobody, |each| &each.name).clone(),
+                audience_version: audience.map_or(0, |each| each.version),
+                user_id: user_id.clone(),
+                seq: sent.seq,
+                at_ms: sent.at_ms,
+                cause: Cause::Event.text().into(),
+                trigger: Some(trigger.clone()),
+                entered_at_ms: sent.entered_at_ms,
+                exit_at_ms: sent.exit_at_ms,
+                entered_at_is_bound: false,
+                destination: Some(project.destinations[sent.destination].name.clone()),
+            };
+            self.draft.emitted.push(Emitted { slot: at, transition: Arc::new(transition) });
+        }
+    }
+}
+
+fn trigger_of(record: &Record<'_>, time_ms: i64, most_bytes: usize) -> Trigger {
     let mut kept = Vec::new();
     let event = match &record.says {
         Says::Event { name, properties } => {
@@ -303,7 +339,7 @@ fn trigger_of(record: &Record<'_>, time_ms: i64) -> Trigger {
         }
         Says::Update(_) => None,
     };
-    if kept.len() > TRIGGER_BYTES {
+    if kept.len() > most_bytes {
         kept.clear();
     }
     Trigger { event, id: record.id.as_deref().map(Box::from), time_ms, properties: kept.into() }

@@ -29,7 +29,7 @@ create_exception!(
 );
 
 /// As in `agents/evaluate/native/core.py`, which says what it is for.
-const INTERFACE: u32 = 5;
+const INTERFACE: u32 = 6;
 
 #[pymodule]
 fn turnstile_core(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -227,4 +227,10 @@ impl Row {
         membership.version = version;
         *membership
     }
+
+    /// One more event goes to a destination with this key: its number. It is kept as a membership of nobody's.
+    pub fn count(&mut self, key: u32, at_ms: i64) -> i64 {
+        self.turn(key, 0, at_ms);
+        self.turn(key, 0, at_ms).seq / 2
+    }
 }

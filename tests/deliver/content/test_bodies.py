@@ -10,6 +10,7 @@ from agents.deliver.content.grouping import Grouping
 from agents.deliver.content.messages import read_transition
 from agents.deliver.contract.delivery import UserFacts
 from agents.evaluate.transitions import TransitionBody, encode_transition
+from rules.state.row import Trigger
 from tests.stage.delivery import START_MS, transition
 from tests.stage.delivery_engine import message
 
@@ -45,6 +46,33 @@ def test_lytics_says_since_when_the_user_is_known() -> None:
         body = made("lytics", body_of(1), user=facts)
         assert isinstance(body, dict)
         assert body["data"]["_created"] == wanted
+
+
+def test_lytics_says_when_the_user_changed_last() -> None:
+    for facts, wanted in (
+        (UserFacts({}, {}, None, "2026-09-21T14:20:00.123Z"), "2026-09-21T14:20:00.123000000Z"),
+        (UserFacts({}, {}, None, "2026-09-21T14:14:19.999Z"), "2026-09-21T14:14:20.000000000Z"),
+        (UserFacts({}, {}), "2026-09-21T14:14:20.000000000Z"),
+        (None, "2026-09-21T14:14:20.000000000Z"),
+    ):
+        body = made("lytics", body_of(1), user=facts)
+        assert isinstance(body, dict)
+        assert body["data"]["_modified"] == wanted
+        assert body["meta"]["timestamp"] == "2026-09-21T14:14:20.000000000Z"
+
+
+def test_segment_tells_an_event_as_its_producer_would() -> None:
+    trigger = Trigger("buy", "r1", START_MS, b'{"price":7.5}')
+    event = body_of(3, trigger=trigger, destination="lake")
+    assert made("segment", event, user=UserFacts({"plan": "gold"}, {})) == {
+        "type": "track",
+        "event": "buy",
+        "messageId": event.id,
+        "userId": "u1",
+        "timestamp": "2026-09-21T14:13:20.000Z",
+        "properties": {"price": 7.5},
+        "context": {"traits": {"plan": "gold"}},
+    }
 
 
 def test_lytics_is_the_message_of_the_lytics_export() -> None:

@@ -7,14 +7,15 @@ from typing import get_args
 import msgspec
 import pytest
 
+from agents.deliver.content.messages import read_transition
 from agents.deliver.content.selector import Selector
 from agents.deliver.definitions.destination import Destination, KafkaTopic, Secret, Variable, Webhook
 from agents.deliver.definitions.parse import load_destinations, parse_destinations
 from agents.deliver.definitions.published import Destinations, PublishedDestination, group_of
-from agents.evaluate.transitions import TransitionBody, transition_body
+from agents.evaluate.transitions import TransitionBody, encode_transition, transition_body
 from agents.registry.definitions import definition_record
 from rules.parse.problems import DefinitionsInvalid
-from rules.state.row import Cause
+from rules.state.row import Cause, Trigger
 from tests.stage.delivery import transition
 from tests.stage.delivery_engine import destination, message
 
@@ -80,6 +81,59 @@ def test_a_destination_may_leave_out_causes(written: str, wanted: set[str]) -> N
 def test_without_causes_it_gets_all() -> None:
     selector = Selector(destination(MEMBERS))
     assert all(selector.wants(transition_of(cause)) for cause in get_args(Cause))
+
+
+ON_EVENT = "{name: m, kind: kafka, on: event, %s, kafka: {topic: t, fields: {price: properties.price}}}"
+
+
+def test_a_destination_may_get_events() -> None:
+    found = destination(
+        ON_EVENT % "audiences: [a], events: [view, {event: [buy, sell], where: {price: {gt: 1}}}]"
+    )
+    assert (found.on, found.audiences) == ("event", {"a"})
+    assert [each.names for each in found.events] == [("view",), ("buy", "sell")]
+    assert (found.events[0].where, found.events[1].where is None) == (None, False)
+    assert destination(ON_EVENT % "events: view").events == found.events[:1]
+    assert destination(MEMBERS).on == "transition"
+
+
+def test_events_go_to_the_destination_that_they_are_for_and_transitions_to_none_of_those() -> None:
+    wants = Selector(destination(ON_EVENT % "where: {properties.price: {gt: 1}}")).wants
+    plain = Selector(destination("{name: m, kind: kafka, kafka: {topic: t}}")).wants
+    price = Trigger("buy", None, 0, b'{"price": 2}')
+
+    def event_of(name: str, trigger: Trigger = price, **changed: object) -> TransitionBody:
+        return read_transition(
+            encode_transition(transition("u1", 1, destination=name, trigger=trigger, **changed))[0]
+        )
+
+    assert wants(event_of("m"))
+    assert not plain(event_of("m"))
+    assert not wants(event_of("other"))
+    assert not wants(event_of("m", project="p"))
+    assert not wants(event_of("m", Trigger("buy", None, 0, b'{"price": 1}')))
+    assert not wants(transition_of("event"))
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("on: event, transitions: enter", "transitions"),
+        ("on: event, causes: [event]", "causes"),
+        ("on: event, existing_members: true", "existing_members"),
+        ("on: event, body: lytics", "body"),
+        ("on: both", "on"),
+        ("events: [buy]", "events"),
+        ("on: event, events: [{where: {a: 1}}]", "events[0]"),
+        ("on: event, events: [{event: buy, within: 1h}]", "events[0].within"),
+        ("on: event, events: [7]", "events[0]"),
+        ("where: {properties.price: 1}", "where.properties"),
+        ("on: event, where: {price: 1}", "where.price"),
+    ],
+)
+def test_what_only_transitions_or_events_can_be_is_refused(written: str, path: str) -> None:
+    _, problems = parse_destinations(f"{{name: m, kind: kafka, {written}, kafka: {{topic: t}}}}", "f.yaml")
+    assert [each.path for each in problems] == [path]
 
 
 def transition_of(cause: str) -> TransitionBody:
