@@ -67,6 +67,7 @@ OUTBOX = Outbox(41, [ENTER, EXIT])
 TELLING = Outbox(41, [replace(ENTER, trigger=Trigger("buy", "r1", T - 1, b'{"price":5}'))])
 BOUND = Outbox(41, [replace(TELLING.transitions[0], entered_at_is_bound=True)])
 CLAIMING = replace(BOUND, claims=[Claim("default", "email", "a@b.c", "ann", T, True)])
+SENDING = replace(CLAIMING, transitions=[replace(BOUND.transitions[0], destination="crm")])
 CHECKPOINT = Checkpoint(41, 40, T, "5d41402abc4b2a76", 16, {source_key("events", 3): 12_345})
 SWEPT = replace(CHECKPOINT, swept_ms=T - 7)
 META = StoreMeta(123_456, (GOLDEN / "checkpoint.bin").read_bytes())
@@ -97,7 +98,7 @@ INDEXED = JOINED.indexed()
 
 FILES = {
     "row-2-epoch": (NOTED, encode_row, decode_row),
-    "outbox-claims": (CLAIMING, encode_outbox, decode_outbox),
+    "outbox-sent": (SENDING, encode_outbox, decode_outbox),
     "checkpoint-ground": (GROUNDED, encode_checkpoint, decode_checkpoint),
     "cut": (CUT, encode_cut, decode_cut),
     "meta-indexed": (INDEXED, encode_meta, decode_meta),
@@ -122,6 +123,10 @@ def test_an_outbox_of_a_program_that_kept_no_properties_is_read() -> None:
 
 def test_an_outbox_of_a_program_that_knew_no_claims_is_read() -> None:
     assert decode_outbox((GOLDEN / "outbox-bound.bin").read_bytes()) == BOUND
+
+
+def test_an_outbox_of_a_program_that_sent_no_events_is_read() -> None:
+    assert decode_outbox((GOLDEN / "outbox-claims.bin").read_bytes()) == CLAIMING
 
 
 def test_an_outbox_of_a_program_that_knew_no_bound_is_read() -> None:
