@@ -158,6 +158,7 @@ def _evaluation(plan: TopicPlan, topics: _Topics, profiles: Part) -> Iterator[Fl
     progress = topics.one(Role.PROGRESS)
     yield Flow(operators, audiences, "definitions")
     yield Flow(audiences, follow, "definitions")
+    yield Flow(topics.one(Role.DESTINATIONS), follow, "which events go to destinations")
     yield Flow(follow, evaluate, "compiled rules")
     for each in topics.all(Role.SOURCE):
         yield Flow(producers, each, "events, profile updates")
@@ -229,7 +230,7 @@ def _delivery(settings: Settings, topics: _Topics, profiles: Part) -> Iterator[F
     yield Flow(topics.one(Role.CONNECTIONS), deliver, "connections")
     yield Flow(topics.one(Role.CHANGELOG), deliver, "current members, once")
     yield Flow(topics.one(Role.AUDIENCES), deliver, "names of audiences")
-    yield Flow(topics.one(Role.TRANSITIONS), deliver, "enter, exit")
+    yield Flow(topics.one(Role.TRANSITIONS), deliver, "enter, exit, events")
     yield Flow(profiles, deliver, "attributes, identities, over HTTP")
     yield Flow(deliver, receivers, "messages")
     yield Flow(deliver, dead, "refused for good")

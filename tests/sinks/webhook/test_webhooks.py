@@ -17,6 +17,7 @@ from agents.deliver.engine import pauses
 from agents.sinks.webhook.sink import SHOWN_BYTES
 from app.deliver.trial import TestSend, send_test
 from app.settings.tree import load_settings
+from rules.state.row import Trigger
 from tests.stage.delivery import many, transition
 from tests.stage.delivery_engine import DeliveryLab, destination, lab, message, messages
 from tests.stage.receiver import Answer, Receiver, close_mid_body, first, ok, receiver, slow, status
@@ -289,3 +290,35 @@ async def test_a_test_send_shows_the_beginning_of_a_long_answer() -> None:
         result = await send_test(settings, destination(text(hook)), TestSend())
     (exchange,) = cast(Any, result.exchanges)
     assert len(exchange["answer"]["body"]) == SHOWN_BYTES
+
+
+async def test_a_test_send_to_a_destination_of_events_is_an_event() -> None:
+    settings = load_settings(None, {"TURNSTILE_DELIVER__ALLOW_PRIVATE": "true"})
+    async with receiver() as hook:
+        crm = destination(text(hook, "on: event, audiences: [gold], events: [{event: buy, where: {a: 1}}],"))
+        result = await send_test(settings, crm, TestSend(user_id="ann", properties={"price": 7}))
+    assert result.ok
+    (sent,) = hook.taken
+    told = sent["event"], sent["audience"], sent["destination"], sent["trigger"]["event"], sent["properties"]
+    assert told == ("event", "gold", "crm", "buy", {"price": 7})
+
+
+async def test_an_event_names_its_audience_and_fills_in_its_properties() -> None:
+    event = transition("ann", 1, "gold", trigger=Trigger("buy", None, 0, b'{"price":7}'), destination="crm")
+    async with receiver() as hook:
+        filled = {"of": "${audience}", "price": "${price}", "cents": "${cents}", "all": "${all}"}
+        variables = {
+            "price": {"property": "price"},
+            "cents": {"property": "cents", "default": 5},
+            "all": {"field": "properties"},
+        }
+        written = text(hook, "on: event,", json=filled, variables=variables)
+        async with lab(written) as made:
+            await made.engine.put([message(event)])
+            await until(lambda: hook.taken, "it came", 10)
+        async with lab(text(hook, "on: event,")) as made:
+            await made.engine.put([message(event)])
+            await until(lambda: len(hook.taken) == 2, "it came as it is", 10)
+    own, plain = hook.taken
+    assert own == {"of": "gold", "price": 7, "cents": 5, "all": {"price": 7}}
+    assert (plain["audience"], plain["properties"], "filter" in plain) == ("gold", {"price": 7}, False)
