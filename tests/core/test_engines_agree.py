@@ -16,7 +16,7 @@ from agents.evaluate.native.engine import Engine
 from agents.evaluate.steps import CHANGELOG_BYTES, Limits
 from rules.compile.destination import EventDestination
 from rules.compile.with_destinations import EventDestinations
-from rules.model.language import EventPattern, Test
+from rules.model import language
 from rules.state.dedupe import dedupe_of
 from tests.core.engines import either, forgetful, is_built, native_engine
 from tests.driver.driver import Driver
@@ -158,7 +158,10 @@ def _destinations(example: Example, random: Random) -> EventDestinations:
     for name in ("some", "others"):
         named = random.sample(audiences, random.randint(0, len(audiences)))
         ids = frozenset(each for project, each in named if project == "default")
-        events = (EventPattern(("view",), Test(("page",), "eq", "cart")), EventPattern(("buy",), None))
+        events = (
+            language.EventPattern(("view",), language.Test(("page",), "eq", "cart")),
+            language.EventPattern(("buy",), None),
+        )
         wanted.append(EventDestination("default", name, ids, random.choice([(), events])))
     return EventDestinations(wanted)
 

@@ -66,7 +66,8 @@ impl Way {
         let pattern = |each: &EventPatternSpec| {
             let EventPatternSpec::EventPattern { names, r#where } = each;
             let is_any = names.iter().any(|name| name == ANY_EVENT);
-            let names = if is_any { Vec::new() } else { names.iter().map(|name| name.as_str().into()).collect() };
+            let names =
+                if is_any { Vec::new() } else { names.iter().map(|name| name.as_str().into()).collect() };
             let check = r#where.as_ref().map(|each| compile(each, &locale)).transpose()?;
             Ok(Pattern { names, check })
         };
