@@ -299,7 +299,7 @@ class Worker:
 
     def _sent_to(self) -> None:
         published = self.destinations.published.values()
-        self.evaluator.send(event_destinations(each.destination for each in published if not each.deleted))
+        self.evaluator.send(event_destinations(each.definition for each in published if not each.deleted))
 
     # -- watching ------------------------------------------------------------------------------------
 
