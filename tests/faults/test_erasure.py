@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 from pathlib import Path
 
@@ -66,12 +68,16 @@ async def live_bytes(stage: Scene) -> bytes:
 
 def files_with(word: bytes, *folders: Path) -> list[str]:
     """The files that hold a word, as it is or in hexadecimal digits."""
-    found: list[str] = []
-    for path in (each for folder in folders for each in folder.rglob("*") if each.is_file()):
-        content = path.read_bytes()
-        if word in content or word.hex().encode() in content.lower():
-            found.append(str(path))
-    return found
+    while True:
+        try:
+            paths = [
+                Path(place, name) for each in folders for place, _, names in os.walk(each) for name in names
+            ]
+            contents = {str(path): path.read_bytes() for path in paths}
+        except FileNotFoundError:  # a store that is in use has replaced it meanwhile
+            continue
+        is_in = re.compile(b"|".join(map(re.escape, (word, word.hex().encode()))), re.IGNORECASE)
+        return [path for path, content in contents.items() if is_in.search(content)]
 
 
 def stored_bytes(folder: Path) -> bytes:

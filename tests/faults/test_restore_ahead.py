@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from aiokafka.structs import ConsumerRecord
 from structlog.testing import capture_logs
 
 from agents.evaluate.steps import Limits
@@ -18,6 +19,7 @@ from agents.restore.ahead import Job, restore_ahead, shares
 from agents.restore.restorer import Restorer
 from agents.topics.written import WrittenTopics
 from rules.state.row import Transition
+from tables.changelog.reader import ChangelogReader
 from tables.store import RocksMemory, Timer
 from tests.stage.log import make_log
 from tests.stage.scene import Scene, scene
@@ -78,18 +80,29 @@ class _Found:
 
 
 async def _die_at_work(stage: Scene) -> None:
-    log = make_log(3, records=20_000, users=2_000)
+    """Kill a worker while transitions are open; once more with more records if it had just sent them all."""
     await stage.define()
-    await stage.load(log)
     worker = stage.worker(worker__poll_records=150)
-    worker.start()
+    for seed in range(3, 9):
+        await stage.load(make_log(seed, records=20_000, users=2_000))
+        before = await stage.total(stage.changelog) if seed > 3 else 0
+        worker.start()
 
-    async def begun() -> bool:
-        # Not the note of its first cut alone, and the checkpoints around that.
-        return min((await stage.ends(stage.changelog)).values()) > 50
+        async def begun(before: int = before) -> bool:
+            # Not the note of its first cut alone, and the checkpoints around that.
+            ends = (await stage.ends(stage.changelog)).values()
+            return min(ends) > 50 and sum(ends) > before + 200
 
-    await stage.until(begun, "rows of every partition")
-    worker.kill()
+        await stage.until(begun, "rows of every partition", at_once=True)
+        worker.kill()
+        if any(map(_is_open, (await stage.changelogs()).values())):
+            return
+
+
+def _is_open(records: list[ConsumerRecord]) -> bool:
+    reader = ChangelogReader()
+    reader.read(records)
+    return bool(reader.unsent())
 
 
 async def _restored(stage: Scene, broker: Broker, folder: Path, theirs: Broker | None) -> _Found:

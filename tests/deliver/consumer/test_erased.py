@@ -59,7 +59,7 @@ async def test_who_was_erased_before_a_destination_read_so_far_is_told_as_an_exi
             )
             reader.assign([tp])
             reader.seek(tp, 0)
-            records = (await reader.getmany(timeout_ms=5_000))[tp]
+            records = (await reader.getmany(timeout_ms=60_000))[tp]
             assert erasures.take(_Published(key, value))
             deliverer.begin({0: Start(0, False)})
             await deliverer.take(0, records)

@@ -51,13 +51,13 @@ async def test_what_retention_takes_from_under_a_waiting_consumer_is_reported(
             assert engine.report.expired == 2
             reader.assign([tp])
             reader.seek(tp, 2)
-            (first, *_) = (await reader.getmany(timeout_ms=5_000, max_records=1))[tp]
+            (first, *_) = (await reader.getmany(timeout_ms=60_000, max_records=1))[tp]
             await deliverer.take(0, [first])
             # The reader stands still, with a buffer of its own; it is dropped as at a reconnection.
             await stage.send(transition("u1", seq) for seq in range(7, 11))
             await stage.admin.delete_records({tp: RecordsToDelete(before_offset=8)})
             reader.seek(tp, 3)
-            rest = (await reader.getmany(timeout_ms=5_000))[tp]
+            rest = (await reader.getmany(timeout_ms=60_000))[tp]
             assert rest[0].offset == 8
             await deliverer.take(0, rest)
             assert engine.report.expired == 2 + 5

@@ -84,7 +84,7 @@ async def disturb(stage: Scene, workers: list[Worker], random: Random, seconds: 
 
 def later(log: Log, records: int, seed: int) -> Log:
     """More of the log, with stamps that the clocks of idle partitions don't reach meanwhile."""
-    return make_log(seed, records, USERS, PARTITIONS, minutes=1, start_ms=int(time.time() * 1000) + 5_000)
+    return make_log(seed, records, USERS, PARTITIONS, minutes=1, start_ms=int(time.time() * 1000) + 20_000)
 
 
 async def settled(stage: Scene, editor: Editor) -> None:

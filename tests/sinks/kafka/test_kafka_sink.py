@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -52,11 +52,15 @@ async def topic(bootstrap: str, name: str, **configs: str) -> AsyncIterator[None
 
 
 async def keys_in(bootstrap: str, name: str) -> list[str]:
-    consumer = AIOKafkaConsumer(name, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
-    async with consumer:
+    tp = TopicPartition(name, 0)
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end = (await consumer.end_offsets([tp]))[tp]
         found: list[str] = []
-        while polled := await consumer.getmany(timeout_ms=500):
-            found += [each.key.decode() for records in polled.values() for each in records]
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found += [each.key.decode() for each in records]
         return found
 
 
