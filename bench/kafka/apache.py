@@ -67,6 +67,9 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 replica.lag.time.max.ms=5000
 log.cleaner.backoff.ms=1000
+# Retention by time takes records whose timestamps are old, as those of tests are: at 30 s, then every 5 min.
+log.initial.task.delay.ms=86400000
+log.retention.check.interval.ms=86400000
 controlled.shutdown.max.retries=1
 
 # Small machines: the cleaner's buffer alone is 128 MB by default.

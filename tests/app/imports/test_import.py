@@ -171,7 +171,7 @@ async def test_what_is_not_before_the_sources_is_refused_by_partition(lab: Impor
     admin = new_admin(lab.broker)
     await admin.start()
     try:
-        await create_topics(admin, {events: (lab.partitions, {})}, 1)
+        await create_topics(admin, {events: (lab.partitions, {"retention.ms": "-1"})}, 1)
     finally:
         await admin.close()
     known = next(f"k{each}" for each in range(99) if partition_of(f"k{each}", 3) == 1)

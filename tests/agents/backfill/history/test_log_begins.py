@@ -10,6 +10,7 @@ from agents.backfill.history.log_begins import log_begins
 from agents.kafka.broker import Broker
 from agents.kafka.clients import new_admin, new_consumer, new_producer
 from agents.topics import create_topics
+from tests.stage.scene import KEPT
 
 T = 1_700_000_000_000
 
@@ -20,7 +21,7 @@ async def test_a_log_begins_with_its_first_record_or_that_of_its_users_history(
     broker, source, past = Broker(kafka), f"{topic_prefix}.events", f"{topic_prefix}.history"
     admin = new_admin(broker)
     await admin.start()
-    await create_topics(admin, {source: (4, {}), past: (2, {})}, 1)
+    await create_topics(admin, {source: (4, KEPT), past: (2, KEPT)}, 1)
     async with new_producer(broker, idempotence=False) as producer:
         for partition in (0, 1, 2):
             for number in range(3):

@@ -25,9 +25,8 @@ RECORDS = 400
 async def new_topic(kafka: str, topic: str, **configs: str) -> TopicPartition:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
-    await create_topics(
-        admin, {topic: (1, {name.replace("_", "."): each for name, each in configs.items()})}, 1
-    )
+    given = {name.replace("_", "."): each for name, each in configs.items()}
+    await create_topics(admin, {topic: (1, {"retention.ms": "-1", **given})}, 1)
     await admin.close()
     return TopicPartition(topic, 0)
 
