@@ -121,7 +121,7 @@ test-core:
 
 .PHONY: test-quick
 test-quick: venv peer s3 azurite ## the tests that need no broker and wait for nothing, with a quarter of the random examples
-	TURNSTILE_QUICK=1 $(PYTEST) -m "not slow and not broker and not kafka"
+	TURNSTILE_TEST_QUICK=1 $(PYTEST) -m "not slow and not broker and not kafka"
 
 .PHONY: fuzz
 fuzz: venv ## the whole language against its model for longer, both engines, and kills; EXAMPLES=20000 SEEDS=5

@@ -12,7 +12,7 @@ _WANTED = os.environ.get("TURNSTILE_FUZZ_EXAMPLES")
 
 IS_FUZZING: Final = _WANTED is not None
 """``make fuzz`` runs, so examples may be other ones in each run."""
-IS_QUICK: Final = "TURNSTILE_QUICK" in os.environ
+IS_QUICK: Final = "TURNSTILE_TEST_QUICK" in os.environ
 """``make test-quick`` runs. ``make test`` and a plain ``pytest`` try all."""
 QUICK_SHARE: Final = 4
 LEAST: Final = 3

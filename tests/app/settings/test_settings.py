@@ -40,6 +40,7 @@ def test_the_environment_wins_over_the_file_and_an_empty_variable_is_none(tmp_pa
         "TURNSTILE_TOPICS__PREFIX": "env",
         "TURNSTILE_TOPICS__PARTITIONS": "",
         "TURNSTILE_TEST_KAFKA": "somewhere",
+        "TURNSTILE_TEST_QUICK": "1",
         "TURNSTILE_CACHE": "/tmp",
         "PATH": "/bin",
     }
