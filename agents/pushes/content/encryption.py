@@ -26,15 +26,19 @@ KIND_OF: Final[dict[str, Kind]] = {
     "phone_number": "phone",
 }
 """The kind of an id type that doesn't say its kind; of all others it is ``text``."""
-_BETWEEN_DIGITS: Final = str.maketrans("", "", " \t\u00a0-./()")
+_BETWEEN_DIGITS: Final = str.maketrans("", "", " \t\r\n\v\f-./()\u2212")
 """What people write between the digits of a phone number."""
+_UNSEEN: Final = frozenset({"Cf", "Pd", "Zs", "Zl", "Zp"})
+"""Categories of characters that come along from address books: marks of direction, dashes, spaces."""
+_TRUNK: Final = re.compile(r"\(\s*0\s*\)")
+"""The zero that is dialled within a country alone, as people write it behind the country's code."""
 _PHONE: Final = re.compile(r"[0-9]{5,15}")
 """E.164 has at most fifteen digits."""
 
 
 def kind_of(id: IdColumn) -> Kind:
     """How the values of an id type are normalised."""
-    return id.kind or KIND_OF.get(id.type, "text")
+    return id.kind or KIND_OF.get(id.type.lower(), "text")
 
 
 def told_encryption(id: IdColumn) -> str:
@@ -72,14 +76,23 @@ def phone_digits(value: str, country_code: str = "") -> str | None:
     """The digits of a phone number; None: it isn't one.
 
     Spaces, ``-``, ``.``, ``/`` and parentheses are taken out, and ``+`` or ``00`` before a country's code.
-    A number without these gets ``country_code`` in place of the zero that it may begin with.
+    Behind these ``(0)`` is taken out, too, and no code of a country begins with a zero. A number without
+    them gets ``country_code`` in place of the zero that it may begin with.
     """
-    text = value if value.isascii() else unicodedata.normalize("NFKC", value)
-    text = text.translate(_BETWEEN_DIGITS)
-    if text.startswith("+"):
-        text = text[1:]
-    elif text.startswith("00"):
-        text = text[2:]
+    text = value if value.isascii() else _as_ascii(value)
+    digits = text.translate(_BETWEEN_DIGITS)
+    if digits.startswith(("+", "00")):
+        digits = _TRUNK.sub("", text).translate(_BETWEEN_DIGITS)
+        digits = digits[1:] if digits.startswith("+") else digits[2:]
+        if digits.startswith("0"):
+            return None
     elif country_code:
-        text = country_code + text.removeprefix("0")
-    return text if _PHONE.fullmatch(text) else None
+        digits = country_code + digits.removeprefix("0")
+    return digits if _PHONE.fullmatch(digits) else None
+
+
+def _as_ascii(text: str) -> str:
+    """Digits and signs of all scripts as ASCII has them, without what isn't seen."""
+    known = unicodedata.normalize("NFKC", text)
+    found = (each for each in known if unicodedata.category(each) not in _UNSEEN)
+    return "".join(str(unicodedata.decimal(each, each)) for each in found)

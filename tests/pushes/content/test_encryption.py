@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from agents.pushes.content.encryption import encrypter_of, phone_digits
@@ -22,6 +24,23 @@ from agents.pushes.contract.push import IdColumn
         ("+123456789012345678", "", None),
         ("", "86", None),
         ("+86;138", "", None),
+        ("+49 (0)171 1234567", "", "491711234567"),
+        ("0049 (0) 171 1234567", "86", "491711234567"),
+        ("(0)171 1234567", "49", "491711234567"),
+        ("+ 86 138 0013 8000\r\n", "", "8613800138000"),
+        ("+0086 13800138000", "", None),
+        ("000171 1234567", "", None),
+        ("++8613800138000", "", None),
+        ("+86 138+0013 8000", "", None),
+        ("tel:+8613800138000", "", None),
+        ("+8613800138000 ext. 5", "", None),
+        ("\u202a+86\u2011138\u20130013\u22128000\u202c", "", "8613800138000"),
+        ("\u3000138\u20090013\u00ad8000", "86", "8613800138000"),
+        ("\u0661\u0663\u0668\u0660\u0660\u0661\u0663\u0668\u0660\u0660\u0660", "86", "8613800138000"),
+        ("138001380①", "", "1380013801"),
+        ("\ud800138", "", None),
+        ("1" * 10_240, "", None),
+        ("=+8613800138000", "", None),
     ],
 )
 def test_phone_numbers_are_their_digits(written: str, country_code: str, digits: str | None) -> None:
@@ -29,6 +48,25 @@ def test_phone_numbers_are_their_digits(written: str, country_code: str, digits:
 
 
 # The hashes are those of RFC 1321 and FIPS 180-2: of "abc", and of nothing but it.
+@pytest.mark.parametrize(
+    ("written", "hashed"),
+    [
+        (" A+Tag@B.Example\n", "a+tag@b.example"),
+        ("\u3000ÅSE@ØST.example", "åse@øst.example"),
+        ("a\u0301@b.example", "a\u0301@b.example"),  # one mark or two: no receiver makes them the same
+        ("=A@b.example", "=a@b.example"),
+        ('"a b"@c.example', '"a b"@c.example'),
+        ("a.b@gmail.com", "a.b@gmail.com"),
+        ("\u200ba@b.example", "\u200ba@b.example"),
+        ("x" * 10_240 + "@B.example", "x" * 10_240 + "@b.example"),
+    ],
+)
+def test_an_email_is_trimmed_and_in_lower_case_and_nothing_else(written: str, hashed: str) -> None:
+    for type in ("email", "Email", "E_MAIL"):
+        for method, make in (("md5", hashlib.md5), ("sha256", hashlib.sha256)):
+            assert encrypter_of(IdColumn(type, method))(written) == make(hashed.encode()).hexdigest()  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("id", "value", "sent"),
     [
