@@ -45,8 +45,8 @@ def fault_of(path: Path, text: str) -> StoreBroken | StoreUnusable:
     """What an error of RocksDB or of the system means for the store at ``path``; nothing is written."""
     if any(each in text for each in _HELD):
         return StoreInUse(
-            f"{path} is in use by another process (its file {LOCK} is locked): two workers have the same "
-            f"worker.data_dir, or the one before has not ended yet. Give each its own directory. {text}"
+            f"{path} is in use by another process (its file {LOCK} is locked): two processes have the same "
+            f"data_dir, or the one before has not ended yet. Give each its own directory. {text}"
         )
     for number in _UNWRITABLE:
         if os.strerror(number) in text:

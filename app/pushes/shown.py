@@ -13,11 +13,17 @@ def lines_of(run: Run) -> Iterator[tuple[str, str]]:
     yield "run", run.id
     yield "push", f"{run.push_key}, version {run.version}"
     yield "trigger", run.trigger if not run.of else f"{run.trigger} of {run.of}"
-    yield "due", format_instant(run.due_ms)
+    for what, at_ms in (("due", run.due_ms), ("started", run.started_ms), ("ended", run.ended_ms)):
+        if at_ms is not None:
+            yield what, format_instant(at_ms)
+    yield "queue", run.queue
     yield "state", run.state
+    if run.code:
+        yield "code", run.code
     if run.reason:
         yield "reason", run.reason
     if run.instant_ms is not None:
+        yield "list", run.list_id
         yield "instant", format_instant(run.instant_ms)
         yield "members", str(run.members)
         yield "ids", str(run.rows)
@@ -30,5 +36,7 @@ def lines_of(run: Run) -> Iterator[tuple[str, str]]:
     yield "delivered", str(run.delivered_rows)
     for place in run.places:
         yield "place", place
+    if run.checksum:
+        yield "sha256", run.checksum
     for told in run.told:
         yield "told", told

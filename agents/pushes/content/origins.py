@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from agents.pushes.contract.push import Content
 
@@ -10,14 +11,16 @@ from agents.pushes.contract.push import Content
 def pushed_back(content: Content, origins: Mapping[str, str], system: str) -> tuple[str, ...]:
     """The attributes of a content that came from the system that it goes to.
 
-    ``origins``: the system that each attribute came from, by the attribute's name; a part of an attribute
-    came from where the attribute did.
+    ``origins``: the system that each attribute came from, by the attribute's name. A part of an attribute
+    came from where the attribute did; an attribute goes along with all of its parts.
     """
     return tuple(
-        ".".join(each.path) for each in content.attributes if _origin_of(each.path, origins) == system
+        ".".join(each.path) for each in content.attributes if system in _origins_of(each.path, origins)
     )
 
 
-def _origin_of(path: tuple[str, ...], origins: Mapping[str, str]) -> str | None:
+def _origins_of(path: tuple[str, ...], origins: Mapping[str, str]) -> Iterator[str]:
     names = (".".join(path[:size]) for size in range(len(path), 0, -1))
-    return next((origins[name] for name in names if name in origins), None)
+    yield from (origins[name] for name in islice((name for name in names if name in origins), 1))
+    parts = ".".join(path) + "."
+    yield from (system for name, system in origins.items() if name.startswith(parts))
