@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from agents.warnings import Warnings
-from app.http.warnings import WarningsCollector
+from app.lookup.metrics import LookupMetrics
 
 
-class ReaderMetrics:
-    """The reader's metrics in a registry of their own. Lookups are counted under the worker's names."""
+class ReaderMetrics(LookupMetrics):
+    """The reader's metrics."""
 
     def __init__(self, warnings: Warnings) -> None:
-        self.registry = CollectorRegistry()
-        self.registry.register(WarningsCollector(warnings))
+        super().__init__(warnings, "1 when lookups are answered.")
         self.partitions = Gauge(
             "turnstile_reader_partitions", "Partitions that can be asked here.", registry=self.registry
         )
@@ -43,14 +42,4 @@ class ReaderMetrics:
             "turnstile_reader_refused",
             "Requests that were refused because the answer would have been too old.",
             registry=self.registry,
-        )
-        self.ready = Gauge("turnstile_ready", "1 when lookups are answered.", registry=self.registry)
-        self.lookup_seconds = Histogram(
-            "turnstile_lookup_seconds",
-            "Time to answer a lookup.",
-            buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
-            registry=self.registry,
-        )
-        self.lookups = Counter(
-            "turnstile_lookups", "HTTP lookups.", ["route", "status"], registry=self.registry
         )

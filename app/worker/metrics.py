@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from agents.evaluate.steps import Step
 from agents.warnings import Warnings
-from app.http.warnings import WarningsCollector
+from app.lookup.metrics import LookupMetrics
 from tables.codec import split_row_key
 
 
-class WorkerMetrics:
-    """The worker's metrics in a registry of their own. An ``agents.evaluate.commits.Listener``."""
+class WorkerMetrics(LookupMetrics):
+    """The worker's metrics. An ``agents.evaluate.commits.Listener``."""
 
     def __init__(self, warnings: Warnings) -> None:
         self._warnings = warnings
-        self.registry = CollectorRegistry()
-        self.registry.register(WarningsCollector(warnings))
+        super().__init__(warnings, "1 when lookups are answered and streams run.")
         self.records = Counter(
             "turnstile_records", "Input records, by what became of them.", ["outcome"], registry=self.registry
         )
@@ -119,18 +118,6 @@ class WorkerMetrics:
         self.cached_rows = Gauge("turnstile_cached_rows", "Decoded rows in memory.", registry=self.registry)
         self.restored_rows = Gauge(
             "turnstile_restored_rows", "Rows read from changelogs so far.", registry=self.registry
-        )
-        self.ready = Gauge(
-            "turnstile_ready", "1 when lookups are answered and streams run.", registry=self.registry
-        )
-        self.lookup_seconds = Histogram(
-            "turnstile_lookup_seconds",
-            "Time to answer a lookup.",
-            buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
-            registry=self.registry,
-        )
-        self.lookups = Counter(
-            "turnstile_lookups", "HTTP lookups.", ["route", "status"], registry=self.registry
         )
 
     def sizes(self, sizes: Mapping[tuple[str, str], int]) -> None:

@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from app.http.base import HttpBase
 from app.http.forwarding import Forwarding
 from app.live.routes import LiveFeeds
+from app.lookup.metrics import LookupMetrics
 from app.sensors.exists import ONLINE
 
 
 class Closing(Protocol):
     def close(self) -> None: ...
-
-
-class CountsLookups(Protocol):
-    @property
-    def lookups(self) -> Counter:
-        """By route and status."""
-        ...
-
-    @property
-    def lookup_seconds(self) -> Histogram: ...
 
 
 class ServesLookups:
@@ -36,7 +27,7 @@ class ServesLookups:
     _forwarding: Sequence[Forwarding]
     _definitions: Closing
 
-    def __init__(self, metrics: CountsLookups) -> None:
+    def __init__(self, metrics: LookupMetrics) -> None:
         self._metrics = metrics
         self._uncounted: Collection[str] = ()
         """Paths that are no lookups."""

@@ -98,5 +98,18 @@ def test_they_are_published_used_and_kept_as_long_as_something_names_them(
     assert "did you mean 'crm'?" in said(2, "connections", "delete", "cmr")
     said(0, "destinations", "delete", "hook")
     assert "deleted" in said(0, "connections", "delete", "crm")
+
+    # Of a command nobody knows the key, unless it says whose rights it means.
+    file.write_text(CONNECTIONS.replace("name: lake, kind", "name: lake, use: {keys: [team]}, kind"))
+    assert "changed" in said(0, "connections", "apply", str(file))
+    lake = tmp_path / "lake.yaml"
+    lake.write_text("{name: out, kind: kafka, connection: lake, kafka: {topic: t}}")
+    apply = "destinations", "apply", "--dry-run", str(lake)
+    assert "no connection 'lake'" in said(2, *apply, "--as", "other")
+    for key, noted in ((("--as", "team"), ""), ((), "'default/lake' is for some API keys alone (team)")):
+        with pytest.raises(SystemExit):
+            main([*apply, *key])
+        out, err = capsys.readouterr()
+        assert ("created" in out, noted in err, bool(err)) == (True, True, bool(noted))
     tested = json.loads(said(0, "connections", "test", "lake"))
     assert (tested["ok"], tested["outcome"]) == (True, "one broker answered")

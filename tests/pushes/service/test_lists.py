@@ -80,6 +80,15 @@ async def over_http(pushes: PushStage, url: str, first: Run, second: Run) -> Run
         wrong = {"name": "brief", "audience": "brief", "connection": "lost"}
         status, body = await asked("PUT", "/v1/pushes/brief", json=wrong)
         assert (status, "no connection 'lost'" in body["detail"]) == (422, True)
+        async with session.get("/v1/pushes/brief") as answer:
+            etag, definition = answer.headers["ETag"], (await answer.json())["definition"]
+        for method in ("PUT", "DELETE"):
+            headers = {"If-Match": '"70"'}
+            status, _ = await asked(method, "/v1/pushes/brief", json=definition, headers=headers)
+            assert status == 412
+        headers = {"If-Match": etag}
+        status, body = await asked("PUT", "/v1/pushes/brief", json=definition, headers=headers)
+        assert (status, body["action"]) == (200, "unchanged")
         confirm = f"/v1/push-runs/{first.id}:confirm"
         assert (await asked("POST", confirm, json={"list": "another"}))[0] == 409
         assert (await asked("POST", confirm, json={"list": first.list_id}))[0] == 202
