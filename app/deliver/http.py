@@ -10,7 +10,6 @@ import asyncio
 
 from aiohttp import web
 from aiokafka.errors import KafkaError
-from prometheus_client import CollectorRegistry
 
 from agents.deliver.definitions.destination import Destination
 from agents.deliver.definitions.parse import load_destinations
@@ -34,13 +33,12 @@ from app.deliver.replay import Replayed, replay
 from app.deliver.served import Deliveries
 from app.deliver.trial import TestSend, TestSendResult, send_test
 from app.http.answers import Json
-from app.http.base import CALLER, Health, HttpBase
+from app.http.base import CALLER
 from app.http.if_match import ETAG, IF_MATCH_MAY, versions_of
 from app.http.problems import HttpProblem
-from app.http.rate_limits import rate_limits_of
+from app.http.process import http_of
 from app.http.routes import JsonBody, Route
-from app.http.tls import certificate_of
-from app.http.warnings import WarningsCollector, shown_warnings
+from app.http.warnings import shown_warnings
 from app.publish.author import Author
 from app.publish.named.answered import (
     DefinitionBody,
@@ -68,21 +66,15 @@ class DeliverServer:
         self._service = service
         self._replays: dict[str, asyncio.Task[Replayed]] = {}
         self._body = DefinitionBody("destination", load_destinations)
-        registry = CollectorRegistry()
-        registry.register(DeliveryCollector(service))
-        registry.register(WarningsCollector(service.warnings))
-        health = Health(
-            lambda: service.crashed is None, self._not_ready, self._readiness, registry, service.warnings
-        )
         self._connections = ConnectionRoutes(service)
-        self._base = HttpBase(
+        self._base = http_of(
+            service,
             "deliver",
             service.settings.deliver,
-            service.keys,
-            health,
             self._routes(),
-            certificate=certificate_of(service.settings.http, service.warnings),
-            limits=rate_limits_of(service.settings.http),
+            DeliveryCollector(service),
+            self._readiness,
+            self._not_ready,
         )
 
     def _routes(self) -> list[Route]:

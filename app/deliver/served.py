@@ -9,21 +9,16 @@ from agents.connections.published import Connections
 from agents.deliver.definitions.published import DestinationsFeed
 from agents.registry.feed import Feed
 from agents.topics import TopicPlan
-from agents.warnings import Warnings
 from app.deliver.destination import Running
 from app.deliver.notices import Notices
-from app.http.api_keys import KeyRing
+from app.http.process import Process
 from app.publish.topics import DefinitionTopics
-from app.settings.tree import Settings
 from rules.compile.audience import PublishedAudience
 
 
-class Deliveries(Protocol):
+class Deliveries(Process, Protocol):
     """The destinations that a process delivers to, and what is published of all kinds."""
 
-    settings: Settings
-    warnings: Warnings
-    keys: KeyRing
     plan: TopicPlan
     feed: DestinationsFeed
     connections: Feed[Connections]
@@ -36,6 +31,3 @@ class Deliveries(Protocol):
     @property
     def audiences(self) -> Mapping[bytes, PublishedAudience]:
         """Those that are published, deleted ones included."""
-
-    @property
-    def crashed(self) -> BaseException | None: ...

@@ -10,23 +10,19 @@ from functools import partial
 from typing import Protocol
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from agents.pushes.contract.parse import load_pushes
 from agents.pushes.published import PublishedPush, Pushes
 from agents.pushes.runs import Ledger, Request, run_id
 from agents.registry.api_keys import Scope
 from agents.registry.feed import Feed
-from agents.warnings import Warnings
 from app.http.answers import Json
-from app.http.api_keys import KeyRing
-from app.http.base import CALLER, Health, HttpBase
+from app.http.base import CALLER
 from app.http.if_match import ETAG, IF_MATCH_MAY, versions_of
+from app.http.process import Process, http_of
 from app.http.projects import PROJECT, project_of
-from app.http.rate_limits import rate_limits_of
 from app.http.routes import Route
-from app.http.tls import certificate_of
-from app.http.warnings import WarningsCollector, shown_warnings
+from app.http.warnings import shown_warnings
 from app.publish.author import Author
 from app.publish.named.answered import (
     DefinitionBody,
@@ -51,20 +47,14 @@ from app.pushes.answers import (
 from app.pushes.http_runs import RunRoutes, asks
 from app.pushes.metrics import PushCollector
 from app.pushes.topic import request_of
-from app.settings.tree import Settings
 
 
-class ServedPushes(Protocol):
+class ServedPushes(Process, Protocol):
     """What the HTTP side needs of a process."""
 
-    settings: Settings
-    warnings: Warnings
-    keys: KeyRing
     definitions: DefinitionTopics
     pushes: Feed[Pushes]
 
-    @property
-    def crashed(self) -> BaseException | None: ...
     @property
     def leads(self) -> bool: ...
     def not_ready(self) -> list[str]: ...
@@ -79,20 +69,14 @@ class PushServer:
         self._service = service
         self._runs = RunRoutes(service)
         self._body = DefinitionBody("push", load_pushes)
-        registry = CollectorRegistry()
-        registry.register(PushCollector(service.pushes.registry, service.known_runs, lambda: service.leads))
-        registry.register(WarningsCollector(service.warnings))
-        health = Health(
-            lambda: service.crashed is None, service.not_ready, self._readiness, registry, service.warnings
-        )
-        self._base = HttpBase(
+        self._base = http_of(
+            service,
             "pushes",
             service.settings.pushes,
-            service.keys,
-            health,
             self._routes(),
-            certificate=certificate_of(service.settings.http, service.warnings),
-            limits=rate_limits_of(service.settings.http),
+            PushCollector(service.pushes.registry, service.known_runs, lambda: service.leads),
+            self._readiness,
+            service.not_ready,
         )
 
     def _routes(self) -> list[Route]:
