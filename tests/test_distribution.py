@@ -37,7 +37,7 @@ def test_the_tests_of_a_group_run_in_one_process(tmp_path: Path) -> None:
         [sys.executable, *command, "-c", "/dev/null", f"--rootdir={tmp_path}", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     ).stdout
     processes = defaultdict(set)

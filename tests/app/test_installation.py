@@ -61,7 +61,7 @@ class Installed:
             cwd=self.elsewhere,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr

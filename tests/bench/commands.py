@@ -10,7 +10,7 @@ from typing import Any
 
 from tests import ROOT
 
-SECONDS = 240
+SECONDS = 500
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

@@ -44,4 +44,4 @@ async def test_poll_sizes_and_simulate_give_the_same_bytes(
 
 def _run(*arguments: str) -> bytes:
     command = [*COMMAND, *arguments]
-    return subprocess.run(command, env=environment({}), capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run(command, env=environment({}), capture_output=True, check=True, timeout=300).stdout

@@ -33,7 +33,7 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 

@@ -92,7 +92,7 @@ def test_without_keys_nothing_is_rendered_and_the_error_is_the_way_to_make_them(
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=True,
     )
     assert len(done.stdout) == 64

@@ -132,7 +132,7 @@ def run(image: Image, *words: str) -> subprocess.CompletedProcess[str]:
         cwd=image.at(image.folder),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -19,7 +19,7 @@ from tests.pushes.engine.carried import UNANSWERED, Asked, Ended, members_of
 from tests.pushes.targets.sftp_server import PASSWORD, USER, sftp_server
 from tests.stage.workers import environment
 
-SECONDS = 120
+SECONDS = 400
 DECIDED = {"create 1", "rename 2", "rename 3", "answer 1", UNANSWERED, "note 6"}
 """From here on no other list takes its place, whether it is on the disk or not."""
 NOTHING_LISTED = "note 1"

@@ -142,7 +142,7 @@ def test_every_wrong_setting_is_named_at_the_start(tmp_path: Path) -> None:
         env=environment(settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert refused.returncode == 2
