@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from agents.pushes.content.columns import called
 from agents.pushes.content.origins import pushed_back
-from agents.pushes.contract.push import Encryption, Push
+from agents.pushes.contract.push import Encryption, Format, Push
 from rules.parse.problems import name_hint
 
 Every = Literal["once", "hourly", "daily", "weekly", "monthly", "cron"]
@@ -30,7 +30,8 @@ class ProfileId(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``system``: what attributes that came from there have as their origin. ``assumed``: what no document of
-    the system says. ``push``: a definition to begin with."""
+    the system says. ``push``: a definition to begin with. ``is_module``: its pushes share the queue of
+    internal modules. ``is_notified``: it fetches a list when it is told of it."""
 
     name: str
     label: str
@@ -40,6 +41,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attributes: bool
     push: dict[str, Any]
     one_encryption: bool = False
+    is_module: bool = False
+    is_notified: bool = False
+    formats: tuple[Format, ...] = ("csv", "jsonl")
     every: tuple[Every, ...] = get_args(Every)
 
 
@@ -85,8 +89,11 @@ def _wrong_rest(push: Push, profile: Profile, origins: Mapping[str, str]) -> Ite
         yield f"{profile.label} takes ids alone, no attributes"
     for attribute in pushed_back(content, origins, profile.system):
         yield f"{attribute} came from {profile.label}, so it isn't pushed back there"
-    if content.format.kind == "kafka":
-        yield f"{profile.label} takes files; allowed formats: csv, jsonl"
+    if content.format.kind not in profile.formats:
+        allowed = ", ".join(profile.formats)
+        yield f"{profile.label} takes files; allowed formats: {allowed}, not {content.format.kind}"
+    if profile.is_notified and "notify" not in push.target:
+        yield f"{profile.label} fetches a list when it is told of it: target.notify names its webhook"
     if push.schedule.kind not in profile.every:
         yield f"{profile.label} takes lists {', '.join(profile.every)}, not {push.schedule.kind}"
 

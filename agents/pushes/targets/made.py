@@ -17,7 +17,7 @@ from agents.deliver.definitions.systems import KafkaCluster
 from agents.deliver.errors import SinkMisconfigured
 from agents.pushes.contract.push import Push
 from agents.pushes.contract.target import QueueName, Target, TargetRefused
-from agents.pushes.profiles.profiles import profile_problems
+from agents.pushes.profiles.profiles import profile_problems, profiles
 from agents.pushes.targets.files import FilesTarget
 from agents.pushes.targets.kafka import KafkaTarget
 from agents.pushes.targets.kafka_clients import COMPRESSIONS, TRANSACTIONAL_PREFIX
@@ -66,14 +66,18 @@ class ConnectedTargets:
         self._transactional_prefix = transactional_prefix
 
     def queue_of(self, push: Push) -> QueueName:
-        """``module`` where files are for a system, or somebody is told of them."""
+        """``module`` where files are for an internal module. Without a profile it is one that is told of
+        them."""
         try:
             kind = find_connection(push.connection, push.project, self._published(), KINDS).kind
         except ConnectionUnusable:
             return "other"
         if kind == "kafka":
             return "kafka"
-        return "module" if {"profile", "notify"} & push.target.keys() else "other"
+        if "profile" in push.target:
+            profile = profiles().get(str(push.target["profile"]))
+            return "module" if profile is not None and profile.is_module else "other"
+        return "module" if "notify" in push.target else "other"
 
     def problems(self, push: Push) -> tuple[str, ...]:
         """Why it couldn't be delivered, all reasons at once."""

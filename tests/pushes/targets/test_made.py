@@ -137,6 +137,22 @@ def test_all_that_is_wrong_with_a_target_is_told_at_once(server: Running) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("target", "queue"),
+    [
+        ({"profile": "retail_crm"}, "module"),
+        ({"profile": "social_interaction"}, "module"),
+        ({"profile": "data_bank", "notify": "crm"}, "other"),
+        ({"notify": "crm"}, "module"),
+        ({}, "other"),
+    ],
+)
+def test_pushes_of_internal_modules_have_a_queue_of_their_own(
+    server: Running, target: dict[str, str], queue: str
+) -> None:
+    assert targets(sftp_yaml(server)).queue_of(push(**target)) == queue
+
+
 def test_a_webhook_that_leaves_something_open_is_told_when_the_push_is_published(server: Running) -> None:
     webhook = "{name: crm, kind: webhook, webhook: {url: 'http://127.0.0.1/${user_id}', method: PUT}}"
     made = targets(f"connections:\n- {sftp_yaml(server)}\n- {webhook}\n")
