@@ -46,7 +46,7 @@ class PushesSettings(ListenerSettings):
         24 * HOUR_MS,
         0,
         31 * 24 * HOUR_MS,
-        "How long (ms) the list of a run that failed is kept, so that it can be pushed again.",
+        "How long (ms) the list of a push's last run that failed is kept, so that it can be pushed again.",
     )
     retry_ms: Whole = whole(
         24 * HOUR_MS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -16,7 +16,7 @@ from agents.pushes.engine.book import Book
 from agents.pushes.engine.planning import asked_runs, due_runs
 from agents.pushes.engine.runner import Runner
 from agents.pushes.published import PublishedPush
-from agents.pushes.runs import GOOD, Request, Run
+from agents.pushes.runs import Request, Run
 from agents.pushes.spool import Spools
 from rules.parse.problems import DefinitionsInvalid
 
@@ -44,8 +44,8 @@ class Leader:
         history: int,
         spool_ms: int,
     ) -> None:
-        """``history``: of each push so many runs that are done are kept. ``spool_ms``: lists of runs that
-        failed are kept for so long."""
+        """``history``: of each push so many runs that are done are kept. ``spool_ms``: lists of the
+        last runs that failed are kept for so long."""
         self._book = book
         self._pushes = pushes
         self._requests = requests
@@ -141,13 +141,24 @@ class Leader:
         for runs in by_push.values():
             await self._book.forget(outdated(runs, self._history))
         least_ms = self._book.now_ms() - self._spool_ms
-        kept = [
-            each.id
-            for each in self._book.runs.values()
-            if not each.is_done or (each.state not in GOOD and (each.ended_ms or 0) >= least_ms)
-        ]
+        kept = kept_lists(self._book.runs.values(), least_ms)
         with suppress(OSError):
             await asyncio.to_thread(self._spools.keep, kept)
+
+
+def kept_lists(runs: Iterable[Run], least_ms: int) -> set[str]:
+    """The runs whose lists are needed: those under way, those that they push again, and of each push the last
+    one that failed since ``least_ms``. All that fail would fill the disk where a schedule fails each time."""
+    kept: set[str] = set()
+    last: dict[str, Run] = {}
+    for run in runs:
+        if not run.is_done:
+            kept |= {run.id, run.of} - {""}
+        elif run.state == "failed" and run.list_id and (run.ended_ms or 0) >= least_ms:
+            before = last.get(run.push_key)
+            if before is None or (before.ended_ms or 0) <= (run.ended_ms or 0):
+                last[run.push_key] = run
+    return kept | {each.id for each in last.values()}
 
 
 def outdated(runs: list[Run], history: int) -> list[Run]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from agents.deliver.definitions.destination import RetryPolicy
 from agents.kafka.consumed import Consumed
@@ -16,10 +17,10 @@ from agents.pushes.contract.parse import load_pushes
 from agents.pushes.contract.push import Push
 from agents.pushes.contract.target import QueueName
 from agents.pushes.engine.book import Book
-from agents.pushes.engine.leader import Leader
+from agents.pushes.engine.leader import Leader, kept_lists
 from agents.pushes.engine.runner import Runner
 from agents.pushes.published import Pushes
-from agents.pushes.runs import Ledger, Request, Run, record_of
+from agents.pushes.runs import Ledger, Request, Run, State, record_of
 from agents.pushes.spool import Spools
 from agents.pushes.targets.files import FilesTarget
 from agents.pushes.targets.object_store import ObjectStorage
@@ -123,6 +124,17 @@ class Lab:
 
     async def of(self, push: Push) -> FilesTarget:
         return self.target(ObjectStorage(ObjectStorePlace("file", str(self.folder / "out"))), push.name)
+
+
+def test_of_each_push_the_list_of_the_last_run_that_failed_is_kept_and_those_that_are_pushed_again() -> None:
+    def run(id: str, state: State, ended_ms: int | None, push: str = "p", of: str = "") -> Run:
+        return replace(DELIVERING, id=id, state=state, ended_ms=ended_ms, push=push, of=of)
+
+    failed = [run(f"f{hour}", "failed", NOW_MS + hour) for hour in range(4)]
+    others = [run("g", "delivered", NOW_MS + 9), run("old", "failed", NOW_MS - 1, push="q")]
+    assert kept_lists([*failed, *others], NOW_MS) == {"f3"}
+    again = run("again", "queued", None, of="f1")
+    assert kept_lists([again, *others, *failed], NOW_MS) == {"f3", "f1", "again"}
 
 
 def is_planned(book: Book) -> bool:
