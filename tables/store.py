@@ -66,7 +66,12 @@ class RocksStore:
         self._cleaning = Cleaning(self._db, path, _ROW)
 
     def _from(self, start: bytes) -> Iterator[RdictIter]:
-        """An iterator on each key from ``start``. rocksdict's own ones end silently at a damaged block."""
+        """An iterator on each key from ``start``. rocksdict's own ones end silently at a damaged block.
+
+        Raises StoreClosed.
+        """
+        if self._is_closed:
+            raise StoreClosed
         with watched(self._path):
             at = self._db.iter()
             at.seek(start)

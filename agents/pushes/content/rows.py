@@ -14,7 +14,7 @@ from agents.pushes.content.columns import called, columns_of, counted_names
 from agents.pushes.content.encryption import encrypter_of, told_encryption
 from agents.pushes.content.written import OMITTED, RowRefused, csv_writer, json_writer
 from agents.pushes.contract.member import Member
-from agents.pushes.contract.push import USER_ID, Content
+from agents.pushes.contract.push import USER_ID, Content, IdColumn
 from agents.pushes.contract.rows import Made
 from rules.predicates.paths import MISSING, getter_of
 from rules.time.instants import format_instant
@@ -40,25 +40,24 @@ class Rows:
         else:
             self._write = json_writer(columns.names, b"" if self.is_framed else b"\n")
         self._columns = columns
+        self._blank: list[object] = [None] * len(columns.names)
         self._names = counted_names(content.ids)
         self._ids = [
-            (at, None if each.type == USER_ID else each.type, encrypter_of(each), self._frame(content, at))
+            (at, None if each.type == USER_ID else each.type, encrypter_of(each), self._frame(each))
             for at, each in enumerate(content.ids)
         ]
-        self._attributes = [
-            (columns.attributes_at + at, getter_of(each.path)) for at, each in enumerate(content.attributes)
-        ]
+        own = list(enumerate(content.attributes, columns.attributes_at))
+        self._whole = [(at, each.path[0]) for at, each in own if len(each.path) == 1]
+        self._within = [(at, getter_of(each.path)) for at, each in own if len(each.path) != 1]
         self._empty: object = {"empty": "", "null": None, "omit": OMITTED}[format.empty]
 
-    def _frame(self, content: Content, at: int) -> list[object]:
-        """What is the same in each row of an id type."""
-        columns, id = self._columns, content.ids[at]
-        values: list[object] = [None] * len(columns.names)
-        if columns.id_type_at >= 0:
-            values[columns.id_type_at] = called(id)
-        if columns.encryption_at >= 0:
-            values[columns.encryption_at] = told_encryption(id)
-        return values
+    def _frame(self, id: IdColumn) -> list[tuple[int, object]]:
+        """What is the same in each row of an id type, by column."""
+        columns = self._columns
+        found: list[tuple[int, object]] = (
+            [(columns.id_type_at, called(id))] if columns.id_type_at >= 0 else []
+        )
+        return [*found, (columns.encryption_at, told_encryption(id))] if columns.encryption_at >= 0 else found
 
     def make(self, members: Sequence[Member]) -> Made:
         """A row for each id that a member has, each id once."""
@@ -67,7 +66,7 @@ class Rows:
         pieces: list[bytes] = []
         write, id_at, is_framed = self._write, self._columns.id_at, self.is_framed
         for member in members:
-            shared: list[tuple[int, object]] | None = None
+            values: list[object] | None = None
             for at, namespace, encrypt, frame in self._ids:
                 identity = member.user_id if namespace is None else member.identities.get(namespace)
                 try:
@@ -75,11 +74,10 @@ class Rows:
                     if id is None:
                         without[at] += 1
                         continue
-                    if shared is None:
-                        shared = self._shared(member)
-                    values = frame.copy()
+                    if values is None:
+                        values = self._shared(member)
                     values[id_at] = id
-                    for column, value in shared:
+                    for column, value in frame:
                         values[column] = value
                     data = write(values)
                     if is_framed:
@@ -101,16 +99,19 @@ class Rows:
             refused,
         )
 
-    def _shared(self, member: Member) -> list[tuple[int, object]]:
-        """What all rows of a member have: attributes and instants, by column."""
+    def _shared(self, member: Member) -> list[object]:
+        """A row with what all rows of a member have: attributes and instants."""
         empty, attributes, columns = self._empty, member.attributes, self._columns
-        found: list[tuple[int, object]] = []
-        for at, get in self._attributes:
+        values = self._blank.copy()
+        for at, name in self._whole:
+            value = attributes.get(name)
+            values[at] = empty if value is None or value == "" else value
+        for at, get in self._within:
             value = get(attributes)
-            found.append((at, empty if value is MISSING or value is None or value == "" else value))
+            values[at] = empty if value is MISSING or value is None or value == "" else value
         if columns.since_at >= 0:
-            found.append((columns.since_at, format_instant(member.since_ms)))
+            values[columns.since_at] = format_instant(member.since_ms)
         if columns.exit_at >= 0:
             exit_ms = member.exit_at_ms
-            found.append((columns.exit_at, empty if exit_ms is None else format_instant(exit_ms)))
-        return found
+            values[columns.exit_at] = empty if exit_ms is None else format_instant(exit_ms)
+        return values

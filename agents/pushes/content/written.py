@@ -30,7 +30,7 @@ def json_writer(names: Sequence[str], end: bytes) -> Write:
 
     def write(values: Sequence[object]) -> bytes:
         row = dict(zip(names, values, strict=True))
-        if any(each is OMITTED for each in values):
+        if OMITTED in values:
             row = {name: value for name, value in row.items() if value is not OMITTED}
         try:
             return orjson.dumps(row) + end

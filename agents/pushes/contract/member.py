@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(slots=True)
-class Member:
+class Member(msgspec.Struct, gc=False):
     """A user who is in the audience at the list's instant; instants in ms.
 
     Identities that were taken back are absent. ``exit_at_ms``: when the user leaves if nothing more happens;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,9 +73,10 @@ async def _spool(spools: Spools, held: HeldInstant, push: Push, run_id: str, lis
             def make(members: list[Member]) -> tuple[Made, list[str]]:
                 return rows.make(members), [each.user_id for each in members]
 
-            async for made, users in read_members(partition.store, partition.deciding, make):
-                writer.add(made, users)
-                writer.is_counted_only = writer.rows >= push.max_ids
+            async with aclosing(read_members(partition.store, partition.deciding, make)) as pages:
+                async for made, users in pages:
+                    writer.add(made, users)
+                    writer.is_counted_only = writer.rows >= push.max_ids
         _check_count(writer, push)
         await asyncio.to_thread(writer.finish, held.instant_ms, rows.header, rows.is_framed)
     except BaseException:

@@ -61,7 +61,7 @@ class Deciding:
     def _member(self, key: bytes, value: bytes) -> Member | None:
         if value[:1] != ROW_VERSION:
             return self._of_whole(key, decode_row(value))
-        row = _decode(memoryview(value)[1:])
+        row = _decode(value[1:])
         is_due = row.timer_ms is not None and row.timer_ms <= self.instant_ms
         if self.wants_exit or is_due or row.now_ms > self.instant_ms:
             return self._of_whole(key, decode_row(value))
@@ -93,7 +93,6 @@ class Deciding:
 def _made(
     key: bytes, identities: Mapping[str, str], attributes: Mapping[str, object], since_ms: int
 ) -> Member:
-    _, user_id = split_row_key(key)
     if GONE in identities.values():
         identities = {name: value for name, value in identities.items() if value != GONE}
-    return Member(user_id, identities, attributes, since_ms)
+    return Member(split_row_key(key)[1], identities, attributes, since_ms)
