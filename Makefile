@@ -102,7 +102,7 @@ azurite: $(READY) ## the Azure Blob Storage server of the tests, where npm is
 	echo "Installing the Azure Blob Storage server of the tests ..."; \
 	rm -rf $(AZURITE); mkdir -p $(AZURITE); cp $(dir $(AZURITE_LOCK))package*.json $(AZURITE); \
 	if npm ci --prefix $(AZURITE) --omit=optional --ignore-scripts --no-audit --no-fund --prefer-offline \
-		>.venv/azurite.log 2>&1; then touch $(AZURITE)/.installed; \
+		--fetch-retries=1 --fetch-timeout=60000 >.venv/azurite.log 2>&1; then touch $(AZURITE)/.installed; \
 	else echo "It could not be installed (.venv/azurite.log says why): the tests with Azure will be skipped."; fi
 
 .PHONY: demo

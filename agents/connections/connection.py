@@ -6,6 +6,7 @@ destination (``agents.deliver.secrets.secrets``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -92,6 +93,9 @@ class Sftp:
     """Below which all files are; relative to where the account starts, unless it begins with a slash."""
 
 
+REGION: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+AZURE_ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}")
+"""Both become part of a host's name: anything else could lead to another host."""
 Reached: TypeAlias = KafkaCluster | EventHubNamespace | WebhookTemplate | ObjectStore | Sftp
 Kind: TypeAlias = Literal["kafka", "eventhub", "webhook", "object_store", "sftp"]
 KINDS: Final[Mapping[type, Kind]] = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from agents.connections.connection import ObjectStore, Reached, Sftp
+from agents.connections.connection import AZURE_ACCOUNT, REGION, ObjectStore, Reached, Sftp
 from agents.connections.parse_template import parse_template
 from agents.deliver.definitions.hosts import NoHost, canonical_host
 from agents.deliver.definitions.parse_targets import (
@@ -77,6 +77,10 @@ def _check_keys(fields: Fields, made: ObjectStore) -> None:
     if made.scheme == "s3" and made.endpoint is None and made.region is None:
         message = "a bucket of S3 needs its 'region', or an 'endpoint'"
         fields.reader.problem("missing_key", message, fields.path, fields.at)
+    if made.region is not None and REGION.fullmatch(made.region) is None:
+        fields.wrong("region", "region must be 1 to 64 letters, digits or hyphens")
+    if made.scheme == "az" and isinstance(made.key_id, str) and AZURE_ACCOUNT.fullmatch(made.key_id) is None:
+        fields.wrong("key_id", "a storage account is called by 3 to 24 lower-case letters and digits")
     if made.scheme == "az" and "key_id" not in fields.entries:
         message = "with az:// 'key_id' is needed: the name of the storage account"
         fields.reader.problem("missing_key", message, fields.path, fields.at)

@@ -16,6 +16,7 @@ from agents.pushes.contract.target import TargetRefused, TargetUnavailable
 from agents.pushes.targets.places import PROBE, Mask, ObjectStorePlace, no_mask
 from agents.pushes.targets.store_address import (
     DEFAULT_REGION,
+    check_names,
     checked_addresses,
     client_options,
     endpoint_of,
@@ -135,6 +136,7 @@ class ObjectStorage:
 
     async def _opened(self) -> ObjectStore:
         """Raises TargetRefused, TargetUnavailable. Whether it may be connected to is asked each time."""
+        check_names(self._place)
         endpoint, found = endpoint_of(self._place), tuple[str, ...]()
         if endpoint is not None:
             found = await checked_addresses(endpoint, self._place.allow_private)

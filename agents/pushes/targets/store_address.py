@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from yarl import URL
 
+from agents.connections.connection import AZURE_ACCOUNT, REGION
 from agents.pushes.contract.target import TargetRefused, TargetUnavailable
 from agents.pushes.targets.places import ObjectStorePlace
 from agents.sinks.addresses.guard import AddressNotAllowed, check_address
@@ -37,6 +38,14 @@ def endpoint_of(place: ObjectStorePlace) -> str | None:
     region = place.region or DEFAULT_REGION
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"https://s3.{region}.{domain}"
+
+
+def check_names(place: ObjectStorePlace) -> None:
+    """Raises TargetRefused for an account or a region that would make another host's name of the cloud's."""
+    if place.scheme == "s3" and place.region is not None and REGION.fullmatch(place.region) is None:
+        raise TargetRefused("the region isn't one: 1 to 64 letters, digits or hyphens")
+    if place.scheme == "az" and AZURE_ACCOUNT.fullmatch(place.key_id or "") is None:
+        raise TargetRefused("the storage account isn't one: 3 to 24 lower-case letters and digits")
 
 
 async def checked_addresses(endpoint: str, allow_private: bool) -> tuple[str, ...]:

@@ -93,6 +93,19 @@ async def test_a_bucket_may_be_part_of_the_name_as_alibaba_oss_wants_it(
     }
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (replace(PLACE, scheme="az", key_id="127.0.0.1:1/x"), "the storage account isn't one"),
+        (replace(PLACE, scheme="az", key_id="a@evil"), "the storage account isn't one"),
+        (replace(PLACE, region="x@evil.example/"), "the region isn't one"),
+    ],
+)
+async def test_an_account_or_a_region_cannot_lead_to_another_host(place: ObjectStorePlace, told: str) -> None:
+    with pytest.raises(TargetRefused, match=told):
+        await ObjectStorage(place).get("x")
+
+
 async def found(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(FOUND)
