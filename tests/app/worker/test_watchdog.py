@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +13,11 @@ from faust.types import TP
 
 from app.kafka.configured import plan_of
 from app.settings.tree import Settings, load_settings
+from app.worker import watchdog
 from app.worker.watchdog import WorkerStalled, watch
 
-LIMIT = 1
+LIMIT = 8
 EVENTS = TP("turnstile.events", 0)
-
-pytestmark = pytest.mark.slow
 
 
 class Offsets:
@@ -55,56 +54,75 @@ class Watched:
         self.stopping.set()
 
 
+class Clock:
+    """Time that passes while the watchdog waits, and what happens then."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.happens: Callable[[], object] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.happens()
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(watchdog, "time", made)
+    monkeypatch.setattr(watchdog, "asyncio", made)
+    return made
+
+
 @pytest.fixture
 def worker(tmp_path: Path) -> Any:
     environ = {"TURNSTILE_WORKER__STALL_SECONDS": str(LIMIT), "TURNSTILE_WORKER__DATA_DIR": str(tmp_path)}
     return Watched(load_settings(environ=environ))
 
 
-async def watched(worker: Any, seconds: float) -> None:
-    watching = asyncio.create_task(watch(worker))
-    try:
-        async with asyncio.timeout(seconds):
-            await worker.stopping.wait()
-    except TimeoutError:
-        pass
-    finally:
-        watching.cancel()
+async def watched(worker: Any, clock: Clock, seconds: float) -> None:
+    ends, watching = clock.now + seconds, asyncio.create_task(watch(worker))
+    while clock.now < ends and not worker.stopping.is_set():
+        await asyncio.sleep(0)
+        assert not watching.done(), watching
+    watching.cancel()
 
 
-async def test_lag_without_progress_ends_the_worker(worker: Any) -> None:
+async def test_lag_without_progress_ends_the_worker(worker: Any, clock: Clock) -> None:
     worker.log.end = 5
-    await watched(worker, 4 * LIMIT)
+    await watched(worker, clock, LIMIT)
+    assert worker.crashed is None
+    await watched(worker, clock, 2 * LIMIT)
     assert isinstance(worker.crashed, WorkerStalled)
     assert "turnstile.events/0 has lag and stood at offset 0" in str(worker.crashed)
 
 
-async def test_progress_or_no_lag_keeps_it(worker: Any) -> None:
-    async def work() -> None:
-        while True:
-            worker.log.committed += 1
-            await asyncio.sleep(LIMIT / 4)
+async def test_progress_or_no_lag_keeps_it(worker: Any, clock: Clock) -> None:
+    def work() -> None:
+        worker.log.committed += 1
 
     worker.log.end = 1000
-    working = asyncio.create_task(work())
-    await watched(worker, 2 * LIMIT)
-    working.cancel()
+    clock.happens = work
+    await watched(worker, clock, 4 * LIMIT)
+    clock.happens = lambda: None
     worker.log.end = worker.log.committed
-    await watched(worker, 2 * LIMIT)
+    await watched(worker, clock, 4 * LIMIT)
     assert worker.crashed is None
 
 
-async def test_a_restore_that_stands_still_ends_the_worker(worker: Any) -> None:
+async def test_a_restore_that_stands_still_ends_the_worker(worker: Any, clock: Clock) -> None:
     worker.evaluator.paused = True
 
-    async def restore() -> None:
-        while True:
-            worker.restorer.rows_restored += 1
-            await asyncio.sleep(LIMIT / 4)
+    def restore() -> None:
+        worker.restorer.rows_restored += 1
 
-    restoring = asyncio.create_task(restore())
-    await watched(worker, 2 * LIMIT)
+    clock.happens = restore
+    await watched(worker, clock, 4 * LIMIT)
     assert worker.crashed is None
-    restoring.cancel()
-    await watched(worker, 4 * LIMIT)
+    clock.happens = lambda: None
+    await watched(worker, clock, 2 * LIMIT)
     assert isinstance(worker.crashed, WorkerStalled)
