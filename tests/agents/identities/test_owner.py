@@ -95,7 +95,7 @@ async def test_of_erased_users_only_what_they_claim_later_stays(
     owner = OwnerOfClaims(writer, "claims", feed)
     async with following(topic, tmp_path, owner=owner) as (follower, _):
         follower.hold([0])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while live(topic) != wanted:
                 await asyncio.sleep(0)
             for _ in range(500):  # all is looked at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -112,10 +113,9 @@ async def test_sources_are_merged_by_timestamp_and_stop_exactly_at_their_ends(
         assert told(await read(history)) == [0, 1, 2, 4, 3, 4, 4, 5, 8, 9]
         assert (history.remaining, history.done) == (0, 10)
         further = {places[2]: 5}
-        for _ in range(20):
-            if history.has_fetched_to(further):
-                break
-            await history.fetch()
+        async with asyncio.timeout(60):
+            while not history.has_fetched_to(further):
+                await history.fetch()
         history.extend(further)
         assert told(history.next_run(100)) == [7, 10]
         assert history.is_at_end
