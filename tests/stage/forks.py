@@ -119,7 +119,8 @@ _nurseries: list[_Nursery] = []
 def start_forked(
     arguments: Sequence[str], out: Path, environment: Mapping[str, str], errors: Path | None = None
 ) -> Forked:
-    """Run ``turnstile`` with these arguments; it ends with this process, even when this one gets SIGKILL.
+    """Run ``turnstile`` with these arguments, or ``-m`` and a module of the tests with its own. It ends with
+    this process, even when this one gets SIGKILL.
 
     What it prints is added to the file ``out``; errors go there, too, if no file is named for them.
     """

@@ -11,6 +11,7 @@ import ctypes
 import gc
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -18,7 +19,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-PROGRAMS = ("app.cli", "app.worker.process", "app.serve.process", "app.deliver.service")
+PROGRAMS = ("app.cli", "app.worker.process", "app.serve.process", "app.deliver.service", "app.pushes.process")
 PDEATHSIG = 1
 """PR_SET_PDEATHSIG (prctl(2)): the kernel ends us with the process that started us."""
 
@@ -102,6 +103,10 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # what is forked shares the memory, as long as the collector doesn't write into it
     arguments = Nursery(sys.argv[1]).wait_born()
+    if arguments[:1] == ["-m"]:  # a program of the tests, which changes ours and runs it
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__")
+        return
     sys.argv = ["turnstile", *arguments]
     run(arguments)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from app.kafka.embedded import start_tied
 from tests.pushes.service.stage import DEFINITIONS, USERS, PushStage, environ_of, send_views
+from tests.stage.forks import Forked, start_forked
 from tests.stage.scene import scene
 from tests.stage.workers import environment
 
@@ -26,9 +24,9 @@ KILLS = [
 NEW_LIST = {("snapshot", False), ("sending", True)}
 
 
-def start(pushes: PushStage, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.pushes.service.killed", *arguments]
-    return start_tied(command, log, environment(environ_of(pushes.stage, pushes.folder)))
+def start(pushes: PushStage, log: Path, *point: str) -> Forked:
+    arguments = ["-m", "tests.pushes.service.killed", "alone", *point]
+    return start_forked(arguments, log, environment(environ_of(pushes.stage, pushes.folder)))
 
 
 async def test_kills_at_every_point_leave_exactly_one_list(
@@ -45,7 +43,7 @@ async def test_kills_at_every_point_leave_exactly_one_list(
         sending = asyncio.create_task(send_views(stage, is_over, USERS))
         log = tmp_path / "push.log"
         runs = {}
-        process: subprocess.Popen[bytes] | None = None
+        process: Forked | None = None
         try:
             names = [f"p{number}" for number in range(len(KILLS))]
             process = start(pushes, log, KILLS[0][0], names[0])
