@@ -188,10 +188,66 @@ def list_id(run: str, number: int) -> str:
     return f"{run}-{number}"
 
 
+class RunIndex:
+    """Runs by id and by push, those that aren't over, and the last time of each schedule: there may be a
+    thousand of each push, so that nobody looks at all of them."""
+
+    def __init__(self, runs: Iterable[Run] = ()) -> None:
+        self.runs: dict[str, Run] = {}
+        self._of_push: dict[str, dict[str, Run]] = {}
+        self._unfinished: dict[str, Run] = {}
+        self._last_due_ms: dict[tuple[str, int], int] = {}
+        for each in runs:
+            self.put(each)
+
+    def put(self, run: Run) -> None:
+        """A run as it is now."""
+        key = run.push_key
+        self.runs[run.id] = run
+        self._of_push.setdefault(key, {})[run.id] = run
+        if run.is_done:
+            self._unfinished.pop(run.id, None)
+        else:
+            self._unfinished[run.id] = run
+        if run.trigger == "schedule":
+            last_ms = self._last_due_ms.get((key, run.generation), run.due_ms)
+            self._last_due_ms[key, run.generation] = max(last_ms, run.due_ms)
+
+    def remove(self, id: str) -> None:
+        """It is no longer there. The last time of its schedule stays known."""
+        run = self.runs.pop(id, None)
+        if run is not None:
+            self._of_push[run.push_key].pop(id, None)
+            self._unfinished.pop(id, None)
+
+    def of_push(self, key: str) -> list[Run]:
+        """The runs of a push (``project/name``), the earliest first."""
+        return sorted(self._of_push.get(key, {}).values(), key=order_of)
+
+    @property
+    def unfinished(self) -> list[Run]:
+        """The earliest first."""
+        return sorted(self._unfinished.values(), key=order_of)
+
+    def last_due_ms(self, key: str, generation: int) -> int | None:
+        """The last time of the schedule that has a run, of one generation of a push."""
+        return self._last_due_ms.get((key, generation))
+
+
+def order_of(run: Run) -> tuple[int, int, str]:
+    """By which runs are in order: when they were made, then when they were due."""
+    return run.created_ms, run.due_ms, run.id
+
+
 class Ledger(Registry[str, Run | Request | Totals]):
     """Everything that is noted, by the record's key."""
 
     key_is: ClassVar[str] = "a record needs the key run/project/push/id, request/id or totals/project/push"
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self.index = RunIndex()
+        self._requests: dict[str, Request] = {}
 
     def id_of(self, key: bytes) -> str:
         name = key.decode()
@@ -206,17 +262,28 @@ class Ledger(Registry[str, Run | Request | Totals]):
             return _decode_totals(value)
         return _decode_run(value) if key.startswith(RUN.encode()) else _decode_request(value)
 
+    def _put_in_force(self, key: bytes, value: bytes | None) -> None:
+        super()._put_in_force(key, value)
+        name = key.decode()
+        noted = self.published.get(name)
+        if isinstance(noted, Run):
+            self.index.put(noted)
+        elif name.startswith(RUN):
+            self.index.remove(name.rpartition("/")[2])
+        elif isinstance(noted, Request):
+            self._requests[name] = noted
+        else:
+            self._requests.pop(name, None)
+
     @property
     def runs(self) -> list[Run]:
         """All of them, the earliest first."""
-        found = [each for each in self.published.values() if isinstance(each, Run)]
-        return sorted(found, key=lambda each: (each.created_ms, each.due_ms, each.id))
+        return sorted(self.index.runs.values(), key=order_of)
 
     @property
     def requests(self) -> list[Request]:
         """In the order in which they came."""
-        found = [each for each in self.published.values() if isinstance(each, Request)]
-        return sorted(found, key=lambda each: (each.at_ms, each.id))
+        return sorted(self._requests.values(), key=lambda each: (each.at_ms, each.id))
 
     @property
     def all_totals(self) -> list[Totals]:
@@ -229,16 +296,8 @@ class Ledger(Registry[str, Run | Request | Totals]):
 
     def of_push(self, key: str) -> list[Run]:
         """The runs of a push (``project/name``), the earliest first."""
-        return [each for each in self.runs if each.push_key == key]
+        return self.index.of_push(key)
 
     def find(self, run: str) -> Run | None:
         """By the run's id."""
-        return next((each for each in self.runs if each.id == run), None)
-
-
-def last_due_ms(runs: Iterable[Run], generation: int) -> int | None:
-    """The last time of the schedule that has a run, of one generation of a push."""
-    return max(
-        (each.due_ms for each in runs if each.generation == generation and each.trigger == "schedule"),
-        default=None,
-    )
+        return self.index.runs.get(run)

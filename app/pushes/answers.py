@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from agents.pushes.due import next_due_ms
 from agents.pushes.published import PublishedPush
-from agents.pushes.runs import Ledger, Run, last_due_ms
+from agents.pushes.runs import Ledger, Run
 from app.http.answers import Instant, Readiness
 from rules.time.instants import format_instant
 
@@ -119,7 +119,7 @@ def run_status(run: Run) -> RunStatus:
 def push_status(published: PublishedPush, ledger: Ledger, now_ms: int) -> PushStatus:
     push = published.definition
     runs = ledger.of_push(push.key)
-    last_ms = last_due_ms(runs, published.generation)
+    last_ms = ledger.index.last_due_ms(push.key, published.generation)
     return PushStatus(
         name=push.name,
         project=push.project,

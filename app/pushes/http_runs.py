@@ -9,7 +9,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from agents.pushes.runs import Action as Asked
-from agents.pushes.runs import Ledger, Request, Run, run_id
+from agents.pushes.runs import Ledger, Request, Run, order_of, run_id
 from agents.pushes.targets.confirmation import is_confirmation
 from agents.registry.api_keys import Scope
 from app.http.answers import Json
@@ -68,11 +68,12 @@ class RunRoutes:
 
     async def _runs(self, request: web.Request) -> Json[RunStatuses]:
         project, name, limit, after = project_of(request), PUSH.of(request), _limit(request), _after(request)
-        ours = (each for each in reversed(self._service.known_runs().runs) if each.project == project)
-        wanted = (each for each in ours if name in (None, each.push))
-        found = [each for each in wanted if after is None or _place(each) < after]
+        ledger = self._service.known_runs()
+        runs = ledger.runs if name is None else ledger.of_push(f"{project}/{name}")
+        ours = (each for each in reversed(runs) if each.project == project)
+        found = [each for each in ours if after is None or order_of(each) < after]
         page = found[:limit]
-        following = "-".join(map(str, _place(page[-1]))) if len(found) > limit else None
+        following = "-".join(map(str, order_of(page[-1]))) if len(found) > limit else None
         answer = Json(RunStatuses([run_status(each) for each in page], following))
         if following is not None:
             query = urlencode({**request.query, AFTER.name: following})
@@ -143,11 +144,6 @@ class RunRoutes:
             await self._service.ask(asked)
         except KafkaError as error:
             raise HttpProblem(503, "Not available now", f"Kafka did not take it: {error!r}") from None
-
-
-def _place(run: Run) -> tuple[int, int, str]:
-    """Where it is in the order of the ledger."""
-    return run.created_ms, run.due_ms, run.id
 
 
 def _after(request: web.Request) -> tuple[int, int, str] | None:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from agents.pushes.due import first_due_ms
 from agents.pushes.published import PublishedPush, Pushes
-from agents.pushes.runs import DONE, GOOD, Ledger, Run, State, Totals, last_due_ms
+from agents.pushes.runs import DONE, GOOD, Ledger, Run, State
 from app.publish.named.changes import now_ms
 
 LABELS: Final = ["project", "push", "connection"]
@@ -37,14 +37,9 @@ class PushCollector(Collector):
     def collect(self) -> Iterator[Any]:
         yield GaugeMetricFamily("turnstile_push_leads", "1 where runs are carried out.", float(self._leads()))
         ledger, at_ms = self._ledger(), now_ms()
-        by_push: dict[str, list[Run]] = {}
-        for run in ledger.runs:
-            by_push.setdefault(run.push_key, []).append(run)
         families = Families()
         for published in self._pushes.live():
-            push = published.definition
-            totals = ledger.totals(push.project, push.name)
-            families.add(published, by_push.get(push.key, []), totals, at_ms)
+            families.add(published, ledger, at_ms)
         yield from families.all
 
 
@@ -82,10 +77,12 @@ class Families:
         counters = (self._runs, self._confirmed, self._rows, self._bytes)
         return (*counters, self._under_way, self._good, self._failing, self._overdue)
 
-    def add(self, published: PublishedPush, runs: Sequence[Run], forgotten: Totals, at_ms: int) -> None:
-        """Of one push; ``runs``: the earliest first."""
+    def add(self, published: PublishedPush, ledger: Ledger, at_ms: int) -> None:
+        """Of one push."""
         push = published.definition
         labels = [push.project, push.name, push.connection]
+        runs = ledger.of_push(push.key)
+        forgotten = ledger.totals(push.project, push.name)
         totals = forgotten.with_runs(runs)
         for name, count in sorted(totals.runs.items()):
             state, _, code = name.partition("/")
@@ -100,7 +97,8 @@ class Families:
         if good_ms:
             self._good.add_metric(labels, max(good_ms) / 1000)
         self._failing.add_metric(labels, float(is_failing(runs)))
-        self._overdue.add_metric(labels, overdue_ms(published, runs, at_ms) / 1000)
+        last_ms = ledger.index.last_due_ms(push.key, published.generation)
+        self._overdue.add_metric(labels, overdue_ms(published, runs, last_ms, at_ms) / 1000)
 
 
 def is_failing(runs: Sequence[Run]) -> bool:
@@ -109,10 +107,10 @@ def is_failing(runs: Sequence[Run]) -> bool:
     return bool(ended) and max(ended, key=lambda each: each.ended_ms or 0).state == "failed"
 
 
-def overdue_ms(published: PublishedPush, runs: Sequence[Run], at_ms: int) -> int:
-    """How long a time of the schedule waits for a run that is over; 0: none does."""
+def overdue_ms(published: PublishedPush, runs: Sequence[Run], last_ms: int | None, at_ms: int) -> int:
+    """How long a time of the schedule waits for a run that is over; 0: none does. ``last_ms``: the last time
+    that has a run."""
     waiting = [each.due_ms for each in runs if not each.is_done]
-    last_ms = last_due_ms(runs, published.generation)
     first_ms = first_due_ms(published.definition, published.scheduled_ms, last_ms)
     if published.definition.enabled and first_ms is not None:
         waiting.append(first_ms)

@@ -121,4 +121,4 @@ def test_a_push_fails_until_a_list_is_delivered_and_what_is_skipped_makes_no_dif
     ],
 )
 def test_a_time_without_a_run_is_overdue_from_its_instant_on(schedule: str, late_ms: int) -> None:
-    assert overdue_ms(published(schedule), [], 4_200_000) == late_ms
+    assert overdue_ms(published(schedule), [], None, 4_200_000) == late_ms

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from agents.pushes.runs import Ledger, Request, Run, Totals, gone, record_of
+from agents.pushes.runs import Ledger, Request, Run, RunIndex, Totals, gone, record_of
 from agents.registry.leading import NotedRecord, Write
 
 MOST_TOLD: Final = 50
@@ -21,7 +21,7 @@ class Book:
     def __init__(self, ledger: Ledger, write: Write, wall_ms: Callable[[], int]) -> None:
         self._write = write
         self._wall_ms = wall_ms
-        self.runs: dict[str, Run] = {each.id: each for each in ledger.runs}
+        self.index = RunIndex(ledger.runs)
         self.requests: dict[str, Request] = {each.id: each for each in ledger.requests}
         self.totals: dict[str, Totals] = {each.push_key: each for each in ledger.all_totals}
         """Of runs that were forgotten, by ``project/push``."""
@@ -35,15 +35,19 @@ class Book:
         if request.id not in self._answered:
             self.requests.setdefault(request.id, request)
 
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """By id."""
+        return self.index.runs
+
     def of_push(self, key: str) -> list[Run]:
         """The runs of a push (``project/name``), the earliest first."""
-        found = [each for each in self.runs.values() if each.push_key == key]
-        return sorted(found, key=_order)
+        return self.index.of_push(key)
 
     @property
     def unfinished(self) -> list[Run]:
         """In the order in which they are carried out."""
-        return sorted((each for each in self.runs.values() if not each.is_done), key=_order)
+        return self.index.unfinished
 
     async def change(self, run: str, told: str = "", **changes: Any) -> Run:
         """Note changes of a run's fields; the run as it is then."""
@@ -64,7 +68,8 @@ class Book:
         records: list[NotedRecord] = [record_of(each) for each in runs]
         records += [gone(each) for each in answered]
         await self._write(records)
-        self.runs.update({each.id: each for each in runs})
+        for run in runs:
+            self.index.put(run)
         for each in answered:
             self._answered.add(each.id)
             self.requests.pop(each.id, None)
@@ -90,8 +95,4 @@ class Book:
         await self._write(records)
         self.totals = totals
         for each in runs:
-            self.runs.pop(each.id, None)
-
-
-def _order(run: Run) -> tuple[int, int, str]:
-    return run.created_ms, run.due_ms, run.id
+            self.index.remove(each.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from agents.pushes.due import due_time
 from agents.pushes.engine.book import Book
 from agents.pushes.published import PublishedPush
-from agents.pushes.runs import Request, Run, Trigger, last_due_ms, run_id
+from agents.pushes.runs import Request, Run, Trigger, run_id
 from rules.time.instants import format_instant
 
 MOST_BEHIND_MS: Final = 30_000
@@ -34,8 +34,7 @@ def due_runs(pushes: Mapping[str, PublishedPush], book: Book) -> list[Run]:
     for published in pushes.values():
         if published.deleted or not published.definition.enabled:
             continue
-        runs = book.of_push(published.definition.key)
-        last_ms = last_due_ms(runs, published.generation)
+        last_ms = book.index.last_due_ms(published.definition.key, published.generation)
         due = due_time(
             published.definition,
             published.scheduled_ms,
@@ -47,14 +46,14 @@ def due_runs(pushes: Mapping[str, PublishedPush], book: Book) -> list[Run]:
         run = _run(published, "schedule", due.due_ms, due.due_ms, book.now_ms())
         if due.times > 1:
             run = replace(run, times=due.times, told=(f"{due.times} times of the schedule became one run",))
-        found.append(_skipped(run, published, runs, due.is_skipped))
+        found.append(_skipped(run, published, book, due.is_skipped))
     return found
 
 
-def _skipped(run: Run, published: PublishedPush, runs: Sequence[Run], is_missed: bool) -> Run:
+def _skipped(run: Run, published: PublishedPush, book: Book, is_missed: bool) -> Run:
     """The run, or a note that it isn't carried out."""
     reason = ""
-    unfinished = [each for each in runs if not each.is_done]
+    unfinished = [each for each in book.unfinished if each.push_key == run.push_key]
     if is_missed:
         reason = "the time was missed: no process was there"
     elif unfinished and published.definition.schedule.overlap == "skip":

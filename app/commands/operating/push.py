@@ -62,7 +62,6 @@ def list_pushes(settings: SettingsFile = None) -> None:
 
 async def _list(settings: Settings) -> None:
     from agents.pushes.due import next_due_ms
-    from agents.pushes.runs import last_due_ms
     from app.kafka.admin import connected_admin
     from app.publish.named.changes import now_ms
     from app.publish.topics import DefinitionTopics
@@ -77,7 +76,7 @@ async def _list(settings: Settings) -> None:
     for each in published:
         push, key = each.definition, each.definition.key
         runs = ledger.of_push(key)
-        last_ms = last_due_ms(runs, each.generation)
+        last_ms = ledger.index.last_due_ms(key, each.generation)
         next_ms = next_due_ms(push, each.scheduled_ms, last_ms, now_ms())
         rows.append(
             (

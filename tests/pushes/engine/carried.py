@@ -152,8 +152,7 @@ class FileLedger:
     def read(self) -> Ledger:
         found = Ledger("t")
         for line in self._path.read_bytes().splitlines():
-            run = msgspec.json.decode(line, type=Run)
-            found.published[run.key] = run
+            found.index.put(msgspec.json.decode(line, type=Run))
         return found
 
     @property

@@ -211,3 +211,21 @@ def test_old_runs_go_but_the_last_time_of_a_schedule_stays() -> None:
         for number in range(1, 6)
     ]
     assert [each.id for each in outdated([done, *others], 2)] == ["m1", "m2", "m3"]
+
+
+def test_runs_are_found_by_push_and_id_and_what_is_gone_is_not_but_its_time_stays_known() -> None:
+    lab = Lab()
+    lab.now_ms += HOUR_MS
+    (first,) = lab.due()
+    lab.end(first)
+    lab.now_ms += HOUR_MS
+    (second,) = lab.due()
+    asyncio.run(lab.book.forget([first]))
+    for found in (lab.book, lab.reopened()):
+        assert [each.id for each in found.of_push("default/p")] == [second.id]
+        assert [each.id for each in found.unfinished] == [second.id]
+        assert found.index.last_due_ms("default/p", 1) == second.due_ms
+        assert list(found.runs) == [second.id]
+    asyncio.run(lab.book.forget([second]))
+    assert lab.book.index.last_due_ms("default/p", 1) == second.due_ms
+    assert lab.due() == []
