@@ -23,6 +23,7 @@ from agents.pushes.targets.kafka_clients import COMPRESSIONS, Compression, Kafka
 from agents.sinks.kafka.guard import KafkaGuard
 from app.kafka.embedded import free_ports
 from bench.kafka.clients import make_topic
+from tests.pushes.content import test_hostile as hostile
 from tests.pushes.targets.spools import members, no_progress, spooled
 from tests.stage.ends import ends_of
 
@@ -93,6 +94,19 @@ async def test_a_list_is_there_once_with_its_end(
     (end,) = end_records(records)
     assert (end["list_id"], end["rows"], end["rows_by_id"]) == ("list-1", 5_000, {"email": 5_000})
     assert (delivered.rows, seen[-1]) == (5_000, 5_000)
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"], ids=["by the core", "by aiokafka"])
+async def test_hostile_ids_and_labels_arrive_as_they_were(
+    place: KafkaPlace, tmp_path: Path, compression: Compression
+) -> None:
+    list_ = hostile.list_of(tmp_path, RowFormat("kafka", empty="null"), hostile.EACH)
+    await KafkaTarget(replace(place, compression=compression)).deliver(list_, no_progress)
+
+    records = [each for each in await committed(place) if "turnstile.end" not in dict(each.headers)]
+    wanted = hostile.wanted_objects(hostile.EACH)
+    assert sorted(json.dumps(json.loads(each.value)) for each in records) == sorted(map(json.dumps, wanted))
+    assert all(each.key.decode() == json.loads(each.value)["id"] for each in records)
 
 
 async def test_a_list_is_looked_for_since_its_run_began(place: KafkaPlace, tmp_path: Path) -> None:
