@@ -14,10 +14,12 @@ class SegmentBody(msgspec.Struct):
     """A `track` call of Segment. `properties` also have the audience's id as a name: true on an enter."""
 
     type: Literal["track"]
-    event: Literal["Audience Entered", "Audience Exited"]
+    event: Annotated[
+        str, Meta(description="`Audience Entered` or `Audience Exited`; with `on: event` the event's name.")
+    ]
     message_id: Annotated[str, Meta(description="`id` of the transition.")] = field(name="messageId")
     user_id: Annotated[str, Meta(description="The id of the destination's `id_type`.")] = field(name="userId")
-    timestamp: Annotated[Instant, Meta(description="`at` of the transition.")]
+    timestamp: Annotated[Instant, Meta(description="`at` of the transition; the event's time.")]
     properties: dict[str, object]
     context: Annotated[
         dict[str, object] | msgspec.UnsetType, Meta(description="`traits`: the destination's `attributes`.")

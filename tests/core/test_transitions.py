@@ -30,6 +30,7 @@ transitions = st.builds(
     entered_at_ms=instants,
     exit_at_ms=st.none() | instants,
     entered_at_is_bound=st.booleans(),
+    destination=st.just("") | texts,
 )
 
 

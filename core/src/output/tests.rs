@@ -49,6 +49,24 @@ fn a_transition_is_written_as_python_does() {
     assert_eq!(names[7], "trigger.properties");
 }
 
+#[test]
+fn an_event_is_written_without_an_audience() {
+    let transition = Transition { destination: Some("crm".into()), ..transition() };
+    let output = Output::new(&transition);
+    let mut body = Vec::new();
+    output.write_body(&mut body);
+    // hashlib.blake2b("default\0\0crm\01\0ü1".encode(), digest_size=16).hexdigest()
+    let expected = concat!(
+        r#"{"id":"798391ad482f4b81edcd49adfab4630c","event":"event","project":"default","audience":"","#,
+        r#""audience_name":"Bu\"yers","audience_version":3,"user_id":"ü1","seq":1,"at":"2024-05-01T09:00:00.123Z","#,
+        r#""cause":"event","trigger":{"event":"buy","id":null,"time":"1970-01-01T00:00:00.000Z"},"#,
+        r#""entered_at":"2024-05-01T09:00:00.123Z","exit_at":null,"#,
+        r#""destination":"crm","filter":"buyers","properties":{"a":1}}"#
+    );
+    assert_eq!(String::from_utf8_lossy(&body), expected);
+    assert!(output.headers().iter().all(|header| header.0 != "trigger.properties"));
+}
+
 fn claim() -> Claim {
     Claim {
         project: "default".into(),

@@ -1,4 +1,4 @@
-"""``on: event``, end to end: a worker, a delivery worker and a receiver, two of which are killed."""
+"""``on: event``, end to end: a worker, a delivery worker and a receiver; the worker is killed."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ webhook:
     {id: "${id}", user: "${user_id}", to: "${reach_id}", seq: "${seq}", price: "${price}", tier: "${tier}",
      what: "${what}"}
 """
+EDITED = DESTINATION.replace("audiences: [big]\n", "").replace("events: [buy, ", "events: [ping, ")
 USERS = 6
 
 
@@ -63,7 +64,7 @@ async def test_each_event_of_a_member_is_sent_and_nothing_twice_under_another_id
         await stage.make(topic, 1, {"cleanup.policy": "compact"})
         (destination,) = load_destinations([("crm.yaml", DESTINATION % hook.url)])
         await publish_destinations(stage.producer, topic, [PublishedDestination(destination, 1)])
-        worker = stage.worker()
+        worker = stage.worker(worker__id="w1")  # it comes back at once
         settings = {
             **{key: value for key, value in worker.settings.items() if not key.startswith("http.")},
             **{"deliver.allow_private": True, "deliver.lookup_url": worker.url, "worker.id": "d1"},
@@ -85,14 +86,12 @@ async def test_each_event_of_a_member_is_sent_and_nothing_twice_under_another_id
             await write(stage, [*tiers, *first, *first])
             await until(lambda: len(hook.taken) > 3, "the first came", 60, [deliverer, worker])
             worker.kill()
-            deliverer.kill()
             views = [
                 {"user_id": f"u{user}", "event": "view", "properties": {"page": page}}
                 for page in ("cart", "home")
                 for user in range(USERS)
             ]
             await write(stage, [*[bought(user, 8) for user in range(USERS)], *views])
-            deliverer.start()
             worker.start()
             expected = {
                 (f"u{user}", seq, price, what)
@@ -119,6 +118,16 @@ async def test_each_event_of_a_member_is_sent_and_nothing_twice_under_another_id
             assert {json.loads(each.value)["seq"] for each in letters} == {1, 2, 3, 4}
             assert {dict(each.headers)["error.code"] for each in letters} == {b"no_identity"}
             deliverer.end()
+            (later,) = load_destinations([("crm.yaml", EDITED % hook.url)])
+            await publish_destinations(stage.producer, topic, [PublishedDestination(later, 2)])
+            pings = iter(range(10_000))
+
+            async def has_pinged() -> bool:
+                """Workers go by the new definition soon, not at once."""
+                await write(stage, [{"user_id": "u0", "event": "ping", "id": f"p{next(pings)}"}])
+                return any(b'"event":"ping"' in each.value for each in await stage.read(stage.transitions))
+
+            await until(has_pinged, "an edit counts without a restart", 60, [worker])
         finally:
             if deliverer.process is not None:
                 deliverer.kill()
