@@ -47,6 +47,20 @@ def test_what_is_published_reads_back_the_same(text: str) -> None:
     assert registry.unusable_versions == {wanted.definition.key: 7}
 
 
+def test_the_first_record_of_a_version_stands_and_a_lower_one_doesnt_come_back() -> None:
+    first, other = connection(CRM), connection(CRM.replace("The CRM", "Ours"))
+    registry = Connections("t")
+    for offset, (definition, version, stands) in enumerate(
+        [(first, 2, True), (other, 2, False), (other, 1, False), (first, 2, True), (other, 3, True)]
+    ):
+        key, value = definition_record(PublishedConnection(definition, version))
+        assert registry.take(Consumed("t", 0, offset, 0, key, value, [])) is stands
+        assert bool(registry.unusable) is not stands
+        assert registry.unusable_versions == {}
+        assert registry.standing(key) == (key, value) or not stands
+    assert registry.published["default/crm"] == PublishedConnection(other, 3)
+
+
 def test_json_is_read_like_yaml() -> None:
     assert connection(msgspec.json.encode(connection(CRM).document).decode()) == connection(CRM)
 

@@ -83,11 +83,13 @@ async def test_of_concurrent_edits_each_is_made_or_told_that_another_was(process
         topics = processes[number % 2]
         seen = (await read(topics, kind)).version
         try:
-            return await edit(topics, kind, f"e{number}", {seen})
+            version = await edit(topics, kind, f"e{number}", {seen})
         except VersionMoved:
             return None
+        assert version == seen + 1, "a change that came in between is lost"
+        return version
 
-    made = await asyncio.gather(*map(try_edit, range(10)))
+    made = await asyncio.gather(*map(try_edit, range(8)))
     winners = {version: f"e{number}" for number, version in enumerate(made) if version is not None}
     assert sorted(winners) == list(range(2, len(winners) + 2))
     registry = registry_of(first, kind)
@@ -107,13 +109,12 @@ async def test_of_concurrent_edits_each_is_made_or_told_that_another_was(process
     assert list(last.items()) == [definition_record(found)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_edits_without_a_condition_are_made_one_after_the_other(process: Process, kind: str) -> None:
+async def test_edits_without_a_condition_are_made_one_after_the_other(process: Process) -> None:
     processes = [process() for _ in range(2)]
-    made = await asyncio.gather(*(edit(processes[each % 2], kind, f"e{each}") for each in range(6)))
+    made = await asyncio.gather(*(edit(processes[each % 2], "push", f"e{each}") for each in range(6)))
     assert sorted(made) == [1, 2, 3, 4, 5, 6]
-    found = await read(process(), kind)
-    assert (found.version, found.definition) == (6, defined(kind, f"e{made.index(6)}"))
+    found = await read(process(), "push")
+    assert (found.version, found.definition) == (6, defined("push", f"e{made.index(6)}"))
 
 
 async def test_what_another_program_wrote_second_doesnt_count_and_is_written_over(
