@@ -12,8 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from agents.kafka.broker import Broker
+from agents.pushes.contract.target import Delivered, TargetUnavailable
+from agents.pushes.targets.kafka import KafkaTarget
+from agents.pushes.targets.kafka_clients import KafkaPlace
 from app.kafka.embedded import start_tied
 from bench.kafka.apache import ApacheKafka
+from bench.kafka.clients import make_topic
+from tests.pushes.targets.spools import members, no_progress, spooled
+from tests.pushes.targets.test_kafka import CONTENT, committed, end_records, rows_of
 from tests.stage.delivery import many
 from tests.stage.delivery import scene as delivery_scene
 from tests.stage.log import make_log
@@ -22,6 +29,7 @@ from tests.stage.scene import scene
 from tests.stage.workers import COMMAND, ROOT, Worker, environment, until
 
 AWAY_SECONDS = 6
+USERS, ATTEMPTS = 500, 180
 LINES = 30
 """So many in the whole outage; it were some thousands."""
 
@@ -141,3 +149,34 @@ def test_a_start_that_waits_for_a_silent_broker_ends_when_it_is_asked_to(
         finally:
             process.kill()
             connection.close()
+
+
+async def test_a_list_is_there_once_though_its_broker_is_killed_before_the_commit(
+    kafka_node: ApacheKafka, topic_prefix: str, tmp_path: Path
+) -> None:
+    await make_topic(kafka_node.bootstrap, topic_prefix, 2)
+    place = KafkaPlace(Broker(kafka_node.bootstrap), topic_prefix, transactional_prefix=f"{topic_prefix}.")
+    list_ = spooled(tmp_path, CONTENT, [members(USERS)])
+    starting: list[asyncio.Future[None]] = []
+
+    async def kill_once() -> None:
+        if not starting:
+            kafka_node.kill()
+            kafka_node._launch(1)  # in this thread, which it ends with
+            starting.append(asyncio.ensure_future(asyncio.to_thread(kafka_node.wait_ready)))
+
+    async def delivered() -> Delivered:
+        for _ in range(ATTEMPTS):
+            try:
+                return await KafkaTarget(place).deliver(list_, no_progress, kill_once)
+            except TargetUnavailable:
+                await asyncio.sleep(0.5)
+        raise AssertionError("the list isn't delivered")
+
+    try:
+        found = await delivered()
+    finally:
+        await asyncio.gather(*starting)
+    rows = rows_of(records := await committed(place))
+    assert found.rows == USERS == len(rows) == len({each["email"] for each in rows})
+    assert [each["list_id"] for each in end_records(records)] == [list_.list_id]
