@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -28,6 +29,9 @@ from app.supervisor import Supervisor
 from rules.compile.rule_set import RuleSet
 from tables.store import RocksMemory
 from tables.store_faults import make_directory
+
+MOST_BLOCK_BYTES: Final = 128 * 1024**2
+"""Lists are read in the order of the keys, so a larger cache would hold blocks that nobody asks for again."""
 
 
 class Following:
@@ -59,7 +63,8 @@ class Following:
         """Follow all partitions into stores below the folder. Raises StoreUnusable."""
         settings, changelog = self._settings, self.topics.changelog
         make_directory(folder)
-        memory = RocksMemory.of(settings.cache.block_bytes, settings.cache.write_buffer_bytes)
+        block_bytes = min(settings.cache.block_bytes, MOST_BLOCK_BYTES)
+        memory = RocksMemory.of(block_bytes, settings.cache.write_buffer_bytes)
         stores = ChangelogStores(self._consumer, folder, memory, changelog, self._warnings)
         self.replicas = replicas = Replicas(
             changelog.partitions,

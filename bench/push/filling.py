@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +24,8 @@ from tables.member_index import audiences_in
 from tables.row_store import Member, Timer, Write
 from tables.store import RocksMemory, RocksStore
 
-AT_ONCE: Final = 20_000
-"""Rows in one write."""
+AT_ONCE: Final = 100_000
+"""Users that are looked at together; each partition's are one write."""
 MIB: Final = 1 << 20
 
 
@@ -50,12 +50,19 @@ class Template:
 
 def fill(order: Order) -> None:
     people = People(order.rows, order.members)
-    for partition, path in order.stores.items():
-        store = RocksStore(Path(path), RocksMemory.of(64 * MIB, 128 * MIB))
-        inside, outside = _templates(store, people)
-        numbers = _users(people, partition, order.partitions)
-        while some := list(islice(numbers, AT_ONCE)):
-            store.write(_copies(people, some, inside, outside))
+    memory = RocksMemory.of(64 * MIB, 256 * MIB)
+    stores = {partition: RocksStore(Path(path), memory) for partition, path in order.stores.items()}
+    templates = {partition: _templates(store, people) for partition, store in stores.items()}
+    for first in range(people.sampled, people.rows, AT_ONCE):
+        numbers = range(first, min(people.rows, first + AT_ONCE))
+        own: dict[int, list[int]] = {partition: [] for partition in stores}
+        at = _partitions_of([name_of(each) for each in numbers], order.partitions)
+        for number, partition in zip(numbers, at, strict=True):
+            if partition in own:
+                own[partition].append(number)
+        for partition, some in own.items():
+            stores[partition].write(_copies(people, some, *templates[partition]))
+    for store in stores.values():
         store.close()
 
 
@@ -89,14 +96,6 @@ def _templates(store: RocksStore, people: People) -> tuple[Iterator[Template], I
     if not all(found.values()):
         raise BenchFailed("a partition has no sampled member, or nobody else: give more --rows")
     return cycle(found[True]), cycle(found[False])
-
-
-def _users(people: People, partition: int, partitions: int) -> Iterator[int]:
-    """All users of a partition but the sampled ones."""
-    for first in range(people.sampled, people.rows, AT_ONCE):
-        numbers = range(first, min(people.rows, first + AT_ONCE))
-        at = _partitions_of([name_of(each) for each in numbers], partitions)
-        yield from (number for number, each in zip(numbers, at, strict=True) if each == partition)
 
 
 def _partitions_of(names: list[str], partitions: int) -> list[int]:

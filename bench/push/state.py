@@ -23,7 +23,6 @@ from agents.topics import TopicPlan
 from app.publish.files import load_audiences
 from bench.kafka.brokers import BenchBroker
 from bench.kafka.clients import prepare, produce
-from bench.lookup.asking import settled
 from bench.processes import BenchFailed, Child
 from bench.push.filling import Order
 from bench.push.people import DEFINITION, People
@@ -38,6 +37,7 @@ EVENTS: Final = 6
 OLDEST_MS, LATEST_MS = 23 * 3_600_000, 7 * 3_600_000
 """Between these ages events happened. So windows up to 6 h are over, those of 24 h end after the run: time
 itself does nothing to the copies while it is measured, which would come in bursts of a thousand."""
+SAMPLE_SECONDS: Final = 300.0
 FILL_SECONDS: Final = 900.0
 
 
@@ -56,11 +56,12 @@ async def make_state(
         definitions[-1].write_text(text)
     await prepare(broker.bootstrap, plan, partitions, [*bench_audiences(), *load_audiences(definitions)])
     began = time.monotonic()
-    await produce(broker.bootstrap, plan.events[0], partitions, _log(people, partitions, plan.events[0]))
+    log = _log(people, partitions, plan.events[0])
+    records = await produce(broker.bootstrap, plan.events[0], partitions, log)
     with BenchWorker(broker, plan, partitions, folder / "worker") as worker:
         async with aiohttp.ClientSession() as session:
             await worker.ready(session)
-            await settled(worker, session)
+            await _applied(worker, session, records)
     data = folder / "worker" / "data"
     say(f"{people.sampled:,} users' rows made by a worker in {time.monotonic() - began:.0f} s")
     began = time.monotonic()
@@ -68,6 +69,15 @@ async def make_state(
     size = sum(each.stat().st_size for each in data.rglob("*") if each.is_file())
     say(f"copied to {people.rows:,} in {time.monotonic() - began:.0f} s: {size / 1e6:,.0f} MB of stores")
     return data
+
+
+async def _applied(worker: BenchWorker, session: aiohttp.ClientSession, records: int) -> None:
+    """Wait until a worker has taken so many. Raises BenchFailed."""
+    deadline = time.monotonic() + SAMPLE_SECONDS
+    while (await worker.metrics(session) or {}).get("turnstile_records_total", 0.0) < records:
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"the worker doesn't take {records:,} records: {worker.tail()}")
+        await asyncio.sleep(0.1)
 
 
 def copy_stores(data: Path, changelog: str, to: Path) -> None:
