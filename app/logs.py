@@ -14,7 +14,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from app.repeated_lines import RepeatedLines
 from app.settings.tree import LogsSettings
 
-QUIET = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio", "azure")
+QUIET = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio", "azure", "asyncssh")
 """Libraries whose warnings and errors are enough, unless the level is debug."""
 
 
