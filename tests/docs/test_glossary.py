@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -27,11 +28,14 @@ class Avoided:
 
     def is_in(self, name: str, file: str) -> bool:
         spoken = words_of(name)
+        if self.words[0] not in spoken:
+            return False
         for phrase in self.fine:
             spoken = without(spoken, phrase)
         return not file.startswith(self.folders) and without(spoken, self.words) != spoken
 
 
+@cache
 def words_of(name: str) -> Words:
     """``_DueTimers`` as due, timer."""
     return tuple(each.lower().removesuffix("s") for each in WORD.findall(name))
