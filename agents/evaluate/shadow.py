@@ -43,8 +43,7 @@ class Shadow(Pipeline):
         self._live = live
         self._begin_ms = begin_ms
         self._history_topics = history_topics
-        self.rules = rules
-        self.profiles.define(rules)
+        self._use(rules)
 
     def take(self, records: Sequence[Record]) -> None:
         """Records of one topic's partition, in log order."""
