@@ -113,7 +113,8 @@ class Stage:
                     await create_topics(admin, {**wanted, plan.audiences: (1, compacted)}, 1)
             finally:
                 await admin.close()
-            self._topics_made = plan.names  # the worker makes those that are missing here
+            # The worker makes those that are missing here.
+            self._topics_made = [*plan.names, plan.destinations]
             self._producer = new_producer(
                 worker.broker,
                 idempotence=self.settings.kafka.idempotence,
