@@ -23,9 +23,5 @@ def calls(file: Path) -> Iterator[str]:
 
 def test_no_other_module_makes_a_client() -> None:
     files = {str(each.relative_to(ROOT)): each for name in PACKAGES for each in (ROOT / name).rglob("*.py")}
-    found = {
-        name: made
-        for name, file in files.items()
-        if (made := set(calls(file)))
-    }
+    found = {name: made for name, file in files.items() if (made := set(calls(file)))}
     assert found.keys() == PLACES, f"make it with agents.kafka.clients: {found}"
