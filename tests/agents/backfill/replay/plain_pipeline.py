@@ -15,8 +15,7 @@ from tables.store import MemoryStore
 class PlainPipeline(Pipeline):
     def __init__(self, rules: RuleSet) -> None:
         super().__init__(Place(0, 1), Profiles(MemoryStore(), 1 << 20), Limits())
-        self.rules = rules
-        self.profiles.define(rules)
+        self._use(rules)
 
     def take(self, records: Sequence[Record]) -> None:
         self._keep(self.apply(records))
