@@ -280,9 +280,10 @@ def test_topology_names_every_topic_of_the_settings(monkeypatch: pytest.MonkeyPa
         "shop.audit",
     ]
     text = RUN.invoke(cli, ["topology"]).stdout
-    assert [" ".join(each.split()) for each in text.splitlines()[2:7]] == [
+    assert [" ".join(each.split()) for each in text.splitlines()[2:8]] == [
         "agent definitions: holds all definitions, in every worker",
         "├─ <- topic shop.audiences definitions (compacted, key project/audience/version: definitions)",
+        "├─ <- topic shop.destinations which events go to destinations (compacted, key name: destinations)",
         "├─ <- topic shop.erasures who was erased (compacted, key pseudonym: receipts of erasures)",
         "├─ <- topic shop.progress which versions are ready "
         "(compacted, key project/audience/version/partition: how far new versions are)",
