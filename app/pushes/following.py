@@ -30,8 +30,9 @@ from rules.compile.rule_set import RuleSet
 from tables.store import RocksMemory
 from tables.store_faults import make_directory
 
-MOST_BLOCK_BYTES: Final = 128 * 1024**2
-"""Lists are read in the order of the keys, so a larger cache would hold blocks that nobody asks for again."""
+MOST_BYTES: Final = 128 * 1024**2
+"""Of RocksDB's cache, and of its write buffers. Lists are read in the order of the keys, so a larger cache
+would hold blocks that nobody asks for again."""
 
 
 class Following:
@@ -63,8 +64,8 @@ class Following:
         """Follow all partitions into stores below the folder. Raises StoreUnusable."""
         settings, changelog = self._settings, self.topics.changelog
         make_directory(folder)
-        block_bytes = min(settings.cache.block_bytes, MOST_BLOCK_BYTES)
-        memory = RocksMemory.of(block_bytes, settings.cache.write_buffer_bytes)
+        cache = settings.cache
+        memory = RocksMemory.of(min(cache.block_bytes, MOST_BYTES), min(cache.write_buffer_bytes, MOST_BYTES))
         stores = ChangelogStores(self._consumer, folder, memory, changelog, self._warnings)
         self.replicas = replicas = Replicas(
             changelog.partitions,
