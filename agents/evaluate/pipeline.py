@@ -62,6 +62,8 @@ class Pipeline(Partition):
         self._sweep = Sweep(checkpoint)
         self._event_destinations = NO_EVENT_DESTINATIONS
         self._audience_rules = self.rules
+        self._sends_otherwise = False
+        """``send`` was called during a step."""
         self._in_step = False
         self._next_rules: RuleSet | None = None
         self._buried_step = 0
@@ -126,7 +128,7 @@ class Pipeline(Partition):
         if self._next_rules is not None:
             rules, self._next_rules = self._next_rules, None
             self.define(rules)
-        elif self._event_destinations.beside(self._audience_rules) is not self.rules:
+        elif self._sends_otherwise:
             self._use(self._audience_rules)
         return step
 
@@ -224,10 +226,13 @@ class Pipeline(Partition):
     def send(self, destinations: EventDestinations) -> None:
         """These destinations get events from the next step on."""
         self._event_destinations = destinations
-        if not self._in_step:
+        if self._in_step:
+            self._sends_otherwise = True
+        else:
             self._use(self._audience_rules)
 
     def _use(self, rules: RuleSet) -> None:
+        self._sends_otherwise = False
         self._audience_rules = rules
         self.rules = self._event_destinations.beside(rules)
         self.profiles.define(self.rules)
