@@ -18,6 +18,7 @@ import msgspec
 
 from agents.pushes.contract.parse import load_published
 from agents.pushes.contract.push import Push
+from agents.registry.leading import NotedRecord
 from agents.registry.registry import Registry
 from agents.registry.unusable import Unusable
 
@@ -164,15 +165,13 @@ _decode_run = msgspec.json.Decoder(Run).decode
 _decode_request = msgspec.json.Decoder(Request).decode
 _decode_totals = msgspec.json.Decoder(Totals).decode
 
-RunRecord: TypeAlias = tuple[bytes, bytes | None]
 
-
-def record_of(noted: Run | Request | Totals) -> RunRecord:
+def record_of(noted: Run | Request | Totals) -> NotedRecord:
     """Key and value."""
     return noted.key.encode(), _encode(noted)
 
 
-def gone(noted: Run | Request) -> RunRecord:
+def gone(noted: Run | Request) -> NotedRecord:
     """The record that takes it away."""
     return noted.key.encode(), None
 
@@ -293,10 +292,6 @@ class Ledger(Registry[str, Run | Request | Totals]):
         """Of the runs that are no longer here."""
         found = self.published.get(Totals(project, push).key)
         return found if isinstance(found, Totals) else Totals(project, push)
-
-    def of_push(self, key: str) -> list[Run]:
-        """The runs of a push (``project/name``), the earliest first."""
-        return self.index.of_push(key)
 
     def find(self, run: str) -> Run | None:
         """By the run's id."""

@@ -118,7 +118,7 @@ def run_status(run: Run) -> RunStatus:
 
 def push_status(published: PublishedPush, ledger: Ledger, now_ms: int) -> PushStatus:
     push = published.definition
-    runs = ledger.of_push(push.key)
+    runs = ledger.index.of_push(push.key)
     last_ms = ledger.index.last_due_ms(push.key, published.generation)
     return PushStatus(
         name=push.name,

@@ -69,7 +69,7 @@ class RunRoutes:
     async def _runs(self, request: web.Request) -> Json[RunStatuses]:
         project, name, limit, after = project_of(request), PUSH.of(request), _limit(request), _after(request)
         ledger = self._service.known_runs()
-        runs = ledger.runs if name is None else ledger.of_push(f"{project}/{name}")
+        runs = ledger.runs if name is None else ledger.index.of_push(f"{project}/{name}")
         ours = (each for each in reversed(runs) if each.project == project)
         found = [each for each in ours if after is None or order_of(each) < after]
         page = found[:limit]

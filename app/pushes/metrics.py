@@ -81,7 +81,7 @@ class Families:
         """Of one push."""
         push = published.definition
         labels = [push.project, push.name, push.connection]
-        runs = ledger.of_push(push.key)
+        runs = ledger.index.of_push(push.key)
         forgotten = ledger.totals(push.project, push.name)
         totals = forgotten.with_runs(runs)
         for name, count in sorted(totals.runs.items()):

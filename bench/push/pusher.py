@@ -161,7 +161,7 @@ class Pushing:
             self._process.check()
             used = self._process.used()
             most = max(most, used.rss_bytes)
-            runs = self._ledger.of_push(f"default/{push}")
+            runs = self._ledger.index.of_push(f"default/{push}")
             run = runs[0] if runs else None
             if run is not None:
                 self._note(run, stages, used)

@@ -7,7 +7,7 @@ readers end the text, and half a surrogate pair, which has no UTF-8.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from agents.pushes.content.columns import called, columns_of, counted_names
@@ -21,8 +21,6 @@ from rules.time.instants import format_instant
 
 HALF_A_PAIR: Final = "invalid_text: a value has half a surrogate pair, which has no UTF-8"
 BOM: Final = b"\xef\xbb\xbf"
-
-Framed = Callable[[str, bytes], bytes]
 
 
 class Rows:

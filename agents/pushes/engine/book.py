@@ -40,10 +40,6 @@ class Book:
         """By id."""
         return self.index.runs
 
-    def of_push(self, key: str) -> list[Run]:
-        """The runs of a push (``project/name``), the earliest first."""
-        return self.index.of_push(key)
-
     @property
     def unfinished(self) -> list[Run]:
         """In the order in which they are carried out."""

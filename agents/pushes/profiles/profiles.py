@@ -90,8 +90,8 @@ def _wrong_rest(push: Push, profile: Profile, origins: Mapping[str, str]) -> Ite
     for attribute in pushed_back(content, origins, profile.system):
         yield f"{attribute} came from {profile.label}, so it isn't pushed back there"
     if content.format.kind not in profile.formats:
-        allowed = ", ".join(profile.formats)
-        yield f"{profile.label} takes files; allowed formats: {allowed}, not {content.format.kind}"
+        allowed = " or ".join(profile.formats)
+        yield f"{profile.label} takes files of the format {allowed}, not {content.format.kind}"
     if profile.is_notified and "notify" not in push.target:
         yield f"{profile.label} fetches a list when it is told of it: target.notify names its webhook"
     if push.schedule.kind not in profile.every:

@@ -33,7 +33,7 @@ def tell_rights(topics: DefinitionTopics, namings: Sequence[Naming], key: str | 
         if connection.use.keys is not None and any(naming.names(connection) for naming in namings):
             told = ", ".join(sorted(connection.use.keys)) or "none"
             typer.echo(
-                f"connection '{connection.key}' is for some API keys alone ({told}): used with all rights; "
-                "--as KEY publishes with those of a key",
+                f"connection '{connection.key}' is for some API keys alone ({told}). "
+                "This command has all rights; with --as KEY it has those of a key",
                 err=True,
             )

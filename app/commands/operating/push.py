@@ -75,7 +75,7 @@ async def _list(settings: Settings) -> None:
     rows = []
     for each in published:
         push, key = each.definition, each.definition.key
-        runs = ledger.of_push(key)
+        runs = ledger.index.of_push(key)
         last_ms = ledger.index.last_due_ms(key, each.generation)
         next_ms = next_due_ms(push, each.scheduled_ms, last_ms, now_ms())
         rows.append(
@@ -128,7 +128,7 @@ async def _history(settings: Settings, name: str | None, project: str) -> None:
 
     async with connected_admin(settings) as admin:
         ledger = await RunsTopic(settings, admin).read()
-    found = ledger.runs if name is None else ledger.of_push(f"{project}/{name}")
+    found = ledger.runs if name is None else ledger.index.of_push(f"{project}/{name}")
     rows = [
         (
             each.id,

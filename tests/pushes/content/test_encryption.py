@@ -47,7 +47,6 @@ def test_phone_numbers_are_their_digits(written: str, country_code: str, digits:
     assert phone_digits(written, country_code) == digits
 
 
-# The hashes are those of RFC 1321 and FIPS 180-2: of "abc", and of nothing but it.
 @pytest.mark.parametrize(
     ("written", "hashed"),
     [
@@ -67,6 +66,7 @@ def test_an_email_is_trimmed_and_in_lower_case_and_nothing_else(written: str, ha
             assert encrypter_of(IdColumn(type, method))(written) == make(hashed.encode()).hexdigest()  # type: ignore[arg-type]
 
 
+# The hashes are those of RFC 1321 and FIPS 180-2: of "abc", and of nothing but it.
 @pytest.mark.parametrize(
     ("id", "value", "sent"),
     [

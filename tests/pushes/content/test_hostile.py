@@ -22,6 +22,7 @@ from agents.pushes.contract.rows import read_frames
 from agents.pushes.contract.spooled import SpooledList
 from agents.pushes.targets.stream import Written, pieces_of
 from tests.pushes.targets.spools import no_progress, spooled
+from tests.strategies.fuzzing import usual
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "|x", "%0A=1", "＝1", "'=1"]
 BETWEEN = [",", ";", "|", "\t", '"', '""', '",', "\n", "\r", "\r\n", '"\r\n"', "\\", "'", "a,b", "x\r\ny,z"]
@@ -146,7 +147,7 @@ def test_each_hostile_value_in_a_file_of_csv(format: RowFormat) -> None:
     check_csv(format, EACH)
 
 
-@settings(max_examples=50)
+@settings(max_examples=usual(50))
 @given(st.sampled_from(FORMATS), ROWS)
 def test_rows_in_a_file_of_csv(format: RowFormat, rows: Rows) -> None:
     check_csv(format, rows)
@@ -157,7 +158,7 @@ def test_each_hostile_value_in_a_file_of_json_lines(packed: bool) -> None:
     check_json(RowFormat("jsonl", packed, "null"), EACH)
 
 
-@settings(max_examples=25)
+@settings(max_examples=usual(25))
 @given(ROWS)
 def test_rows_in_a_file_of_json_lines(rows: Rows) -> None:
     check_json(RowFormat("jsonl", empty="null"), rows)
@@ -167,7 +168,7 @@ def test_each_hostile_value_in_records() -> None:
     check_records(EACH)
 
 
-@settings(max_examples=25)
+@settings(max_examples=usual(25))
 @given(ROWS)
 def test_rows_in_records(rows: Rows) -> None:
     check_records(rows)

@@ -27,6 +27,7 @@ from agents.pushes.contract.member import Member
 from agents.pushes.contract.push import Push
 from agents.pushes.contract.spooled import SpooledList
 from agents.pushes.contract.target import QueueName
+from agents.pushes.engine import delivering
 from agents.pushes.engine.book import Book
 from agents.pushes.engine.runner import Runner
 from agents.pushes.runs import Ledger, Run, list_id
@@ -230,6 +231,8 @@ def died(asked: Asked, name: str, last: int, is_wiped: bool) -> bool:
 
 
 if __name__ == "__main__":
+    # Otherwise a slow delivery would note how far it is, and the notes that come later had other numbers.
+    delivering.PROGRESS_SECONDS = 600.0  # type: ignore[misc]
     given = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Asked)
     for wiped in (False, True):
         sweep(given, wiped)

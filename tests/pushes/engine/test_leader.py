@@ -138,7 +138,7 @@ def test_of_each_push_the_list_of_the_last_run_that_failed_is_kept_and_those_tha
 
 
 def is_planned(book: Book) -> bool:
-    return [each.state for each in book.of_push("default/q")] == ["queued"]
+    return [each.state for each in book.index.of_push("default/q")] == ["queued"]
 
 
 async def test_a_target_that_does_not_answer_holds_up_no_other_push_and_loses_no_cancellation(

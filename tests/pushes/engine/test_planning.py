@@ -222,7 +222,7 @@ def test_runs_are_found_by_push_and_id_and_what_is_gone_is_not_but_its_time_stay
     (second,) = lab.due()
     asyncio.run(lab.book.forget([first]))
     for found in (lab.book, lab.reopened()):
-        assert [each.id for each in found.of_push("default/p")] == [second.id]
+        assert [each.id for each in found.index.of_push("default/p")] == [second.id]
         assert [each.id for each in found.unfinished] == [second.id]
         assert found.index.last_due_ms("default/p", 1) == second.due_ms
         assert list(found.runs) == [second.id]

@@ -85,7 +85,7 @@ def test_all_that_does_not_fit_is_told_at_once() -> None:
         "Media Placement takes one encryption a push, not md5 and plain and sha256",
         "Media Placement takes ids alone, no attributes",
         "tier came from Media Placement, so it isn't pushed back there",
-        "Media Placement takes files; allowed formats: csv, jsonl, not kafka",
+        "Media Placement takes files of the format csv or jsonl, not kafka",
         "Media Placement fetches a list when it is told of it: target.notify names its webhook",
         "Media Placement takes lists once, daily, weekly, monthly, not hourly",
     )
@@ -97,7 +97,7 @@ def test_systems_beside_the_modules_take_csv_alone_and_need_not_be_told(name: st
     assert "notify" not in push.target
     lines = replace(push, content=replace(push.content, format=RowFormat("jsonl")))
     (told,) = profile_problems(lines, name, {})
-    assert told.endswith("takes files; allowed formats: csv, not jsonl")
+    assert told.endswith("takes files of the format csv, not jsonl")
 
 
 def test_labels_of_other_systems_go_to_social_interaction() -> None:

@@ -112,7 +112,7 @@ class PushStage:
         found: list[Run] = []
 
         async def is_over() -> bool:
-            found[:] = (await self.ledger()).of_push(f"default/{push}")
+            found[:] = (await self.ledger()).index.of_push(f"default/{push}")
             return len(found) > number and found[number].is_done
 
         await self.stage.until(is_over, f"run {number} of {push} is over")

@@ -6,8 +6,6 @@ import csv
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncssh
@@ -22,7 +20,7 @@ from tests.pushes.service.stage import DEFINITIONS, PushStage, environ_of, now_m
 from tests.pushes.targets.sftp_server import PASSWORD, Running, sftp_server
 from tests.stage.forks import Forked, start_forked
 from tests.stage.log import view
-from tests.stage.receiver import Receiver
+from tests.stage.receiver import Receiver, receiver
 from tests.stage.scene import scene
 from tests.stage.workers import environment
 
@@ -41,16 +39,6 @@ connections:
 PUSH = "{name: %s, audience: ever, connection: store, target: {folder: %s, notify: module}}"
 
 
-@asynccontextmanager
-async def module() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    await receiver.start()
-    try:
-        yield receiver
-    finally:
-        await receiver.stop()
-
-
 async def test_a_process_that_slept_and_one_that_was_killed_leave_one_list_of_each_run(
     kafka: str, topic_prefix: str, tmp_path: Path
 ) -> None:
@@ -60,14 +48,14 @@ async def test_a_process_that_slept_and_one_that_was_killed_leave_one_list_of_ea
     async with (
         scene(kafka, topic_prefix, tmp_path, partitions=1) as stage,
         sftp_server(root, host_key) as server,
-        module() as receiver,
+        receiver() as module,
     ):
         await stage.define(DEFINITIONS)
         worker = stage.worker()
         worker.start()
         pushes = PushStage(stage, tmp_path / "pushes")
         await pushes.prepare()
-        await connect(pushes, server, receiver)
+        await connect(pushes, server, module)
         await worker.wait_ready()
         await stage.send(0, [view(user, now_ms()) for user in USERS])
         await stage.reach(len(USERS))
@@ -91,7 +79,7 @@ async def test_a_process_that_slept_and_one_that_was_killed_leave_one_list_of_ea
         assert slept.state == "delivering"
         assert one.lists > slept.lists  # what the first process had on its disk is lost for the second one
         assert files_of(root, one) == found
-        bodies = [body for _, body in receiver.requests]
+        bodies = [body for _, body in module.requests]
         for run in (one, two):
             assert run.state == "delivered", run
             assert listed(files_of(root, run), run) == sorted(USERS)
@@ -99,10 +87,10 @@ async def test_a_process_that_slept_and_one_that_was_killed_leave_one_list_of_ea
             assert [json.loads(body)["list_id"] for body in told] == [run.list_id]
 
 
-async def connect(pushes: PushStage, server: Running, receiver: Receiver) -> None:
+async def connect(pushes: PushStage, server: Running, module: Receiver) -> None:
     """Publish the connections."""
     (fingerprint,) = server.place.fingerprints
-    text = CONNECTIONS % (server.place.port, fingerprint, receiver.url)
+    text = CONNECTIONS % (server.place.port, fingerprint, module.url)
     records = [
         definition_record(PublishedConnection(each, 1)) for each in load_connections([("c.yaml", text)])
     ]

@@ -78,7 +78,6 @@ async def test_keys_are_made_and_revoked_while_workers_run(
 
         users = [f"user-{number}" for number in range(8)]  # some of each worker
         made = await command(stage, "keys", "create", "app", "--scope", "lookup")
-        made_at = time.monotonic()
         assert len(made) > 40
 
         async def answers(headers: dict[str, str], project: str = "default") -> set[int]:
@@ -93,7 +92,6 @@ async def test_keys_are_made_and_revoked_while_workers_run(
             return [(await each.get(path, headers))[0] for each in (first, second)] == [200, 200]
 
         await stage.until(is_good, "the key is known to both", 30)
-        assert time.monotonic() - made_at < 30
         assert await answers({"api-key": made}) == {200}
         assert await answers({"Authorization": f"Bearer {made}"}) == {200}
         assert await answers({}) == {401}

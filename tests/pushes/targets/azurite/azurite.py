@@ -44,7 +44,7 @@ def azurite(container: str) -> Iterator[str]:
         _make(endpoint, container, process)
         yield endpoint
     finally:
-        process.terminate()
+        process.kill()  # it has all in memory, and asked to end it would wait for connections
         process.wait()
 
 
