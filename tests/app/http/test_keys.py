@@ -184,10 +184,10 @@ async def test_the_file_of_keys_is_followed_and_a_broken_one_lets_nobody_in(tmp_
             # As Kubernetes does it: another file takes the place.
             (tmp_path / "new").write_text(f"- {json.dumps(api_key('b', 'lookup'))}\n")
             os.replace(tmp_path / "new", file)
-            await until(lambda: made.keys._find("b"), "the new key is known", 5)
+            await until(lambda: made.keys._find("b"), "the new key is known", 30)
             assert (await status(made, api_key="a"), await status(made, api_key="b")) == (401, 200)
             file.write_text("- {name: b, sha256: secret-in-the-wrong-place}")
-            await until(lambda: made.warnings.active(), "the fault is noticed", 5)
+            await until(lambda: made.warnings.active(), "the fault is noticed", 30)
             (warning,) = made.warnings.active()
             assert warning.code == FILE_UNUSABLE
             assert "scopes, sha256" in warning.text
@@ -198,7 +198,7 @@ async def test_the_file_of_keys_is_followed_and_a_broken_one_lets_nobody_in(tmp_
             await asyncio.sleep(1.5)
             assert await status(made) == 401
             file.write_text(json.dumps([api_key("c", "lookup")]))
-            await until(lambda: made.keys._find("c"), "it is right again", 5)
+            await until(lambda: made.keys._find("c"), "it is right again", 30)
             assert not made.warnings.active()
         finally:
             following.cancel()

@@ -55,7 +55,7 @@ async def tell(settings: Settings, awaited: Awaited, *progress: Progress) -> Non
             await producer.send_and_wait(plan_of(settings).progress, encode_progress(each), key)
 
 
-async def followed(settings: Settings, *awaited: Awaited, seconds: float | None = 20.0) -> Followed:
+async def followed(settings: Settings, *awaited: Awaited, seconds: float | None = 120.0) -> Followed:
     return await follow(settings, awaited, Lines(), seconds)
 
 
@@ -95,7 +95,7 @@ async def test_it_ends_when_somebody_must_do_something(settings: Settings, state
 async def test_a_held_version_that_was_released_is_waited_for(settings: Settings) -> None:
     await make_topic(settings)
     await tell(settings, KEEN, *[Progress("held", enters=5, exits=5, members=10)] * 2)
-    waiting = asyncio.create_task(follow(settings, [KEEN], Lines(), 20.0, released=[KEEN]))
+    waiting = asyncio.create_task(follow(settings, [KEEN], Lines(), 120.0, released=[KEEN]))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(waiting), 4)
     await tell(settings, KEEN, *[Progress("ready", enters=5, exits=5, members=10)] * 2)
