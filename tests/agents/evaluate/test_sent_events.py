@@ -165,3 +165,15 @@ def test_without_such_destinations_rules_are_the_same_object() -> None:
     assert made.destinations.beside(made.rules) is made.rules
     other = destinations(one("crm", "events: [buy]"))
     assert other.beside(made.rules) is other.beside(made.rules)
+
+
+def test_a_destination_that_comes_during_a_step_gets_the_events_from_the_next_one_on() -> None:
+    made = Driver(AUDIENCES)
+    pipeline = made.parts[0].pipeline
+    draft = pipeline.begin()
+    pipeline.send(destinations(one("crm", "events: [buy]")))
+    assert pipeline.rules is made.rules
+    pipeline.finish(draft)
+    assert [each.name for each in pipeline.rules.project("default").destinations] == ["crm"]
+    pipeline.define(made.rules)
+    assert pipeline.rules is not made.rules
