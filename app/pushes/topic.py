@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -14,6 +16,8 @@ from app.failures import CommandFailed, tell_unusable
 from app.kafka.configured import broker_of, plan_of
 from app.publish.named.changes import now_ms
 from app.settings.tree import Settings
+
+READ_SECONDS: Final = 60.0
 
 
 def request_of(
@@ -40,10 +44,13 @@ class RunsTopic:
         self._replication = settings.topics.replication
 
     async def read(self) -> Ledger:
-        """Nothing when there is no such topic yet. Records that can't be used are told on standard error."""
+        """Nothing when there is no such topic yet. Records that can't be used are told on standard error.
+
+        Raises KafkaError, TimeoutError.
+        """
         ledger = Ledger(self._wanted.name)
         if self._wanted.name in await existing(self._admin):
-            async with committed_consumer(self._broker) as consumer:
+            async with asyncio.timeout(READ_SECONDS), committed_consumer(self._broker) as consumer:
                 await read_all(consumer, ledger)
         tell_unusable(ledger.unusable.values())
         return ledger

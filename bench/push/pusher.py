@@ -6,8 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -172,12 +172,15 @@ class Pushing:
             await asyncio.sleep(LOOK_SECONDS)
         if run.state != "delivered":
             raise BenchFailed(f"a push is {run.state}: {run.code} {run.reason}")
+        # Lists of runs that are over are removed once a minute, perhaps before this one was looked for.
+        stages.setdefault("spooling", replace(stages["snapshot"], name="spooling"))
         return Watched(run, sorted(stages.values(), key=lambda each: each.at_ms), most)
 
     def _note(self, run: Run, stages: dict[str, Stage], used: Usage) -> None:
-        is_spooling = (self._process.lists / run.id / run.list_id).is_dir() if run.list_id else False
-        if is_spooling and "spooling" not in stages and "snapshot" in stages:
-            stages["spooling"] = Stage("spooling", time.time() * 1000, used.cpu_seconds)
+        if "spooling" not in stages and run.list_id:
+            with suppress(FileNotFoundError):  # it isn't yet
+                began_s = (self._process.lists / run.id).stat().st_mtime  # its list's folder was made then
+                stages["spooling"] = Stage("spooling", began_s * 1000, used.cpu_seconds)
         for (push, state), at_ms in self._stages.items():
             if push == run.push and state not in stages:
                 stages[state] = Stage(state, at_ms, used.cpu_seconds)
