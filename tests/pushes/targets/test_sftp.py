@@ -148,7 +148,7 @@ async def test_a_process_that_slept_before_the_list_appeared_finds_it_given_up(
     slow, other = target(server.place), target(server.place)
     list_, new = spooled(tmp_path), spooled(tmp_path, parts=[members(2)], list_id="list-2")
     delivering = asyncio.create_task(slow.deliver(list_, no_progress, sleeps))
-    await asleep.wait()
+    await asyncio.wait_for(asleep.wait(), 60)
     assert await other.find(list_.push, list_.run_id, list_.list_id) is None
     await other.deliver(new, no_progress)
     before = files(server)
