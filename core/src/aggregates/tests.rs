@@ -23,7 +23,7 @@ fn condition(aggregate: Json, window: Json, max_samples: usize) -> Box<dyn Condi
     let project: ProjectSpec = serde_json::from_value(json!({
         "conditions": [], "readers": [], "by_event": [], "any_event": index, "by_attribute": [], "watched": [],
         "by_time": {"conditions": [], "attributes": [], "members": [], "batch_groups": []},
-        "initial": [], "is_nested": true,
+        "initial": [], "is_nested": true, "destinations": [],
         "audiences": [{
             "key": MEMBER, "id": "members", "name": "", "version": 1, "zone": "UTC", "needs": [],
             "rule": {"is": "State", "key": KEY}, "dependents": [], "schedule": null, "published_ms": 0,

@@ -22,7 +22,7 @@ pub(super) fn condition(source: Json, max_samples: usize, is_daily: bool) -> Box
     let project: ProjectSpec = serde_json::from_value(json!({
         "conditions": [], "readers": [], "by_event": [], "any_event": index, "by_attribute": [], "watched": [],
         "by_time": {"conditions": [], "attributes": [], "members": [], "batch_groups": []},
-        "initial": [], "is_nested": true,
+        "initial": [], "is_nested": true, "destinations": [],
         "audiences": [{
             "key": 9, "id": "a", "name": "", "version": 1, "zone": "UTC", "needs": [], "published_ms": 0,
             "rule": {"is": "State", "key": KEY}, "dependents": [],
