@@ -7,7 +7,9 @@ make it, and every record can be read.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,6 +25,8 @@ from agents.kafka.unreadable_fetches import read_every_record
 FETCH_BYTES: Final = 4 * 1024 * 1024
 """Of one partition at once."""
 FETCH_WAIT_MS: Final = 100
+END_SECONDS: Final = 1.0
+"""How long a client may take to end when whoever waits for that is cancelled."""
 
 
 class _WithoutCredentials(logging.Filter):
@@ -34,6 +38,39 @@ class _WithoutCredentials(logging.Filter):
 
 
 _WITHOUT_CREDENTIALS: Final = _WithoutCredentials()
+
+
+async def _ended(end: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """aiokafka takes a cancellation that comes while a client ends for one of its own tasks': whoever asked
+    for the end would go on, although it was cancelled. Or it leaves connections and tasks open."""
+    ending = asyncio.create_task(end())
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await asyncio.wait([ending], timeout=END_SECONDS)
+        if not ending.cancel() and not ending.cancelled():
+            ending.exception()  # nobody waits for it any more
+        raise
+
+
+class EndingConsumer(AIOKafkaConsumer):
+    async def stop(self) -> None:
+        await _ended(super().stop)
+
+
+class EndingProducer(AIOKafkaProducer):
+    async def stop(self) -> None:
+        await _ended(super().stop)
+
+
+class EndingAdmin(AIOKafkaAdminClient):
+    async def close(self) -> None:
+        await _ended(super().close)
+
+
+class EndingClient(AIOKafkaClient):
+    async def close(self) -> None:
+        await _ended(super().close)
 
 
 def client_options(broker: Broker) -> dict[str, Any]:
@@ -76,7 +113,7 @@ def new_consumer(broker: Broker, group: str | None = None, **varied: Any) -> AIO
         "max_partition_fetch_bytes": FETCH_BYTES,
         "fetch_max_wait_ms": FETCH_WAIT_MS,
     }
-    return AIOKafkaConsumer(**client_options(broker), **{**options, **varied})
+    return EndingConsumer(**client_options(broker), **{**options, **varied})
 
 
 def committed_consumer(broker: Broker) -> AIOKafkaConsumer:
@@ -94,16 +131,14 @@ def new_producer(broker: Broker, *, idempotence: bool, **varied: Any) -> AIOKafk
     ``varied``: sizes and times. Workers and deliverers have ``agents.kafka.producer``, which goes on after a
     refused batch.
     """
-    return AIOKafkaProducer(
-        **{**client_options(broker), **varied}, acks="all", enable_idempotence=idempotence
-    )
+    return EndingProducer(**{**client_options(broker), **varied}, acks="all", enable_idempotence=idempotence)
 
 
 def new_admin(broker: Broker, **varied: Any) -> AIOKafkaAdminClient:
     """An admin client; not started. ``varied``: times."""
-    return AIOKafkaAdminClient(**client_options(broker), **varied)
+    return EndingAdmin(**client_options(broker), **varied)
 
 
 def new_client(broker: Broker, **varied: Any) -> AIOKafkaClient:
     """A bare connection to the cluster, for single requests; not bootstrapped. ``varied``: times."""
-    return AIOKafkaClient(**client_options(broker), **varied)
+    return EndingClient(**client_options(broker), **varied)

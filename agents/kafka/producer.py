@@ -14,7 +14,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer, errors
+from aiokafka import errors
 from aiokafka.errors import (
     BrokerResponseError,
     InvalidTimestampError,
@@ -24,7 +24,7 @@ from aiokafka.errors import (
 )
 
 from agents.kafka.broker import Broker
-from agents.kafka.clients import client_options
+from agents.kafka.clients import EndingProducer, client_options
 from agents.kafka.topic_limits import LARGE_MESSAGE_BYTES
 
 
@@ -48,7 +48,7 @@ REQUEST_BYTES: Final = 2 * MAX_REQUEST_BYTES
 """With so many, a request takes no more batches; those of other partitions go with the next one."""
 
 
-class Producer(AIOKafkaProducer):  # type: ignore[misc]
+class Producer(EndingProducer):  # type: ignore[misc]
     """Bounds requests, and gives the sequence numbers of refused batches back."""
 
     def __init__(self, broker: Broker, idempotence: bool, **options: Any) -> None:

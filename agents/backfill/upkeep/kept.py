@@ -63,6 +63,12 @@ class Kept:
         return opened
 
 
+def is_given_up() -> bool:
+    """Whether the task that asks was cancelled, although it goes on: libraries swallow cancellations."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Telling:
     """What readers of the progress topic learn."""
 

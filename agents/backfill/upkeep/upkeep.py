@@ -21,7 +21,7 @@ from agents.backfill.replay.computing import Opened, Place, open_shadow
 from agents.backfill.replay.reach import HistoryShort
 from agents.backfill.upkeep.adopt import adopted
 from agents.backfill.upkeep.counting import count_moved
-from agents.backfill.upkeep.kept import Kept, Telling, here
+from agents.backfill.upkeep.kept import Kept, Telling, here, is_given_up
 from agents.backfill.upkeep.pending_view import PendingView, pending_view
 from agents.backfill.versions.catalog import Active, Catalog
 from agents.backfill.versions.cuts import Computation, computation_of, cut_at_once, cut_of, new_and_short
@@ -211,7 +211,7 @@ class Upkeep:
     async def _compute(self, kept: Kept, targets: tuple[Target, ...]) -> None:
         """Bring a shadow beside the live stream, and keep it there until its cut."""
         try:
-            kept.opened = opened = await open_shadow(
+            opened = await open_shadow(
                 self._place,
                 kept.pipeline,
                 lambda: kept.sources,
@@ -220,6 +220,10 @@ class Upkeep:
                 self._dedupe_ms,
                 partial(self._telling.replaying, kept),
             )
+            if is_given_up():
+                opened.shadow.close()
+                return
+            kept.opened = opened
             self._telling.state(kept, {each.audience: each.version for each in targets}, "replaying")
             self._run(kept, self._count(kept, opened), "count")
             await opened.replayer.run()
@@ -246,13 +250,17 @@ class Upkeep:
             self._telling.counted(kept)
 
     def _run(self, kept: Kept, work: Coroutine[None, None, None], name: str) -> None:
-        """A part of the partition's computation. What it raises is a bug."""
+        """A part of the partition's computation. What it raises is a bug, unless it was given up: its store
+        and files may go a moment before it ends."""
 
         async def run() -> None:
             try:
                 await work
             except Exception as error:
-                self._crash(error)
+                if is_given_up():
+                    log.info("given_up", partition=kept.partition, error=repr(error))
+                else:
+                    self._crash(error)
 
         kept.tasks.append(asyncio.create_task(run(), name=f"{name} of partition {kept.partition}"))
 

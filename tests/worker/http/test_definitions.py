@@ -262,7 +262,9 @@ async def test_two_hundred_edits_through_two_workers_lose_none(
             for edit in range(EDITS // CALLERS):
                 client = clients[(number + edit) % 2]
                 event = f"e{number}_{edit}"
-                seen = (await client.ask("GET", path))[1]["version"]
+                status, body = await client.ask("GET", path)
+                assert status == 200, body
+                seen = body["version"]
                 status, body = await client.ask("PUT", path, fans(event), f'"{seen}"')
                 statuses[status] += 1
                 if status == 200:
