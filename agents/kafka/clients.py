@@ -53,22 +53,22 @@ async def _ended(end: Callable[[], Coroutine[Any, Any, None]]) -> None:
         raise
 
 
-class EndingConsumer(AIOKafkaConsumer):
+class EndingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     async def stop(self) -> None:
         await _ended(super().stop)
 
 
-class EndingProducer(AIOKafkaProducer):
+class EndingProducer(AIOKafkaProducer):  # type: ignore[misc]
     async def stop(self) -> None:
         await _ended(super().stop)
 
 
-class EndingAdmin(AIOKafkaAdminClient):
+class EndingAdmin(AIOKafkaAdminClient):  # type: ignore[misc]
     async def close(self) -> None:
         await _ended(super().close)
 
 
-class EndingClient(AIOKafkaClient):
+class EndingClient(AIOKafkaClient):  # type: ignore[misc]
     async def close(self) -> None:
         await _ended(super().close)
 

@@ -48,7 +48,7 @@ REQUEST_BYTES: Final = 2 * MAX_REQUEST_BYTES
 """With so many, a request takes no more batches; those of other partitions go with the next one."""
 
 
-class Producer(EndingProducer):  # type: ignore[misc]
+class Producer(EndingProducer):
     """Bounds requests, and gives the sequence numbers of refused batches back."""
 
     def __init__(self, broker: Broker, idempotence: bool, **options: Any) -> None:
