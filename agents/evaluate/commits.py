@@ -86,8 +86,7 @@ class Committer:
         way for a broker, and it carries what is ready for any partition.
         """
         started = time.monotonic()
-        while not self._may_write():
-            await asyncio.sleep(MEMBERSHIP_SECONDS)
+        await self._until_ours()
         changelogs = await side_by_side([self._changelog(work) for work in works])
         for work, batches in zip(works, changelogs, strict=True):
             if batches is not None:
@@ -101,6 +100,10 @@ class Committer:
         for work in works:
             for step in work.steps:
                 self._listener.step_done(work.pipeline.place.partition, step, seconds)
+
+    async def _until_ours(self) -> None:
+        while not self._may_write():
+            await asyncio.sleep(MEMBERSHIP_SECONDS)
 
     async def checkpoint(self, pipeline: Pipeline) -> None:
         """Write the checkpoint as it stands, so that the next owner need not send anything again."""
@@ -119,6 +122,7 @@ class Committer:
             records += await run_aside(outgoing.logging(logged, most_bytes), self._threads)
         if not records:
             return None
+        await self._until_ours()  # making them took time; a process that stood still meanwhile must not send
         batches = Batches(self._producer, topics.changelog, pipeline.place.partition, topics.changelog_bytes)
         for each in records:
             for written in each:
