@@ -310,6 +310,8 @@ class Evaluator:
 
     def send(self, destinations: EventDestinations) -> None:
         """These destinations get events from the next record on."""
+        if destinations.wanted == self._event_destinations.wanted:
+            return  # others changed: rules need not be compiled again
         self._event_destinations = destinations
         for task in self.tasks.values():
             task.pipeline.send(destinations)

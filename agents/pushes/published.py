@@ -1,6 +1,6 @@
 """Pushes on their compacted topic (``<prefix>.pushes``, key ``project/name``).
 
-The schedule of a new ``generation`` begins anew.
+The schedule of a new ``generation`` begins again.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class FilesTarget:
             data = await self._decided(spooled, await self._write(spooled, progress), may_appear)
         if not data:
             await self._remove_file(push, run_id, list_id)
-            raise TargetRefused("another process gave this list up, and began the run anew")
+            raise TargetRefused("another process gave this list up, and began the run again")
         manifest = await self._finish(push, run_id, data)
         progress(manifest.rows)
         return await self._told(push, manifest)

@@ -190,7 +190,7 @@ async def test_of_several_that_decide_at_once_one_is_first(
     async def decide(data: bytes) -> bool:
         storage = SftpStorage(server.place)
         try:
-            while True:  # whose unfinished file another one removed begins anew
+            while True:  # whose unfinished file another one removed begins again
                 with contextlib.suppress(TargetUnavailable):
                     return await storage.create("a/b", data)
         finally:
